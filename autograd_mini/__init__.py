@@ -1,0 +1,2 @@
+from autograd_mini.rules import *
+from autograd_mini.value import Value

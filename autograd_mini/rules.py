@@ -1,0 +1,514 @@
+"""The derivative table: one row a primitive, and everything else derived from the row.
+
+A row states a rule of calculus once, as it stands in a textbook: a formula in the operands and, for
+each operand, the partial derivative in the operands and the result ``z``::
+
+    div = primitive("div", "x / y", "1 / y", "-z / y", domain="y != 0")
+
+The text is bound to a number type by an `Arithmetic`. Floats and NumPy arrays are bound here; higher
+modules register Values and arrays of Values, and every row, also one that a user adds later, reaches
+all of them. A formula is a Python expression made of numbers, operands, ``pi``, arithmetic,
+comparisons, ``a if c else b`` and names of other rows.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import math
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+table: dict[str, Primitive] = {}
+arithmetics: list[Arithmetic] = []
+
+
+class DomainError(ValueError):
+    """An operation was applied outside its domain; the message names operation, operand and value."""
+
+
+class DivisionByZeroError(DomainError, ZeroDivisionError):
+    """A `DomainError` that is a division by zero."""
+
+
+class RangeError(DomainError, OverflowError):
+    """The result of an operation is too large for a float."""
+
+
+class Primitive:
+    """One row of the table; call it on numbers, NumPy arrays, `Value`s or arrays of them.
+
+    >>> from autograd_mini import div
+    >>> div(1.0, 4.0)
+    0.25
+    >>> print(div)
+    div(x, y) = x / y;  ∂x: 1 / y;  ∂y: -z / y;  needs y != 0
+    """
+
+    def __init__(
+        self,
+        name: str,
+        formula: str,
+        partials: tuple[str, ...],
+        operands: tuple[str, ...],
+        stable: str,
+        domain: str,
+        symbol: str,
+        numpy: str,
+        note: str,
+    ) -> None:
+        self.name = name
+        self.formula = formula
+        self.partials = partials
+        self.operands = operands
+        self.stable = stable
+        self.domain = domain
+        self.symbol = symbol
+        self.numpy = numpy
+        self.note = note
+        self.bound: dict[type, Callable[..., Any]] = {}
+        self.reverse: Callable[[Any], None]
+        self.reverse_ieee: Callable[[Any], None]
+
+    def __call__(self, *operands: Any) -> Any:
+        if len(operands) != len(self.operands):
+            wanted = ", ".join(self.operands)
+            raise TypeError(f"{self.name}({wanted}) takes {len(self.operands)} operands, got {len(operands)}")
+        if len(operands) == 1 and (function := self.bound.get(type(operands[0]))):
+            return function(operands[0])
+        for arithmetic in reversed(arithmetics):
+            if any(map(arithmetic.owns, operands)):
+                result = self.bound[arithmetic.type](*operands)
+                if result is not NotImplemented:
+                    return result
+        got = ", ".join(type(operand).__name__ for operand in operands)
+        raise TypeError(f"{self.name}: expected numbers, NumPy arrays or Values, got {got}")
+
+    def __str__(self) -> str:
+        partials = "".join(f";  ∂{x}: {p}" for x, p in zip(self.operands, self.partials, strict=True))
+        needs = f";  needs {self.domain}" if self.domain else ""
+        return f"{self.name}({', '.join(self.operands)}) = {self.formula}{partials}{needs}"
+
+    def __repr__(self) -> str:
+        return f"<primitive {self}>"
+
+    def __reduce__(self) -> tuple[Callable[[str], Primitive], tuple[str]]:
+        return table.__getitem__, (self.name,)
+
+    @property
+    def can_raise(self) -> bool:
+        """Whether a float evaluation of the formula can raise: it divides, calls or takes a power."""
+        return any(
+            isinstance(node, (ast.Div, ast.Pow, ast.Call)) for node in ast.walk(expression(self.stable))
+        )
+
+    def error(self, cause: Exception, labels: tuple[str, ...], data: tuple[float, ...]) -> DomainError:
+        """The `DomainError` that says in one sentence what ``cause`` means at these operands."""
+        got = ", ".join(
+            f"{label or operand} = {number:.10g}"
+            for label, operand, number in zip(labels, self.operands, data, strict=True)
+        )
+        if isinstance(cause, OverflowError):
+            return RangeError(f"{self.name}: the result is too large for a float, got {got}")
+        kind = DivisionByZeroError if isinstance(cause, ZeroDivisionError) else DomainError
+        return kind(f"{self.name}: needs {self.domain or 'operands in its domain'}, got {got}")
+
+
+class Arithmetic:
+    """A number type that formulas are bound to: which operands it owns, and how a row is bound."""
+
+    def __init__(
+        self, type: type, owns: Callable[[Any], bool], bind: Callable[[Primitive], Callable[..., Any]]
+    ) -> None:
+        self.type = type
+        self.owns = owns
+        self.bind = bind
+
+
+def register(arithmetic: Arithmetic) -> None:
+    """Bind every row, present and future, to a number type; the last one registered is asked first."""
+    arithmetics.append(arithmetic)
+    for row in table.values():
+        row.bound[arithmetic.type] = arithmetic.bind(row)
+
+
+def primitive(
+    name: str,
+    formula: str,
+    *partials: str,
+    operands: str = "",
+    stable: str = "",
+    domain: str = "",
+    symbol: str = "",
+    numpy: str = "",
+    note: str = "",
+) -> Primitive:
+    """Add a row to the table: a function, its method on Value, its derivative, everything.
+
+    ``formula`` is an expression in the operands, ``partials`` one expression per operand in the
+    operands and the result ``z``. ``operands`` are ``"x"`` or ``"x y"`` unless named. ``stable`` is
+    the form evaluated on floats and arrays where the textbook's would overflow or cancel. ``symbol``
+    is drawn in pictures, ``numpy`` names the ufunc if its name differs from ``name``.
+
+    >>> from autograd_mini import Value, primitive
+    >>> swish = primitive("swish", "x * sigmoid(x)", "sigmoid(x) * (1 + x - z)")
+    >>> x = Value(1.0)
+    >>> y = swish(x)
+    >>> y.backward()
+    >>> round(x.grad, 6)
+    0.927671
+
+    Raises ValueError for a name that is taken or reserved, a formula that is no expression, names in
+    it that are unknown, or a number of partials that is not the number of operands.
+    """
+    names = tuple(operands.split()) or (("x", "y") if "y" in names_in(formula) else ("x",))
+    row = Primitive(
+        name, formula, partials, names, stable or formula, domain, symbol or name, numpy or name, note
+    )
+    _validate(row)
+    bound = {arithmetic.type: arithmetic.bind(row) for arithmetic in arithmetics}
+    row.bound.update(bound)
+    table[name] = row
+    return row
+
+
+def _validate(row: Primitive) -> None:
+    if not row.name.isidentifier() or row.name in table or row.name in RESERVED:
+        raise ValueError(f"primitive: the name must be a new identifier, got {row.name!r}")
+    if len(row.partials) != len(row.operands):
+        raise ValueError(
+            f"primitive {row.name}: expected {len(row.operands)} partials, one for each of "
+            f"{', '.join(row.operands)}, got {len(row.partials)}"
+        )
+    known = {*table, *NATIVE, row.name, *row.operands, "pi"}
+    for text, allowed in [
+        (row.formula, known),
+        (row.stable, known),
+        *((p, known | {"z"}) for p in row.partials),
+    ]:
+        if unknown := names_in(text) - allowed:
+            raise ValueError(f"primitive {row.name}: unknown name {min(unknown)!r} in {text!r}")
+
+
+# --- formulas as expressions ------------------------------------------------------------------------
+
+
+def expression(text: str) -> ast.expr:
+    """The parsed formula; ValueError if it is no expression."""
+    try:
+        return ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"formula {text!r} is not an expression: {error.msg}") from None
+
+
+def names_in(text: str) -> set[str]:
+    """The names that occur in a formula."""
+    return {node.id for node in ast.walk(expression(text)) if isinstance(node, ast.Name)}
+
+
+def times(adjoint: str, partial: ast.expr) -> ast.expr:
+    """``adjoint * partial``, the product drawn into conditionals so that an excluded branch is 0, not 0·∞."""
+    if isinstance(partial, ast.IfExp):
+        return ast.IfExp(partial.test, times(adjoint, partial.body), times(adjoint, partial.orelse))
+    match ast.unparse(partial):
+        case "0":
+            return expression("0.0")
+        case "1":
+            return expression(adjoint)
+        case "-1":
+            return expression(f"-{adjoint}")
+    return ast.BinOp(expression(adjoint), ast.Mult(), partial)
+
+
+class _Substitute(ast.NodeTransformer):
+    """Names replaced by expressions."""
+
+    def __init__(self, replacements: dict[str, str]) -> None:
+        self.replacements = replacements
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return expression(self.replacements[node.id]) if node.id in self.replacements else node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        return ast.Call(node.func, [self.visit(argument) for argument in node.args], [])
+
+
+class _ForFloats(ast.NodeTransformer):
+    """Python's own expression, except that a power is `math.pow` and constants are computed once."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Pow):
+            return ast.Call(ast.Name("pow"), [node.left, node.right], [])
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if all(isinstance(argument, ast.Constant) for argument in node.args):
+            return ast.Constant(eval(ast.unparse(node), dict(FLOATS)))
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(math.pi) if node.id == "pi" else node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        return ast.Constant(float(node.value))
+
+
+class _Elementwise(ast.NodeTransformer):
+    """The functional form: conditionals become ``where``, comparisons ``less``, ``less_equal``, ``equal``."""
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        self.generic_visit(node)
+        return ast.Call(ast.Name("where"), [node.test, node.body, node.orelse], [])
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        left, right = node.left, node.comparators[0]
+        match node.ops:
+            case [ast.Lt()]:
+                return ast.Call(ast.Name("less"), [left, right], [])
+            case [ast.LtE()]:
+                return ast.Call(ast.Name("less_equal"), [left, right], [])
+            case [ast.Gt()]:
+                return ast.Call(ast.Name("less"), [right, left], [])
+            case [ast.GtE()]:
+                return ast.Call(ast.Name("less_equal"), [right, left], [])
+            case [ast.Eq()]:
+                return ast.Call(ast.Name("equal"), [left, right], [])
+        raise ValueError(f"formula: write {ast.unparse(node)!r} with one of <, <=, >, >=, ==")
+
+
+def for_floats(formula: ast.expr, **replacements: str) -> str:
+    """Source of a formula as fast scalar Python, names replaced (``x="x.data"``)."""
+    return ast.unparse(_ForFloats().visit(_Substitute(replacements).visit(formula)))
+
+
+def elementwise(formula: ast.expr) -> str:
+    """Source of a formula without branches, for arrays and everything that behaves like one."""
+    return ast.unparse(_Elementwise().visit(formula))
+
+
+def define(name: str, source: str, namespace: dict[str, Any], **closure: Any) -> Any:
+    """The ``function`` that ``source`` defines over ``namespace``, the names in ``closure`` bound to it."""
+    body = "".join(f"    {line}\n" for line in source.splitlines())
+    maker = f"def make({', '.join(closure)}):\n{body}    return function\n"
+    scope: dict[str, Any] = {}
+    exec(compile(maker, f"<autograd_mini {name}>", "exec"), namespace, scope)
+    function = scope["make"](**closure)
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+# --- floats -----------------------------------------------------------------------------------------
+
+
+def _cbrt(x: float) -> float:
+    """Cube root for Python 3.10, whose math has none: a power, then one Newton step."""
+    if x == 0 or not math.isfinite(x):
+        return x
+    root = math.copysign(abs(x) ** (1 / 3), x)
+    return root - (root - x / root / root) / 3
+
+
+NATIVE: dict[str, Callable[..., float]] = {
+    name: getattr(math, name)
+    for name in (
+        "exp expm1 log log2 log10 log1p sqrt sin cos tan asin acos atan atan2 sinh cosh tanh "
+        "asinh acosh atanh erf erfc hypot pow"
+    ).split()
+}
+NATIVE |= {
+    "abs": builtins.abs,
+    "exp2": getattr(math, "exp2", lambda x: math.pow(2.0, x)),
+    "cbrt": getattr(math, "cbrt", _cbrt),
+}
+FLOATS: dict[str, Any] = dict(NATIVE)
+RESERVED = {"z", "pi", "data", "grad", "label", "args", "op", "backward", "forward", "zero_grad"}
+
+
+def as_number(x: Any) -> float | None:
+    """``x`` as a Python float if it is a real number (int, bool, NumPy scalar, 0-d array), else None."""
+    if isinstance(x, (int, float, numbers.Real)) or (
+        isinstance(x, (np.generic, np.ndarray)) and x.shape == () and x.dtype.kind in "buif"
+    ):
+        return float(x)
+    return None
+
+
+def _is_number(x: Any) -> bool:
+    return not isinstance(x, np.ndarray) and as_number(x) is not None
+
+
+def _bind_floats(row: Primitive) -> Callable[..., float]:
+    """The row as a function of floats; outside the domain it raises the row's error."""
+    operands = ", ".join(row.operands)
+    formula = for_floats(expression(row.stable))
+    source = (
+        f"def function({operands}):\n"
+        f"    try:\n"
+        f"        return float({formula})\n"
+        f"    except (ArithmeticError, ValueError) as cause:\n"
+        f"        error = row.error(cause, labels, ({operands},))\n"
+        f"    raise error\n"
+    )
+    function: Callable[..., float] = define(row.name, source, FLOATS, row=row, labels=row.operands)
+    FLOATS.setdefault(row.name, function)
+    return function
+
+
+register(Arithmetic(float, _is_number, _bind_floats))
+
+
+# --- NumPy arrays -----------------------------------------------------------------------------------
+
+ARRAYS: dict[str, Any] = {
+    **{
+        name: getattr(np, name)
+        for name in (
+            "exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan sinh cosh tanh hypot where "
+            "less less_equal equal abs pi"
+        ).split()
+    },
+    **{name: getattr(np, "arc" + name[1:]) for name in "asin acos atan atan2 asinh acosh atanh".split()},
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "erfc": np.vectorize(math.erfc, otypes=[float]),
+}
+
+
+def _bind_arrays(row: Primitive) -> Callable[..., Any]:
+    """The row on arrays, elementwise, with NumPy's own treatment of infinities and nan."""
+    formula = elementwise(expression(row.stable))
+    source = f"def function({', '.join(row.operands)}):\n    return {formula}\n"
+    function: Callable[..., Any] = define(row.name, source, ARRAYS)
+    ARRAYS.setdefault(row.name, function)
+    return function
+
+
+register(Arithmetic(np.ndarray, lambda x: isinstance(x, np.ndarray), _bind_arrays))
+
+
+# --- the table --------------------------------------------------------------------------------------
+# Partials at kinks follow PyTorch. A partial that is divided in two steps avoids the overflow of a square.
+
+add = primitive("add", "x + y", "1", "1", symbol="+")
+sub = primitive("sub", "x - y", "1", "-1", symbol="-", numpy="subtract")
+mul = primitive("mul", "x * y", "y", "x", symbol="*", numpy="multiply")
+div = primitive("div", "x / y", "1 / y", "-z / y", symbol="/", numpy="divide", domain="y != 0")
+neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative")
+pow = primitive(
+    "pow",
+    "x ** y",
+    "0 if y == 0 else y * x ** (y - 1)",
+    "0 if x == 0 else z * log(x)",
+    symbol="**",
+    numpy="power",
+    domain="x > 0 or (x == 0 and y >= 0) or (x < 0 and y % 1 == 0)",
+)
+
+sign = primitive("sign", "1 if x > 0 else -1 if x < 0 else x", "0")
+abs = primitive("abs", "abs(x)", "sign(x)", numpy="absolute")
+maximum = primitive(
+    "maximum",
+    "x if x > y else y if y >= x else x + y",
+    "1 if x > y else 0 if x < y else 1 / 2",
+    "1 if y > x else 0 if y < x else 1 / 2",
+    symbol="max",
+)
+minimum = primitive(
+    "minimum",
+    "x if x < y else y if y <= x else x + y",
+    "1 if x < y else 0 if x > y else 1 / 2",
+    "1 if y < x else 0 if y > x else 1 / 2",
+    symbol="min",
+)
+where = primitive("where", "x if c else y", "0", "1 if c else 0", "0 if c else 1", operands="c x y")
+less = primitive("less", "1 if x < y else 0", "0", "0", symbol="<")
+less_equal = primitive("less_equal", "1 if x <= y else 0", "0", "0", symbol="<=")
+equal = primitive("equal", "1 if x == y else 0", "0", "0", symbol="==")
+detach = primitive("detach", "x", "0")
+
+exp = primitive("exp", "exp(x)", "z")
+exp2 = primitive("exp2", "exp2(x)", "z * log(2)")
+expm1 = primitive("expm1", "expm1(x)", "exp(x)")
+log = primitive("log", "log(x)", "1 / x", domain="x > 0")
+log2 = primitive("log2", "log2(x)", "1 / (x * log(2))", domain="x > 0")
+log10 = primitive("log10", "log10(x)", "1 / (x * log(10))", domain="x > 0")
+log1p = primitive("log1p", "log1p(x)", "1 / (1 + x)", domain="x > -1")
+sigmoid = primitive(
+    "sigmoid",
+    "1 / (1 + exp(-x))",
+    "z * (1 - z)",
+    stable="exp(minimum(x, 0)) / (1 + exp(-abs(x)))",
+    note="sigmoid's partial z * (1 - z) is exact to 2**-52 absolute, not relative: it is 0 from x = 37 on.",
+)
+logaddexp = primitive(
+    "logaddexp",
+    "log(exp(x) + exp(y))",
+    "sigmoid(x - y)",
+    "sigmoid(y - x)",
+    stable="x + log(2) if x == y else maximum(x, y) + log1p(exp(-abs(x - y)))",
+)
+xlogy = primitive(
+    "xlogy",
+    "0 if x == 0 else x * log(y)",
+    "0 if (x == 0) * (y <= 0) else log(y)",
+    "0 if x == 0 else x / y",
+    domain="x == 0 or y > 0",
+)
+sqrt = primitive("sqrt", "sqrt(x)", "1 / (2 * z)", domain="x >= 0")
+cbrt = primitive("cbrt", "cbrt(x)", "1 / (3 * z * z)")
+square = primitive("square", "x * x", "2 * x")
+reciprocal = primitive("reciprocal", "1 / x", "-z * z", domain="x != 0")
+
+sin = primitive("sin", "sin(x)", "cos(x)", domain="abs(x) < inf")
+cos = primitive("cos", "cos(x)", "-sin(x)", domain="abs(x) < inf")
+tan = primitive("tan", "tan(x)", "1 + z * z", domain="abs(x) < inf")
+asin = primitive("asin", "asin(x)", "1 / sqrt((1 - x) * (1 + x))", numpy="arcsin", domain="abs(x) <= 1")
+acos = primitive("acos", "acos(x)", "-1 / sqrt((1 - x) * (1 + x))", numpy="arccos", domain="abs(x) <= 1")
+atan = primitive("atan", "atan(x)", "1 / (1 + x * x)", numpy="arctan")
+atan2 = primitive(
+    "atan2",
+    "atan2(y, x)",
+    "0 if hypot(x, y) == 0 else x / hypot(x, y) / hypot(x, y)",
+    "0 if hypot(x, y) == 0 else -y / hypot(x, y) / hypot(x, y)",
+    operands="y x",
+    numpy="arctan2",
+)
+sinh = primitive("sinh", "sinh(x)", "cosh(x)")
+cosh = primitive("cosh", "cosh(x)", "sinh(x)")
+tanh = primitive(
+    "tanh",
+    "tanh(x)",
+    "1 - z * z",
+    note="tanh's partial 1 - z * z is exact to 2**-52 absolute, not relative: it is 0 from abs(x) = 19.1 on.",
+)
+asinh = primitive("asinh", "asinh(x)", "1 / hypot(1, x)", numpy="arcsinh")
+acosh = primitive("acosh", "acosh(x)", "1 / (sqrt(x - 1) * sqrt(x + 1))", numpy="arccosh", domain="x >= 1")
+atanh = primitive("atanh", "atanh(x)", "1 / ((1 - x) * (1 + x))", numpy="arctanh", domain="abs(x) < 1")
+erf = primitive("erf", "erf(x)", "2 / sqrt(pi) * exp(-x * x)")
+erfc = primitive("erfc", "erfc(x)", "-2 / sqrt(pi) * exp(-x * x)")
+
+hypot = primitive("hypot", "hypot(x, y)", "0 if z == 0 else x / z", "0 if z == 0 else y / z")
+relu = primitive("relu", "0 if x <= 0 else x", "0 if x <= 0 else 1", symbol="ReLU")
+softplus = primitive(
+    "softplus", "log(1 + exp(x))", "sigmoid(x)", stable="maximum(x, 0) + log1p(exp(-abs(x)))"
+)
+
+
+def derivative_table() -> str:
+    """The table as Markdown: name, formula, partial derivatives, domain, and notes on accuracy.
+
+    >>> print(derivative_table().splitlines()[5])
+    | `div(x, y)` | `x / y` | `1 / y`, `-z / y` | `y != 0` |
+    """
+    lines = ["| function z | formula | partial derivatives | domain |", "|---|---|---|---|"]
+    for row in table.values():
+        partials = ", ".join(f"`{partial}`" for partial in row.partials)
+        domain = f"`{row.domain}`" if row.domain else ""
+        lines.append(f"| `{row.name}({', '.join(row.operands)})` | `{row.formula}` | {partials} | {domain} |")
+    lines += ["", *(f"{row.note}  " for row in table.values() if row.note)]
+    return "\n".join(lines)
