@@ -1,0 +1,380 @@
+"""NumPy as the vector notation: an array of `Value`s on which ordinary NumPy code runs.
+
+`values` gives a thin subclass of ``ndarray`` with dtype object. NumPy itself indexes, broadcasts, adds
+and multiplies such arrays; the subclass redirects what plain object arrays get wrong: ufuncs go to
+their row of the derivative table, means, norms and maxima are composed from rows, and questions about
+numbers (``argmax``, ``isnan``, ``allclose``) are answered from the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from autograd_mini import rules
+from autograd_mini.rules import Primitive
+from autograd_mini.value import Value
+
+
+class ValueArray(np.ndarray):  # type: ignore[type-arg]
+    """An array of Values; make one with `values`.
+
+    ``.data`` and ``.grad`` are arrays of floats; assigning to them writes the elements, so that
+    ``W.data -= 0.1 * W.grad`` is a step of gradient descent.
+    """
+
+    def _read(self, attribute: str) -> NDArray[np.float64]:
+        numbers = [getattr(x, attribute) if isinstance(x, Value) else _plain(x, attribute) for x in self.flat]
+        return np.array(numbers, dtype=float).reshape(self.shape)
+
+    def _write(self, attribute: str, numbers: ArrayLike) -> None:
+        new = np.broadcast_to(np.asarray(numbers, dtype=float), self.shape)
+        for element, number in zip(self.flat, new.flat, strict=True):
+            setattr(element, attribute, float(number))
+
+    @property
+    def data(self) -> NDArray[np.float64]:  # type: ignore[override]
+        """The elements' numbers."""
+        return self._read("data")
+
+    @data.setter
+    def data(self, numbers: ArrayLike) -> None:
+        self._write("data", numbers)
+
+    @property
+    def grad(self) -> NDArray[np.float64]:
+        """The elements' gradients."""
+        return self._read("grad")
+
+    @grad.setter
+    def grad(self, numbers: ArrayLike) -> None:
+        self._write("grad", numbers)
+
+    def zero_grad(self) -> None:
+        """Set the elements' gradients to 0."""
+        self.grad = 0.0
+
+    def backward(self) -> None:
+        """Sweep from the only element; TypeError if there are several."""
+        if self.size != 1:
+            raise TypeError(
+                f"backward: the root must be one Value, got an array of shape {self.shape}; "
+                "sum it, or call backward() on an element"
+            )
+        self.item().backward()
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
+    ) -> Any:
+        return _apply_ufunc(ufunc, method, inputs, out, options)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func in ON_DATA:
+            return func(*_strip(args, _numbers), **_strip(kwargs, _numbers))
+        if func in COMPOSED:
+            return COMPOSED[func](*args, **kwargs)
+        return _wrap(func._implementation(*args, **kwargs))
+
+    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+        return _mean(self, axis, keepdims=keepdims)
+
+    def var(
+        self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False
+    ) -> Any:
+        return _var(self, axis, ddof=ddof, keepdims=keepdims)
+
+    def std(
+        self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False
+    ) -> Any:
+        return _std(self, axis, ddof=ddof, keepdims=keepdims)
+
+    def clip(self, min: Any = None, max: Any = None, out: Any = None, **options: Any) -> Any:
+        return _clip(self, min, max)
+
+    def dot(self, other: Any, out: Any = None) -> Any:
+        return np.dot(self, other)
+
+    def argmax(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
+        return self.data.argmax(axis, **options)
+
+    def argmin(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
+        return self.data.argmin(axis, **options)
+
+    def argsort(self, axis: Any = -1, *args: Any, **options: Any) -> Any:
+        return self.data.argsort(axis, *args, **options)
+
+
+def values(array_like: Any, name: str = "") -> ValueArray:
+    """An array of Values: numbers become leaves, Values stay themselves.
+
+    The leaves of ``values([1, 2], "z")`` are labelled ``z0`` and ``z1``; those of a matrix ``W`` read
+    ``W0,1``, and after a name that ends in a digit an underscore stands between: ``W1_0,1``.
+
+    >>> import numpy as np
+    >>> z = values([1.0, 2.0], "z")
+    >>> loss = np.sum(z ** 2)
+    >>> loss.backward()
+    >>> z.grad
+    array([2., 4.])
+
+    Raises TypeError for an element that is neither a number nor a Value, ValueError for ragged rows.
+    """
+    try:
+        source = np.array(array_like, dtype=object)
+    except ValueError:
+        raise ValueError(f"values: rows must have one length, got {array_like!r}") from None
+    result = np.empty(source.shape, dtype=object).view(ValueArray)
+    for index in np.ndindex(source.shape):
+        element = source[index]
+        if isinstance(element, (list, tuple)):
+            raise ValueError(f"values: rows must have one length, got {array_like!r}")
+        result[index] = element if isinstance(element, Value) else Value(element, label=_label(name, index))
+    return result
+
+
+def named(x: Any, name: str) -> Any:
+    """Label an intermediate Value, or each element of an array of them, and return it.
+
+    Floats and arrays of floats pass unchanged, so that a function with labels also runs on numbers.
+
+    >>> named(Value(2.0) * 3, "h")
+    Value(data=6.0, grad=0.0, label='h')
+    """
+    if isinstance(x, Value):
+        x.label = name
+    elif isinstance(x, np.ndarray) and x.dtype == object:
+        for index in np.ndindex(x.shape):
+            if isinstance(x[index], Value):
+                x[index].label = _label(name, index)
+    return x
+
+
+def _label(name: str, index: tuple[int, ...]) -> str:
+    if not name or not index:
+        return name
+    return name + "_" * name[-1].isdigit() + ",".join(map(str, index))
+
+
+def _plain(x: Any, attribute: str) -> float:
+    return float(x) if attribute == "data" else 0.0
+
+
+def _numbers(x: Any) -> Any:
+    if isinstance(x, Value):
+        return x.data
+    if isinstance(x, np.ndarray) and x.dtype == object:
+        return x.view(ValueArray).data
+    return x
+
+
+def _strip(x: Any, convert: Callable[[Any], Any]) -> Any:
+    """Arguments with every array in them, however deep in lists and tuples, converted."""
+    if isinstance(x, (list, tuple)):
+        return type(x)(_strip(item, convert) for item in x)
+    if isinstance(x, dict):
+        return {key: _strip(item, convert) for key, item in x.items()}
+    return convert(x)
+
+
+def _wrap(result: Any) -> Any:
+    """Arrays of objects become `ValueArray`s again; single elements and arrays of numbers stay."""
+    if isinstance(result, (list, tuple)):
+        return type(result)(map(_wrap, result))
+    if isinstance(result, np.ndarray) and result.dtype == object:
+        return result.view(ValueArray) if result.shape else result.item()
+    return result
+
+
+# --- ufuncs -----------------------------------------------------------------------------------------
+
+UFUNCS_ON_DATA = {np.isnan, np.isfinite, np.isinf, np.signbit}
+BY_PYTHON = {
+    np.add, np.subtract, np.multiply, np.divide, np.negative, np.matmul,
+    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
+}  # fmt: skip
+
+
+def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
+    row = UFUNCS.get(ufunc)
+    if ufunc in UFUNCS_ON_DATA:
+        return getattr(ufunc, method)(*_strip(inputs, _numbers), **options)
+    if method == "__call__" and ufunc is np.positive:
+        return inputs[0]
+    if ufunc not in BY_PYTHON and row is None:
+        raise TypeError(
+            f"numpy.{ufunc.__name__} has no derivative rule for Values; "
+            "add one with primitive(...), or apply it to .data"
+        )
+    options.pop("dtype", None)
+    plain = [_as_objects(x) for x in inputs]
+    if method == "reduce" and ufunc in (np.maximum, np.minimum, np.logaddexp):
+        result = _reduce(ufunc, plain[0], options.get("axis", 0), bool(options.get("keepdims")))
+    elif ufunc in BY_PYTHON:
+        result = getattr(ufunc, method)(*plain, **options)
+    elif row is not None:
+        scalar = np.frompyfunc(row, len(row.operands), 1)
+        result = getattr(scalar, method)(*plain, **options)
+    if out is not None:
+        out[0].view(np.ndarray)[...] = result
+        return out[0]
+    return _wrap(result)
+
+
+def _as_objects(x: Any) -> Any:
+    """A plain array of objects, so that NumPy's object loops call the Values' own operators."""
+    if isinstance(x, np.ndarray):
+        return x.view(np.ndarray) if x.dtype == object else x.astype(object)
+    return np.array(x.item() if isinstance(x, np.generic) else x, dtype=object)
+
+
+def _reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool) -> Any:
+    fold = {np.maximum: _max, np.minimum: _min}.get(ufunc, lambda items: reduce(rules.logaddexp, items))
+    return _along(fold, x, axis, keepdims)
+
+
+def _along(fold: Callable[[list[Any]], Any], x: Any, axis: Any, keepdims: bool) -> Any:
+    """``fold`` of the elements along an axis, several axes (a tuple) or all of them (None)."""
+    x = np.asarray(x, dtype=object)
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(a % x.ndim for a in axes)
+    kept = [a for a in range(x.ndim) if a not in axes]
+    rows = x.transpose(*kept, *axes).reshape([x.shape[a] for a in kept] + [-1])
+    result = np.empty(rows.shape[:-1], dtype=object)
+    for index in np.ndindex(result.shape):
+        result[index] = fold(list(rows[index]))
+    if keepdims:
+        return result.reshape([1 if a in axes else n for a, n in enumerate(x.shape)])
+    return result if result.shape else result.item()
+
+
+def _max(items: list[Any]) -> Any:
+    return _extremum(rules.maximum, items)
+
+
+def _min(items: list[Any]) -> Any:
+    return _extremum(rules.minimum, items)
+
+
+def _extremum(choose: Primitive, items: list[Any]) -> Any:
+    """The largest or smallest; n items that tie share the derivative evenly.
+
+    A fold of binary nodes splits two ways evenly. Three and more that tie take the mean of those equal
+    to the extremum instead, where a fold would give ½, ¼, ¼.
+    """
+    if not items:
+        raise ValueError(f"{choose.name}: an empty array has no extremum")
+    extremum = reduce(choose, items)
+    if sum(map(_numbers(extremum).__eq__, map(_numbers, items))) < 3:
+        return extremum
+    ties = [rules.equal(item, extremum) for item in items]
+    return sum(rules.where(tie, item, 0.0) for tie, item in zip(ties, items, strict=True)) / sum(ties)
+
+
+# --- functions that NumPy writes with what object arrays lack ---------------------------------------
+
+
+def _count(x: Any, axis: Any) -> int:
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return int(np.prod([x.shape[a] for a in axes], dtype=int))
+
+
+def _as_values(x: Any) -> Any:
+    return x if isinstance(x, ValueArray) else _as_objects(x).view(ValueArray)
+
+
+def _mean(x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+    x = _as_values(x)
+    return np.sum(x, axis=axis, keepdims=keepdims) / _count(x, axis)
+
+
+def _var(
+    x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False
+) -> Any:
+    x = _as_values(x)
+    deviations = x - _mean(x, axis, keepdims=True)
+    return np.sum(np.square(deviations), axis=axis, keepdims=keepdims) / (_count(x, axis) - ddof)
+
+
+def _std(
+    x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False
+) -> Any:
+    return np.sqrt(_var(x, axis, ddof=ddof, keepdims=keepdims))
+
+
+def _clip(x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **options: Any) -> Any:
+    """Bounds have partial 1 for x, as in PyTorch; hence ``where`` and not a maximum of a minimum."""
+    x = _as_values(x)
+    low, high = options.get("min", a_min), options.get("max", a_max)
+    if low is not None:
+        x = _elementwise(rules.where, _elementwise(rules.less, x, low), low, x)
+    if high is not None:
+        x = _elementwise(rules.where, _elementwise(rules.less, high, x), high, x)
+    return x
+
+
+def _where(condition: Any, *choices: Any) -> Any:
+    if not choices:
+        return np.where(_numbers(condition))
+    return _elementwise(rules.where, condition, *choices)
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    x = _as_values(x)
+    vectors = x.ndim == 1 or isinstance(axis, int)
+    if ord in (None, "fro") or (ord == 2 and vectors):
+        return _along(lambda items: reduce(rules.hypot, items, 0.0), x, axis, keepdims)
+    if vectors and ord == 1:
+        return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
+    if vectors and ord == np.inf:
+        return np.max(np.abs(x), axis=axis, keepdims=keepdims)
+    raise TypeError(f"numpy.linalg.norm: for Values ord must be None, 'fro', 1, 2 or inf, got {ord!r}")
+
+
+def _average(x: Any, axis: Any = None, weights: Any = None, **options: Any) -> Any:
+    if weights is None:
+        return _mean(x, axis)
+    weights = np.asanyarray(weights)
+    return np.sum(_as_values(x) * weights, axis=axis) / np.sum(weights, axis=axis)
+
+
+def _elementwise(row: Primitive, *operands: Any) -> Any:
+    return _wrap(np.frompyfunc(row, len(row.operands), 1)(*map(_as_objects, operands)))
+
+
+COMPOSED: dict[Any, Callable[..., Any]] = {
+    np.mean: _mean, np.var: _var, np.std: _std, np.clip: _clip, np.where: _where,
+    np.linalg.norm: _norm, np.average: _average,
+}  # fmt: skip
+ON_DATA = {np.argmax, np.argmin, np.argsort, np.allclose, np.isclose}
+UFUNCS: dict[np.ufunc, Primitive] = {}
+
+
+def _bind_value_arrays(row: Primitive) -> Callable[..., Any]:
+    """The row elementwise on arrays of Values, and NumPy's ufunc of that name sent to it."""
+    ufunc = getattr(np, row.numpy, None)
+    if isinstance(ufunc, np.ufunc):
+        UFUNCS[ufunc] = row
+    return lambda *operands: _elementwise(row, *operands)
+
+
+def _scalar_ufunc(
+    self: Value, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
+) -> Any:
+    return _apply_ufunc(ufunc, method, inputs, out, options)
+
+
+def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    return ValueArray.__array_function__(_as_objects(self).view(ValueArray), func, types, args, kwargs)
+
+
+Value.__array_ufunc__ = _scalar_ufunc  # type: ignore[attr-defined]
+Value.__array_function__ = _scalar_function  # type: ignore[attr-defined]
+rules.register(
+    rules.Arithmetic(
+        ValueArray, lambda x: isinstance(x, np.ndarray) and x.dtype == object, _bind_value_arrays
+    )
+)

@@ -1,0 +1,215 @@
+"""Softmax, cross-entropy and the other losses, composed from rows of the derivative table.
+
+They run on floats, arrays and Values alike: every step of a loss on Values is a node of its graph.
+Predictions ``y`` are probabilities, logits ``z`` any real numbers; a target is a vector of
+probabilities (one-hot or not) or the index of a class. A matrix is a batch of rows, whose losses are
+averaged (``reduction="mean"``), added (``"sum"``) or given one by one (``"none"``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_mini.arrays import ValueArray, values
+from autograd_mini.rules import detach, softplus, xlogy
+from autograd_mini.value import Value
+
+Array = Any  # an array of floats or of Values
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def softmax(z: Array) -> Array:
+    """Softmax over the last axis, Sᵢ = exp(zᵢ) / Σⱼ exp(zⱼ), with Jacobian diag(S) − SSᵀ.
+
+    The largest logit is subtracted first, as a constant: S does not change and nothing overflows.
+
+    >>> softmax([1000.0, 0.0, -1000.0])
+    array([1., 0., 0.])
+    """
+    e = np.exp(_shifted(_vector("softmax", "z", z))[0])
+    return e / np.sum(e, axis=-1, keepdims=True)
+
+
+def logsumexp(z: Array) -> Any:
+    """ln Σⱼ exp(zⱼ) over the last axis; its gradient is softmax(z).
+
+    >>> round(float(logsumexp([0.0, 0.0])), 6)
+    0.693147
+    """
+    shifted, shift = _shifted(_vector("logsumexp", "z", z))
+    return np.log(np.sum(np.exp(shifted), axis=-1)) + shift[..., 0]
+
+
+def log_softmax(z: Array) -> Array:
+    """The logarithm of `softmax`, zᵢ − ln Σⱼ exp(zⱼ), without the underflow of its small entries.
+
+    >>> log_softmax([1000.0, 0.0])
+    array([    0., -1000.])
+    """
+    shifted, _ = _shifted(_vector("log_softmax", "z", z))
+    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+
+
+def cross_entropy(y: Array, t: Any, reduction: str = "mean") -> Any:
+    """Cross-entropy −Σᵢ tᵢ ln yᵢ of probabilities ``y`` against a target; ∂/∂yᵢ = −tᵢ / yᵢ.
+
+    A zero target contributes nothing, whatever its prediction. ``y`` need not sum to 1.
+
+    >>> round(float(cross_entropy([0.5, 0.3, 0.2], [1, 0, 0])), 6)
+    0.693147
+
+    Raises ValueError for a negative prediction and for targets that are not probabilities.
+    """
+    y = _vector("cross_entropy", "y", y)
+    if np.any(_data(y) < 0):
+        raise ValueError(
+            f"cross_entropy: y must hold probabilities, got {_data(y).min():.6g}; "
+            "for logits use cross_entropy_from_logits"
+        )
+    return _reduce(-np.sum(xlogy(_targets("cross_entropy", y, t), y), axis=-1), reduction)
+
+
+def cross_entropy_from_logits(z: Array, t: Any, reduction: str = "mean") -> Any:
+    """Cross-entropy −Σᵢ tᵢ ln softmax(z)ᵢ of logits; for a target that sums to 1, ∂/∂z = softmax(z) − t.
+
+    >>> z = values([1.5, -0.5, 0.75], "z")
+    >>> cross_entropy_from_logits(z, [0, 0, 1]).backward()
+    >>> z.grad.round(3)
+    array([ 0.622,  0.084, -0.706])
+    """
+    z = _vector("cross_entropy_from_logits", "z", z)
+    t = _targets("cross_entropy_from_logits", z, t)
+    return _reduce(-np.sum(t * log_softmax(z), axis=-1), reduction)
+
+
+def binary_cross_entropy(y: Any, t: Any, reduction: str = "mean") -> Any:
+    """−t ln y − (1 − t) ln(1 − y), elementwise, then reduced; ∂/∂y = (y − t) / (y (1 − y)).
+
+    >>> round(float(binary_cross_entropy(0.5, 1)), 6)
+    0.693147
+    """
+    y, t = _array(y), _array(t)
+    _same_shape("binary_cross_entropy", "y", y, t)
+    _check_range("binary_cross_entropy", "y", y, "; for logits use binary_cross_entropy_from_logits")
+    _check_range("binary_cross_entropy", "t", t)
+    return _reduce(-xlogy(t, y) - xlogy(1 - t, 1 - y), reduction)
+
+
+def binary_cross_entropy_from_logits(z: Any, t: Any, reduction: str = "mean") -> Any:
+    """Binary cross-entropy of y = sigmoid(z), as softplus(z) − t z; ∂/∂z = sigmoid(z) − t.
+
+    >>> float(binary_cross_entropy_from_logits(1000.0, 1))
+    0.0
+    """
+    z, t = _array(z), _array(t)
+    _same_shape("binary_cross_entropy_from_logits", "z", z, t)
+    _check_range("binary_cross_entropy_from_logits", "t", t)
+    return _reduce(softplus(z) - t * z, reduction)
+
+
+def squared_error(y: Any, t: Any) -> Any:
+    """Σ (y − t)², without the ½ that some texts put in front; ∂/∂y = 2 (y − t).
+
+    >>> float(squared_error([1.0, 2.0], [0.0, 0.0]))
+    5.0
+    """
+    return np.sum(np.square(_difference("squared_error", y, t)))
+
+
+def mean_squared_error(y: Any, t: Any) -> Any:
+    """The mean of (y − t)²; ∂/∂yᵢ = 2 (yᵢ − tᵢ) / n.
+
+    >>> float(mean_squared_error([1.0, 2.0], [0.0, 0.0]))
+    2.5
+    """
+    return np.mean(np.square(_difference("mean_squared_error", y, t)))
+
+
+def absolute_error(y: Any, t: Any) -> Any:
+    """Σ |y − t|; ∂/∂y = sign(y − t), and 0 where they are equal.
+
+    >>> float(absolute_error([1.0, 2.0], [2.0, 0.0]))
+    3.0
+    """
+    return np.sum(np.abs(_difference("absolute_error", y, t)))
+
+
+# --- arguments --------------------------------------------------------------------------------------
+
+
+def _array(x: Any) -> Array:
+    """Numbers as an array of floats, anything that holds Values as an array of Values."""
+    if isinstance(x, ValueArray):
+        return x
+    array = np.array(x, dtype=object) if isinstance(x, Value) else np.asarray(x)
+    return values(array) if array.dtype == object else array.astype(float)
+
+
+def _data(x: Array) -> Any:
+    return x.data if isinstance(x, ValueArray) else x
+
+
+def _vector(function: str, name: str, x: Any) -> Array:
+    array = _array(x)
+    if array.ndim not in (1, 2) or array.shape[-1] == 0:
+        raise ValueError(f"{function}: {name} must be a vector or a batch of rows, got shape {array.shape}")
+    return array
+
+
+def _shifted(z: Array) -> tuple[Array, Array]:
+    shift = detach(np.max(z, axis=-1, keepdims=True))
+    return z - shift, shift
+
+
+def _difference(function: str, y: Any, t: Any) -> Array:
+    y, t = _array(y), _array(t)
+    _same_shape(function, "y", y, t)
+    return y - t
+
+
+def _same_shape(function: str, name: str, y: Array, t: Array) -> None:
+    if y.shape != t.shape:
+        raise ValueError(f"{function}: {name} and t must have one shape, got {y.shape} and {t.shape}")
+
+
+def _check_range(function: str, name: str, x: Array, advice: str = "") -> None:
+    outside = _data(x)[~((_data(x) >= 0) & (_data(x) <= 1))]
+    if outside.size:
+        raise ValueError(f"{function}: {name} must lie between 0 and 1, got {outside.flat[0]:.6g}{advice}")
+
+
+def _targets(function: str, y: Array, t: Any) -> Array:
+    """The target as an array of y's shape; a class index, or one for each row, becomes one-hot."""
+    t = _array(t)
+    classes = y.shape[-1]
+    if t.ndim == y.ndim - 1 and not isinstance(t, ValueArray):
+        if t.shape != y.shape[:-1]:
+            raise ValueError(f"{function}: expected {y.shape[0]} targets, one a row, got {t.size}")
+        for index in t.flat:
+            if index != int(index) or not 0 <= index < classes:
+                raise ValueError(
+                    f"{function}: a class index must be a whole number from 0 to {classes - 1}, got {index:g}"
+                )
+        return np.eye(classes)[t.astype(int)]
+    if t.shape != y.shape:
+        raise ValueError(
+            f"{function}: predictions and targets must have one length, got {y.shape} and {t.shape}"
+        )
+    if not isinstance(t, ValueArray):
+        if np.any(t < 0):
+            raise ValueError(f"{function}: targets must not be negative, got {t.min():.6g}")
+        sums = np.atleast_1d(t.sum(axis=-1))
+        wrong = sums[~(np.abs(sums - 1) <= 1e-6)]
+        if wrong.size:
+            raise ValueError(f"{function}: targets must sum to 1 within 1e-6, got {wrong[0]:.9g}")
+    return t
+
+
+def _reduce(losses: Any, reduction: str) -> Any:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+    if reduction == "none" or np.ndim(losses) == 0:
+        return losses
+    return np.mean(losses) if reduction == "mean" else np.sum(losses)
