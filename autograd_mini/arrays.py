@@ -20,7 +20,7 @@ from autograd_mini.rules import Primitive
 from autograd_mini.value import Value
 
 
-class ValueArray(np.ndarray):  # type: ignore[type-arg]
+class ValueArray(np.ndarray[Any, Any]):
     """An array of Values; make one with `values`.
 
     ``.data`` and ``.grad`` are arrays of floats; assigning to them writes the elements, so that
@@ -36,8 +36,8 @@ class ValueArray(np.ndarray):  # type: ignore[type-arg]
         for element, number in zip(self.flat, new.flat, strict=True):
             setattr(element, attribute, float(number))
 
-    @property
-    def data(self) -> NDArray[np.float64]:  # type: ignore[override]
+    @property  # type: ignore[override]  # ndarray's data is its memory
+    def data(self) -> NDArray[np.float64]:
         """The elements' numbers."""
         return self._read("data")
 
@@ -78,34 +78,6 @@ class ValueArray(np.ndarray):  # type: ignore[type-arg]
         if func in COMPOSED:
             return COMPOSED[func](*args, **kwargs)
         return _wrap(func._implementation(*args, **kwargs))
-
-    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return _mean(self, axis, keepdims=keepdims)
-
-    def var(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False
-    ) -> Any:
-        return _var(self, axis, ddof=ddof, keepdims=keepdims)
-
-    def std(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False
-    ) -> Any:
-        return _std(self, axis, ddof=ddof, keepdims=keepdims)
-
-    def clip(self, min: Any = None, max: Any = None, out: Any = None, **options: Any) -> Any:
-        return _clip(self, min, max)
-
-    def dot(self, other: Any, out: Any = None) -> Any:
-        return np.dot(self, other)
-
-    def argmax(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
-        return self.data.argmax(axis, **options)
-
-    def argmin(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
-        return self.data.argmin(axis, **options)
-
-    def argsort(self, axis: Any = -1, *args: Any, **options: Any) -> Any:
-        return self.data.argsort(axis, *args, **options)
 
 
 def values(array_like: Any, name: str = "") -> ValueArray:
@@ -148,8 +120,9 @@ def named(x: Any, name: str) -> Any:
         x.label = name
     elif isinstance(x, np.ndarray) and x.dtype == object:
         for index in np.ndindex(x.shape):
-            if isinstance(x[index], Value):
-                x[index].label = _label(name, index)
+            element: Any = x[index]
+            if isinstance(element, Value):
+                element.label = _label(name, index)
     return x
 
 
@@ -232,7 +205,8 @@ def _as_objects(x: Any) -> Any:
 
 
 def _reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool) -> Any:
-    fold = {np.maximum: _max, np.minimum: _min}.get(ufunc, lambda items: reduce(rules.logaddexp, items))
+    folds: dict[Any, Callable[[list[Any]], Any]] = {np.maximum: _max, np.minimum: _min}
+    fold = folds.get(ufunc, lambda items: reduce(rules.logaddexp, items))
     return _along(fold, x, axis, keepdims)
 
 
@@ -326,12 +300,16 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     x = _as_values(x)
     vectors = x.ndim == 1 or isinstance(axis, int)
     if ord in (None, "fro") or (ord == 2 and vectors):
-        return _along(lambda items: reduce(rules.hypot, items, 0.0), x, axis, keepdims)
+        return _wrap(_along(_length, x, axis, keepdims))
     if vectors and ord == 1:
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
     if vectors and ord == np.inf:
         return np.max(np.abs(x), axis=axis, keepdims=keepdims)
     raise TypeError(f"numpy.linalg.norm: for Values ord must be None, 'fro', 1, 2 or inf, got {ord!r}")
+
+
+def _length(items: list[Any]) -> Any:
+    return reduce(rules.hypot, items) if len(items) > 1 else rules.abs(items[0]) if items else 0.0
 
 
 def _average(x: Any, axis: Any = None, weights: Any = None, **options: Any) -> Any:
@@ -345,11 +323,19 @@ def _elementwise(row: Primitive, *operands: Any) -> Any:
     return _wrap(np.frompyfunc(row, len(row.operands), 1)(*map(_as_objects, operands)))
 
 
+def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *args, **options: function(self.data, *args, **options)
+
+
 COMPOSED: dict[Any, Callable[..., Any]] = {
     np.mean: _mean, np.var: _var, np.std: _std, np.clip: _clip, np.where: _where,
     np.linalg.norm: _norm, np.average: _average,
 }  # fmt: skip
 ON_DATA = {np.argmax, np.argmin, np.argsort, np.allclose, np.isclose}
+for _function in (np.mean, np.var, np.std, np.clip):
+    setattr(ValueArray, _function.__name__, COMPOSED[_function])
+for _function in (np.argmax, np.argmin, np.argsort):
+    setattr(ValueArray, _function.__name__, _on_data(_function))
 UFUNCS: dict[np.ufunc, Primitive] = {}
 
 

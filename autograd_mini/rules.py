@@ -100,10 +100,8 @@ class Primitive:
 
     @property
     def can_raise(self) -> bool:
-        """Whether a float evaluation of the formula can raise: it divides, calls or takes a power."""
-        return any(
-            isinstance(node, (ast.Div, ast.Pow, ast.Call)) for node in ast.walk(expression(self.stable))
-        )
+        """Whether the operator can raise on floats."""
+        return can_raise(expression(self.stable))
 
     def error(self, cause: Exception, labels: tuple[str, ...], data: tuple[float, ...]) -> DomainError:
         """The `DomainError` that says in one sentence what ``cause`` means at these operands."""
@@ -209,6 +207,11 @@ def names_in(text: str) -> set[str]:
     return {node.id for node in ast.walk(expression(text)) if isinstance(node, ast.Name)}
 
 
+def can_raise(formula: ast.expr) -> bool:
+    """Whether a float evaluation of the formula can raise: it divides, calls or takes a power."""
+    return any(isinstance(node, (ast.Div, ast.Pow, ast.Call)) for node in ast.walk(formula))
+
+
 def times(adjoint: str, partial: ast.expr) -> ast.expr:
     """``adjoint * partial``, the product drawn into conditionals so that an excluded branch is 0, not 0·∞."""
     if isinstance(partial, ast.IfExp):
@@ -255,7 +258,7 @@ class _ForFloats(ast.NodeTransformer):
         return ast.Constant(math.pi) if node.id == "pi" else node
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        return ast.Constant(float(node.value))
+        return ast.Constant(float(ast.literal_eval(node)))
 
 
 class _Elementwise(ast.NodeTransformer):
