@@ -9,6 +9,8 @@ array([ 0.622,  0.084, -0.706])
 """
 
 from autograd_mini.arrays import ValueArray, named, values
+from autograd_mini.check import InconclusiveError, Report, check_gradient, check_jacobian
+from autograd_mini.drawing import Drawing, draw
 from autograd_mini.functions import (
     absolute_error,
     binary_cross_entropy,
@@ -81,8 +83,11 @@ from autograd_mini.value import Value, topological_order
 __all__ = [
     "DivisionByZeroError",
     "DomainError",
+    "Drawing",
+    "InconclusiveError",
     "Primitive",
     "RangeError",
+    "Report",
     "Value",
     "ValueArray",
     "abs",
@@ -98,6 +103,8 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_from_logits",
     "cbrt",
+    "check_gradient",
+    "check_jacobian",
     "cos",
     "cosh",
     "cross_entropy",
@@ -105,6 +112,7 @@ __all__ = [
     "derivative_table",
     "detach",
     "div",
+    "draw",
     "equal",
     "erf",
     "erfc",

@@ -9,15 +9,17 @@ numbers (``argmax``, ``isnan``, ``allclose``) are answered from the data.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
-from typing import Any
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from autograd_mini import rules
 from autograd_mini.rules import Primitive
 from autograd_mini.value import Value
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 class ValueArray(np.ndarray[Any, Any]):
@@ -332,19 +334,22 @@ COMPOSED: dict[Any, Callable[..., Any]] = {
     np.linalg.norm: _norm, np.average: _average,
 }  # fmt: skip
 ON_DATA = {np.argmax, np.argmin, np.argsort, np.allclose, np.isclose}
-for _function in (np.mean, np.var, np.std, np.clip):
-    setattr(ValueArray, _function.__name__, COMPOSED[_function])
-for _function in (np.argmax, np.argmin, np.argsort):
-    setattr(ValueArray, _function.__name__, _on_data(_function))
+for _name in ("mean", "var", "std", "clip"):
+    setattr(ValueArray, _name, COMPOSED[getattr(np, _name)])
+for _name in ("argmax", "argmin", "argsort"):
+    setattr(ValueArray, _name, _on_data(getattr(np, _name)))
 UFUNCS: dict[np.ufunc, Primitive] = {}
 
 
 def _bind_value_arrays(row: Primitive) -> Callable[..., Any]:
-    """The row elementwise on arrays of Values, and NumPy's ufunc of that name sent to it."""
+    return partial(_elementwise, row)
+
+
+def _install_ufunc(row: Primitive) -> None:
+    """Send NumPy's ufunc of that name to the row."""
     ufunc = getattr(np, row.numpy, None)
     if isinstance(ufunc, np.ufunc):
         UFUNCS[ufunc] = row
-    return lambda *operands: _elementwise(row, *operands)
 
 
 def _scalar_ufunc(
@@ -361,6 +366,9 @@ Value.__array_ufunc__ = _scalar_ufunc  # type: ignore[attr-defined]
 Value.__array_function__ = _scalar_function  # type: ignore[attr-defined]
 rules.register(
     rules.Arithmetic(
-        ValueArray, lambda x: isinstance(x, np.ndarray) and x.dtype == object, _bind_value_arrays
+        ValueArray,
+        lambda x: isinstance(x, np.ndarray) and x.dtype == object,
+        _bind_value_arrays,
+        _install_ufunc,
     )
 )

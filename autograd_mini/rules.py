@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import keyword
 import math
 import numbers
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -69,9 +71,8 @@ class Primitive:
         self.symbol = symbol
         self.numpy = numpy
         self.note = note
-        self.bound: dict[type, Callable[..., Any]] = {}
+        self.bound = Bindings(self)
         self.reverse: Callable[[Any], None]
-        self.reverse_ieee: Callable[[Any], None]
 
     def __call__(self, *operands: Any) -> Any:
         if len(operands) != len(self.operands):
@@ -96,7 +97,7 @@ class Primitive:
         return f"<primitive {self}>"
 
     def __reduce__(self) -> tuple[Callable[[str], Primitive], tuple[str]]:
-        return table.__getitem__, (self.name,)
+        return _row, (self.name,)
 
     @property
     def can_raise(self) -> bool:
@@ -115,22 +116,49 @@ class Primitive:
         return kind(f"{self.name}: needs {self.domain or 'operands in its domain'}, got {got}")
 
 
+def _row(name: str) -> Primitive:
+    """The row of that name, which is how a row is pickled and copied."""
+    return table[name]
+
+
+class Bindings(dict[type, Callable[..., Any]]):
+    """A row's function for each number type, written out when it is first asked for."""
+
+    def __init__(self, row: Primitive) -> None:
+        self.row = row
+
+    def __missing__(self, type: type) -> Callable[..., Any]:
+        for arithmetic in arithmetics:
+            if arithmetic.type is type:
+                self[type] = arithmetic.bind(self.row)
+                return self[type]
+        raise KeyError(type)
+
+
 class Arithmetic:
-    """A number type that formulas are bound to: which operands it owns, and how a row is bound."""
+    """A number type that formulas are bound to: which operands it owns, and how a row is bound.
+
+    ``install``, if given, is called with every row, present and future, before the row is bound.
+    """
 
     def __init__(
-        self, type: type, owns: Callable[[Any], bool], bind: Callable[[Primitive], Callable[..., Any]]
+        self,
+        type: type,
+        owns: Callable[[Any], bool],
+        bind: Callable[[Primitive], Callable[..., Any]],
+        install: Callable[[Primitive], None] = lambda row: None,
     ) -> None:
         self.type = type
         self.owns = owns
         self.bind = bind
+        self.install = install
 
 
 def register(arithmetic: Arithmetic) -> None:
-    """Bind every row, present and future, to a number type; the last one registered is asked first."""
+    """Let every row, present and future, work on a number type; the last one registered is asked first."""
     arithmetics.append(arithmetic)
     for row in table.values():
-        row.bound[arithmetic.type] = arithmetic.bind(row)
+        arithmetic.install(row)
 
 
 def primitive(
@@ -167,15 +195,20 @@ def primitive(
         name, formula, partials, names, stable or formula, domain, symbol or name, numpy or name, note
     )
     _validate(row)
-    bound = {arithmetic.type: arithmetic.bind(row) for arithmetic in arithmetics}
-    row.bound.update(bound)
     table[name] = row
+    for arithmetic in arithmetics:
+        arithmetic.install(row)
     return row
 
 
 def _validate(row: Primitive) -> None:
-    if not row.name.isidentifier() or row.name in table or row.name in RESERVED:
+    if not _is_free(row.name) or row.name in RESERVED:
         raise ValueError(f"primitive: the name must be a new identifier, got {row.name!r}")
+    if not all(map(_is_free, row.operands)) or len({*row.operands, "z", "g"}) != len(row.operands) + 2:
+        raise ValueError(
+            f"primitive {row.name}: operands need names of their own, none of them z (the result), "
+            f"g (the adjoint), pi or a row's, got {' '.join(row.operands)!r}"
+        )
     if len(row.partials) != len(row.operands):
         raise ValueError(
             f"primitive {row.name}: expected {len(row.operands)} partials, one for each of "
@@ -191,6 +224,16 @@ def _validate(row: Primitive) -> None:
             raise ValueError(f"primitive {row.name}: unknown name {min(unknown)!r} in {text!r}")
 
 
+def _is_free(name: str) -> bool:
+    return (
+        name.isidentifier()
+        and not name.startswith("_")
+        and not keyword.iskeyword(name)
+        and name not in table
+        and name != "pi"
+    )
+
+
 # --- formulas as expressions ------------------------------------------------------------------------
 
 
@@ -202,9 +245,10 @@ def expression(text: str) -> ast.expr:
         raise ValueError(f"formula {text!r} is not an expression: {error.msg}") from None
 
 
-def names_in(text: str) -> set[str]:
+@cache
+def names_in(text: str) -> frozenset[str]:
     """The names that occur in a formula."""
-    return {node.id for node in ast.walk(expression(text)) if isinstance(node, ast.Name)}
+    return frozenset(node.id for node in ast.walk(expression(text)) if isinstance(node, ast.Name))
 
 
 def can_raise(formula: ast.expr) -> bool:
@@ -287,12 +331,22 @@ class _Elementwise(ast.NodeTransformer):
 
 def for_floats(formula: ast.expr, **replacements: str) -> str:
     """Source of a formula as fast scalar Python, names replaced (``x="x.data"``)."""
+    _bind_names(formula, FLOATS, float)
     return ast.unparse(_ForFloats().visit(_Substitute(replacements).visit(formula)))
 
 
 def elementwise(formula: ast.expr) -> str:
     """Source of a formula without branches, for arrays and everything that behaves like one."""
-    return ast.unparse(_Elementwise().visit(formula))
+    formula = _Elementwise().visit(formula)
+    _bind_names(formula, ARRAYS, np.ndarray)
+    return ast.unparse(formula)
+
+
+def _bind_names(formula: ast.expr, namespace: dict[str, Any], type: type) -> None:
+    """Put the rows that a formula calls into the namespace in which it will run."""
+    for node in ast.walk(formula):
+        if isinstance(node, ast.Name) and node.id in table and node.id not in namespace:
+            namespace[node.id] = table[node.id].bound[type]
 
 
 def define(name: str, source: str, namespace: dict[str, Any], **closure: Any) -> Any:
@@ -359,7 +413,6 @@ def _bind_floats(row: Primitive) -> Callable[..., float]:
         f"    raise error\n"
     )
     function: Callable[..., float] = define(row.name, source, FLOATS, row=row, labels=row.operands)
-    FLOATS.setdefault(row.name, function)
     return function
 
 
@@ -384,10 +437,11 @@ ARRAYS: dict[str, Any] = {
 
 def _bind_arrays(row: Primitive) -> Callable[..., Any]:
     """The row on arrays, elementwise, with NumPy's own treatment of infinities and nan."""
-    formula = elementwise(expression(row.stable))
-    source = f"def function({', '.join(row.operands)}):\n    return {formula}\n"
-    function: Callable[..., Any] = define(row.name, source, ARRAYS)
-    ARRAYS.setdefault(row.name, function)
+    formula = expression(row.stable)
+    branches = any(isinstance(node, ast.IfExp) for node in ast.walk(formula))
+    quiet = "    with errstate(all='ignore'):\n    " if branches else ""  # excluded branches are computed too
+    source = f"def function({', '.join(row.operands)}):\n{quiet}    return {elementwise(formula)}\n"
+    function: Callable[..., Any] = define(row.name, source, ARRAYS, errstate=np.errstate)
     return function
 
 

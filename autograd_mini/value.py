@@ -15,6 +15,7 @@ gradient. For ``mul`` they read::
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -59,7 +60,7 @@ class Value:
     Raises TypeError if ``data`` is not one real number.
     """
 
-    __slots__ = ("__weakref__", "args", "data", "grad", "label", "op")
+    __slots__ = ("args", "data", "grad", "label", "op")
     data: float
     grad: float
     label: str
@@ -87,17 +88,19 @@ class Value:
         in reverse topological order, linear in the edges, without recursion. Partials that do not
         exist are inf or nan; nothing is raised half-way.
         """
-        interior = [node for node in topological_order(self) if node.args]
+        interior = interior_order(self)
         for node in interior:
             node.grad = 0.0
         self.grad += 1.0
-        for node in reversed(interior):
+        interior.reverse()
+        for node in interior:
+            step = node.op.reverse  # looked up apart from the call, which CPython does faster
             try:
-                node.op.reverse(node)
+                step(node)
             except (ArithmeticError, ValueError):
                 if isinstance(node.op, Source):
                     raise
-                node.op.reverse_ieee(node)
+                reverse_step(node)
 
     def forward(self) -> None:
         """Recompute every node below, and this one, from the leaves' current data.
@@ -105,7 +108,7 @@ class Value:
         Raises DomainError where an operation leaves its domain, TypeError at a node made by hand;
         then nothing has changed.
         """
-        interior = [node for node in topological_order(self) if node.args]
+        interior = interior_order(self)
         before = [node.data for node in interior]
         try:
             for node in interior:
@@ -166,7 +169,7 @@ class Value:
             "(np.array and np.asarray drop the class that values gives)"
         )
 
-    __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]  # all refuse alike
+    __int__ = __index__ = __complex__ = __float__  # all refuse alike
 
     def __pos__(self) -> Value:
         return self
@@ -186,7 +189,7 @@ class Value:
     @property
     def _backward(self) -> Callable[[], None]:
         """One reverse step: adds this node's gradient times its partials to its operands' gradients."""
-        return self.op.step if isinstance(self.op, Source) else lambda: self.op.reverse(self)
+        return lambda: reverse_step(self)
 
     @_backward.setter
     def _backward(self, step: Callable[[], None]) -> None:
@@ -210,25 +213,55 @@ class Value:
 
 
 def topological_order(*roots: Value) -> list[Value]:
-    """Every node at or below the roots, operands before results, by an iterative depth-first search.
+    """Every node at or below the roots once: first the leaves, then each result after its operands.
 
     >>> x = Value(2.0, label="x")
     >>> [node.data for node in topological_order(x * x + x)]
     [2.0, 4.0, 6.0]
     """
+    interior = depth_first_order(*roots)
+    below = (operand for node in interior for operand in node.args)
+    leaves = dict.fromkeys(node for node in (*roots, *below) if not node.args)
+    return [*leaves, *interior]
+
+
+def interior_order(root: Value) -> list[Value]:
+    """The nodes at or below the root that have operands, each after its operands.
+
+    As long as no result is used twice, as in long sums, any walk down meets results before operands;
+    the first shared result calls for the depth-first search, which costs more.
+    """
+    order = [root] if root.args else []
+    seen = {root}
+    add, append = seen.add, order.append
+    for node in order:
+        for operand in node.args:
+            if operand.args:
+                if operand in seen:
+                    return depth_first_order(root)
+                add(operand)
+                append(operand)
+    order.reverse()
+    return order
+
+
+def depth_first_order(*roots: Value) -> list[Value]:
+    """The nodes at or below the roots that have operands, each after its operands; iterative."""
     order: list[Value] = []
     seen: set[Value] = set()
-    stack: list[Value | None] = [*reversed(roots)]
+    stack: list[Any] = [root for root in reversed(roots) if root.args]
+    add, append, push, pop = seen.add, order.append, stack.append, stack.pop
     while stack:
-        node = stack.pop()
+        node = pop()
         if node is None:  # everything below the node under this mark is done
-            order.append(stack.pop())  # type: ignore[arg-type]  # a mark stands on a node
+            append(pop())
         elif node not in seen:
-            seen.add(node)
-            if node.args:
-                stack += (node, None, *reversed(node.args))
-            else:
-                order.append(node)
+            add(node)
+            push(node)
+            push(None)
+            for operand in node.args:
+                if operand.args:
+                    push(operand)
     return order
 
 
@@ -280,10 +313,31 @@ OPERATORS = {
 }  # fmt: skip
 
 
+def _install(row: Primitive) -> None:
+    """Give the class a method, its NumPy name and its operator; the first call writes them out."""
+
+    def first_call(*operands: Any) -> Any:
+        return row.bound[Value](*operands)
+
+    def first_reverse(node: Value) -> None:
+        row.bound[Value]
+        row.reverse(node)
+
+    row.reverse = first_reverse
+    _set_methods(row, first_call)
+
+
+def _set_methods(row: Primitive, operator: Callable[..., Any]) -> None:
+    special = OPERATORS.get(row.name)
+    for name in filter(None, {row.name, row.numpy, special}):
+        setattr(Value, name, operator)
+    if special and len(row.operands) == 2:
+        from_any = _with_any_first(operator)
+        setattr(Value, special.replace("__", "__r", 1), lambda y, x: from_any(x, y))
+
+
 def _bind_values(row: Primitive) -> Callable[..., Any]:
-    """Give the row its reverse step, the class its methods, and return the operator."""
-    operands = ", ".join(row.operands)
-    scope = rules.FLOATS
+    """The operator of a row, written out together with its reverse step."""
     names = {
         "row": row,
         "Value": Value,
@@ -291,37 +345,56 @@ def _bind_values(row: Primitive) -> Callable[..., Any]:
         "as_operand": as_operand,
         "constant": constant,
     }
-    operator: Callable[..., Any] = rules.define(row.name, _operator_source(row), scope, **names)
-    row.reverse = rules.define("reverse", _reverse_source(row, rules.for_floats), scope, **names)
-    row.reverse_ieee = rules.define(
-        "reverse",
-        _reverse_source(row, lambda formula, **_: rules.elementwise(formula)),
-        rules.ARRAYS,
-        **names,
-        float64=np.float64,
-        errstate=np.errstate,
-    )
-    operator.__doc__ = f"{row}"
-    special = OPERATORS.get(row.name)
-    for name in filter(None, {row.name, row.numpy, special}):
-        setattr(Value, name, operator)
-    if special and len(row.operands) == 2:
-        reflected = rules.define(
-            "reflected",
-            f"def function(y, x):\n    x = as_operand(x)\n"
-            f"    return x if x is NotImplemented else {row.name}_(x, y)\n",
-            {},
-            as_operand=as_operand,
-            **{f"{row.name}_": operator},
-        )
-        setattr(Value, special.replace("__", "__r", 1), reflected)
-    return operator
+    operator: Callable[..., Any] = rules.define(row.name, _operator_source(row), rules.FLOATS, **names)
+    operator.__doc__ = str(row)
+    row.reverse = rules.define("reverse", _reverse_source(row), rules.FLOATS, **names)
+    _set_methods(row, operator)
+    return operator if len(row.operands) == 1 else _with_any_first(operator)
+
+
+def _with_any_first(operator: Callable[..., Any]) -> Callable[..., Any]:
+    """The operator for a first operand that may be a number; as a method it can rely on a Value."""
+
+    def function(x: Any, *others: Any) -> Any:
+        x = as_operand(x)
+        return x if x is NotImplemented else operator(x, *others)
+
+    return function
+
+
+def reverse_step(node: Value) -> None:
+    """Add the node's gradient times its partials to its operands' gradients.
+
+    Where Python's arithmetic raises, NumPy's gives the inf or nan that a partial that does not exist is.
+    """
+    row = node.op
+    if isinstance(row, Source):
+        return row.step()
+    try:
+        return row.reverse(node)
+    except (ArithmeticError, ValueError):
+        pass
+    operands = [np.float64(x.data) for x in node.args]
+    with np.errstate(all="ignore"):
+        products = _products(row)(np.float64(node.grad), np.float64(node.data), *operands)
+    for operand, product in zip(node.args, products, strict=True):
+        if operand.op is not constant:
+            operand.grad += float(product)
+
+
+@cache
+def _products(row: Primitive) -> Callable[..., tuple[Any, ...]]:
+    """Adjoint times partial for each operand, as a function of adjoint, result and operands."""
+    products = [rules.elementwise(rules.times("g", rules.expression(partial))) for partial in row.partials]
+    source = f"def function(g, z, {', '.join(row.operands)}):\n    return ({', '.join(products)},)\n"
+    products_of: Callable[..., tuple[Any, ...]] = rules.define("products", source, rules.ARRAYS)
+    return products_of
 
 
 def _operator_source(row: Primitive) -> str:
     operands = ", ".join(row.operands)
     lines = [f"def function({operands}):"]
-    for x in row.operands:
+    for x in row.operands[1:]:
         lines += [
             f"    if type({x}) is not Value:",
             f"        {x} = as_operand({x})",
@@ -351,31 +424,26 @@ def _operator_source(row: Primitive) -> str:
     return "\n".join(lines)
 
 
-def _reverse_source(row: Primitive, emit: Callable[..., str]) -> str:
+def _reverse_source(row: Primitive) -> str:
     """``operand.grad += adjoint * partial`` for every operand that is not a constant.
 
-    All products are computed before the first is added, so that a step that raises has changed nothing.
+    Where one can raise, all products are computed before the first is added, so that a step that raises
+    has changed nothing.
     """
-    ieee = emit is not rules.for_floats
-    lines = [
-        "def function(z_):",
-        f"    {', '.join(f'{x}_' for x in row.operands)}, = z_.args",
-        "    g = z_.grad",
-    ]
     data = {x: f"{x}_.data" for x in (*row.operands, "z")}
-    if ieee:
-        lines = [*lines, "    g = float64(g)", *(f"    {x} = float64({d})" for x, d in data.items())]
     products = {
-        x: emit(rules.times("g", rules.expression(partial)), **data)
+        x: rules.for_floats(rules.times("g", rules.expression(partial)), **data)
         for x, partial in zip(row.operands, row.partials, strict=True)
         if partial != "0"
     }
-    if ieee:
-        lines += ["    with errstate(all='ignore'):", *["        0"][: not products]]
-    indent = "        " if ieee else "    "
-    lines += [f"{indent}d{x} = {p} if {x}_.op is not constant else 0.0" for x, p in products.items()]
-    lines += [f"    {x}_.grad += {'float' if ieee else ''}(d{x})" for x in products]
+    lines = ["def function(z_):", f"    {', '.join(f'{x}_' for x in row.operands)}, = z_.args"]
+    lines += ["    g = z_.grad"]
+    if any(rules.can_raise(rules.expression(partial)) for partial in row.partials):
+        lines += [f"    d{x} = {p} if {x}_.op is not constant else 0.0" for x, p in products.items()]
+        lines += [f"    {x}_.grad += d{x}" for x in products]
+    else:
+        lines += [f"    if {x}_.op is not constant: {x}_.grad += {p}" for x, p in products.items()]
     return "\n".join(lines)
 
 
-rules.register(rules.Arithmetic(Value, lambda x: isinstance(x, Value), _bind_values))
+rules.register(rules.Arithmetic(Value, lambda x: isinstance(x, Value), _bind_values, _install))

@@ -1,0 +1,495 @@
+"""The checker: right derivations agree, wrong ones disagree, and kinks and conflicts blame nobody."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import special  # type: ignore[import-untyped]
+
+from autograd_mini import (
+    Value,
+    abs,
+    cross_entropy,
+    detach,
+    less,
+    maximum,
+    minimum,
+    named,
+    relu,
+    rules,
+    softmax,
+    sqrt,
+    topological_order,
+    values,
+    where,
+)
+from autograd_mini.check import InconclusiveError, check_gradient, check_jacobian, differences
+
+Z = [1.5, -0.5, 0.75]
+
+
+def textbook_softmax(z):
+    e = np.exp(z - np.max(z))
+    return e / np.sum(e)
+
+
+def softmax_jacobian(z):
+    s = textbook_softmax(z)
+    return np.diag(s) - np.outer(s, s)
+
+
+# --- right and wrong ---
+
+
+def test_a_right_jacobian_agrees_at_the_given_and_the_random_points():
+    report = check_jacobian(textbook_softmax, softmax_jacobian, at=Z)
+    assert report
+    assert report.verdict == "agrees"
+    assert report.points == 6
+    assert len(report.entries) == 6 * 9
+    assert report.worst.error < 1e-15
+    assert report.witnesses == ("the engine", "differences of f on floats")
+    report.raise_if_wrong()
+    first = report.entries[1]
+    assert (first.row, first.column, first.point) == ((0,), (1,), 0)
+    s = textbook_softmax(np.array(Z))
+    assert first.yours == pytest.approx(-s[0] * s[1])
+    assert first.engine == pytest.approx(first.witness)
+
+
+def test_a_wrong_entry_is_found_and_reported():
+    def hand(z):
+        jacobian = softmax_jacobian(z)
+        jacobian[0, 2] *= -1
+        return jacobian
+
+    report = check_jacobian(textbook_softmax, hand, at=Z, out="S")
+    assert not report
+    assert {(e.row, e.column) for e in report.entries if e.verdict == "disagrees"} == {((0,), (2,))}
+    assert report.worst.error == max(e.error for e in report.entries)
+    assert "∂S[0]/∂z[2] at the given point" in report.reason
+    with pytest.raises(AssertionError, match="disagrees") as failure:
+        report.raise_if_wrong()
+    assert str(failure.value) == str(report)
+
+
+def test_an_error_of_one_in_a_hundred_thousand_is_found():
+    assert check_gradient(lambda x: x**3, lambda x: 3.00003 * x**2, at=2.0).verdict == "disagrees"
+    assert check_gradient(lambda x: x**3, lambda x: 3.00003 * x**2, at=2.0, rtol=1e-4)
+    assert check_gradient(np.tanh, lambda x: 1 - np.tanh(x) ** 2, at=0.3)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_scale_does_not_matter(scale):
+    assert check_gradient(lambda x: scale * x**2, lambda x: 2 * scale * x, at=1.0)
+    assert check_gradient(lambda x: scale * x**2, lambda x: 0 * x, at=1.0).verdict == "disagrees"
+
+
+def test_a_large_constant_makes_the_witness_coarse_and_not_wrong():
+    assert check_gradient(lambda x: 1e10 + x, 1.0, at=1.0)
+    assert check_gradient(lambda x: 1e10 + x, 1.1, at=1.0).verdict == "disagrees"
+
+
+def test_printed_digits_agree_with_an_atol():
+    assert check_gradient(lambda x: x**2, 2.8, at=math.sqrt(2)).verdict == "disagrees"
+    assert check_gradient(lambda x: x**2, 2.8, at=math.sqrt(2), atol=0.05)
+
+
+SMOOTH = [name for name in rules.table if name not in ("sign", "less", "less_equal", "equal", "detach")]
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_every_row_of_the_table_agrees_with_the_witness(name):
+    row = rules.table[name]
+
+    def engine(*numbers):
+        leaves = [Value(number) for number in numbers]
+        row(*leaves).backward()
+        return {operand: leaf.grad for operand, leaf in zip(row.operands, leaves, strict=True)}
+
+    at = dict(zip(row.operands, [1.3, 0.6, 2.0] if name == "acosh" else [0.4, 0.7, 2.0], strict=False))
+    assert check_gradient(row, engine, at=at)
+
+
+# --- arguments ---
+
+
+def test_only_wrt_arguments_are_moved():
+    seen = []
+
+    def loss(W, x, t, k):
+        seen.append((x is X, t is T, k))
+        return np.sum((W @ x - t) ** 2) * k
+
+    X, T = np.array([1.0, 2.0, -1.0]), [0.5, -0.5]
+    W = np.arange(6.0).reshape(2, 3)
+    report = check_gradient(
+        loss, lambda W, x, t, k: 2 * k * np.outer(W @ x - t, x), at={"W": W, "x": X, "t": T, "k": 3}
+    )
+    assert report, str(report)
+    assert set(seen) == {(True, True, 3)}
+    assert {e.name for e in report.entries} == {"W"}
+    assert (W == np.arange(6.0).reshape(2, 3)).all()
+
+
+def test_a_mapping_names_the_arguments_differentiated():
+    at = {"w": 3.0, "x": 2.0}
+    report = check_gradient(lambda w, x: w * x**2, lambda x, w: {"x": 2 * w * x, "w": x**2}, at=at)
+    assert report
+    assert {e.name for e in report.entries} == {"w", "x"}
+    assert check_gradient(lambda w, x: w * x**2, {"x": 12.0}, at=at).points == 1
+    assert check_gradient(lambda w, x: w * x**2, {"x": lambda w, x: 2 * w * x}, at=at).points == 6
+    assert check_gradient(lambda w, x: w * x**2, lambda w, x: (x**2, 2 * w * x), at=at, wrt=["w", "x"])
+    assert check_gradient(lambda w, x: w * x**2, lambda w, x: 2 * w * x, at=at, wrt="x")
+    assert check_gradient(lambda w, x: w * x**2, lambda w, x: x**2, at=at)
+
+
+def test_the_hand_function_gets_the_output_and_may_name_its_argument_freely():
+    hand = lambda S: np.diag(S) - np.outer(S, S)  # noqa: E731
+    assert check_jacobian(textbook_softmax, hand, at=Z, out="S")
+    assert check_gradient(lambda x: x**2, lambda anything: 2 * anything, at=1.0)
+    assert check_gradient(lambda x: np.exp(x), lambda a, y: y, at=1.0, out="y")
+
+
+def test_jacobian_shape_is_output_shape_plus_input_shape():
+    W, x = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0, 3.0])
+    report = check_jacobian(
+        lambda W, x: W @ x,
+        lambda W, x: {"W": np.einsum("ij,k->ijk", np.eye(2), x), "x": W},
+        at={"W": W, "x": x},
+    )
+    assert report, str(report)
+    assert report.entries[1].column == (0, 1)
+    assert check_jacobian(lambda x: np.sum(x**2), lambda x: 2 * x, at=x)
+
+
+def test_the_cross_entropy_of_predictions_off_the_simplex():
+    def hand(S, t):
+        return -np.array(t) / S
+
+    at = {"S": [0.2, 0.3, 0.5], "t": [0, 0, 1]}
+    assert check_gradient(lambda S, t: cross_entropy(S, t), hand, at=at)
+    assert check_gradient(lambda z, t: cross_entropy(softmax(z), t), lambda z, t: textbook_softmax(z) - t,
+                          at={"z": Z, "t": [0, 0, 1]})  # fmt: skip
+
+
+@pytest.mark.parametrize("hand", [[0.0, -1.0], lambda S: [0.0, -1 / S[1]]])
+def test_on_the_border_of_the_domain_one_side_is_enough_to_agree(hand):
+    report = check_gradient(lambda S: cross_entropy(S, [0, 1]), hand, at=[0.0, 1.0])
+    assert report, str(report)
+    assert math.isnan(report.entries[0].left)
+    assert report.entries[0].right == 0
+
+
+def test_on_the_border_of_the_domain_one_side_blames_nobody():
+    assert check_gradient(lambda x: sqrt(x) * x, 0.5, at=0.0).verdict == "inconclusive"
+
+
+# --- random points ---
+
+
+def test_random_points_are_seeded():
+    def points(seed):
+        return [e.yours for e in check_gradient(lambda x: x**2, lambda x: 2 * x, at=1.0, seed=seed).entries]
+
+    assert points(1) == points(1) != points(2)
+    assert len(points(1)) == 6
+
+
+def test_random_points_outside_the_domain_are_skipped():
+    report = check_gradient(lambda x: math.log(x), lambda x: 1 / x, at=0.01)
+    assert report, str(report)
+    assert report.points == 6
+    assert report.skipped > 0
+    assert f"{report.skipped} more skipped outside f's domain" in str(report)
+
+
+def test_a_derivation_right_at_the_given_point_only_is_wrong():
+    report = check_gradient(lambda x: x**2, lambda x: 2.0, at=1.0)
+    assert report.verdict == "disagrees"
+    assert "random point" in report.reason
+    assert check_gradient(lambda x: x**2, 2.0, at=1.0)  # plain numbers count at the given point
+
+
+# --- kinks ---
+
+
+@pytest.mark.parametrize("hand", [1.0, -1.0, 0.0])
+@pytest.mark.parametrize("f", [lambda x: abs(x), lambda x: abs(x + 0) * 1.0, lambda x: np.sqrt(x * x)])
+def test_the_absolute_value_at_zero_is_inconclusive(f, hand):
+    report = check_gradient(f, hand, at=0.0)
+    assert report.verdict == "inconclusive"
+    assert not report
+    assert (report.worst.left, report.worst.right) == (pytest.approx(-1), pytest.approx(1))
+    assert "one-sided -1 and 1" in str(report)
+    with pytest.raises(InconclusiveError, match="one-sided"):
+        report.raise_if_wrong()
+
+
+@pytest.mark.parametrize("f", [maximum, minimum, lambda x, y: np.max(np.stack([x, y]))])
+@pytest.mark.parametrize("hand", [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
+def test_a_tie_is_inconclusive(f, hand):
+    report = check_gradient(f, dict(zip("xy", hand, strict=True)), at={"x": 2.0, "y": 2.0})
+    assert report.verdict == "inconclusive"
+
+
+KINKED = {
+    "relu": lambda x: relu(x),
+    "where": lambda x: where(less(x, 0), -x, 2 * x),
+    "a jump": lambda x: where(less(x, 0), 0, x + 1),
+    "abs": lambda x: abs(x),
+}
+
+
+@pytest.mark.parametrize("name", KINKED)
+def test_the_kink_is_named_and_the_other_points_still_decide(name):
+    f = KINKED[name]
+
+    def right(x):
+        return (f(x + 1e-3) - f(x)) / 1e-3
+
+    kinked = check_gradient(f, right, at=0.0)
+    assert kinked.verdict == "inconclusive"
+    assert "on a kink" in kinked.reason
+    assert "x = 0" in kinked.reason
+    assert all(e.verdict == "agrees" for e in kinked.entries if e.point)
+    assert check_gradient(f, lambda x: right(x) + 1, at=0.0).verdict == "disagrees"
+
+
+def test_a_kink_at_which_all_agree_is_no_obstacle():
+    assert check_jacobian(textbook_softmax, softmax_jacobian, at=[1.0, 1.0, 1.0])  # max(z) drops out
+    assert check_gradient(lambda x: relu(x) ** 2, lambda x: 2 * max(x, 0.0), at=0.0)
+    assert check_gradient(lambda z: np.sum(abs(z)), [9.0, 1.0], at=[0.0, 2.0]).verdict == "inconclusive"
+    assert check_gradient(lambda z: np.sum(abs(z)), [0.0, 5.0], at=[0.0, 2.0]).verdict == "disagrees"
+
+
+# --- witnesses ---
+
+
+def test_f_that_calls_methods_of_value_is_differenced_on_values():
+    report = check_gradient(lambda x: (x.tanh() * 2).exp(), lambda x, y: 2 * y * (1 - np.tanh(x) ** 2),
+                            at=0.5, out="y")  # fmt: skip
+    assert report, str(report)
+    assert "differences of f's forward data on Values" in str(report)
+    f = lambda x: x.sigmoid()  # noqa: E731
+    assert check_gradient(f, lambda x: f(x) * (1 - f(x)), at=0.5)
+
+
+@pytest.mark.parametrize(
+    ("f", "hand", "at"),
+    [
+        (lambda x: special.gammaln(x), special.digamma, 2.5),
+        (lambda A: np.linalg.slogdet(A)[1], lambda A: np.linalg.inv(A).T, [[2.0, 1.0], [0.5, 3.0]]),
+        (lambda x: math.sin(x), math.cos, 1.0),
+    ],
+)
+def test_the_witness_alone_judges_what_the_engine_cannot_follow(f, hand, at):
+    report = check_gradient(f, hand, at=at)
+    assert report, str(report)
+    assert report.witnesses == ("differences of f on floats",)
+    assert "the engine could not follow" in str(report)
+    assert math.isnan(report.worst.engine)
+    wrong = check_gradient(f, lambda x: 1.01 * np.asarray(hand(x)), at=at)
+    assert wrong.verdict == "disagrees"
+
+
+@pytest.mark.parametrize("hand", [0.0, 1.0, 7.0])
+def test_engine_and_witness_in_disagreement_blame_nobody(hand):
+    report = check_gradient(lambda x: detach(x), hand, at=1.0)
+    assert report.verdict == "inconclusive"
+    assert "engine and witness disagree" in report.reason
+
+
+def test_the_witness_alone_finds_what_a_wrong_rule_hides():
+    x = np.array([0.3, -1.2])
+    central, left, right = differences(
+        lambda x: np.array([np.sin(x[0]) * x[1]]), x, np.array([0.0]) + np.sin(0.3) * -1.2
+    )
+    exact = [[-1.2 * np.cos(0.3), np.sin(0.3)]]
+    np.testing.assert_allclose(central.best, exact, rtol=1e-11)
+    np.testing.assert_allclose(left.best, exact, rtol=1e-8)
+    np.testing.assert_allclose(right.best, exact, rtol=1e-8)
+    assert (central.error < 1e-10).all()
+
+
+def test_a_value_used_from_outside_keeps_its_grad():
+    w = Value(2.0, label="w")
+    w.grad = 5.0
+    assert check_gradient(lambda x: w * x**2, lambda x: 4 * x, at=3.0)
+    assert w.grad == 5.0
+
+
+# --- hand results that cannot be used, and errors ---
+
+
+def fails(z):
+    raise KeyError("forgot")
+
+
+@pytest.mark.parametrize(
+    ("hand", "reason"),
+    [
+        (lambda z: softmax_jacobian(z)[:2], r"wrong shape: expected \(3, 3\), got \(2, 3\)"),
+        (lambda z: softmax_jacobian(z).ravel(), "row by row"),
+        (lambda z: 0 * softmax_jacobian(z).ravel(), "neither its transpose nor a flattening"),
+        (lambda z: softmax_jacobian(z) * np.nan, r"holds nan, first at \(0, 0\)"),
+        (fails, "raises KeyError: 'forgot'"),
+        (lambda z: None, "not an array of numbers: expected numbers, got NoneType"),
+        (lambda z: "abc", "not an array of numbers"),
+        (lambda z, q: z, "asks for z, q" if False else "q"),
+        (lambda z: {"z": softmax_jacobian(z), "y": 0}, "names y; f takes z"),
+        (lambda z: {"y": 0}, "names y; f takes z"),
+    ],
+)
+def test_a_hand_result_that_cannot_be_used_disagrees(hand, reason):
+    report = check_jacobian(textbook_softmax, hand, at=Z)
+    assert report.verdict == "disagrees"
+    with pytest.raises(AssertionError, match=reason):
+        report.raise_if_wrong()
+
+
+def test_the_transpose_and_the_flattenings_are_named():
+    W, x = np.arange(6.0).reshape(2, 3) + 1, [1.0, -1.0, 2.0]
+
+    def f(W, x):
+        return np.sum((W @ x) ** 2)
+
+    def hand(W, x):
+        return np.outer(2 * W @ x, x)
+
+    at = {"W": W, "x": x}
+    assert check_gradient(f, hand, at=at)
+    for change, name in [
+        (lambda G: G.T, "its transpose"),
+        (lambda G: G.ravel(), "row by row"),
+        (lambda G: G.ravel(order="F"), "column by column"),
+    ]:
+        report = check_gradient(f, change(hand(W, x)), at=at)
+        assert report.verdict == "disagrees"
+        assert "expected (2, 3)" in report.reason
+        assert name in report.reason
+    jacobian = check_jacobian(lambda W, x: W @ x, lambda W, x: W.T, at=at, wrt="x")
+    assert "its transpose" in jacobian.reason
+    square = check_jacobian(lambda x: np.array([[1.0, 2], [3, 4]]) @ x, [[1.0, 3], [2, 4]], at=[1.0, 1.0])
+    assert "the transpose of the result for x agrees" in square.reason
+
+
+def test_an_error_inside_f_propagates():
+    def broken(x):
+        raise KeyError("inside f")
+
+    with pytest.raises(KeyError, match="inside f"):
+        check_gradient(broken, 1.0, at=1.0)
+    with pytest.raises(ValueError, match="needs x > 0"):
+        check_gradient(rules.log, 1.0, at=-1.0)
+    with pytest.raises(TypeError):
+        check_gradient(lambda x: x + "a", 1.0, at=1.0)
+
+
+def test_f_that_is_nan_at_the_given_point_is_inconclusive():
+    report = check_gradient(lambda x: np.log(x) * np.sum(x), 1.0, at=np.array(-1.0))
+    assert report.verdict == "inconclusive"
+    assert "not finite at the given point" in report.reason
+    assert report.worst is None
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: check_gradient(textbook_softmax, Z, at=Z), ValueError, "use check_jacobian"),
+        (lambda: check_gradient(lambda w, x: w * x, 1.0, at=1.0), TypeError, "f takes w, x"),
+        (lambda: check_gradient(lambda w, x: w * x, 1.0, at={"w": 1.0}), TypeError, "at= gives w"),
+        (lambda: check_gradient(lambda x: x, 1.0, at=1.0, wrt="y"), ValueError, "wrt names 'y'"),
+        (lambda: check_gradient(lambda x: x, 1.0), TypeError, "give the point"),
+        (lambda: check_gradient(3.0, {"x": 1.0}), TypeError, "expected a function, a Value"),
+        (lambda: check_gradient(Value(3.0), 1.0), TypeError, "by labels"),
+    ],
+)
+def test_wrong_use_is_said_in_a_sentence(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+# --- a graph that exists ---
+
+
+def graph():
+    z = values(Z, "z")
+    y = named(softmax(z), "y")
+    return z, y, named(cross_entropy(y, [0, 0, 1]), "L")
+
+
+def test_a_graph_is_checked_by_labels_and_left_alone():
+    z, y, loss = graph()
+    loss.backward()
+    nodes = topological_order(loss)
+    before = [(node.data, node.grad, node.label, node.args) for node in nodes]
+    dy, dz = [0, 0, -1 / y[2].data], y.data - [0, 0, 1]
+    report = check_gradient(loss, {"y": dy, "z": dz, "z1": dz[1], "y2": dy[2]})
+    assert report, str(report)
+    assert report.points == 1
+    assert "the graph recomputed on a copy" in str(report)
+    assert [(node.data, node.grad, node.label, node.args) for node in nodes] == before
+    wrong = check_gradient(loss, {"y": dy, "z": y.data})
+    assert wrong.verdict == "disagrees"
+    assert (wrong.worst.name, wrong.worst.column) == ("z", (2,))
+    assert "∂L/∂z[2]" in wrong.reason
+
+
+def test_a_jacobian_of_a_graph():
+    _, y, _ = graph()
+    assert check_jacobian(y, {"z": np.diag(y.data) - np.outer(y.data, y.data)})
+    assert check_jacobian(y, {"z": np.diag(y.data)}).verdict == "disagrees"
+
+
+def test_matrices_and_names_that_end_in_a_digit():
+    W1, b1 = values([[1.0, 2.0], [3.0, 4.0]], "W1"), values([0.5, -0.5], "b1")
+    loss = np.sum((W1 @ [1.0, -1.0] + b1) ** 2)
+    r = 2 * (W1.data @ [1.0, -1.0] + b1.data)
+    assert check_gradient(loss, {"W1": np.outer(r, [1.0, -1.0]), "b1": r})
+    transposed = check_gradient(loss, {"W1": np.outer([1.0, -1.0], r)})
+    assert "the transpose of the result for W1 agrees" in transposed.reason
+    assert "expected (2,), got (3,)" not in check_gradient(loss, {"b1": [*r, 0.0]}).reason
+    assert "wrong shape" in check_gradient(loss, {"b1": r[:1]}).reason
+
+
+def test_elements_that_do_not_occur_in_the_graph_have_derivative_zero():
+    y = values([0.2, 0.3, 0.5], "y")
+    loss = -rules.log(y[1])
+    assert check_gradient(loss, {"y": [0, -1 / 0.3, 0]})
+    assert check_gradient(loss, {"y": [0, -1 / 0.3, 1]}).verdict == "disagrees"
+
+
+def test_a_kink_in_a_graph():
+    x = Value(0.0, label="x")
+    assert check_gradient(abs(x) + x, {"x": 1.0}).verdict == "inconclusive"
+
+
+def test_a_node_made_by_hand_leaves_the_witness_without_a_word():
+    x = Value(2.0, label="x")
+    y = Value(4.0, (x,), "square")
+    y._backward = lambda: setattr(x, "grad", x.grad + 4.0 * y.grad)
+    assert check_gradient(y * 1.0, {"x": 4.0}).verdict == "inconclusive"
+
+
+def test_labels_that_do_not_exist_or_are_not_unique():
+    x = Value(2.0, label="x")
+    with pytest.raises(ValueError, match="no node or array of the graph is labelled 'q'; there are: x"):
+        check_gradient(x * x, {"q": 1.0})
+    with pytest.raises(ValueError, match="2 nodes of the graph are labelled 'x'"):
+        check_gradient(x * Value(1.0, label="x"), {"x": 1.0})
+
+
+# --- the table ---
+
+
+def test_the_table_marks_bad_entries_puts_the_worst_first_and_is_cut():
+    report = check_jacobian(
+        textbook_softmax, lambda z: softmax_jacobian(z) + np.diag([0, 0.5, 0]), at=Z, out="S"
+    )
+    lines = str(report).splitlines()
+    assert lines[0].startswith("check_jacobian: disagrees: ∂S[1]/∂z[1]")
+    assert "points tried: 6 (seed 0)" in lines[1]
+    assert lines[2].split() == ["point", "row", "column", "yours", "engine", "witness", "error"]
+    assert [line.startswith("✗") for line in lines[3:15]] == [True] * 6 + [False] * 6
+    assert lines[-1] == "… and 42 more entries, 0 of them wrong"
