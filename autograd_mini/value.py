@@ -68,16 +68,21 @@ class Value:
     args: tuple[Value, ...]
 
     def __init__(self, data: Any, _children: tuple[Value, ...] = (), _op: str = "", label: str = "") -> None:
-        number = None if isinstance(data, Value) else as_number(data)
+        number = data if type(data) is float else as_number(data)
         if number is None:
             raise TypeError(f"Value: data must be one real number, got {_describe(data)}")
-        self.args = tuple(_children)
-        if not all(isinstance(child, Value) for child in self.args):
-            raise TypeError(f"Value: _children must be Values, got {_children!r}; a label goes by keyword")
         self.data = number
         self.grad = 0.0
         self.label = label
-        self.op = Source(_op) if self.args else leaf
+        self.op = leaf
+        self.args = ()
+        if _children:
+            self.args = tuple(_children)
+            self.op = Source(_op)
+            if not all(isinstance(child, Value) for child in self.args):
+                raise TypeError(
+                    f"Value: _children must be Values, got {_children!r}; a label goes by keyword"
+                )
 
     # --- sweeps ---
 
@@ -283,7 +288,7 @@ def as_operand(x: Any) -> Any:
     """``x`` as a node: Values as they are, numbers as constants, NotImplemented for anything else."""
     if isinstance(x, Value):
         return x
-    number = as_number(x)
+    number = x if type(x) is float else as_number(x)
     if number is None:
         return NotImplemented
     node: Value = object.__new__(Value)

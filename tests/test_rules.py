@@ -12,7 +12,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from autograd_mini import rules
+from autograd_mini import arrays, rules
 from autograd_mini.rules import DomainError, Primitive, primitive, table
 from autograd_mini.value import Value
 
@@ -364,6 +364,7 @@ def own() -> Iterator[Callable[..., Primitive]]:
             delattr(Value, name)
         for namespace in (rules.FLOATS, rules.ARRAYS):
             namespace.pop(row.name, None)
+        arrays.UFUNCS.pop(getattr(np, row.numpy, None), None)
 
 
 def test_one_call_adds_a_primitive(own: Callable[..., Primitive]) -> None:
@@ -378,6 +379,8 @@ def test_one_call_adds_a_primitive(own: Callable[..., Primitive]) -> None:
         assert (z.data, x.grad) == (1 - math.cos(0.5), math.sin(0.5))
         assert z.op is versine
         assert z.op.symbol == z._op == "ver"
+    z = np.spacing(arrays.values([0.5, 1.0]))  # a ufunc without a row of its own now reaches this one
+    assert [element.op for element in z] == [versine, versine]
     assert str(versine) == "versine(x) = 1 - cos(x);  ∂x: sin(x)"
     assert "| `versine(x)` | `1 - cos(x)` | `sin(x)` |  |" in rules.derivative_table()
 
