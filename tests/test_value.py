@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import gc
 import math
@@ -9,6 +10,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from autograd_mini import rules
+from autograd_mini import rules, value
 from autograd_mini.rules import DomainError
 from autograd_mini.value import Value, constant, topological_order
 
@@ -568,3 +570,13 @@ def test_random_graphs_against_central_differences(
             assert leaf.grad == pytest.approx(better, abs=1e-6 * scale)
     except DomainError:
         assume(False)
+
+
+def test_the_typed_methods_are_those_of_the_table():
+    tree = ast.parse(Path(value.__file__).read_text(encoding="utf-8"))
+    [cls] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Value"]
+    [block] = [node for node in cls.body if isinstance(node, ast.If)]
+    typed = {f.name: len(f.args.args) for f in block.body if isinstance(f, ast.FunctionDef)}
+    methods = {name: count for name, count in typed.items() if not name.startswith("__")}
+    assert methods == {row.name: len(row.operands) for row in rules.table.values()}
+    assert all(callable(getattr(Value, name)) for name in typed)
