@@ -8,11 +8,18 @@ numbers (``argmax``, ``isnan``, ``allclose``) are answered from the data.
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+try:
+    from numpy.lib.array_utils import normalize_axis_tuple
+except ImportError:  # NumPy 1
+    from numpy.core.numeric import normalize_axis_tuple  # type: ignore[no-redef]
 
 from autograd_mini import rules
 from autograd_mini.rules import Primitive
@@ -40,7 +47,7 @@ class ValueArray(np.ndarray[Any, Any]):
 
     @property  # type: ignore[override]  # ndarray's data is its memory
     def data(self) -> NDArray[np.float64]:
-        """The elements' numbers."""
+        """The elements' numbers, as a new array: assign to ``.data`` itself, not to its elements."""
         return self._read("data")
 
     @data.setter
@@ -49,7 +56,7 @@ class ValueArray(np.ndarray[Any, Any]):
 
     @property
     def grad(self) -> NDArray[np.float64]:
-        """The elements' gradients."""
+        """The elements' gradients, in a new array: assign to the whole of ``.grad``, not to a part."""
         return self._read("grad")
 
     @grad.setter
@@ -67,7 +74,7 @@ class ValueArray(np.ndarray[Any, Any]):
                 f"backward: the root must be one Value, got an array of shape {self.shape}; "
                 "sum it, or call backward() on an element"
             )
-        self.item().backward()
+        Value.backward(self.item())
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
@@ -76,9 +83,9 @@ class ValueArray(np.ndarray[Any, Any]):
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func in ON_DATA:
-            return func(*_strip(args, _numbers), **_strip(kwargs, _numbers))
+            return func(*_on_numbers(args), **_on_numbers(kwargs))
         if func in COMPOSED:
-            return COMPOSED[func](*args, **kwargs)
+            return _compose(COMPOSED[func], func.__name__, *args, **kwargs)
         return _wrap(func._implementation(*args, **kwargs))
 
 
@@ -146,13 +153,13 @@ def _numbers(x: Any) -> Any:
     return x
 
 
-def _strip(x: Any, convert: Callable[[Any], Any]) -> Any:
-    """Arguments with every array in them, however deep in lists and tuples, converted."""
+def _on_numbers(x: Any) -> Any:
+    """Arguments with every array in them, however deep in lists and tuples, replaced by its data."""
     if isinstance(x, (list, tuple)):
-        return type(x)(_strip(item, convert) for item in x)
+        return type(x)(map(_on_numbers, x))
     if isinstance(x, dict):
-        return {key: _strip(item, convert) for key, item in x.items()}
-    return convert(x)
+        return {key: _on_numbers(item) for key, item in x.items()}
+    return _numbers(x)
 
 
 def _wrap(result: Any) -> Any:
@@ -176,7 +183,7 @@ BY_PYTHON = {
 def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
     row = UFUNCS.get(ufunc)
     if ufunc in UFUNCS_ON_DATA:
-        return getattr(ufunc, method)(*_strip(inputs, _numbers), **options)
+        return getattr(ufunc, method)(*_on_numbers(inputs), **options)
     if method == "__call__" and ufunc is np.positive:
         return inputs[0]
     if ufunc not in BY_PYTHON and row is None:
@@ -185,18 +192,28 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
             "add one with primitive(...), or apply it to .data"
         )
     options.pop("dtype", None)
-    plain = [_as_objects(x) for x in inputs]
-    if method == "reduce" and ufunc in (np.maximum, np.minimum, np.logaddexp):
-        result = _reduce(ufunc, plain[0], options.get("axis", 0), bool(options.get("keepdims")))
+    if method == "__call__" and "where" in options:
+        options["out"] = None  # else NumPy warns of what is left open; `out` is filled below
+    indices = 1 if method in ("at", "reduceat") else None
+    plain = [x if i == indices else _as_objects(x) for i, x in enumerate(inputs)]
+    if method == "reduce" and ufunc in FOLDS:
+        result = _reduce(ufunc, plain[0], **options)
     elif ufunc in BY_PYTHON:
+        if "where" in options and method == "reduce" and ufunc.identity is not None:
+            options.setdefault("initial", ufunc.identity)
         result = getattr(ufunc, method)(*plain, **options)
-    elif row is not None:
-        scalar = np.frompyfunc(row, len(row.operands), 1)
-        result = getattr(scalar, method)(*plain, **options)
+    else:
+        assert row is not None
+        result = getattr(np.frompyfunc(row, len(row.operands), 1), method)(*plain, **options)
     if out is not None:
-        out[0].view(np.ndarray)[...] = result
+        np.copyto(out[0].view(np.ndarray), result, where=_call_mask(method, options))
         return out[0]
     return _wrap(result)
+
+
+def _call_mask(method: str, options: dict[str, Any]) -> Any:
+    """Where ``out`` is written: an elementwise call leaves what its mask excludes."""
+    return options.get("where", True) if method == "__call__" else True
 
 
 def _as_objects(x: Any) -> Any:
@@ -206,19 +223,29 @@ def _as_objects(x: Any) -> Any:
     return np.array(x.item() if isinstance(x, np.generic) else x, dtype=object)
 
 
-def _reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool) -> Any:
-    folds: dict[Any, Callable[[list[Any]], Any]] = {np.maximum: _max, np.minimum: _min}
-    fold = folds.get(ufunc, lambda items: reduce(rules.logaddexp, items))
-    return _along(fold, x, axis, keepdims)
+def _reduce(
+    ufunc: np.ufunc, x: Any, axis: Any = 0, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> Any:
+    """A fold along an axis; a mask puts ``initial`` in the place of what it excludes."""
+    first = [] if initial is None else [initial]
+    if where is not True:
+        if initial is None:
+            raise ValueError(f"numpy.{ufunc.__name__}.reduce: where= needs initial=")
+        x = np.where(where, x, initial)
+    return _along(lambda items: FOLDS[ufunc](first + items), x, axis, keepdims)
+
+
+def _axes(x: Any, axis: Any) -> tuple[int, ...]:
+    """The axes meant by NumPy's ``axis``: one, a tuple or None for all; AxisError if there is none such."""
+    return tuple(range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim))
 
 
 def _along(fold: Callable[[list[Any]], Any], x: Any, axis: Any, keepdims: bool) -> Any:
     """``fold`` of the elements along an axis, several axes (a tuple) or all of them (None)."""
     x = np.asarray(x, dtype=object)
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(a % x.ndim for a in axes)
+    axes = _axes(x, axis)
     kept = [a for a in range(x.ndim) if a not in axes]
-    rows = x.transpose(*kept, *axes).reshape([x.shape[a] for a in kept] + [-1])
+    rows = x.transpose(*kept, *axes).reshape([x.shape[a] for a in kept] + [_count(x, axis)])
     result = np.empty(rows.shape[:-1], dtype=object)
     for index in np.ndindex(result.shape):
         result[index] = fold(list(rows[index]))
@@ -227,64 +254,78 @@ def _along(fold: Callable[[list[Any]], Any], x: Any, axis: Any, keepdims: bool) 
     return result if result.shape else result.item()
 
 
-def _max(items: list[Any]) -> Any:
-    return _extremum(rules.maximum, items)
-
-
-def _min(items: list[Any]) -> Any:
-    return _extremum(rules.minimum, items)
-
-
 def _extremum(choose: Primitive, items: list[Any]) -> Any:
     """The largest or smallest; n items that tie share the derivative evenly.
 
-    A fold of binary nodes splits two ways evenly. Three and more that tie take the mean of those equal
-    to the extremum instead, where a fold would give ½, ¼, ¼.
+    A fold of binary nodes splits two ways evenly. To three and more that tie, which a fold would give
+    ½, ¼, ¼, the mean of their differences from the extremum is added: 0, with the derivative wanted.
     """
     if not items:
         raise ValueError(f"{choose.name}: an empty array has no extremum")
     extremum = reduce(choose, items)
-    if sum(map(_numbers(extremum).__eq__, map(_numbers, items))) < 3:
+    number = _numbers(extremum)
+    if not math.isfinite(number) or sum(_numbers(item) == number for item in items) < 3:
         return extremum
-    ties = [rules.equal(item, extremum) for item in items]
-    return sum(rules.where(tie, item, 0.0) for tie, item in zip(ties, items, strict=True)) / sum(ties)
+    constant = rules.detach(extremum)
+    ties = [rules.equal(item, constant) for item in items]
+    off = [rules.where(tie, item - constant, 0.0) for tie, item in zip(ties, items, strict=True)]
+    return constant + sum(off) / sum(ties)
+
+
+FOLDS: dict[Any, Callable[[list[Any]], Any]] = {
+    np.maximum: partial(_extremum, rules.maximum),
+    np.minimum: partial(_extremum, rules.minimum),
+    np.logaddexp: lambda items: reduce(rules.logaddexp, items, *([] if items else [-math.inf])),
+}
 
 
 # --- functions that NumPy writes with what object arrays lack ---------------------------------------
 
 
+def _compose(function: Callable[..., Any], name: str, *args: Any, out: Any = None, **options: Any) -> Any:
+    """Call one of the functions below, which know neither ``out`` nor rarer options."""
+    options.pop("dtype", None)
+    try:
+        inspect.signature(function).bind(*args, **options)
+    except TypeError as error:
+        raise TypeError(f"numpy.{name} of Values: {error}") from None
+    result = function(*args, **options)
+    if out is None:
+        return result
+    out.view(np.ndarray)[...] = result
+    return out
+
+
 def _count(x: Any, axis: Any) -> int:
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return int(np.prod([x.shape[a] for a in axes], dtype=int))
+    return int(np.prod([x.shape[a] for a in _axes(x, axis)], dtype=int))
 
 
 def _as_values(x: Any) -> Any:
     return x if isinstance(x, ValueArray) else _as_objects(x).view(ValueArray)
 
 
-def _mean(x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     x = _as_values(x)
-    return np.sum(x, axis=axis, keepdims=keepdims) / _count(x, axis)
+    count = _count(x, axis)
+    if not count:
+        raise ValueError("numpy.mean: an empty array has no mean")
+    return np.sum(x, axis=axis, keepdims=keepdims) / count
 
 
-def _var(
-    x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False
-) -> Any:
+def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     x = _as_values(x)
     deviations = x - _mean(x, axis, keepdims=True)
     return np.sum(np.square(deviations), axis=axis, keepdims=keepdims) / (_count(x, axis) - ddof)
 
 
-def _std(
-    x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False
-) -> Any:
+def _std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     return np.sqrt(_var(x, axis, ddof=ddof, keepdims=keepdims))
 
 
-def _clip(x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **options: Any) -> Any:
+def _clip(x: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
     """Bounds have partial 1 for x, as in PyTorch; hence ``where`` and not a maximum of a minimum."""
     x = _as_values(x)
-    low, high = options.get("min", a_min), options.get("max", a_max)
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
     if low is not None:
         x = _elementwise(rules.where, _elementwise(rules.less, x, low), low, x)
     if high is not None:
@@ -300,29 +341,41 @@ def _where(condition: Any, *choices: Any) -> Any:
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     x = _as_values(x)
-    vectors = x.ndim == 1 or isinstance(axis, int)
-    if ord in (None, "fro") or (ord == 2 and vectors):
+    vectors = len(_axes(x, axis)) == 1
+    if ord is None or (ord == "fro" and not vectors) or (ord == 2 and vectors):
         return _wrap(_along(_length, x, axis, keepdims))
     if vectors and ord == 1:
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
     if vectors and ord == np.inf:
         return np.max(np.abs(x), axis=axis, keepdims=keepdims)
-    raise TypeError(f"numpy.linalg.norm: for Values ord must be None, 'fro', 1, 2 or inf, got {ord!r}")
+    raise TypeError(
+        f"numpy.linalg.norm: for Values ord is None, 1, 2 or inf of vectors, "
+        f"None or 'fro' of matrices, got {ord!r}"
+    )
 
 
 def _length(items: list[Any]) -> Any:
     return reduce(rules.hypot, items) if len(items) > 1 else rules.abs(items[0]) if items else 0.0
 
 
-def _average(x: Any, axis: Any = None, weights: Any = None, **options: Any) -> Any:
+def _average(x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
+    x = _as_values(x)
     if weights is None:
-        return _mean(x, axis)
+        return _mean(x, axis, keepdims=keepdims)
     weights = np.asanyarray(weights)
-    return np.sum(_as_values(x) * weights, axis=axis) / np.sum(weights, axis=axis)
+    if weights.shape != x.shape:  # one weight for each place along the axis
+        [along] = _axes(x, axis)
+        weights = weights.reshape([-1 if a == along else 1 for a in range(x.ndim)]) + np.zeros(x.shape)
+    total = np.sum(weights, axis=axis, keepdims=keepdims)
+    return np.sum(x * weights, axis=axis, keepdims=keepdims) / total
 
 
 def _elementwise(row: Primitive, *operands: Any) -> Any:
     return _wrap(np.frompyfunc(row, len(row.operands), 1)(*map(_as_objects, operands)))
+
+
+def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    return lambda self, *args, **options: _compose(function, name, self, *args, **options)
 
 
 def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -333,9 +386,9 @@ COMPOSED: dict[Any, Callable[..., Any]] = {
     np.mean: _mean, np.var: _var, np.std: _std, np.clip: _clip, np.where: _where,
     np.linalg.norm: _norm, np.average: _average,
 }  # fmt: skip
-ON_DATA = {np.argmax, np.argmin, np.argsort, np.allclose, np.isclose}
+ON_DATA = {np.argmax, np.argmin, np.argsort, np.allclose, np.isclose, np.array_equal}
 for _name in ("mean", "var", "std", "clip"):
-    setattr(ValueArray, _name, COMPOSED[getattr(np, _name)])
+    setattr(ValueArray, _name, _method(COMPOSED[getattr(np, _name)], _name))
 for _name in ("argmax", "argmin", "argsort"):
     setattr(ValueArray, _name, _on_data(getattr(np, _name)))
 UFUNCS: dict[np.ufunc, Primitive] = {}
@@ -364,10 +417,19 @@ def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any)
 
 Value.__array_ufunc__ = _scalar_ufunc  # type: ignore[attr-defined]
 Value.__array_function__ = _scalar_function  # type: ignore[attr-defined]
+
+
+def _mixes_arrays_and_values(*operands: Any) -> bool:
+    arrays = [x for x in operands if isinstance(x, np.ndarray) and x.shape]
+    return bool(arrays) and (
+        any(x.dtype == object for x in arrays) or any(isinstance(x, Value) for x in operands)
+    )
+
+
 rules.register(
     rules.Arithmetic(
         ValueArray,
-        lambda x: isinstance(x, np.ndarray) and x.dtype == object,
+        _mixes_arrays_and_values,
         _bind_value_arrays,
         _install_ufunc,
     )

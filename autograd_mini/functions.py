@@ -81,7 +81,9 @@ def cross_entropy_from_logits(z: Array, t: Any, reduction: str = "mean") -> Any:
     """
     z = _vector("cross_entropy_from_logits", "z", z)
     t = _targets("cross_entropy_from_logits", z, t)
-    return _reduce(-np.sum(t * log_softmax(z), axis=-1), reduction)
+    # A zero target contributes nothing even where the logarithm is -inf.
+    logarithms = np.where(t == 0, 0.0, log_softmax(z)) if not isinstance(t, ValueArray) else log_softmax(z)
+    return _reduce(-np.sum(t * logarithms, axis=-1), reduction)
 
 
 def binary_cross_entropy(y: Any, t: Any, reduction: str = "mean") -> Any:
@@ -183,12 +185,16 @@ def _check_range(function: str, name: str, x: Array, advice: str = "") -> None:
 def _targets(function: str, y: Array, t: Any) -> Array:
     """The target as an array of y's shape; a class index, or one for each row, becomes one-hot."""
     t = _array(t)
+    if isinstance(t, ValueArray) and not isinstance(y, ValueArray):
+        raise TypeError(
+            f"{function}: the target holds Values and the prediction numbers; is the order swapped?"
+        )
     classes = y.shape[-1]
     if t.ndim == y.ndim - 1 and not isinstance(t, ValueArray):
         if t.shape != y.shape[:-1]:
             raise ValueError(f"{function}: expected {y.shape[0]} targets, one a row, got {t.size}")
         for index in t.flat:
-            if index != int(index) or not 0 <= index < classes:
+            if index % 1 != 0 or not 0 <= index < classes:
                 raise ValueError(
                     f"{function}: a class index must be a whole number from 0 to {classes - 1}, got {index:g}"
                 )

@@ -26,6 +26,7 @@ import numpy as np
 
 table: dict[str, Primitive] = {}
 arithmetics: list[Arithmetic] = []
+OPERAND_TYPES: set[type] = set()
 
 
 class DomainError(ValueError):
@@ -81,10 +82,8 @@ class Primitive:
         if len(operands) == 1 and (function := self.bound.get(type(operands[0]))):
             return function(operands[0])
         for arithmetic in reversed(arithmetics):
-            if any(map(arithmetic.owns, operands)):
-                result = self.bound[arithmetic.type](*operands)
-                if result is not NotImplemented:
-                    return result
+            if arithmetic.owns(*operands) and all(map(_is_operand, operands)):
+                return self.bound[arithmetic.type](*operands)
         got = ", ".join(type(operand).__name__ for operand in operands)
         raise TypeError(f"{self.name}: expected numbers, NumPy arrays or Values, got {got}")
 
@@ -136,7 +135,7 @@ class Bindings(dict[type, Callable[..., Any]]):
 
 
 class Arithmetic:
-    """A number type that formulas are bound to: which operands it owns, and how a row is bound.
+    """A number type that formulas are bound to: which operands it owns, and how a row is bound to it.
 
     ``install``, if given, is called with every row, present and future, before the row is bound.
     """
@@ -144,7 +143,7 @@ class Arithmetic:
     def __init__(
         self,
         type: type,
-        owns: Callable[[Any], bool],
+        owns: Callable[..., bool],
         bind: Callable[[Primitive], Callable[..., Any]],
         install: Callable[[Primitive], None] = lambda row: None,
     ) -> None:
@@ -156,6 +155,7 @@ class Arithmetic:
 
 def register(arithmetic: Arithmetic) -> None:
     """Let every row, present and future, work on a number type; the last one registered is asked first."""
+    OPERAND_TYPES.add(arithmetic.type)
     arithmetics.append(arithmetic)
     for row in table.values():
         arithmetic.install(row)
@@ -203,8 +203,13 @@ def primitive(
 
 def _validate(row: Primitive) -> None:
     if not _is_free(row.name) or row.name in RESERVED:
-        raise ValueError(f"primitive: the name must be a new identifier, got {row.name!r}")
-    if not all(map(_is_free, row.operands)) or len({*row.operands, "z", "g"}) != len(row.operands) + 2:
+        raise ValueError(f"primitive: the name must be an identifier that is not taken, got {row.name!r}")
+    builtin = any(hasattr(builtins, operand) for operand in row.operands)
+    if (
+        builtin
+        or not all(map(_is_free, row.operands))
+        or len({*row.operands, "z", "g"}) != len(row.operands) + 2
+    ):
         raise ValueError(
             f"primitive {row.name}: operands need names of their own, none of them z (the result), "
             f"g (the adjoint), pi or a row's, got {' '.join(row.operands)!r}"
@@ -212,16 +217,47 @@ def _validate(row: Primitive) -> None:
     if len(row.partials) != len(row.operands):
         raise ValueError(
             f"primitive {row.name}: expected {len(row.operands)} partials, one for each of "
-            f"{', '.join(row.operands)}, got {len(row.partials)}"
+            f'{", ".join(row.operands)}, got {len(row.partials)}; other operands are named: operands="a b"'
         )
-    known = {*table, *NATIVE, row.name, *row.operands, "pi"}
-    for text, allowed in [
-        (row.formula, known),
-        (row.stable, known),
-        *((p, known | {"z"}) for p in row.partials),
-    ]:
-        if unknown := names_in(text) - allowed:
-            raise ValueError(f"primitive {row.name}: unknown name {min(unknown)!r} in {text!r}")
+    arity = {name: len(known.operands) for name, known in table.items()} | {row.name: len(row.operands)}
+    for text in (row.formula, row.stable, *row.partials):
+        result = {"z"} if text in row.partials else set()
+        _check_formula(row.name, text, {*row.operands, "pi", *result}, arity)
+    taken = {known.numpy: known.name for known in table.values()}
+    for name in {row.name, row.numpy} & set(taken):
+        raise ValueError(f"primitive {row.name}: NumPy's {name} belongs to the row {taken[name]}")
+
+
+ALLOWED = (
+    ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UnaryOp, ast.UAdd, ast.USub, ast.IfExp,
+    ast.Compare, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.Name, ast.Load, ast.Constant, ast.Call,
+    ast.Mod,
+)  # fmt: skip
+
+
+def _check_formula(row: str, text: str, names: set[str], arity: dict[str, int]) -> None:
+    """ValueError unless every number type can evaluate the formula."""
+    tree = expression(text)
+    called: set[ast.expr] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            if name and name not in arity and name not in NATIVE:
+                raise ValueError(f"primitive {row}: unknown name {name!r} in {text!r}")
+            count = arity.get(name, len(node.args))
+            if not name or count != len(node.args) or node.keywords:
+                raise ValueError(f"primitive {row}: {ast.unparse(node)!r} calls no row with its operands")
+            called.add(node.func)
+        elif isinstance(node, ast.Name) and node not in called and node.id not in names:
+            raise ValueError(f"primitive {row}: unknown name {node.id!r} in {text!r}")
+        if isinstance(node, ast.BitXor):
+            raise ValueError(f"primitive {row}: write a power as x ** 2, not x ^ 2, in {text!r}")
+        number = isinstance(node, ast.Constant) and not isinstance(node.value, (int, float))
+        if not isinstance(node, ALLOWED) or number or (isinstance(node, ast.Compare) and len(node.ops) > 1):
+            raise ValueError(
+                f"primitive {row}: a formula is made of numbers, operands, rows, + - * / **, "
+                f"one comparison < <= > >= == at a time and a if c else b, got {text!r}"
+            )
 
 
 def _is_free(name: str) -> bool:
@@ -239,6 +275,8 @@ def _is_free(name: str) -> bool:
 
 def expression(text: str) -> ast.expr:
     """The parsed formula; ValueError if it is no expression."""
+    if not isinstance(text, str):
+        raise ValueError(f"formula {text!r} must be written as text")
     try:
         return ast.parse(text, mode="eval").body
     except SyntaxError as error:
@@ -384,7 +422,21 @@ NATIVE |= {
     "cbrt": getattr(math, "cbrt", _cbrt),
 }
 FLOATS: dict[str, Any] = dict(NATIVE)
-RESERVED = {"z", "pi", "data", "grad", "label", "args", "op", "backward", "forward", "zero_grad"}
+RESERVED = {
+    "x",
+    "y",
+    "g",
+    "z",
+    "pi",
+    "data",
+    "grad",
+    "label",
+    "args",
+    "op",
+    "backward",
+    "forward",
+    "zero_grad",
+}
 
 
 def as_number(x: Any) -> float | None:
@@ -396,8 +448,8 @@ def as_number(x: Any) -> float | None:
     return None
 
 
-def _is_number(x: Any) -> bool:
-    return not isinstance(x, np.ndarray) and as_number(x) is not None
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, tuple(OPERAND_TYPES)) or as_number(x) is not None
 
 
 def _bind_floats(row: Primitive) -> Callable[..., float]:
@@ -406,17 +458,20 @@ def _bind_floats(row: Primitive) -> Callable[..., float]:
     formula = for_floats(expression(row.stable))
     source = (
         f"def function({operands}):\n"
+        f"    {operands}, = map(float, ({operands},))\n"
         f"    try:\n"
         f"        return float({formula})\n"
-        f"    except (ArithmeticError, ValueError) as cause:\n"
-        f"        error = row.error(cause, labels, ({operands},))\n"
-        f"    raise error\n"
+        f"    except (ArithmeticError, ValueError) as _cause:\n"
+        f"        _error = _row.error(_cause, _labels, ({operands},))\n"
+        f"    raise _error\n"
     )
-    function: Callable[..., float] = define(row.name, source, FLOATS, row=row, labels=row.operands)
+    function: Callable[..., float] = define(row.name, source, FLOATS, _row=row, _labels=row.operands)
     return function
 
 
-register(Arithmetic(float, _is_number, _bind_floats))
+register(
+    Arithmetic(float, lambda *operands: not any(isinstance(x, np.ndarray) for x in operands), _bind_floats)
+)
 
 
 # --- NumPy arrays -----------------------------------------------------------------------------------
@@ -439,13 +494,29 @@ def _bind_arrays(row: Primitive) -> Callable[..., Any]:
     """The row on arrays, elementwise, with NumPy's own treatment of infinities and nan."""
     formula = expression(row.stable)
     branches = any(isinstance(node, ast.IfExp) for node in ast.walk(formula))
-    quiet = "    with errstate(all='ignore'):\n    " if branches else ""  # excluded branches are computed too
-    source = f"def function({', '.join(row.operands)}):\n{quiet}    return {elementwise(formula)}\n"
-    function: Callable[..., Any] = define(row.name, source, ARRAYS, errstate=np.errstate)
+    quiet = (
+        "    with _errstate(all='ignore'):\n    " if branches else ""
+    )  # excluded branches are computed too
+    operands = ", ".join(row.operands)
+    source = (
+        f"def function({operands}):\n"
+        f"    {operands}, = map(_as_floats, ({operands},))\n"
+        f"{quiet}    return {elementwise(formula)}\n"
+    )
+    function: Callable[..., Any] = define(
+        row.name, source, ARRAYS, _errstate=np.errstate, _as_floats=_as_floats
+    )
     return function
 
 
-register(Arithmetic(np.ndarray, lambda x: isinstance(x, np.ndarray), _bind_arrays))
+def _as_floats(x: Any) -> Any:
+    """Whole numbers and booleans as floats: small integers would overflow inside a formula."""
+    return np.asarray(x, float) if getattr(x, "dtype", np.dtype(float)).kind in "bui" else x
+
+
+register(
+    Arithmetic(np.ndarray, lambda *operands: any(isinstance(x, np.ndarray) for x in operands), _bind_arrays)
+)
 
 
 # --- the table --------------------------------------------------------------------------------------

@@ -37,7 +37,10 @@ class Source:
     def __reduce__(self) -> Any:
         if self is leaf or self is constant:
             return "leaf" if self is leaf else "constant"
-        return Source, (self.symbol,)
+        raise TypeError(
+            f"the node {self.symbol!r} was made by hand and its _backward cannot be copied; "
+            "add its rule with primitive(...)"
+        )
 
 
 leaf = Source("")
@@ -74,8 +77,10 @@ class Value:
         self.data = number
         self.grad = 0.0
         self.label = label
-        self.op = leaf
+        self.op = Source(_op) if _op else leaf
         self.args = ()
+        if label and not isinstance(label, str):
+            raise TypeError(f"Value: label must be text, got {_describe(label)}")
         if _children:
             self.args = tuple(_children)
             self.op = Source(_op)
@@ -93,6 +98,8 @@ class Value:
         in reverse topological order, linear in the edges, without recursion. Partials that do not
         exist are inf or nan; nothing is raised half-way.
         """
+        if not isinstance(self, Value):
+            raise TypeError(f"backward: the root must be a Value, got {_describe(self)}")
         interior = interior_order(self)
         for node in interior:
             node.grad = 0.0
@@ -105,7 +112,7 @@ class Value:
             except (ArithmeticError, ValueError):
                 if isinstance(node.op, Source):
                     raise
-                reverse_step(node)
+                _reverse_ieee(node, node.op)
 
     def forward(self) -> None:
         """Recompute every node below, and this one, from the leaves' current data.
@@ -391,11 +398,11 @@ def _set_methods(row: Primitive, operator: Callable[..., Any]) -> None:
 def _bind_values(row: Primitive) -> Callable[..., Any]:
     """The operator of a row, written out together with its reverse step."""
     names = {
-        "row": row,
-        "Value": Value,
-        "new": object.__new__,
-        "as_operand": as_operand,
-        "constant": constant,
+        "_row": row,
+        "_Value": Value,
+        "_new": object.__new__,
+        "_as_operand": as_operand,
+        "_constant": constant,
     }
     operator: Callable[..., Any] = rules.define(row.name, _operator_source(row), rules.FLOATS, **names)
     operator.__doc__ = str(row)
@@ -415,17 +422,17 @@ def _with_any_first(operator: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reverse_step(node: Value) -> None:
-    """Add the node's gradient times its partials to its operands' gradients.
-
-    Where Python's arithmetic raises, NumPy's gives the inf or nan that a partial that does not exist is.
-    """
-    row = node.op
-    if isinstance(row, Source):
-        return row.step()
+    """Add the node's gradient times its partials to its operands' gradients."""
     try:
-        return row.reverse(node)
+        node.op.reverse(node)
     except (ArithmeticError, ValueError):
-        pass
+        if isinstance(node.op, Source):
+            raise
+        _reverse_ieee(node, node.op)
+
+
+def _reverse_ieee(node: Value, row: Primitive) -> None:
+    """The reverse step in NumPy's arithmetic, where a partial that does not exist is inf or nan."""
     operands = [np.float64(x.data) for x in node.args]
     with np.errstate(all="ignore"):
         products = _products(row)(np.float64(node.grad), np.float64(node.data), *operands)
@@ -448,28 +455,28 @@ def _operator_source(row: Primitive) -> str:
     lines = [f"def function({operands}):"]
     for x in row.operands[1:]:
         lines += [
-            f"    if type({x}) is not Value:",
-            f"        {x} = as_operand({x})",
+            f"    if type({x}) is not _Value:",
+            f"        {x} = _as_operand({x})",
             f"        if {x} is NotImplemented:",
             "            return NotImplemented",
         ]
-    lines += ["    z = new(Value)"]
+    lines += ["    z = _new(_Value)"]
     formula = rules.for_floats(rules.expression(row.stable), **{x: f"{x}.data" for x in row.operands})
     if row.can_raise:
         lines += [
             "    try:",
             f"        z.data = {formula}",
-            "    except (ArithmeticError, ValueError) as cause:",
-            f"        error = row.error(cause, ({operands.replace(', ', '.label, ')}.label,), "
+            "    except (ArithmeticError, ValueError) as _cause:",
+            f"        _error = _row.error(_cause, ({operands.replace(', ', '.label, ')}.label,), "
             f"({operands.replace(', ', '.data, ')}.data,))",
-            "        raise error from None",
+            "        raise _error from None",
         ]
     else:
         lines += [f"    z.data = {formula}"]
     lines += [
         "    z.grad = 0.0",
         '    z.label = ""',
-        "    z.op = row",
+        "    z.op = _row",
         f"    z.args = ({operands},)",
         "    return z",
     ]
@@ -491,11 +498,15 @@ def _reverse_source(row: Primitive) -> str:
     lines = ["def function(z_):", f"    {', '.join(f'{x}_' for x in row.operands)}, = z_.args"]
     lines += ["    g = z_.grad"]
     if any(rules.can_raise(rules.expression(partial)) for partial in row.partials):
-        lines += [f"    d{x} = {p} if {x}_.op is not constant else 0.0" for x, p in products.items()]
+        lines += [f"    d{x} = {p} if {x}_.op is not _constant else 0.0" for x, p in products.items()]
         lines += [f"    {x}_.grad += d{x}" for x in products]
     else:
-        lines += [f"    if {x}_.op is not constant: {x}_.grad += {p}" for x, p in products.items()]
+        lines += [f"    if {x}_.op is not _constant: {x}_.grad += {p}" for x, p in products.items()]
     return "\n".join(lines)
 
 
-rules.register(rules.Arithmetic(Value, lambda x: isinstance(x, Value), _bind_values, _install))
+rules.register(
+    rules.Arithmetic(
+        Value, lambda *operands: any(isinstance(x, Value) for x in operands), _bind_values, _install
+    )
+)

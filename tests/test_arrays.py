@@ -19,6 +19,15 @@ FUNCTIONS = {
     "std": np.std,
     "average": lambda a: np.average(a, weights=WEIGHTS),
     "average axis": lambda a: np.average(a, axis=0),
+    "average axis weights": lambda a: np.average(a, axis=0, weights=[1.0, 2.0, 3.0], keepdims=True),
+    "sum where": lambda a: np.sum(a, where=WEIGHTS > 5),
+    "max initial": lambda a: np.max(a, axis=1, initial=0.3),
+    "max where": lambda a: np.max(a, where=WEIGHTS > 5, initial=-9.0),
+    "reduceat": lambda a: np.add.reduceat(a[0], [0, 2]),
+    "log with a mask": lambda a: np.log(a, out=0 * a, where=a > 0),
+    "divide with a mask": lambda a: np.divide(1.0, a, out=0 * a, where=a > 0),
+    "mean out": lambda a: np.mean(a, axis=0, out=0 * a[0]),
+    "clip out": lambda a: (0 * a).clip(0, 1, out=1 * a) + a,
     "prod": np.prod,
     "cumsum": np.cumsum,
     "max": np.max,
@@ -201,3 +210,31 @@ def test_a_row_of_ones_own_reaches_numpy():
         assert np.trunc(values([1.5])).data == 1.0
     finally:
         del rules.table["my_trunc"]
+
+
+def test_a_row_with_an_element_and_an_array_of_floats():
+    for f in (np.maximum, np.minimum, np.logaddexp, maximum):
+        x = Value(1.0)
+        f(x, np.array([1.0]))[0].backward()
+        assert x.grad == 0.5
+
+
+def test_ties_do_not_change_the_number():
+    for numbers in ([0.1] * 3, [0.7, 0.7, 0.7, 0.0], [1e308] * 3):
+        assert np.max(values(numbers)).data == max(numbers)
+
+
+def test_options_that_are_not_there_are_refused_by_name():
+    z = values(A)
+    with pytest.raises(np.exceptions.AxisError):
+        np.max(z, axis=2)
+    with pytest.raises(TypeError, match=r"numpy\.var .*correction"):
+        np.var(z, correction=1)
+    with pytest.raises(ValueError, match="no mean"):
+        np.mean(values([]))
+
+
+def test_small_integers_do_not_overflow():
+    assert rules.softplus(np.uint8(3)) == pytest.approx(np.log1p(np.exp(3)))
+    np.testing.assert_allclose(rules.sigmoid(np.array([3], np.uint8)), 1 / (1 + np.exp(-3)))
+    assert rules.pow(np.array([2]), -1) == 0.5

@@ -133,3 +133,13 @@ def test_a_prediction_outside_the_interval():
         binary_cross_entropy(1.5, 1)
     with pytest.raises(ValueError, match="one shape"):
         squared_error([1.0, 2.0], [1.0])
+
+
+def test_a_masked_logit_with_a_zero_target_contributes_nothing():
+    assert cross_entropy_from_logits([0.0, -np.inf], [1, 0]) == 0
+    assert cross_entropy_from_logits(values([0.0, -np.inf]), [1, 0]).data == 0
+
+
+def test_swapped_arguments_are_named():
+    with pytest.raises(TypeError, match="order swapped"):
+        cross_entropy([0, 0, 1], values(S))

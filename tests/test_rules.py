@@ -412,11 +412,11 @@ def test_domain_of_an_own_row(own: Callable[..., Primitive]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("exp", "x", "1"), "the name must be a new identifier, got 'exp'"),
-        (("data", "x", "1"), "the name must be a new identifier, got 'data'"),
-        (("two words", "x", "1"), "the name must be a new identifier"),
-        (("lambda", "x", "1"), "the name must be a new identifier"),
-        (("__init__", "x", "1"), "the name must be a new identifier"),
+        (("exp", "x", "1"), "the name must be an identifier that is not taken, got 'exp'"),
+        (("data", "x", "1"), "the name must be an identifier that is not taken, got 'data'"),
+        (("two words", "x", "1"), "the name must be an identifier that is not taken"),
+        (("lambda", "x", "1"), "the name must be an identifier that is not taken"),
+        (("__init__", "x", "1"), "the name must be an identifier that is not taken"),
         (("fresh", "x *", "1"), "is not an expression"),
         (("fresh", "x = 1", "1"), "is not an expression"),
         (("fresh", "x * y", "y"), "expected 2 partials, one for each of x, y, got 1"),
