@@ -228,7 +228,7 @@ def test_options_that_are_not_there_are_refused_by_name():
     z = values(A)
     with pytest.raises(np.exceptions.AxisError):
         np.max(z, axis=2)
-    with pytest.raises(TypeError, match=r"numpy\.var .*correction"):
+    with pytest.raises(TypeError, match="correction"):
         np.var(z, correction=1)
     with pytest.raises(ValueError, match="no mean"):
         np.mean(values([]))
