@@ -199,7 +199,7 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
     if method == "reduce" and ufunc in FOLDS:
         result = _reduce(ufunc, plain[0], **options)
     elif ufunc in BY_PYTHON:
-        if "where" in options and method == "reduce" and ufunc.identity is not None:
+        if method == "reduce" and options.get("where", True) is not True:
             options.setdefault("initial", ufunc.identity)
         result = getattr(ufunc, method)(*plain, **options)
     else:

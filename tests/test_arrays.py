@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autograd_mini import Value, ValueArray, exp, maximum, named, primitive, rules, values
+from autograd_mini import Value, ValueArray, exp, maximum, named, primitive, rules, topological_order, values
 
 rng = np.random.default_rng(0)
 A = rng.normal(size=(3, 4))
@@ -238,3 +238,8 @@ def test_small_integers_do_not_overflow():
     assert rules.softplus(np.uint8(3)) == pytest.approx(np.log1p(np.exp(3)))
     np.testing.assert_allclose(rules.sigmoid(np.array([3], np.uint8)), 1 / (1 + np.exp(-3)))
     assert rules.pow(np.array([2]), -1) == 0.5
+
+
+def test_a_sum_builds_one_node_less_than_it_has_terms():
+    for total in (np.sum(z := values([1.0, 2.0, 3.0])), np.sum(z, axis=-1), z.sum(axis=0, keepdims=True)[0]):
+        assert len(topological_order(total)) == 5
