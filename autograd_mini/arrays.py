@@ -415,6 +415,7 @@ def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any)
     return ValueArray.__array_function__(_as_objects(self).view(ValueArray), func, types, args, kwargs)
 
 
+# NumPy asks a single Value, too; its class lives on a floor that knows no arrays.
 Value.__array_ufunc__ = _scalar_ufunc  # type: ignore[attr-defined]
 Value.__array_function__ = _scalar_function  # type: ignore[attr-defined]
 
