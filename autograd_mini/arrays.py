@@ -18,8 +18,8 @@ import numpy as np
 
 try:
     from numpy.lib.array_utils import normalize_axis_tuple
-except ImportError:  # NumPy 1
-    from numpy.core.numeric import normalize_axis_tuple  # type: ignore[no-redef]
+except ImportError:
+    from numpy.core.numeric import normalize_axis_tuple  # type: ignore[no-redef]  # its place in NumPy 1
 
 from autograd_mini import rules
 from autograd_mini.rules import Primitive
@@ -37,7 +37,9 @@ class ValueArray(np.ndarray[Any, Any]):
     """
 
     def _read(self, attribute: str) -> NDArray[np.float64]:
-        numbers = [getattr(x, attribute) if isinstance(x, Value) else _plain(x, attribute) for x in self.flat]
+        # A plain number among the elements, such as a zero from np.zeros_like, has gradient 0.
+        plain = float if attribute == "data" else lambda x: 0.0
+        numbers = [getattr(x, attribute) if isinstance(x, Value) else plain(x) for x in self.flat]
         return np.array(numbers, dtype=float).reshape(self.shape)
 
     def _write(self, attribute: str, numbers: ArrayLike) -> None:
@@ -139,10 +141,6 @@ def _label(name: str, index: tuple[int, ...]) -> str:
     if not name or not index:
         return name
     return name + "_" * name[-1].isdigit() + ",".join(map(str, index))
-
-
-def _plain(x: Any, attribute: str) -> float:
-    return float(x) if attribute == "data" else 0.0
 
 
 def _numbers(x: Any) -> Any:
@@ -394,10 +392,6 @@ for _name in ("argmax", "argmin", "argsort"):
 UFUNCS: dict[np.ufunc, Primitive] = {}
 
 
-def _bind_value_arrays(row: Primitive) -> Callable[..., Any]:
-    return partial(_elementwise, row)
-
-
 def _install_ufunc(row: Primitive) -> None:
     """Send NumPy's ufunc of that name to the row."""
     ufunc = getattr(np, row.numpy, None)
@@ -416,8 +410,8 @@ def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any)
 
 
 # NumPy asks a single Value, too; its class lives on a floor that knows no arrays.
-Value.__array_ufunc__ = _scalar_ufunc  # type: ignore[attr-defined]
-Value.__array_function__ = _scalar_function  # type: ignore[attr-defined]
+Value.__array_ufunc__ = _scalar_ufunc
+Value.__array_function__ = _scalar_function
 
 
 def _mixes_arrays_and_values(*operands: Any) -> bool:
@@ -431,7 +425,7 @@ rules.register(
     rules.Arithmetic(
         ValueArray,
         _mixes_arrays_and_values,
-        _bind_value_arrays,
+        lambda row: partial(_elementwise, row),
         _install_ufunc,
     )
 )

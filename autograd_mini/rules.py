@@ -26,7 +26,6 @@ import numpy as np
 
 table: dict[str, Primitive] = {}
 arithmetics: list[Arithmetic] = []
-OPERAND_TYPES: set[type] = set()
 
 
 class DomainError(ValueError):
@@ -98,11 +97,6 @@ class Primitive:
     def __reduce__(self) -> tuple[Callable[[str], Primitive], tuple[str]]:
         return _row, (self.name,)
 
-    @property
-    def can_raise(self) -> bool:
-        """Whether the operator can raise on floats."""
-        return can_raise(expression(self.stable))
-
     def error(self, cause: Exception, labels: tuple[str, ...], data: tuple[float, ...]) -> DomainError:
         """The `DomainError` that says in one sentence what ``cause`` means at these operands."""
         got = ", ".join(
@@ -155,7 +149,6 @@ class Arithmetic:
 
 def register(arithmetic: Arithmetic) -> None:
     """Let every row, present and future, work on a number type; the last one registered is asked first."""
-    OPERAND_TYPES.add(arithmetic.type)
     arithmetics.append(arithmetic)
     for row in table.values():
         arithmetic.install(row)
@@ -221,7 +214,7 @@ def _validate(row: Primitive) -> None:
         )
     arity = {name: len(known.operands) for name, known in table.items()} | {row.name: len(row.operands)}
     for text in (row.formula, row.stable, *row.partials):
-        result = {"z"} if text in row.partials else set()
+        result = ["z"] * (text in row.partials)
         _check_formula(row.name, text, {*row.operands, "pi", *result}, arity)
     taken = {known.numpy: known.name for known in table.values()}
     for name in {row.name, row.numpy} & set(taken):
@@ -353,18 +346,10 @@ class _Elementwise(ast.NodeTransformer):
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
         left, right = node.left, node.comparators[0]
-        match node.ops:
-            case [ast.Lt()]:
-                return ast.Call(ast.Name("less"), [left, right], [])
-            case [ast.LtE()]:
-                return ast.Call(ast.Name("less_equal"), [left, right], [])
-            case [ast.Gt()]:
-                return ast.Call(ast.Name("less"), [right, left], [])
-            case [ast.GtE()]:
-                return ast.Call(ast.Name("less_equal"), [right, left], [])
-            case [ast.Eq()]:
-                return ast.Call(ast.Name("equal"), [left, right], [])
-        raise ValueError(f"formula: write {ast.unparse(node)!r} with one of <, <=, >, >=, ==")
+        if isinstance(node.ops[0], (ast.Gt, ast.GtE)):
+            left, right = right, left
+        name = {ast.Eq: "equal", ast.Lt: "less", ast.Gt: "less"}.get(type(node.ops[0]), "less_equal")
+        return ast.Call(ast.Name(name), [left, right], [])
 
 
 def for_floats(formula: ast.expr, **replacements: str) -> str:
@@ -421,22 +406,8 @@ NATIVE |= {
     "exp2": getattr(math, "exp2", lambda x: math.pow(2.0, x)),
     "cbrt": getattr(math, "cbrt", _cbrt),
 }
-FLOATS: dict[str, Any] = dict(NATIVE)
-RESERVED = {
-    "x",
-    "y",
-    "g",
-    "z",
-    "pi",
-    "data",
-    "grad",
-    "label",
-    "args",
-    "op",
-    "backward",
-    "forward",
-    "zero_grad",
-}
+FLOATS: dict[str, Any] = dict(NATIVE)  # grows by the rows that formulas call
+RESERVED = set("x y g z pi data grad label args op backward forward zero_grad".split())
 
 
 def as_number(x: Any) -> float | None:
@@ -449,7 +420,7 @@ def as_number(x: Any) -> float | None:
 
 
 def _is_operand(x: Any) -> bool:
-    return isinstance(x, tuple(OPERAND_TYPES)) or as_number(x) is not None
+    return any(isinstance(x, arithmetic.type) for arithmetic in arithmetics) or as_number(x) is not None
 
 
 def _bind_floats(row: Primitive) -> Callable[..., float]:

@@ -209,6 +209,8 @@ class Value:
 
     if TYPE_CHECKING:  # written out from the table when the module is imported
         _Other: TypeAlias = "Value | float"
+        __array_ufunc__: Any  # both set by arrays
+        __array_function__: Any
 
         def __add__(self, other: _Other) -> Value: ...
         def __radd__(self, other: _Other) -> Value: ...
@@ -392,7 +394,11 @@ def _set_methods(row: Primitive, operator: Callable[..., Any]) -> None:
         setattr(Value, name, operator)
     if special and len(row.operands) == 2:
         from_any = _with_any_first(operator)
-        setattr(Value, special.replace("__", "__r", 1), lambda y, x: from_any(x, y))
+
+        def reflected(y: Value, x: Any) -> Any:
+            return from_any(x, y)
+
+        setattr(Value, special.replace("__", "__r", 1), reflected)
 
 
 def _bind_values(row: Primitive) -> Callable[..., Any]:
@@ -462,7 +468,7 @@ def _operator_source(row: Primitive) -> str:
         ]
     lines += ["    z = _new(_Value)"]
     formula = rules.for_floats(rules.expression(row.stable), **{x: f"{x}.data" for x in row.operands})
-    if row.can_raise:
+    if rules.can_raise(rules.expression(row.stable)):
         lines += [
             "    try:",
             f"        z.data = {formula}",

@@ -145,7 +145,10 @@ def test_a_mapping_names_the_arguments_differentiated():
 
 
 def test_the_hand_function_gets_the_output_and_may_name_its_argument_freely():
-    hand = lambda S: np.diag(S) - np.outer(S, S)  # noqa: E731
+
+    def hand(S):
+        return np.diag(S) - np.outer(S, S)
+
     assert check_jacobian(textbook_softmax, hand, at=Z, out="S")
     assert check_gradient(lambda x: x**2, lambda anything: 2 * anything, at=1.0)
     assert check_gradient(lambda x: np.exp(x), lambda a, y: y, at=1.0, out="y")
@@ -286,7 +289,10 @@ def test_f_that_calls_methods_of_value_is_differenced_on_values():
                             at=0.5, out="y")  # fmt: skip
     assert report, str(report)
     assert "differences of f's forward data on Values" in str(report)
-    f = lambda x: x.sigmoid()  # noqa: E731
+
+    def f(x):
+        return x.sigmoid()
+
     assert check_gradient(f, lambda x: f(x) * (1 - f(x)), at=0.5)
 
 
