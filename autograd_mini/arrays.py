@@ -267,7 +267,7 @@ def _extremum(choose: Primitive, items: list[Any]) -> Any:
     constant = rules.detach(extremum)
     ties = [rules.equal(item, constant) for item in items]
     off = [rules.where(tie, item - constant, 0.0) for tie, item in zip(ties, items, strict=True)]
-    return constant + sum(off) / sum(ties)
+    return constant + reduce(rules.add, off) / reduce(rules.add, ties)
 
 
 FOLDS: dict[Any, Callable[[list[Any]], Any]] = {

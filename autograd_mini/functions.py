@@ -8,12 +8,13 @@ averaged (``reduction="mean"``), added (``"sum"``) or given one by one (``"none"
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from autograd_mini.arrays import ValueArray, values
-from autograd_mini.rules import detach, softplus, xlogy
+from autograd_mini.rules import detach, equal, softplus, where, xlogy
 from autograd_mini.value import Value
 
 Array = Any  # an array of floats or of Values
@@ -81,8 +82,9 @@ def cross_entropy_from_logits(z: Array, t: Any, reduction: str = "mean") -> Any:
     """
     z = _vector("cross_entropy_from_logits", "z", z)
     t = _targets("cross_entropy_from_logits", z, t)
-    # A zero target contributes nothing even where the logarithm is -inf.
-    logarithms = np.where(t == 0, 0.0, log_softmax(z)) if not isinstance(t, ValueArray) else log_softmax(z)
+    logarithms = log_softmax(z)
+    if np.isneginf(_data(z)).any():  # a class masked out: 0 · -∞ contributes nothing
+        logarithms = where(equal(t, 0.0), 0.0, logarithms)
     return _reduce(-np.sum(t * logarithms, axis=-1), reduction)
 
 
@@ -161,7 +163,9 @@ def _vector(function: str, name: str, x: Any) -> Array:
 
 
 def _shifted(z: Array) -> tuple[Array, Array]:
-    shift = detach(np.max(z, axis=-1, keepdims=True))
+    """z less its largest entry, and that entry as a constant, for which it does not matter how ties split."""
+    columns = (z[..., i : i + 1] for i in range(z.shape[-1]))
+    shift = detach(reduce(np.maximum, columns))
     return z - shift, shift
 
 

@@ -14,6 +14,7 @@ from autograd_mini import (
     mean_squared_error,
     softmax,
     squared_error,
+    topological_order,
     values,
 )
 
@@ -143,3 +144,16 @@ def test_a_masked_logit_with_a_zero_target_contributes_nothing():
 def test_swapped_arguments_are_named():
     with pytest.raises(TypeError, match="order swapped"):
         cross_entropy([0, 0, 1], values(S))
+
+
+def test_a_masked_logit_when_targets_are_values():
+    z, t = values([0.0, -np.inf]), values([1.0, 0.0])
+    loss = cross_entropy_from_logits(z, t)
+    loss.backward()
+    assert loss.data == 0
+    np.testing.assert_array_equal(z.grad, [0, 0])
+
+
+def test_tied_logits_build_the_graph_of_any_others():
+    sizes = {len(topological_order(cross_entropy_from_logits(values(z), 0))) for z in ([0, 0, 0], [1, 2, 3])}
+    assert len(sizes) == 1
