@@ -50,6 +50,7 @@ from autograd_mini.rules import (
     exp2,
     expm1,
     hypot,
+    identity,
     less,
     less_equal,
     log,
@@ -78,7 +79,8 @@ from autograd_mini.rules import (
     where,
     xlogy,
 )
-from autograd_mini.value import Value, topological_order
+from autograd_mini.transforms import grad, gradient_graph, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autograd_mini.value import TraceError, Value, topological_order
 
 __all__ = [
     "DivisionByZeroError",
@@ -88,6 +90,7 @@ __all__ = [
     "Primitive",
     "RangeError",
     "Report",
+    "TraceError",
     "Value",
     "ValueArray",
     "abs",
@@ -119,7 +122,14 @@ __all__ = [
     "exp",
     "exp2",
     "expm1",
+    "grad",
+    "gradient_graph",
+    "hessian",
+    "hvp",
     "hypot",
+    "identity",
+    "jacobian",
+    "jvp",
     "less",
     "less_equal",
     "log",
@@ -152,7 +162,9 @@ __all__ = [
     "tan",
     "tanh",
     "topological_order",
+    "value_and_grad",
     "values",
+    "vjp",
     "where",
     "xlogy",
 ]

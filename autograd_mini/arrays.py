@@ -23,6 +23,7 @@ except ImportError:
 
 from autograd_mini import rules
 from autograd_mini.rules import Primitive
+from autograd_mini.tracing import Traced, conjunction, disjunction, negation
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:
@@ -172,14 +173,19 @@ def _wrap(result: Any) -> Any:
 # --- ufuncs -----------------------------------------------------------------------------------------
 
 UFUNCS_ON_DATA = {np.isnan, np.isfinite, np.isinf, np.signbit}
+COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
+LOGICAL: dict[np.ufunc, Callable[..., Any]] = {
+    np.logical_and: conjunction, np.logical_or: disjunction, np.logical_not: negation,
+    np.bitwise_and: conjunction, np.bitwise_or: disjunction, np.invert: negation,
+}  # fmt: skip
 BY_PYTHON = {
     np.add, np.subtract, np.multiply, np.divide, np.negative, np.matmul,
-    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
+    *COMPARISONS,
 }  # fmt: skip
 
 
 def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
-    row = UFUNCS.get(ufunc)
+    row = UFUNCS.get(ufunc) or LOGICAL.get(ufunc)
     if ufunc in UFUNCS_ON_DATA:
         return getattr(ufunc, method)(*_on_numbers(inputs), **options)
     if method == "__call__" and ufunc is np.positive:
@@ -199,10 +205,12 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
     elif ufunc in BY_PYTHON:
         if method == "reduce" and options.get("where", True) is not True:
             options.setdefault("initial", ufunc.identity)
+        if ufunc in COMPARISONS and any(isinstance(x, Traced) for operand in plain for x in operand.flat):
+            options["dtype"] = object  # conditions are nodes; the default asks each for a bool
         result = getattr(ufunc, method)(*plain, **options)
     else:
         assert row is not None
-        result = getattr(np.frompyfunc(row, len(row.operands), 1), method)(*plain, **options)
+        result = getattr(np.frompyfunc(row, ufunc.nin, 1), method)(*plain, **options)
     if out is not None:
         np.copyto(out[0].view(np.ndarray), result, where=_call_mask(method, options))
         return out[0]
@@ -257,13 +265,15 @@ def _extremum(choose: Primitive, items: list[Any]) -> Any:
 
     A fold of binary nodes splits two ways evenly. To three and more that tie, which a fold would give
     ½, ¼, ¼, the mean of their differences from the extremum is added: 0, with the derivative wanted.
+    Whether that is needed is seen in the data; traced items have none, and always get it.
     """
     if not items:
         raise ValueError(f"{choose.name}: an empty array has no extremum")
     extremum = reduce(choose, items)
-    number = _numbers(extremum)
-    if not math.isfinite(number) or sum(_numbers(item) == number for item in items) < 3:
-        return extremum
+    if len(items) < 3 or not any(isinstance(item, Traced) for item in items):
+        number = _numbers(extremum)
+        if not math.isfinite(number) or sum(_numbers(item) == number for item in items) < 3:
+            return extremum
     constant = rules.detach(extremum)
     ties = [rules.equal(item, constant) for item in items]
     off = [rules.where(tie, item - constant, 0.0) for tie, item in zip(ties, items, strict=True)]

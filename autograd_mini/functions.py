@@ -15,6 +15,7 @@ import numpy as np
 
 from autograd_mini.arrays import ValueArray, values
 from autograd_mini.rules import detach, equal, softplus, where, xlogy
+from autograd_mini.tracing import Traced
 from autograd_mini.value import Value
 
 Array = Any  # an array of floats or of Values
@@ -64,9 +65,9 @@ def cross_entropy(y: Array, t: Any, reduction: str = "mean") -> Any:
     Raises ValueError for a negative prediction and for targets that are not probabilities.
     """
     y = _vector("cross_entropy", "y", y)
-    if np.any(_data(y) < 0):
+    if np.any(_numbers(y) < 0):
         raise ValueError(
-            f"cross_entropy: y must hold probabilities, got {_data(y).min():.6g}; "
+            f"cross_entropy: y must hold probabilities, got {_numbers(y).min():.6g}; "
             "for logits use cross_entropy_from_logits"
         )
     return _reduce(-np.sum(xlogy(_targets("cross_entropy", y, t), y), axis=-1), reduction)
@@ -83,7 +84,7 @@ def cross_entropy_from_logits(z: Array, t: Any, reduction: str = "mean") -> Any:
     z = _vector("cross_entropy_from_logits", "z", z)
     t = _targets("cross_entropy_from_logits", z, t)
     logarithms = log_softmax(z)
-    if np.isneginf(_data(z)).any():  # a class masked out: 0 · -∞ contributes nothing
+    if _is_traced(z) or np.isneginf(_numbers(z)).any():  # a class masked out: 0 · -∞ contributes nothing
         logarithms = where(equal(t, 0.0), 0.0, logarithms)
     return _reduce(-np.sum(t * logarithms, axis=-1), reduction)
 
@@ -151,8 +152,15 @@ def _array(x: Any) -> Array:
     return values(array) if array.dtype == object else array.astype(float)
 
 
-def _data(x: Array) -> Any:
-    return x.data if isinstance(x, ValueArray) else x
+def _is_traced(x: Array) -> bool:
+    return isinstance(x, ValueArray) and any(isinstance(element, Traced) for element in x.flat)
+
+
+def _numbers(x: Array) -> Any:
+    """The numbers to validate: none while a function is being traced."""
+    if not isinstance(x, ValueArray):
+        return x
+    return np.array([element.data for element in x.flat if not isinstance(element, Traced)])
 
 
 def _vector(function: str, name: str, x: Any) -> Array:
@@ -181,7 +189,8 @@ def _same_shape(function: str, name: str, y: Array, t: Array) -> None:
 
 
 def _check_range(function: str, name: str, x: Array, advice: str = "") -> None:
-    outside = _data(x)[~((_data(x) >= 0) & (_data(x) <= 1))]
+    numbers = _numbers(x)
+    outside = numbers[~((numbers >= 0) & (numbers <= 1))]
     if outside.size:
         raise ValueError(f"{function}: {name} must lie between 0 and 1, got {outside.flat[0]:.6g}{advice}")
 
@@ -194,6 +203,8 @@ def _targets(function: str, y: Array, t: Any) -> Array:
             f"{function}: the target holds Values and the prediction numbers; is the order swapped?"
         )
     classes = y.shape[-1]
+    if t.shape == y.shape[:-1] and isinstance(t, ValueArray):  # a class index that is itself an input
+        return equal(t[..., None], np.arange(classes))
     if t.ndim == y.ndim - 1 and not isinstance(t, ValueArray):
         if t.shape != y.shape[:-1]:
             raise ValueError(f"{function}: expected {y.shape[0]} targets, one a row, got {t.size}")

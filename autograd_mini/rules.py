@@ -20,9 +20,11 @@ import math
 import numbers
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+
+from autograd_mini import special
 
 table: dict[str, Primitive] = {}
 arithmetics: list[Arithmetic] = []
@@ -96,6 +98,19 @@ class Primitive:
 
     def __reduce__(self) -> tuple[Callable[[str], Primitive], tuple[str]]:
         return _row, (self.name,)
+
+    def ieee(self, *operands: float) -> float:
+        """The result on floats where nothing raises: a division by zero is inf, log(-1) is nan.
+
+        >>> from autograd_mini import div
+        >>> div.ieee(1.0, 0.0)
+        inf
+        """
+        try:
+            return self.bound[float](*operands)  # type: ignore[no-any-return]
+        except DomainError:
+            with np.errstate(all="ignore"):
+                return float(self.bound[np.ndarray](*map(np.float64, operands)))
 
     def error(self, cause: Exception, labels: tuple[str, ...], data: tuple[float, ...]) -> DomainError:
         """The `DomainError` that says in one sentence what ``cause`` means at these operands."""
@@ -224,7 +239,6 @@ def _validate(row: Primitive) -> None:
 ALLOWED = (
     ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UnaryOp, ast.UAdd, ast.USub, ast.IfExp,
     ast.Compare, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.Name, ast.Load, ast.Constant, ast.Call,
-    ast.Mod,
 )  # fmt: skip
 
 
@@ -352,6 +366,30 @@ class _Elementwise(ast.NodeTransformer):
         return ast.Call(ast.Name(name), [left, right], [])
 
 
+class _Functional(_Elementwise):
+    """The formula as rows applied to rows: ``x + y`` becomes ``add(x, y)``."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        return ast.Call(ast.Name(OPERATORS[type(node.op)]), [node.left, node.right], [])
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        self.generic_visit(node)
+        return (
+            node.operand if isinstance(node.op, ast.UAdd) else ast.Call(ast.Name("neg"), [node.operand], [])
+        )
+
+
+OPERATORS: dict[type, str] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"
+}  # fmt: skip
+
+
+def functional(formula: ast.expr) -> ast.expr:
+    """The formula as calls of rows on operands, numbers and ``pi``: what a graph of nodes is made from."""
+    return cast(ast.expr, _Functional().visit(formula))
+
+
 def for_floats(formula: ast.expr, **replacements: str) -> str:
     """Source of a formula as fast scalar Python, names replaced (``x="x.data"``)."""
     _bind_names(formula, FLOATS, float)
@@ -456,8 +494,8 @@ ARRAYS: dict[str, Any] = {
         ).split()
     },
     **{name: getattr(np, "arc" + name[1:]) for name in "asin acos atan atan2 asinh acosh atanh".split()},
-    "erf": np.vectorize(math.erf, otypes=[float]),
-    "erfc": np.vectorize(math.erfc, otypes=[float]),
+    "erf": special.erf,
+    "erfc": special.erfc,
 }
 
 
@@ -529,6 +567,7 @@ less = primitive("less", "1 if x < y else 0", "0", "0", symbol="<")
 less_equal = primitive("less_equal", "1 if x <= y else 0", "0", "0", symbol="<=")
 equal = primitive("equal", "1 if x == y else 0", "0", "0", symbol="==")
 detach = primitive("detach", "x", "0")
+identity = primitive("identity", "x", "1", symbol="=")
 
 exp = primitive("exp", "exp(x)", "z")
 exp2 = primitive("exp2", "exp2(x)", "z * log(2)")

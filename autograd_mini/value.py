@@ -24,6 +24,10 @@ from autograd_mini import rules
 from autograd_mini.rules import Primitive, as_number
 
 
+class TraceError(TypeError):
+    """A number was asked for while a function is being traced, when there is none yet."""
+
+
 class Source:
     """What stands in place of a row at a node without a formula: a leaf, a constant, a hand-made node."""
 
@@ -124,7 +128,7 @@ class Value:
         before = [node.data for node in interior]
         try:
             for node in interior:
-                node.data = evaluate(node)
+                node.data = node._evaluate(*(operand.data for operand in node.args))
         except BaseException:
             for node, data in zip(interior, before, strict=True):
                 node.data = data
@@ -134,6 +138,18 @@ class Value:
         """Set ``.grad`` of this node and every node below to 0."""
         for node in topological_order(self):
             node.grad = 0.0
+
+    def _evaluate(self, *operands: float) -> float:
+        """The number that this interior node's formula gives at the operands."""
+        if isinstance(self.op, Source):
+            raise TypeError(
+                f"forward: the node {self.op.symbol!r} was made by hand and carries no formula; "
+                "add its rule with primitive(...)"
+            )
+        try:
+            return float(self.op.bound[float](*operands))
+        except rules.DomainError as error:
+            raise self.op.error(error, tuple(x.label for x in self.args), operands) from None
 
     # --- comparison: by data with numbers and for order, by identity between Values ---
 
@@ -239,6 +255,7 @@ class Value:
         def less_equal(self, y: _Other) -> Value: ...
         def equal(self, y: _Other) -> Value: ...
         def detach(self) -> Value: ...
+        def identity(self) -> Value: ...
         def exp(self) -> Value: ...
         def exp2(self) -> Value: ...
         def expm1(self) -> Value: ...
@@ -326,20 +343,6 @@ def depth_first_order(*roots: Value) -> list[Value]:
     return order
 
 
-def evaluate(node: Value) -> float:
-    """The number that an interior node's formula gives at its operands' current data."""
-    if isinstance(node.op, Source):
-        raise TypeError(
-            f"forward: the node {node.op.symbol!r} was made by hand and carries no formula; "
-            "add its rule with primitive(...)"
-        )
-    data = tuple(operand.data for operand in node.args)
-    try:
-        return float(node.op.bound[float](*data))
-    except rules.DomainError as error:
-        raise node.op.error(error, tuple(x.label for x in node.args), data) from None
-
-
 def as_operand(x: Any) -> Any:
     """``x`` as a node: Values as they are, numbers as constants, NotImplemented for anything else."""
     if isinstance(x, Value):
@@ -409,6 +412,7 @@ def _bind_values(row: Primitive) -> Callable[..., Any]:
         "_new": object.__new__,
         "_as_operand": as_operand,
         "_constant": constant,
+        "_TraceError": TraceError,
     }
     operator: Callable[..., Any] = rules.define(row.name, _operator_source(row), rules.FLOATS, **names)
     operator.__doc__ = str(row)
@@ -468,17 +472,19 @@ def _operator_source(row: Primitive) -> str:
         ]
     lines += ["    z = _new(_Value)"]
     formula = rules.for_floats(rules.expression(row.stable), **{x: f"{x}.data" for x in row.operands})
+    lines += [
+        "    try:",
+        f"        z.data = {formula}",
+        "    except _TraceError:",  # a later operand is traced; ask the class that owns it
+        f"        return _row({operands})",
+    ]
     if rules.can_raise(rules.expression(row.stable)):
         lines += [
-            "    try:",
-            f"        z.data = {formula}",
             "    except (ArithmeticError, ValueError) as _cause:",
             f"        _error = _row.error(_cause, ({operands.replace(', ', '.label, ')}.label,), "
             f"({operands.replace(', ', '.data, ')}.data,))",
             "        raise _error from None",
         ]
-    else:
-        lines += [f"    z.data = {formula}"]
     lines += [
         "    z.grad = 0.0",
         '    z.label = ""',

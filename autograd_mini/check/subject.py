@@ -242,7 +242,7 @@ def _elements(order: list[Value], name: str) -> dict[Index, Value]:
 def _evaluate(node: Value, data: dict[Value, float]) -> float:
     if not isinstance(node.op, Primitive):
         raise ValueError("a node made by hand carries no formula")
-    return float(node.op.bound[float](*(data.get(operand, operand.data) for operand in node.args)))
+    return node._evaluate(*(data.get(operand, operand.data) for operand in node.args))
 
 
 # --- the engine --------------------------------------------------------------------------------------

@@ -1,0 +1,274 @@
+"""Nodes that are not eager Values: those of a function that is being traced, and those of a derivative.
+
+A `Traced` node stands for a number that is not known yet. Arithmetic on it builds the graph as arithmetic
+on Values does, comparisons build conditions (nodes of value 0 or 1), and whatever needs the number itself
+raises `TraceError`. `derive` builds the nodes of gradient graphs, which follow IEEE arithmetic.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from autograd_mini import rules
+from autograd_mini.rules import Primitive
+from autograd_mini.value import TraceError, Value, as_operand, constant, leaf
+
+HOMES = tuple(str(Path(package.__file__ or "").parent) for package in (sys.modules[__package__], np))
+
+
+class Derivative(Value):
+    """A node of a gradient graph: where a partial does not exist, its number is inf or nan."""
+
+    __slots__ = ()
+
+    def _evaluate(self, *operands: float) -> float:
+        assert isinstance(self.op, Primitive)
+        return self.op.ieee(*operands)
+
+
+class Traced(Value):
+    """A node of a function that is being traced: it has operands and a label, but no number yet."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> float:  # type: ignore[override]  # the slot stays empty
+        _refuse(".data has no number yet; use autograd_mini's or NumPy's functions on the Value itself")
+
+    @property
+    def grad(self) -> float:  # type: ignore[override]
+        _refuse(".grad is not recorded; use grad(...) or gradient_graph(...)")
+
+    def backward(self) -> NoReturn:
+        _refuse("backward() cannot be recorded; use grad(...), value_and_grad(...) or gradient_graph(...)")
+
+    def forward(self) -> NoReturn:
+        _refuse("forward() has no numbers to work on")
+
+    def __lt__(self, other: Any) -> Any:
+        return rules.less(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return rules.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return rules.less(other, self)
+
+    def __ge__(self, other: Any) -> Any:
+        return rules.less_equal(other, self)
+
+    def __eq__(self, other: object) -> Any:
+        if isinstance(other, Value):
+            return self is other
+        return NotImplemented if as_operand(other) is NotImplemented else rules.equal(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        same = self == other
+        return negation(same) if isinstance(same, Value) else not same
+
+    __hash__ = object.__hash__
+
+    def __and__(self, other: Any) -> Any:
+        return conjunction(self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return disjunction(self, other)
+
+    __rand__, __ror__ = __and__, __or__
+
+    def __invert__(self) -> Any:
+        return negation(self)
+
+    def __bool__(self) -> bool:
+        _refuse(
+            "a Value or a comparison of Values cannot decide a branch, the branch of today would be kept "
+            "for every later input: use np.where(condition, a, b)"
+        )
+
+    def __float__(self) -> float:
+        _refuse("a Value does not become a number; use autograd_mini's functions instead of math's")
+
+    def __index__(self) -> int:
+        _refuse("a Value cannot be an index; pick with np.where, or close over the index")
+
+    __int__ = __index__
+    __complex__ = __float__
+
+    def __repr__(self) -> str:
+        return f"<traced {self.label or self.op.name or 'input'}>"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+
+class TracedDerivative(Traced, Derivative):
+    """A node of a gradient graph inside a function that is being traced."""
+
+    __slots__ = ()
+
+
+def conjunction(p: Any, q: Any) -> Any:
+    """p and q, as conditions: q where p holds."""
+    return rules.where(p, q, 0.0)
+
+
+def disjunction(p: Any, q: Any) -> Any:
+    """p or q, as conditions: q where p does not hold."""
+    return rules.where(p, 1.0, q)
+
+
+def negation(p: Any) -> Any:
+    """not p, as a condition."""
+    return rules.where(p, 0.0, 1.0)
+
+
+def _refuse(why: str) -> NoReturn:
+    """TraceError with the line of the caller's own code that asked for the number."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith((*HOMES, "<autograd_mini")):
+        frame = frame.f_back
+    raise TraceError(f"while tracing, {frame.f_code.co_filename}:{frame.f_lineno}: {why}")
+
+
+def traced_input(label: str) -> Traced:
+    """A new input of a function to be traced."""
+    node: Traced = _node(Traced, leaf, (), label)
+    return node
+
+
+def _node(kind: type[Any], op: Any, args: tuple[Value, ...], label: str = "") -> Any:
+    node = object.__new__(kind)
+    node.op = op
+    node.args = args
+    node.label = label
+    return node
+
+
+# --- recording the user's operations ----------------------------------------------------------------
+
+
+def _bind_traced(row: Primitive) -> Callable[..., Any]:
+    def operator(*operands: Any) -> Any:
+        args = tuple(map(as_operand, operands))
+        return NotImplemented if NotImplemented in args else _node(Traced, row, args)
+
+    return operator
+
+
+def _install(row: Primitive) -> None:
+    """The methods of `Traced` itself, so that Python prefers them to those of Value."""
+    names = {row.name, row.numpy} | {name for name, of in OPERATORS.items() if of == row.name}
+    for name in names:
+        setattr(Traced, name, lambda *operands: row.bound[Traced](*operands))
+        if name.startswith("__") and len(row.operands) == 2:
+            setattr(Traced, name.replace("__", "__r", 1), lambda y, x: row.bound[Traced](x, y))
+
+
+OPERATORS = {
+    "__add__": "add", "__sub__": "sub", "__mul__": "mul", "__truediv__": "div",
+    "__pow__": "pow", "__neg__": "neg", "__abs__": "abs",
+}  # fmt: skip
+
+rules.register(
+    rules.Arithmetic(
+        Traced, lambda *operands: any(isinstance(x, Traced) for x in operands), _bind_traced, _install
+    )
+)
+
+
+# --- building derivatives ---------------------------------------------------------------------------
+
+
+def derive(row: Primitive, *operands: Value) -> Value:
+    """The node ``row(operands)`` of a gradient graph, constants folded where that is exact."""
+    folded = fold(row, [x.data if x.op is constant and not x.label else None for x in operands])
+    if isinstance(folded, int):
+        return operands[folded]
+    if folded is not None:
+        return constant_node(folded)
+    if any(isinstance(x, Traced) for x in operands):
+        return _node(TracedDerivative, row, operands)  # type: ignore[no-any-return]
+    node: Value = _node(Derivative, row, operands)
+    node.grad = 0.0
+    node.data = row.ieee(*(x.data for x in operands))
+    return node
+
+
+def constant_node(number: float) -> Value:
+    node: Value = as_operand(number)
+    return node
+
+
+ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "neg": lambda x: -x,
+    "less": lambda x, y: x < y,
+    "less_equal": lambda x, y: x <= y,
+    "equal": lambda x, y: x == y,
+}
+
+
+def fold(row: Primitive, constants: list[float | None]) -> int | float | None:
+    """What constant operands make of an operation: a number, one of the operands (its position), or None.
+
+    Only what is exact is folded: 2 − 1, but neither 1 / 3 nor log(2), which other number types know
+    better; 1 · x, x / 1, x ** 1 and a decided ``where``, but neither 0 · x nor x + 0.
+    """
+    name = row.name
+    if name == "where" and constants[0] is not None:
+        return 1 if constants[0] else 2
+    if name == "mul" and constants[0] == 1.0:
+        return 1
+    if name in ("mul", "div", "pow") and constants[1] == 1.0:
+        return 0
+    known = [x for x in constants if x is not None]
+    if name not in ARITHMETIC or len(known) < len(constants) or not all(map(math.isfinite, known)):
+        return None
+    if name == "div" and known[1] == 0.0:
+        return None
+    result = float(ARITHMETIC[name](*known))
+    exact = math.isfinite(result) and ARITHMETIC[name](*map(Fraction, known)) == Fraction(result)
+    return result if exact else None
+
+
+@cache
+def products(row: Primitive) -> tuple[Callable[..., Value] | None, ...]:
+    """For each operand the product of adjoint and partial as a graph, a function of g, z and the operands.
+
+    None stands for a partial that is 0.
+    """
+    return tuple(None if text == "0" else _product(row, text) for text in row.partials)
+
+
+def _product(row: Primitive, partial_text: str) -> Callable[..., Value]:
+    formula = rules.functional(rules.times("g", rules.expression(partial_text)))
+    for node in ast.walk(formula):
+        if isinstance(node, ast.Name) and node.id in rules.table:
+            NODES.setdefault(node.id, partial(derive, rules.table[node.id]))
+    source = ast.unparse(_ConstantNodes().visit(formula))
+    product: Callable[..., Value] = rules.define(
+        "product", f"def function(g, z, {', '.join(row.operands)}):\n    return {source}\n", NODES
+    )
+    return product
+
+
+class _ConstantNodes(ast.NodeTransformer):
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        return rules.expression(f"_constant({float(ast.literal_eval(node))!r})")
+
+
+PI = constant_node(math.pi)
+PI.label = "pi"
+NODES: dict[str, Any] = {"_constant": constant_node, "pi": PI}  # grows by the rows that partials call

@@ -1,0 +1,420 @@
+"""Derivatives as graphs, and the transforms that make a function of a function.
+
+`gradient_graph` does the reverse sweep on the graph: the table's partials become nodes, so that the
+gradient can be drawn, differentiated again and traced. The transforms call a function on fresh nodes that
+stand for its arguments, differentiate its graph with respect to these, and touch nobody's ``.grad``. On
+numbers they give numbers; on Values they give graphs, so they can be nested.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from autograd_mini import rules
+from autograd_mini.arrays import ValueArray, named, values
+from autograd_mini.rules import as_number
+from autograd_mini.tracing import Derivative, Traced, constant_node, derive, products
+from autograd_mini.trees import leaves, map_leaves, map_named, unflatten
+from autograd_mini.value import Source, Value, constant, depth_first_order, topological_order
+
+Tree: TypeAlias = Any  # a scalar, an array, or a nested tuple, list or dict of them
+Argnums: TypeAlias = "int | Sequence[int]"
+
+
+def gradient_graph(output: Value, inputs: Tree) -> Tree:
+    """∂output/∂input for each of ``inputs``, as Values in the structure of ``inputs``.
+
+    Inputs may be leaves or intermediates of the output's graph; what the output does not depend on has
+    the constant 0. The result's nodes are built from the table's partials, follow IEEE arithmetic, and
+    carry labels such as ``∂loss/∂z0`` where the input has one.
+
+    >>> x = Value(3.0, label="x")
+    >>> [dx] = gradient_graph(x**3, [x])
+    >>> [ddx] = gradient_graph(dx, [x])
+    >>> dx.data, ddx.data
+    (27.0, 18.0)
+
+    Raises TypeError for an output or input that is no Value, and for a node made by hand in between.
+    """
+    if not isinstance(output, Value):
+        raise TypeError(f"gradient_graph: the output must be a Value, got {_describe(output)}")
+    wanted = _nodes(inputs)
+    for node in wanted:
+        if not isinstance(node, Value):
+            raise TypeError(f"gradient_graph: inputs must be Values, got {_describe(node)}")
+    return _refill(inputs, iter(_pullback([output], [constant_node(1.0)], wanted, output.label or "f")))
+
+
+def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The function that gives the gradient of the scalar function ``f``, in the structure of its argument.
+
+    ``argnums`` says with respect to which argument, or to which several (then the result is a tuple).
+
+    >>> grad(lambda x: x**3)(2.0)
+    12.0
+    >>> grad(grad(lambda x: x**3))(2.0)
+    12.0
+
+    Raises TypeError if ``f`` does not return one Value.
+    """
+    of = value_and_grad(f, argnums)
+
+    @wraps(f)
+    def gradient(*args: Any) -> Any:
+        return of(*args)[1]
+
+    return gradient
+
+
+def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """Like `grad`, but giving the pair of the function's value and its gradient.
+
+    >>> value_and_grad(lambda w: w["a"] * w["b"])({"a": 2.0, "b": 5.0})
+    (10.0, {'a': 5.0, 'b': 2.0})
+    """
+
+    @wraps(f)
+    def value_and_gradient(*args: Any) -> Any:
+        call = _Call(f, args, argnums)
+        output = call.scalar("grad")
+        adjoints = _pullback([output], [constant_node(1.0)], call.inputs, output.label or call.name)
+        return call.finish((output, call.fill(adjoints)))
+
+    return value_and_gradient
+
+
+def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The function that gives ∂fᵢ/∂xⱼ, for arrays of shape ``output.shape + input.shape``.
+
+    Where output or input are trees, the result is the output's tree with the input's tree at each leaf.
+
+    >>> import numpy as np
+    >>> jacobian(lambda x: np.cumsum(x * x))(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [2., 4.]])
+    """
+
+    @wraps(f)
+    def jacobian_of(*args: Any) -> Any:
+        call = _Call(f, args, argnums)
+        output = call.output("jacobian")
+
+        def rows(leaf: Any) -> Any:
+            """The derivatives of one leaf of the output: an array's entries first, then the input's."""
+            entries = [leaf] if not isinstance(leaf, np.ndarray) else list(leaf.flat)
+            sweeps = [
+                call.fill(_pullback([entry], [constant_node(1.0)], call.inputs, _label(entry, call.name)))
+                for entry in map(_as_value, entries)
+            ]
+            if not isinstance(leaf, np.ndarray):
+                return sweeps[0]
+            columns = zip(*(leaves(sweep) for sweep in sweeps), strict=True)
+            stacked = (_stack(column).reshape(leaf.shape + np.shape(column[0])) for column in columns)
+            return unflatten(call.tree, stacked)
+
+        return call.finish(map_leaves(rows, output))
+
+    return jacobian_of
+
+
+def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The function that gives the second derivatives ∂²f/∂xᵢ∂xⱼ of a scalar function.
+
+    >>> import numpy as np
+    >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 5.0]))
+    array([[10.,  6.],
+           [ 6.,  0.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """f's result and its pullback: cotangents of the result ↦ (cotangentᵀ · Jacobian, one per argument).
+
+    >>> y, pullback = vjp(lambda a, b: a * b, 2.0, 5.0)
+    >>> y, pullback(1.0)
+    (10.0, (5.0, 2.0))
+    """
+    call = _Call(f, primals, range(len(primals)))
+    output = call.output("vjp")
+
+    def pullback(cotangents: Any) -> Any:
+        seeds = _matching("vjp: the cotangents", cotangents, output)
+        adjoints = _pullback([*map(_as_value, _nodes(output))], seeds, call.inputs, call.name)
+        return call.finish(call.fill(adjoints), also=seeds)
+
+    return call.finish(output), pullback
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """f's result at the ``primals`` and its derivative along the ``tangents``, Jacobian · tangent.
+
+    >>> jvp(lambda a, b: a * b, (2.0, 5.0), (1.0, 0.0))
+    (10.0, 5.0)
+    """
+    call = _Call(f, tuple(primals), range(len(primals)))
+    output = call.output("jvp")
+    seeds = _matching("jvp: the tangents", tuple(tangents), call.tree)
+    pushed = _pushforward([*map(_as_value, _nodes(output))], call.inputs, seeds)
+    return call.finish((output, _refill(output, iter(pushed))), also=seeds)  # type: ignore[no-any-return]
+
+
+def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The Hessian of a scalar function times the ``tangents``, at the cost of one more sweep.
+
+    One result per argument as a tuple; for a function of one argument just that.
+
+    >>> import numpy as np
+    >>> hvp(lambda x: x[0] ** 2 * x[1], [np.array([3.0, 5.0])], [np.array([1.0, 0.0])])
+    array([10.,  6.])
+    """
+    argnums = 0 if len(primals) == 1 else range(len(primals))
+    return jvp(grad(f, argnums), primals, tangents)[1]
+
+
+# --- sweeps over a graph ----------------------------------------------------------------------------
+
+
+def _pullback(
+    outputs: Sequence[Value], seeds: Sequence[Value], inputs: Sequence[Value], name: str
+) -> list[Value]:
+    """The reverse sweep as a graph: Σ seed · ∂output/∂input for each input."""
+    order = depth_first_order(*outputs)
+    active = _depending(order, inputs)
+    adjoints: dict[Value, Value] = {}
+    for output, seed in zip(outputs, seeds, strict=True):
+        adjoints[output] = _plus(adjoints.get(output), seed)
+    for node in reversed(order):
+        adjoint = adjoints.get(node)
+        if adjoint is None or node not in active or _is_zero(adjoint):
+            continue
+        for operand, product in zip(node.args, _products(node), strict=True):
+            if product is not None and operand in active:
+                term = product(adjoint, node, *node.args)
+                if not _is_zero(term):
+                    adjoints[operand] = _plus(adjoints.get(operand), term)
+    for node in (*reversed(order), *inputs):
+        if node.label and node in adjoints:
+            _name(adjoints[node], f"∂{name}/∂{node.label}")
+    return [adjoints[node] if node in adjoints else constant_node(0.0) for node in inputs]
+
+
+def _pushforward(outputs: Sequence[Value], inputs: Sequence[Value], seeds: Sequence[Value]) -> list[Value]:
+    """The forward sweep as a graph: Σ ∂output/∂input · seed for each output."""
+    tangents = dict(zip(inputs, seeds, strict=True))
+    for node in depth_first_order(*outputs):
+        if node in tangents:
+            continue
+        for operand, product in zip(node.args, _products(node), strict=True):
+            if product is not None and operand in tangents and not _is_zero(tangents[operand]):
+                term = product(tangents[operand], node, *node.args)
+                if not _is_zero(term):
+                    tangents[node] = _plus(tangents.get(node), term)
+    return [tangents[node] if node in tangents else constant_node(0.0) for node in outputs]
+
+
+def _depending(order: Iterable[Value], inputs: Iterable[Value]) -> set[Value]:
+    """The inputs and the nodes of the order that depend on them."""
+    active = set(inputs)
+    for node in order:
+        if not active.isdisjoint(node.args):
+            active.add(node)
+    return active
+
+
+def _products(node: Value) -> tuple[Callable[..., Value] | None, ...]:
+    if isinstance(node.op, Source):
+        raise TypeError(
+            f"the node {node.op.symbol!r} was made by hand and carries no rule to differentiate; "
+            "add one with primitive(...)"
+        )
+    return products(node.op)
+
+
+def _plus(total: Value | None, term: Value) -> Value:
+    return term if total is None else derive(rules.add, total, term)
+
+
+def _is_zero(node: Value) -> bool:
+    return node.op is constant and node.data == 0.0
+
+
+def _name(adjoint: Value, label: str) -> None:
+    """Label a derivative that the sweep has made; the user's own nodes keep their labels."""
+    if isinstance(adjoint, Derivative) and not adjoint.label:
+        adjoint.label = label
+
+
+# --- calling a function on fresh nodes --------------------------------------------------------------
+
+_live: ContextVar[tuple[frozenset[Value], ...]] = ContextVar("_live", default=())
+
+
+@contextmanager
+def _living(nodes: Iterable[Value]) -> Iterator[None]:
+    """For the time of a call: results that depend on these nodes are graphs, not numbers."""
+    token = _live.set((*_live.get(), frozenset(nodes)))
+    try:
+        yield
+    finally:
+        _live.reset(token)
+
+
+class _Call:
+    """One call of ``f`` on fresh nodes in place of the arguments ``argnums``."""
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums) -> None:
+        positions = [argnums] if isinstance(argnums, int) else list(argnums)
+        for position in positions:
+            if not -len(args) <= position < len(args):
+                raise ValueError(f"argnums names argument {position}, but {len(args)} were given")
+        self.name = _name_of(f)
+        names = parameter_names(f, len(args))
+        fresh = list(args)
+        self.symbolic = False
+        for position in positions:
+            fresh[position] = map_named(self._fresh, args[position], names[position])
+        self.tree = fresh[argnums] if isinstance(argnums, int) else tuple(fresh[i] for i in positions)
+        self.inputs = _nodes(self.tree)
+        with _living(self.inputs):
+            self.result = f(*fresh)
+
+    def _fresh(self, leaf: Any, name: str) -> Any:
+        """A leaf's stand-in: a number gets a leaf of its own, a Value a node that is identical to it."""
+        if isinstance(leaf, Value):
+            self.symbolic = True
+            return named(rules.identity(leaf), leaf.label or name)
+        if isinstance(leaf, np.ndarray) and leaf.dtype == object:
+            self.symbolic = True
+            stand_in = rules.identity(values(leaf))
+            for new, old in zip(stand_in.flat, leaf.flat, strict=True):
+                new.label = getattr(old, "label", "")
+            return stand_in
+        if isinstance(leaf, np.ndarray) and leaf.shape:
+            return values(leaf, name)
+        if as_number(leaf) is None:
+            raise TypeError(
+                f"expected numbers, arrays and nested tuples, lists or dicts of them to differentiate "
+                f"with respect to, got {_describe(leaf)}"
+            )
+        return Value(leaf, label=name)
+
+    def output(self, transform: str) -> Any:
+        """The result, a tree in which at least one entry is a Value."""
+        if not any(isinstance(node, Value) for node in _nodes(self.result)):
+            raise TypeError(
+                f"{transform}: {self.name} must return Values computed from its arguments, "
+                f"got {_describe(self.result)}"
+            )
+        return self.result
+
+    def scalar(self, transform: str) -> Value:
+        """The result, which must be one Value."""
+        result = self.result
+        if isinstance(result, np.ndarray) and result.shape == () and result.dtype == object:
+            result = result.item()
+        if isinstance(result, Value):
+            return result
+        raise TypeError(
+            f"{transform}: {self.name} must return one Value computed from its arguments, got "
+            f"{_describe(result)}" + "; use jacobian for several" * (np.size(_nodes(result)) > 1)
+        )
+
+    def fill(self, adjoints: Iterable[Value]) -> Any:
+        """The adjoints of the inputs in the structure of the arguments."""
+        return _refill(self.tree, iter(adjoints))
+
+    def finish(self, result: Any, also: Sequence[Value] = ()) -> Any:
+        """Numbers, if the arguments were numbers and nothing depends on another call's fresh nodes."""
+        live = frozenset().union(*_live.get())
+        if self.symbolic or any(type(seed) is not Value or seed.op is not constant for seed in also):
+            return result
+        nodes = [node for node in _nodes(result) if isinstance(node, Value)]
+        if any(isinstance(node, Traced) for node in nodes):
+            return result
+        if live and not live.isdisjoint(topological_order(*nodes)):
+            return result
+        return map_leaves(_number, result)
+
+
+def _name_of(f: Callable[..., Any]) -> str:
+    name = getattr(f, "__name__", "f")
+    return name if name.isidentifier() else "f"
+
+
+def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
+    """The names of f's positional parameters, ``x0``, ``x1``, … where it tells none."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [names[i] if i < len(names) else f"x{i}" for i in range(count)]
+
+
+def _nodes(tree: Any) -> list[Any]:
+    """All elements of a tree's scalars and arrays."""
+    found: list[Any] = []
+    for leaf in leaves(tree):
+        found += leaf.flat if isinstance(leaf, np.ndarray) else [leaf]
+    return found
+
+
+def _refill(tree: Any, nodes: Iterator[Value]) -> Any:
+    """The tree with the elements of its scalars and arrays replaced, in order."""
+
+    def fill(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return next(nodes)
+        return _stack([next(nodes) for _ in range(leaf.size)]).reshape(leaf.shape)
+
+    return map_leaves(fill, tree)
+
+
+def _stack(entries: Sequence[Any]) -> ValueArray:
+    """Entries of one shape as an array of Values with one more axis in front."""
+    stacked = np.empty((len(entries), *np.shape(entries[0])) if entries else (0,), dtype=object)
+    for i, entry in enumerate(entries):
+        stacked[i] = entry
+    return stacked.view(ValueArray)
+
+
+def _matching(what: str, given: Any, tree: Any) -> list[Value]:
+    """The elements of ``given`` as Values; TypeError unless it has the tree's structure and shapes."""
+    wanted, got = leaves(tree), leaves(given)
+    shapes = [np.shape(leaf) for leaf in wanted]
+    if [np.shape(leaf) for leaf in got] != shapes:
+        raise TypeError(f"{what} must have the shapes {shapes}, got {[np.shape(leaf) for leaf in got]}")
+    return [_as_value(element) for element in _nodes(given)]
+
+
+def _as_value(x: Any) -> Value:
+    if isinstance(x, Value):
+        return x
+    number = as_number(x)
+    if number is None:
+        raise TypeError(f"expected numbers or Values, got {_describe(x)}")
+    return constant_node(number)
+
+
+def _label(node: Value, name: str) -> str:
+    return node.label or name
+
+
+def _number(leaf: Any) -> Any:
+    if isinstance(leaf, np.ndarray) and leaf.dtype == object:
+        return leaf.view(ValueArray).data
+    return leaf.data if isinstance(leaf, Value) else leaf
+
+
+def _describe(x: Any) -> str:
+    if isinstance(x, np.ndarray):
+        return f"an array of shape {x.shape}"
+    return f"{type(x).__name__} {x!r}"
