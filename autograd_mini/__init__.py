@@ -23,6 +23,7 @@ from autograd_mini.functions import (
     softmax,
     squared_error,
 )
+from autograd_mini.program import Program, trace
 from autograd_mini.rules import (
     DivisionByZeroError,
     DomainError,
@@ -88,6 +89,7 @@ __all__ = [
     "Drawing",
     "InconclusiveError",
     "Primitive",
+    "Program",
     "RangeError",
     "Report",
     "TraceError",
@@ -162,6 +164,7 @@ __all__ = [
     "tan",
     "tanh",
     "topological_order",
+    "trace",
     "value_and_grad",
     "values",
     "vjp",

@@ -116,7 +116,9 @@ def values(array_like: Any, name: str = "") -> ValueArray:
         element = source[index]
         if isinstance(element, (list, tuple)):
             raise ValueError(f"values: rows must have one length, got {array_like!r}")
-        result[index] = element if isinstance(element, Value) else Value(element, label=_label(name, index))
+        result[index] = (
+            element if isinstance(element, Value) else Value(element, label=element_label(name, index))
+        )
     return result
 
 
@@ -134,11 +136,12 @@ def named(x: Any, name: str) -> Any:
         for index in np.ndindex(x.shape):
             element: Any = x[index]
             if isinstance(element, Value):
-                element.label = _label(name, index)
+                element.label = element_label(name, index)
     return x
 
 
-def _label(name: str, index: tuple[int, ...]) -> str:
+def element_label(name: str, index: tuple[int, ...]) -> str:
+    """The label of an element of the array ``name``: ``z0``, ``W0,1``, ``W1_0,1``."""
     if not name or not index:
         return name
     return name + "_" * name[-1].isdigit() + ",".join(map(str, index))

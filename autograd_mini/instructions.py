@@ -7,11 +7,11 @@ evaluate. Slots are numbered: first the inputs, then the constants, then one for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini.rules import Primitive
+from autograd_mini.rules import Primitive, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,3 +44,49 @@ class Instructions:
     @property
     def slots(self) -> int:
         return self.first + len(self.codes)
+
+    def state(self) -> dict[str, Any]:
+        """The instructions as plain data; rows go by their names."""
+        return {
+            "inputs": self.inputs,
+            "constants": self.constants,
+            "rows": [row.name for row in self.rows],
+            "codes": self.codes.astype("<i4").tobytes(),
+            "operands": self.operands.astype("<i4").tobytes(),
+            "outputs": self.outputs.astype("<i4").tobytes(),
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> Instructions:
+        """The instructions of a `state`; ValueError for an unknown row or a slot that does not exist."""
+        for name in state["rows"]:
+            if name not in table:
+                raise ValueError(
+                    f"the program uses the row {name!r}, which is not known here; "
+                    "add it with primitive(...) first"
+                )
+        rows = tuple(table[name] for name in state["rows"])
+        codes, flat, outputs = (
+            np.frombuffer(state[part], dtype="<i4").astype(np.int32)
+            for part in ("codes", "operands", "outputs")
+        )
+        operands = flat.reshape(len(codes), flat.size // max(len(codes), 1))
+        code = cls(state["inputs"], tuple(state["constants"]), rows, codes, operands, outputs)
+        code._check()
+        return code
+
+    def _check(self) -> None:
+        """ValueError unless every row and slot exists before it is used: the machine trusts them."""
+        if not all(isinstance(x, float) or x == "pi" for x in self.constants):
+            raise ValueError("damaged instructions: a constant is no number")
+        if not ((self.codes >= 0) & (self.codes < len(self.rows))).all():
+            raise ValueError("damaged instructions: one names no row")
+        arity = np.array([len(row.operands) for row in self.rows], dtype=int)[self.codes]
+        width = self.operands.shape[1]
+        present = np.arange(width) < arity[:, None]
+        written = self.first + np.arange(len(self))[:, None]
+        exists = (self.operands >= 0) & (self.operands < written)
+        if (arity > width).any() or not exists[present].all() or (self.operands[~present] != -1).any():
+            raise ValueError("damaged instructions: an operand does not exist yet")
+        if not ((self.outputs >= 0) & (self.outputs < self.slots)).all():
+            raise ValueError("damaged instructions: an output does not exist")

@@ -539,7 +539,7 @@ neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative")
 pow = primitive(
     "pow",
     "x ** y",
-    "0 if y == 0 else y * x ** (y - 1)",
+    "0 if (x == 0) * (y == 0) else y * x ** (y - 1)",
     "0 if x == 0 else z * log(x)",
     symbol="**",
     numpy="power",
@@ -594,7 +594,7 @@ xlogy = primitive(
     "xlogy",
     "0 if x == 0 else x * log(y)",
     "0 if (x == 0) * (y <= 0) else log(y)",
-    "0 if x == 0 else x / y",
+    "0 if (x == 0) * (y <= 0) else x / y",
     domain="x == 0 or y > 0",
 )
 sqrt = primitive("sqrt", "sqrt(x)", "1 / (2 * z)", domain="x >= 0")

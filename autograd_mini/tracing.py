@@ -158,8 +158,11 @@ def _node(kind: type[Any], op: Any, args: tuple[Value, ...], label: str = "") ->
 
 def _bind_traced(row: Primitive) -> Callable[..., Any]:
     def operator(*operands: Any) -> Any:
-        args = tuple(map(as_operand, operands))
-        return NotImplemented if NotImplemented in args else _node(Traced, row, args)
+        args = tuple([x if isinstance(x, Value) else as_operand(x) for x in operands])
+        for x in args:
+            if x is NotImplemented:
+                return x
+        return _node(Traced, row, args)
 
     return operator
 
@@ -190,17 +193,27 @@ rules.register(
 
 def derive(row: Primitive, *operands: Value) -> Value:
     """The node ``row(operands)`` of a gradient graph, constants folded where that is exact."""
-    folded = fold(row, [x.data if x.op is constant and not x.label else None for x in operands])
-    if isinstance(folded, int):
-        return operands[folded]
-    if folded is not None:
-        return constant_node(folded)
-    if any(isinstance(x, Traced) for x in operands):
-        return _node(TracedDerivative, row, operands)  # type: ignore[no-any-return]
-    node: Value = _node(Derivative, row, operands)
+    traced = False
+    for x in operands:
+        if x.op is constant:
+            folded = fold(row, [x.data if x.op is constant and not is_pi(x) else None for x in operands])
+            if isinstance(folded, int):
+                return operands[folded]
+            if folded is not None:
+                return constant_node(folded)
+        elif isinstance(x, Traced):
+            traced = True
+    node: Value = _node(TracedDerivative if traced else Derivative, row, operands)
+    if traced:
+        return node
     node.grad = 0.0
     node.data = row.ieee(*(x.data for x in operands))
     return node
+
+
+def is_pi(node: Value) -> bool:
+    """Whether a constant node stands for π itself, to whatever precision the number type has."""
+    return node.op is constant and node.label == "pi"
 
 
 def constant_node(number: float) -> Value:

@@ -9,10 +9,11 @@ numbers they give numbers; on Values they give graphs, so they can be nested.
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import wraps
+from operator import index
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +22,7 @@ from autograd_mini import rules
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import Derivative, Traced, constant_node, derive, products
-from autograd_mini.trees import leaves, map_leaves, map_named, unflatten
+from autograd_mini.trees import elements, leaves, map_leaves, map_named, matched, unflatten
 from autograd_mini.value import Source, Value, constant, depth_first_order, topological_order
 
 Tree: TypeAlias = Any  # a scalar, an array, or a nested tuple, list or dict of them
@@ -45,7 +46,7 @@ def gradient_graph(output: Value, inputs: Tree) -> Tree:
     """
     if not isinstance(output, Value):
         raise TypeError(f"gradient_graph: the output must be a Value, got {_describe(output)}")
-    wanted = _nodes(inputs)
+    wanted = elements(inputs)
     for node in wanted:
         if not isinstance(node, Value):
             raise TypeError(f"gradient_graph: inputs must be Values, got {_describe(node)}")
@@ -146,8 +147,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]
     output = call.output("vjp")
 
     def pullback(cotangents: Any) -> Any:
-        seeds = _matching("vjp: the cotangents", cotangents, output)
-        adjoints = _pullback([*map(_as_value, _nodes(output))], seeds, call.inputs, call.name)
+        seeds = _matching("the cotangents of vjp", cotangents, output)
+        adjoints = _pullback([*map(_as_value, elements(output))], seeds, call.inputs, call.name)
         return call.finish(call.fill(adjoints), also=seeds)
 
     return call.finish(output), pullback
@@ -161,8 +162,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """
     call = _Call(f, tuple(primals), range(len(primals)))
     output = call.output("jvp")
-    seeds = _matching("jvp: the tangents", tuple(tangents), call.tree)
-    pushed = _pushforward([*map(_as_value, _nodes(output))], call.inputs, seeds)
+    seeds = _matching("the tangents of jvp", tuple(tangents), call.tree)
+    pushed = _pushforward([*map(_as_value, elements(output))], call.inputs, seeds)
     return call.finish((output, _refill(output, iter(pushed))), also=seeds)  # type: ignore[no-any-return]
 
 
@@ -195,6 +196,8 @@ def _pullback(
         adjoint = adjoints.get(node)
         if adjoint is None or node not in active or _is_zero(adjoint):
             continue
+        if active.isdisjoint(node.args):  # an input, and nothing below it that depends on another
+            continue
         for operand, product in zip(node.args, _products(node), strict=True):
             if product is not None and operand in active:
                 term = product(adjoint, node, *node.args)
@@ -210,7 +213,7 @@ def _pushforward(outputs: Sequence[Value], inputs: Sequence[Value], seeds: Seque
     """The forward sweep as a graph: Σ ∂output/∂input · seed for each output."""
     tangents = dict(zip(inputs, seeds, strict=True))
     for node in depth_first_order(*outputs):
-        if node in tangents:
+        if node in tangents or tangents.keys().isdisjoint(node.args):
             continue
         for operand, product in zip(node.args, _products(node), strict=True):
             if product is not None and operand in tangents and not _is_zero(tangents[operand]):
@@ -235,6 +238,8 @@ def _products(node: Value) -> tuple[Callable[..., Value] | None, ...]:
             f"the node {node.op.symbol!r} was made by hand and carries no rule to differentiate; "
             "add one with primitive(...)"
         )
+    if node.op is rules.pow and node.args[1].op is constant and node.args[1].data == 0.0:
+        return None, None  # x**0 is 1
     return products(node.op)
 
 
@@ -254,45 +259,49 @@ def _name(adjoint: Value, label: str) -> None:
 
 # --- calling a function on fresh nodes --------------------------------------------------------------
 
-_live: ContextVar[tuple[frozenset[Value], ...]] = ContextVar("_live", default=())
+_live: set[Value] = set()  # the fresh nodes of all calls under way, whatever the thread
 
 
 @contextmanager
 def _living(nodes: Iterable[Value]) -> Iterator[None]:
     """For the time of a call: results that depend on these nodes are graphs, not numbers."""
-    token = _live.set((*_live.get(), frozenset(nodes)))
+    nodes = frozenset(nodes)
+    _live.update(nodes)
     try:
         yield
     finally:
-        _live.reset(token)
+        _live.difference_update(nodes)
 
 
 class _Call:
     """One call of ``f`` on fresh nodes in place of the arguments ``argnums``."""
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums) -> None:
-        positions = [argnums] if isinstance(argnums, int) else list(argnums)
+        try:
+            positions = [*map(index, argnums)] if isinstance(argnums, Sequence) else [index(argnums)]
+        except TypeError:
+            raise TypeError(f"argnums must be a whole number or several, got {argnums!r}") from None
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise ValueError(f"argnums names argument {position}, but {len(args)} were given")
-        self.name = _name_of(f)
+        self.name = name_of(f)
         names = parameter_names(f, len(args))
         fresh = list(args)
-        self.symbolic = False
+        self.symbolic = any(isinstance(node, Value) for node in elements(args))
         for position in positions:
             fresh[position] = map_named(self._fresh, args[position], names[position])
-        self.tree = fresh[argnums] if isinstance(argnums, int) else tuple(fresh[i] for i in positions)
-        self.inputs = _nodes(self.tree)
+        self.tree = tuple(fresh[i] for i in positions)
+        if not isinstance(argnums, Sequence):
+            [self.tree] = self.tree
+        self.inputs = elements(self.tree)
         with _living(self.inputs):
             self.result = f(*fresh)
 
     def _fresh(self, leaf: Any, name: str) -> Any:
         """A leaf's stand-in: a number gets a leaf of its own, a Value a node that is identical to it."""
         if isinstance(leaf, Value):
-            self.symbolic = True
             return named(rules.identity(leaf), leaf.label or name)
         if isinstance(leaf, np.ndarray) and leaf.dtype == object:
-            self.symbolic = True
             stand_in = rules.identity(values(leaf))
             for new, old in zip(stand_in.flat, leaf.flat, strict=True):
                 new.label = getattr(old, "label", "")
@@ -308,7 +317,7 @@ class _Call:
 
     def output(self, transform: str) -> Any:
         """The result, a tree in which at least one entry is a Value."""
-        if not any(isinstance(node, Value) for node in _nodes(self.result)):
+        if not any(isinstance(node, Value) for node in elements(self.result)):
             raise TypeError(
                 f"{transform}: {self.name} must return Values computed from its arguments, "
                 f"got {_describe(self.result)}"
@@ -324,7 +333,7 @@ class _Call:
             return result
         raise TypeError(
             f"{transform}: {self.name} must return one Value computed from its arguments, got "
-            f"{_describe(result)}" + "; use jacobian for several" * (np.size(_nodes(result)) > 1)
+            f"{_describe(result)}" + "; use jacobian for several" * (np.size(elements(result)) > 1)
         )
 
     def fill(self, adjoints: Iterable[Value]) -> Any:
@@ -333,18 +342,17 @@ class _Call:
 
     def finish(self, result: Any, also: Sequence[Value] = ()) -> Any:
         """Numbers, if the arguments were numbers and nothing depends on another call's fresh nodes."""
-        live = frozenset().union(*_live.get())
         if self.symbolic or any(type(seed) is not Value or seed.op is not constant for seed in also):
             return result
-        nodes = [node for node in _nodes(result) if isinstance(node, Value)]
+        nodes = [node for node in elements(result) if isinstance(node, Value)]
         if any(isinstance(node, Traced) for node in nodes):
             return result
-        if live and not live.isdisjoint(topological_order(*nodes)):
+        if _live and not _live.isdisjoint(topological_order(*nodes)):
             return result
         return map_leaves(_number, result)
 
 
-def _name_of(f: Callable[..., Any]) -> str:
+def name_of(f: Callable[..., Any]) -> str:
     name = getattr(f, "__name__", "f")
     return name if name.isidentifier() else "f"
 
@@ -357,14 +365,6 @@ def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
         parameters = []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return [names[i] if i < len(names) else f"x{i}" for i in range(count)]
-
-
-def _nodes(tree: Any) -> list[Any]:
-    """All elements of a tree's scalars and arrays."""
-    found: list[Any] = []
-    for leaf in leaves(tree):
-        found += leaf.flat if isinstance(leaf, np.ndarray) else [leaf]
-    return found
 
 
 def _refill(tree: Any, nodes: Iterator[Value]) -> Any:
@@ -388,11 +388,11 @@ def _stack(entries: Sequence[Any]) -> ValueArray:
 
 def _matching(what: str, given: Any, tree: Any) -> list[Value]:
     """The elements of ``given`` as Values; TypeError unless it has the tree's structure and shapes."""
-    wanted, got = leaves(tree), leaves(given)
-    shapes = [np.shape(leaf) for leaf in wanted]
-    if [np.shape(leaf) for leaf in got] != shapes:
-        raise TypeError(f"{what} must have the shapes {shapes}, got {[np.shape(leaf) for leaf in got]}")
-    return [_as_value(element) for element in _nodes(given)]
+    got = matched(tree, given, what)
+    for leaf, item in zip(leaves(tree), got, strict=True):
+        if np.shape(item) != np.shape(leaf):
+            raise TypeError(f"{what}: expected an array of shape {np.shape(leaf)}, got {np.shape(item)}")
+    return [_as_value(element) for element in elements(got)]
 
 
 def _as_value(x: Any) -> Value:
@@ -417,4 +417,4 @@ def _number(leaf: Any) -> Any:
 def _describe(x: Any) -> str:
     if isinstance(x, np.ndarray):
         return f"an array of shape {x.shape}"
-    return f"{type(x).__name__} {x!r}"
+    return f"{type(x).__name__} {reprlib.repr(x)}"

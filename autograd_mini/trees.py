@@ -19,6 +19,48 @@ def leaves(tree: Any) -> list[Any]:
     return [tree]
 
 
+def elements(tree: Any) -> list[Any]:
+    """The scalars of a tree and the elements of its arrays, in order."""
+    found: list[Any] = []
+    for leaf in leaves(tree):
+        found += leaf.flat if isinstance(leaf, np.ndarray) else [leaf]
+    return found
+
+
+def matched(tree: Any, given: Any, name: str) -> list[Any]:
+    """What is given for each leaf of a tree, in the tree's order, dictionaries by key.
+
+    >>> matched({"a": 1.0, "b": (2.0,)}, {"b": [3.0], "a": 4.0}, "tangents")
+    [4.0, 3.0]
+
+    Raises TypeError, with the branch, where the structures differ.
+    """
+    if tree is None and given is None:
+        return []
+    if isinstance(tree, dict):
+        if isinstance(given, dict) and given.keys() == tree.keys():
+            keyed = ((f"{name}[{key!r}]", branch, given[key]) for key, branch in tree.items())
+            return [leaf for path, branch, item in keyed for leaf in matched(branch, item, path)]
+        wanted = f"a dict with the keys {', '.join(map(repr, tree))}"
+    elif isinstance(tree, (tuple, list)):
+        if isinstance(given, (tuple, list)) and len(given) == len(tree):
+            counted = enumerate(zip(tree, given, strict=True))
+            return [leaf for i, (branch, item) in counted for leaf in matched(branch, item, f"{name}[{i}]")]
+        wanted = f"a {type(tree).__name__} of {len(tree)}"
+    elif tree is not None and given is not None:
+        return [given]
+    else:
+        wanted = "None" if tree is None else "a number or an array"
+    raise TypeError(f"{name}: expected {wanted}, got {_outline(given)}")
+
+
+def _outline(given: Any) -> str:
+    if isinstance(given, dict):
+        return f"one with the keys {', '.join(map(repr, given))}"
+    count = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
+    return f"{type(given).__name__}{count}"
+
+
 def map_leaves(f: Callable[[Any], Any], tree: Any) -> Any:
     """The tree with every leaf replaced by ``f(leaf)``.
 
@@ -62,7 +104,3 @@ def _like(tree: Any, branches: list[Any]) -> Any:
     if hasattr(tree, "_fields"):  # a named tuple
         return type(tree)(*branches)
     return tuple(branches) if isinstance(tree, tuple) else branches
-
-
-def shape_of(leaf: Any) -> tuple[int, ...]:
-    return np.shape(leaf) if isinstance(leaf, np.ndarray) else ()

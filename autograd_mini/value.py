@@ -14,7 +14,7 @@ gradient. For ``mul`` they read::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -323,10 +323,13 @@ def interior_order(root: Value) -> list[Value]:
     return order
 
 
-def depth_first_order(*roots: Value) -> list[Value]:
-    """The nodes at or below the roots that have operands, each after its operands; iterative."""
+def depth_first_order(*roots: Value, stop: Iterable[Value] = ()) -> list[Value]:
+    """The nodes at or below the roots that have operands, each after its operands; iterative.
+
+    Nodes in ``stop``, and what lies below these alone, are left out.
+    """
     order: list[Value] = []
-    seen: set[Value] = set()
+    seen: set[Value] = set(stop)
     stack: list[Any] = [root for root in reversed(roots) if root.args]
     add, append, push, pop = seen.add, order.append, stack.append, stack.pop
     while stack:

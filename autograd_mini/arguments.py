@@ -1,0 +1,210 @@
+"""A program's arguments and results: their structure, and how numbers of any type fit into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_mini.arrays import ValueArray
+from autograd_mini.rules import as_number
+from autograd_mini.trees import leaves
+from autograd_mini.value import Value
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A scalar (shape ``()``) or an array in a tree of arguments or results."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=int))
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A leaf with its name and its place among the flat numbers: an index, for an array a slice."""
+
+    leaf: Leaf
+    name: str
+    place: Any
+
+
+def slots_of(named_trees: dict[str, Any]) -> list[Slot]:
+    """The leaves of the trees in order, each with its name and place."""
+    found: list[Slot] = []
+    start = 0
+    for name, leaf in (pair for root, tree in named_trees.items() for pair in _named_leaves(tree, root)):
+        place = slice(start, start + leaf.size) if leaf.shape else start
+        found.append(Slot(leaf, name, place))
+        start += leaf.size
+    return found
+
+
+def _named_leaves(tree: Any, name: str) -> Iterator[tuple[str, Leaf]]:
+    if isinstance(tree, Leaf):
+        yield name, tree
+    elif isinstance(tree, dict):
+        for key, branch in tree.items():
+            yield from _named_leaves(branch, f"{name}[{key!r}]")
+    elif tree is not None:
+        for i, branch in enumerate(tree):
+            yield from _named_leaves(branch, f"{name}[{i}]")
+
+
+def numeric(given: Any, slot: Slot) -> Any:
+    """What is given for a leaf as a float or an array of the leaf's shape; None if it holds other things."""
+    if slot.leaf.shape:
+        if type(given) is not np.ndarray:
+            try:
+                given = np.asarray(given)
+            except (TypeError, ValueError):  # ragged, or of objects that refuse
+                return None
+        return given if given.dtype.kind in "buif" and given.shape == slot.leaf.shape else None
+    return given if type(given) is float else None if isinstance(given, Value) else _float(given)
+
+
+def _float(x: Any) -> float | None:
+    """Python's and NumPy's numbers; those with more precision than a float, such as mpmath's, stay."""
+    return as_number(x) if isinstance(x, (int, float, np.generic, np.ndarray)) else None
+
+
+def entries(given: Any, slot: Slot) -> list[Any]:
+    """The elements of a leaf, each a number of any type or an array; TypeError for another shape."""
+    if not slot.leaf.shape:
+        return [np.asarray(given) if isinstance(given, (list, tuple)) else given]
+    found = _nested(given, slot.leaf.shape)
+    if found is None:
+        raise wrong_shape(given, slot)
+    return found
+
+
+def _nested(given: Any, shape: tuple[int, ...]) -> list[Any] | None:
+    """The elements of an array or nested sequence of that shape, or None if it has another."""
+    if not shape:
+        return [given]
+    if isinstance(given, (list, tuple)) and len(given) == shape[0]:
+        rows = [_nested(row, shape[1:]) for row in given]
+        return None if None in rows else [entry for row in rows if row is not None for entry in row]
+    if tuple(getattr(given, "shape", ())) == shape:
+        return [given[index] for index in np.ndindex(*shape)]
+    return None
+
+
+def wrong_shape(given: Any, slot: Slot, wanted: tuple[int, ...] | None = None) -> TypeError:
+    try:
+        got = str(tuple(getattr(given, "shape", None) or np.shape(given)))
+    except ValueError:
+        got = "rows of several lengths"
+    wanted = slot.leaf.shape if wanted is None else wanted
+    return TypeError(
+        f"argument {slot.name}: expected an array of shape {wanted}, got {got}; "
+        "vmap(in_axes=...) runs a program over a batch"
+    )
+
+
+def filled(leaf: Leaf, outputs: Any) -> Any:
+    """One leaf of the results from its outputs, which are floats, arrays or numbers of any other type."""
+    if not leaf.shape:
+        return outputs
+    if outputs and all(type(x) is np.ndarray for x in outputs):
+        stacked = np.stack(np.broadcast_arrays(*outputs))
+        return stacked.reshape(leaf.shape + stacked.shape[1:])
+    array = np.empty(len(outputs), dtype=object)
+    for i, x in enumerate(outputs):
+        array[i] = x
+    array = array.reshape(leaf.shape)
+    if all(isinstance(x, float) for x in outputs):
+        return array.astype(float)
+    return array.view(ValueArray) if any(isinstance(x, Value) for x in outputs) else array
+
+
+# --- a batch ----------------------------------------------------------------------------------------
+
+
+def leaf_axes(axes: Any, tree: Any, name: str) -> list[int | None]:
+    """An axis, or None, for each leaf of an argument; one given for a branch holds for all below it."""
+    if axes is None or isinstance(axes, int):
+        return [axes] * len(leaves(tree))
+    return [axis for branch, given in _branches(tree, axes, name) for axis in leaf_axes(given, branch, name)]
+
+
+def _branches(tree: Any, axes: Any, name: str) -> list[tuple[Any, Any]]:
+    if isinstance(tree, dict) and isinstance(axes, dict) and set(tree) == set(axes):
+        return [(tree[key], axes[key]) for key in tree]
+    if isinstance(tree, (tuple, list)) and isinstance(axes, (tuple, list)) and len(tree) == len(axes):
+        return list(zip(tree, axes, strict=True))
+    raise ValueError(
+        f"vmap: in_axes of {name} must be an axis, None, or have the argument's structure, got {axes!r}"
+    )
+
+
+def as_floats(given: Any, slot: Slot) -> Floats:
+    """What a batch is given for a leaf as an array of floats."""
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"argument {slot.name}: a batch takes arrays of floats, got {type(given).__name__}")
+    return array.astype(float, copy=False)
+
+
+def samples(given: Any, slot: Slot, axis: int) -> Floats:
+    """The batch of a leaf with one row a sample."""
+    array, shape = as_floats(given, slot), slot.leaf.shape
+    if not -array.ndim <= axis < array.ndim or array.ndim != len(shape) + 1:
+        raise wrong_shape(array, slot, _with_batch(shape, axis))
+    rows = np.moveaxis(array, axis, 0)
+    if rows.shape[1:] != shape:
+        raise wrong_shape(array, slot, _with_batch(shape, axis))
+    return rows.reshape(len(rows), slot.leaf.size)
+
+
+def _with_batch(shape: tuple[int, ...], axis: int) -> Any:
+    place = axis if axis >= 0 else len(shape) + 1 + axis
+    return "(" + ", ".join(map(str, (*shape[:place], "samples", *shape[place:]))) + ",)"[len(shape) > 0 :]
+
+
+# --- as data ----------------------------------------------------------------------------------------
+
+
+def encoded(tree: Any) -> Any:
+    """A tree of leaves as plain data; `decoded` gives it back.
+
+    >>> encoded((Leaf(()), {"w": Leaf((2, 3))}))
+    ['tuple', [['leaf', []], ['dict', [['w', ['leaf', [2, 3]]]]]]]
+    """
+    if tree is None:
+        return ["none", []]
+    if isinstance(tree, Leaf):
+        return ["leaf", list(tree.shape)]
+    if isinstance(tree, dict):
+        return ["dict", [[key, encoded(branch)] for key, branch in tree.items()]]
+    kind = "list" if isinstance(tree, list) else "tuple" if type(tree) is tuple else type(tree)
+    return [kind, [encoded(branch) for branch in tree]]
+
+
+def decoded(data: Any) -> Any:
+    kind, parts = data
+    if kind == "none":
+        return None
+    if kind == "leaf":
+        if not all(isinstance(n, int) and n >= 0 for n in parts):
+            raise ValueError(f"a shape of whole numbers expected, got {parts!r}")
+        return Leaf(tuple(parts))
+    if kind == "dict":
+        return {key: decoded(branch) for key, branch in parts}
+    branches = [decoded(branch) for branch in parts]
+    if kind == "list":
+        return branches
+    return tuple(branches) if kind == "tuple" else kind(*branches)  # a named tuple goes by its class

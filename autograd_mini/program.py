@@ -1,0 +1,507 @@
+"""Programs: a function of scalars and arrays, recorded once as flat instructions.
+
+`trace` calls a function on nodes without numbers and flattens the graph that results. The `Program` then
+runs on floats (compiled, where numba is installed), on arrays, on numbers of any other type and on Values;
+it prints itself as source, maps over a batch, and pickles as data.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from autograd_mini import machine, number_types, rules, source
+from autograd_mini.arguments import (
+    Leaf,
+    as_floats,
+    decoded,
+    encoded,
+    entries,
+    filled,
+    leaf_axes,
+    numeric,
+    samples,
+    slots_of,
+    wrong_shape,
+)
+from autograd_mini.arrays import element_label, values
+from autograd_mini.instructions import Instructions
+from autograd_mini.recording import record
+from autograd_mini.rules import as_number
+from autograd_mini.tracing import PI, constant_node, derive, traced_input
+from autograd_mini.transforms import name_of, parameter_names
+from autograd_mini.trees import elements, map_leaves, map_named, matched, unflatten
+from autograd_mini.value import Value, topological_order
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+EMITTED = 50_000  # programs beyond this many instructions are interpreted: compile() would take seconds
+BLOCK = 1024  # samples that a batch without numba takes at a time
+FORMAT = "autograd_mini program 1"
+
+
+def trace(f: Callable[..., Any], *examples: Any) -> Program:
+    """Record ``f`` as a Program whose arguments have the structure and shapes of the examples.
+
+    The examples' numbers play no part: comparisons become conditions, for ``np.where`` or as a factor,
+    and are decided anew at every call. Transforms may be inside.
+
+    >>> from autograd_mini import grad
+    >>> slope = trace(grad(lambda x: np.where(x < 1, x**2, 2 * x)), 0.0)
+    >>> slope(0.5), slope(3.0)
+    (1.0, 2.0)
+
+    Raises TraceError, with the line, where ``f`` asks for a number: an ``if``, ``.data``, an index.
+    """
+    nodes: list[Value] = []
+
+    def traced(example: Any, name: str) -> Any:
+        shape = _leaf(example, name).shape
+        entries = [traced_input(element_label(name, index)) for index in np.ndindex(shape)]
+        nodes.extend(entries)
+        return values(entries).reshape(shape) if shape else entries[0]
+
+    names = parameter_names(f, len(examples))
+    arguments = {x: map_named(traced, example, x) for x, example in zip(names, examples, strict=True)}
+    with _collector_paused():
+        result = f(*arguments.values())
+        return _program(name_of(f), arguments, nodes, result)
+
+
+class Program:
+    """A recorded computation; made by `trace` or `Program.from_graph`, called with numbers of any type.
+
+    An argument of shape s takes an array or nested sequence of that shape; a scalar argument takes any
+    number, or an array, elementwise. Floats give floats; SymPy symbols give expressions, mpmath numbers
+    results at their precision, Values a graph, arrays that follow NumPy's ufunc protocol such arrays. Nothing
+    raises half-way: a division by zero is inf or nan, as in NumPy.
+
+    >>> product = trace(lambda x, y: {"product": x * y}, 0.0, 0.0)
+    >>> product(2.0, 5.0)
+    {'product': 10.0}
+    >>> product
+    <program f(x, y): 2 inputs, 1 instruction, 1 output>
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        results: Any,
+        code: Instructions,
+        labels: Mapping[int, str],
+        reverse: int,
+    ) -> None:
+        self.name = name
+        self.arguments = dict(arguments)
+        self.results = results
+        self.code = code
+        self.labels = dict(labels)
+        self.reverse = reverse
+        self._inputs = slots_of(self.arguments)
+        self._outputs = slots_of({"results": results})
+
+    @staticmethod
+    def from_graph(outputs: Any, inputs: Any, keep: bool = False) -> Program:
+        """The computation of Values that exist, from ``inputs`` to ``outputs``.
+
+        Each element of a list of inputs, a Value or an array of them, is one argument; a mapping names
+        the arguments. Other leaves keep the data they have now. With ``keep`` the result is a pair, of
+        the outputs and a dict of all labelled intermediates.
+
+        >>> from autograd_mini import softmax
+        >>> z = values([0.0, 0.0], "z")
+        >>> Program.from_graph(softmax(z), [z])([1.0, 1.0])
+        array([0.5, 0.5])
+
+        Raises TypeError for an input that is no Value and for nodes made by hand.
+        """
+        arguments = _graph_arguments(inputs)
+        nodes = elements(tuple(arguments.values()))
+        for node in nodes:
+            if not isinstance(node, Value):
+                raise TypeError(f"Program.from_graph: inputs must be Values, got {type(node).__name__}")
+        if len(set(nodes)) < len(nodes):
+            raise ValueError("Program.from_graph: a Value is given twice among the inputs")
+        if keep:
+            roots = [x for x in elements(outputs) if isinstance(x, Value)]
+            kept = {node.label: node for node in topological_order(*roots) if node.label and node.args}
+            outputs = (outputs, kept)
+        return _program("f", arguments, nodes, outputs)
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        given = self._leaves(args, named)
+        inputs = np.empty(self.code.inputs)
+        for slot, argument in zip(self._inputs, given, strict=True):
+            numbers = numeric(argument, slot)
+            if numbers is None:
+                return self._call_on_entries(given)
+            inputs[slot.place] = numbers.reshape(-1) if slot.leaf.shape else numbers
+        return self._fill(self._run(inputs))
+
+    # --- on floats ---
+
+    @cached_property
+    def _machine(self) -> machine.Machine | None:
+        return machine.Machine(self.code) if machine.available() else None
+
+    @cached_property
+    def _emitted(self) -> Callable[[Sequence[float]], tuple[float, ...]] | None:
+        return source.compile_floats(self.code) if len(self.code) <= EMITTED else None
+
+    def _run(self, inputs: Floats) -> Floats:
+        """The outputs at flat inputs."""
+        if self._machine is not None:
+            outputs = np.empty(len(self.code.outputs))
+            self._machine(inputs, outputs)
+            return outputs
+        numbers = inputs.tolist()
+        if self._emitted is not None:
+            try:
+                return np.array(self._emitted(numbers), dtype=float)
+            except (ArithmeticError, ValueError):
+                pass  # Python raises where IEEE arithmetic has inf or nan
+        return np.array(number_types.evaluate_floats(self.code, numbers), dtype=float)
+
+    def buffer(self, inputs: Floats, outputs: Floats) -> Callable[[], None]:
+        """The fastest call: a function of no arguments that reads ``inputs`` and writes ``outputs``.
+
+        Both are flat float64 arrays that the caller owns; their order is that of the arguments' and
+        results' entries.
+
+        >>> x, y = np.array([2.0, 5.0]), np.empty(1)
+        >>> run = trace(lambda a, b: a * b, 0.0, 0.0).buffer(x, y)
+        >>> run(); y
+        array([10.])
+
+        Raises TypeError or ValueError for arrays of another type or size.
+        """
+        for what, x, size in (
+            ("inputs", inputs, self.code.inputs),
+            ("outputs", outputs, len(self.code.outputs)),
+        ):
+            flat = isinstance(x, np.ndarray) and x.dtype == float and x.flags.c_contiguous
+            if not flat or x.shape != (size,):
+                raise TypeError(f"buffer: {what} must be a contiguous float64 array of shape ({size},)")
+        if self._machine is not None:
+            return self._machine.buffer(inputs, outputs)
+
+        def run() -> None:
+            outputs[:] = self._run(inputs)
+
+        return run
+
+    # --- on any other numbers ---
+
+    def _call_on_entries(self, given: list[Any]) -> Any:
+        pairs = zip(self._inputs, given, strict=True)
+        inputs = [x for slot, argument in pairs for x in entries(argument, slot)]
+        if any(isinstance(x, Value) for x in inputs):
+            outputs = number_types.evaluate(self.code, list(map(_node, inputs)), _values_type())
+        else:
+            outputs = _broadcast(number_types.evaluate(self.code, inputs), inputs)
+        return self._fill(outputs)
+
+    # --- arguments and results ---
+
+    def _leaves(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+        """The leaves of the arguments; TypeError unless they have the program's structure."""
+        signature = f"{self.name}({', '.join(self.arguments)})"
+        if unknown := set(named) - set(self.arguments):
+            raise TypeError(f"{signature} has no argument {min(unknown)!r}")
+        names = [name for name in self.arguments if name not in named]
+        if len(names) != len(args):
+            count = len(args) + len(named)
+            raise TypeError(f"{signature} takes {len(self.arguments)} arguments, got {count}")
+        bound = dict(zip(names, args, strict=True)) | dict(named)
+        return [
+            leaf
+            for name, tree in self.arguments.items()
+            for leaf in matched(tree, bound[name], f"argument {name}")
+        ]
+
+    def _fill(self, outputs: Any) -> Any:
+        """The results' structure filled from the flat outputs, an array of floats or a list of anything."""
+        if not isinstance(outputs, np.ndarray):
+            parts = (filled(slot.leaf, outputs[slot.place]) for slot in self._outputs)
+        else:
+            parts = (
+                outputs[slot.place].reshape(slot.leaf.shape)
+                if slot.leaf.shape
+                else float(outputs[slot.place])
+                for slot in self._outputs
+            )
+        return unflatten(self.results, parts)
+
+    # --- as source ---
+
+    def source(self, language: str = "python", precision: str = "double") -> str:
+        """The program as a function to read and to paste elsewhere.
+
+        ``language`` is ``"python"``, ``"javascript"`` or ``"c"``, whose ``precision`` is ``"double"`` or
+        ``"float"``. The names are those of the arguments and the labels of the Values.
+
+        >>> print(trace(lambda x: x * x + 1, 0.0).source())
+        def f(x):
+            return x * x + 1.0
+        """
+        pattern = partial(_pattern, iter(range(self.code.inputs)))
+        arguments = {name: map_leaves(pattern, tree) for name, tree in self.arguments.items()}
+        results = map_leaves(partial(_pattern, iter(self.code.outputs.tolist())), self.results)
+        return source.write(
+            self.code, language, self.name, arguments, results, self.labels, self.reverse, precision
+        )
+
+    # --- over a batch ---
+
+    def vmap(self, in_axes: Any = 0, reduce: Literal["sum", "mean"] | None = None) -> Mapped:
+        """The program over a batch: arguments with an axis are mapped along it, those with None shared.
+
+        ``in_axes`` is one axis or None for all arguments, or a tuple with one, or a tree of them, for
+        each. Results have the batch as their first axis; with ``reduce="sum"`` or ``"mean"`` they are
+        added up over it, sample by sample, without being stored.
+
+        >>> from autograd_mini import grad
+        >>> slope = trace(grad(lambda w, x: (w * x) ** 2), 0.0, 0.0)
+        >>> slope.vmap(in_axes=(None, 0))(1.0, [1.0, 2.0, 3.0])
+        array([ 2.,  8., 18.])
+        >>> slope.vmap(in_axes=(None, 0), reduce="sum")(1.0, [1.0, 2.0, 3.0])
+        28.0
+        """
+        return Mapped(self, in_axes, reduce)
+
+    # --- as text, and as data ---
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def __repr__(self) -> str:
+        counts = (
+            f"{count} {what}{'s' * (count != 1)}"
+            for count, what in (
+                (self.code.inputs, "input"),
+                (len(self.code), "instruction"),
+                (len(self.code.outputs), "output"),
+            )
+        )
+        return f"<program {self.name}({', '.join(self.arguments)}): {', '.join(counts)}>"
+
+    def __reduce__(self) -> tuple[Callable[[Any], Program], tuple[dict[str, Any]]]:
+        return restored, (self._state(),)
+
+    def _state(self) -> dict[str, Any]:
+        """The program as plain data; rows go by their names."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "arguments": {name: encoded(tree) for name, tree in self.arguments.items()},
+            "results": encoded(self.results),
+            "code": self.code.state(),
+            "labels": self.labels,
+            "reverse": self.reverse,
+        }
+
+
+class Mapped:
+    """A program over a batch; made by `Program.vmap`, called with arrays."""
+
+    def __init__(self, program: Program, in_axes: Any, reduce: Literal["sum", "mean"] | None) -> None:
+        if reduce not in (None, "sum", "mean"):
+            raise ValueError(f'vmap: reduce must be None, "sum" or "mean", got {reduce!r}')
+        trees = program.arguments
+        axes = in_axes if isinstance(in_axes, (tuple, list)) else [in_axes] * len(trees)
+        if len(axes) != len(trees):
+            raise ValueError(f"vmap: in_axes has {len(axes)} entries for {len(trees)} arguments")
+        self.program, self.in_axes, self.reduce = program, in_axes, reduce
+        self.axes = [
+            axis
+            for (name, tree), given in zip(trees.items(), axes, strict=True)
+            for axis in leaf_axes(given, tree, name)
+        ]
+        if all(axis is None for axis in self.axes):
+            raise ValueError("vmap: in_axes must map at least one argument")
+        sizes = [slot.leaf.size for slot in program._inputs]
+        self.varying = np.repeat([axis is not None for axis in self.axes], sizes)
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        shared, rows = self._inputs(self.program._leaves(args, named))
+        outputs = self._run(shared, rows)
+        if self.reduce:
+            return self.program._fill(outputs)
+        parts = (
+            np.ascontiguousarray(outputs[:, slot.place]).reshape(len(rows), *slot.leaf.shape)
+            for slot in self.program._outputs
+        )
+        return unflatten(self.program.results, parts)
+
+    def __repr__(self) -> str:
+        return f"<{self.program!r} mapped with in_axes={self.in_axes!r}, reduce={self.reduce!r}>"
+
+    def _inputs(self, given: list[Any]) -> tuple[Floats, Floats]:
+        """The flat inputs with the shared ones filled in, and the others as one row a sample."""
+        shared = np.zeros(self.program.code.inputs)
+        mapped: dict[str, Floats] = {}
+        for slot, axis, argument in zip(self.program._inputs, self.axes, given, strict=True):
+            if axis is not None:
+                mapped[slot.name] = samples(argument, slot, axis)
+                continue
+            numbers = as_floats(argument, slot)
+            if numbers.shape != slot.leaf.shape:
+                raise wrong_shape(numbers, slot)
+            shared[slot.place] = numbers.reshape(-1) if slot.leaf.shape else numbers
+        counts = {name: len(rows) for name, rows in mapped.items()}
+        if len(set(counts.values())) > 1:
+            raise ValueError(f"vmap: the mapped axes must have one length, got {counts}")
+        parts = list(mapped.values())
+        return shared, np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
+
+    @cached_property
+    def _batch(self) -> machine.Batch | None:
+        return None if self.program._machine is None else self.program._machine.batch(self.varying)
+
+    def _run(self, shared: Floats, rows: Floats) -> Floats:
+        if self._batch is not None:
+            return self._batch(shared, rows, self.reduce)
+        blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)] or [rows]
+        if not self.reduce:
+            return np.concatenate([self._columns(shared, block).T for block in blocks])
+        total = np.sum([self._columns(shared, block).sum(axis=1) for block in blocks], axis=0)
+        with np.errstate(all="ignore"):
+            return np.asarray(total / len(rows) if self.reduce == "mean" else total)
+
+    def _columns(self, shared: Floats, block: Floats) -> Floats:
+        """The outputs at a block of samples, one row an output."""
+        inputs: list[Any] = shared.tolist()
+        for slot, column in zip(np.flatnonzero(self.varying), block.T, strict=True):
+            inputs[slot] = np.ascontiguousarray(column)
+        outputs = number_types.evaluate(self.program.code, inputs, number_types.ARRAY)
+        columns = np.empty((len(outputs), len(block)))
+        for row, output in zip(columns, outputs, strict=True):
+            row[:] = output
+        return columns
+
+
+# --- recording --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """The cyclic garbage collector walks every live node again and again while a graph grows."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _program(name: str, arguments: Mapping[str, Any], nodes: list[Value], result: Any) -> Program:
+    """The program of a graph whose inputs are ``nodes``, in the order of the arguments' entries."""
+    outputs = [_node(entry) for entry in elements(result)]
+    recording = record(outputs, nodes)
+
+    def shape(leaf: Any) -> Leaf:
+        return Leaf(np.shape(leaf) if isinstance(leaf, np.ndarray) else ())
+
+    structures = {x: map_leaves(shape, tree) for x, tree in arguments.items()}
+    return Program(
+        name, structures, map_leaves(shape, result), recording.code, recording.labels, recording.reverse
+    )
+
+
+def _leaf(example: Any, name: str) -> Leaf:
+    if isinstance(example, np.ndarray) and example.dtype.kind in "buifO":
+        return Leaf(example.shape)
+    if isinstance(example, Value) or as_number(example) is not None:
+        return Leaf(())
+    raise TypeError(
+        f"trace: the example for {name} must be a number, an array, or a nested tuple, list or dict of "
+        f"them, got {type(example).__name__} {example!r}; close over what is no number"
+    )
+
+
+def _node(x: Any) -> Value:
+    if isinstance(x, Value):
+        return x
+    number = as_number(x)
+    if number is None:
+        raise TypeError(f"a program deals in numbers and Values, got {type(x).__name__} {x!r}")
+    return constant_node(number)
+
+
+def _graph_arguments(inputs: Any) -> dict[str, Any]:
+    if isinstance(inputs, Mapping):
+        return dict(inputs)
+    inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    arguments: dict[str, Any] = {}
+    for i, x in enumerate(inputs):
+        name = _common_label(x) or f"x{i}"
+        arguments[name if name not in arguments else f"{name}_{i}"] = x
+    return arguments
+
+
+def _common_label(x: Any) -> str:
+    """The name of an input: its label, or that of an array whose elements are labelled by index."""
+    if isinstance(x, Value):
+        return x.label
+    if not isinstance(x, np.ndarray) or not x.size:
+        return ""
+    label = getattr(x.flat[0], "label", "")
+    end = ",".join("0" * x.ndim)
+    name = label.removesuffix(end).removesuffix("_") if label.endswith(end) else ""
+    labels = [element_label(name, index) for index in np.ndindex(x.shape)]
+    return name if labels == [getattr(node, "label", "") for node in x.flat] else ""
+
+
+def _broadcast(outputs: list[Any], inputs: list[Any]) -> list[Any]:
+    """Outputs of an elementwise call in one shape, also those that depend on no array."""
+    shapes = [x.shape for x in inputs if type(x) is np.ndarray]
+    if not shapes:
+        return outputs
+    shape = np.broadcast_shapes(*shapes)
+    return [np.broadcast_to(x, shape).copy() if isinstance(x, (float, np.ndarray)) else x for x in outputs]
+
+
+def _values_type() -> number_types.NumberType:
+    """Values as a number type: a program called on them gives a graph, which follows IEEE arithmetic."""
+    nodes = {name: partial(derive, row) for name, row in rules.table.items()}
+    return number_types.NumberType("Value", lambda x: PI if x == "pi" else _node(x), nodes)
+
+
+def _pattern(slots: Iterator[int], leaf: Leaf) -> Any:
+    """A leaf as nested lists of slots."""
+
+    def nested(shape: tuple[int, ...]) -> Any:
+        return [nested(shape[1:]) for _ in range(shape[0])] if shape else next(slots)
+
+    return nested(leaf.shape)
+
+
+# --- from data --------------------------------------------------------------------------------------
+
+
+def restored(state: Any) -> Program:
+    """The program that was pickled; ValueError for damaged or foreign data and rows not known here."""
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ValueError(f"this is no pickled program of the format {FORMAT!r}")
+    try:
+        code = Instructions.restored(state["code"])
+        arguments = {str(name): decoded(tree) for name, tree in state["arguments"].items()}
+        results = decoded(state["results"])
+        labels = {int(slot): str(label) for slot, label in state["labels"].items()}
+        program = Program(str(state["name"]), arguments, results, code, labels, int(state["reverse"]))
+        sizes = [sum(slot.leaf.size for slot in slots) for slots in (program._inputs, program._outputs)]
+        if sizes != [code.inputs, len(code.outputs)]:
+            raise ValueError("arguments and results are not those of the instructions")
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"the pickled program is damaged: {type(error).__name__} {error}") from None
+    return program
