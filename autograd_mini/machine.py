@@ -25,7 +25,7 @@ import numpy as np
 
 from autograd_mini import machine_code, rules
 from autograd_mini.instructions import Instructions
-from autograd_mini.machine_code import CODE, ROWS
+from autograd_mini.machine_code import CODE, CONSTANT, INPUT, ROWS, VARYING
 from autograd_mini.rules import Primitive
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
     Array = NDArray[Any]
-
-CONSTANT, SHARED, VARYING = 0, 1, 2  # tiers: what a slot depends on
 
 
 def available() -> bool:
@@ -53,10 +51,10 @@ class Machine:
             raise ImportError('Machine: numba is not installed; python -m pip install "autograd-mini[fast]"')
         flat = _expand(code)
         tier = np.zeros(flat.slots, np.int8)
-        tier[: flat.inputs] = SHARED
+        tier[: flat.inputs] = INPUT
         _compiled("tiers")(flat.operands, flat.first, tier)
         self._flat, tier = _fold(flat, tier)
-        self._lines = _Lines(self._flat, tier, SHARED, self._flat.outputs)
+        self._lines = _Lines(self._flat, tier, INPUT, self._flat.outputs)
 
     def __call__(self, inputs: Vector, outputs: Vector) -> None:
         """Write the outputs at ``inputs``."""
@@ -65,7 +63,7 @@ class Machine:
         self._lines.evaluation(inputs, outputs)()
 
     def buffer(self, inputs: Vector, outputs: Vector) -> Callable[[], None]:
-        """A call without operands that reads ``inputs`` and writes ``outputs``, arrays that stay the caller's.
+        """A call without operands that reads ``inputs`` and writes ``outputs``, arrays of the caller's.
 
         One such function must not run in two threads at once; two of them may.
         """
@@ -233,9 +231,9 @@ class _Lines:
         return call
 
 
-def _address(array: Array) -> int:
+def _address(array: Any) -> int:
     if array.flags.writeable and array.size:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # in a third of the time
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # three times as fast as what follows
     return int(array.__array_interface__["data"][0])
 
 
@@ -277,7 +275,7 @@ class Batch:
         self._flat = flat
         self._varying = np.flatnonzero(varying)
         self._tier = np.zeros(flat.slots, np.int8)
-        self._tier[: flat.inputs] = np.where(varying, VARYING, SHARED)
+        self._tier[: flat.inputs] = np.where(varying, VARYING, INPUT)
         _compiled("tiers")(flat.operands, flat.first, self._tier)
         self._blocks: dict[bool, _Blocks] = {}
 
@@ -341,7 +339,7 @@ class _Blocks:
         self.gather = place[wanted[self.columns]].astype(np.uint32)
         (self.constant,) = np.nonzero(shared[wanted])
         self.numbers = len(numbers)
-        self.prelude = _Lines(flat, tier, SHARED, np.concatenate([numbers, wanted[self.constant]]))
+        self.prelude = _Lines(flat, tier, INPUT, np.concatenate([numbers, wanted[self.constant]]))
         self.width = WIDTH
         while self.width > 8 and self.width * self.size * 8 > CACHE:
             self.width //= 2
@@ -535,7 +533,8 @@ def _cached_module() -> dict[str, Any]:
                 file.write(source)
             os.replace(file.name, path)
         spec = importlib.util.spec_from_file_location("_autograd_mini_machine", path)
-        assert spec and spec.loader
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # where numba looks for it
         spec.loader.exec_module(module)

@@ -42,7 +42,10 @@ ELEMENTARY |= {"atan2": "math.atan2({}, {})", "hypot": "math.hypot({}, {})"}
 def apply(
     formula: ast.expr, names: dict[str, Any], call: Callable[..., Any], number: Callable[[float], Any]
 ) -> Any:
-    """The formula as calls of rows, one after another; ``names`` are its operands."""
+    """The formula as calls of rows, one after another; ``names`` are its operands.
+
+    All of it is computed, and a conditional picks: nothing raises, and no product with 0 stands for it.
+    """
 
     def visit(node: ast.expr) -> Any:
         if isinstance(node, ast.Call):
@@ -82,6 +85,7 @@ def _calls_library(row: Primitive) -> bool:
 SLOW = [row for row in sorted(ROWS.values(), key=lambda row: len(row.operands)) if _calls_library(row)]
 FAST = [row for row in ROWS.values() if row not in SLOW]
 CODE: dict[str, int] = {row.name: code for code, row in enumerate([*FAST, *SLOW])}
+
 # Sums of products, each product and each sum rounded as it would be alone. A sum of many terms is `dot`.
 FUSED = {"product_plus": "x * y + w", "minus_product": "w - x * y", "product_minus": "x * y - w"}
 PLUS, MINUS, LESS = range(len(ROWS), len(ROWS) + len(FUSED))
@@ -97,6 +101,7 @@ TOTAL_PRODUCT, TOTAL_SHARED_PRODUCT = TOTAL + 1, TOTAL + 2
 
 BLOCK_BLOCK, BLOCK_NUMBER, NUMBER_NUMBER, FOUR = range(4)  # the kinds of terms in a `dot` on blocks
 
+CONSTANT, INPUT, VARYING = 0, 1, 2  # tiers: what a slot depends on
 ADD, SUB, MUL = CODE["add"], CODE["sub"], CODE["mul"]
 SUM_LIMIT = 64  # terms of one `dot`; a longer sum is several, lest all its terms be kept until its end
 ALONE = -2  # terms of w - x * y, which no sum goes on from
@@ -195,11 +200,14 @@ def fuse(
             left = operands[i, 0] - first
             side = 0 if left >= 0 and absorbed[left] else 1
             j = operands[i, side] - first
-            args[end] = operands[j, 0]
-            args[end + 1] = operands[j, 1]
-            args[end + 2] = operands[i, 1 - side]
+            a, b, c = operands[j, 0], operands[j, 1], operands[i, 1 - side]
+            args[end], args[end + 1], args[end + 2] = a, b, c
             end += 3
             op[n] = PLUS if codes[i] == ADD else (LESS if side == 0 else MINUS)
+            if level == VARYING and op[n] != MINUS and (tier[a] + tier[b] < 2 * VARYING or tier[c] < VARYING):
+                args[end] = one if op[n] == PLUS else one + 1  # `dot` takes numbers that samples share
+                end += 1
+                op[n] = DOT
         else:
             op[n] = DOT
             following = -1  # turn the links round, to go from the first sum to the last
@@ -473,7 +481,7 @@ for term in range(terms):
     a = stream[pc + np.uint64(1)]
     b = stream[pc + np.uint64(2)]
     pc += np.uint64(3)
-    if kind == 3:
+    if kind == FOUR:
         c = stream[pc]
         d = stream[pc + np.uint64(2)]
         e = stream[pc + np.uint64(4)]
@@ -485,11 +493,11 @@ for term in range(terms):
         for k in range(width):
             z = memory[out, k] + memory[a, k] * s + memory[c, k] * t
             memory[out, k] = z + memory[d, k] * u + memory[e, k] * v
-    elif kind == 1:
+    elif kind == BLOCK_NUMBER:
         s = numbers[b]
         for k in range(width):
             memory[out, k] += memory[a, k] * s
-    elif kind == 0:
+    elif kind == BLOCK_BLOCK:
         for k in range(width):
             memory[out, k] += memory[a, k] * memory[b, k]
     else:

@@ -11,6 +11,7 @@ import struct
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from autograd_mini import rules
 from autograd_mini.instructions import Instructions
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import Derivative, fold, is_pi
-from autograd_mini.value import Source, Value, constant, depth_first_order, leaf
+from autograd_mini.value import Source, Value, constant, leaf
 
 ABSENT = -1
 PIECE = 8192  # instructions turned to Python numbers at a time, to keep large programs small in memory
@@ -44,13 +45,31 @@ def record(outputs: Sequence[Value], inputs: Sequence[Value]) -> Recording:
     Raises TypeError for a node made by hand.
     """
     recorder = _Recorder(inputs)
-    early, late = _halves(depth_first_order(*outputs, stop=recorder.slots))
+    early, late = _halves(_written_order(outputs, inputs))
     for node in early:
         recorder.add(node)
     reverse = len(recorder.codes)
     for node in late:
         recorder.add(node)
     return recorder.finish([recorder.slot(node) for node in outputs], reverse)
+
+
+def _written_order(outputs: Sequence[Value], inputs: Sequence[Value]) -> list[Value]:
+    """The nodes between inputs and outputs, each after its operands, in the order of a person's writing.
+
+    Left operands come first, unlike in `depth_first_order`, which need not care and is faster.
+    """
+    order: list[Value] = []
+    seen = set(inputs)
+    stack: list[Value | None] = [*reversed(outputs)]
+    while stack:
+        node = stack.pop()
+        if node is None:  # everything below the node under this mark is done
+            order.append(cast(Value, stack.pop()))
+        elif node.args and node not in seen:
+            seen.add(node)
+            stack += (node, None, *reversed(node.args))
+    return order
 
 
 def _halves(order: list[Value]) -> tuple[list[Value], list[Value]]:

@@ -312,6 +312,9 @@ def times(adjoint: str, partial: ast.expr) -> ast.expr:
             return expression(adjoint)
         case "-1":
             return expression(f"-{adjoint}")
+    match partial:
+        case ast.BinOp(ast.Constant(1), ast.Div(), denominator):  # one rounding fewer
+            return ast.BinOp(expression(adjoint), ast.Div(), denominator)
     return ast.BinOp(expression(adjoint), ast.Mult(), partial)
 
 

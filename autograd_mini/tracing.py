@@ -193,6 +193,8 @@ rules.register(
 
 def derive(row: Primitive, *operands: Value) -> Value:
     """The node ``row(operands)`` of a gradient graph, constants folded where that is exact."""
+    if row is rules.mul and operands[0].op is constant and operands[0].data == -1.0:
+        row, operands = rules.neg, operands[1:]  # as one would write it
     traced = False
     for x in operands:
         if x.op is constant:

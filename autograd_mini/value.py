@@ -14,7 +14,7 @@ gradient. For ``mul`` they read::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -323,13 +323,10 @@ def interior_order(root: Value) -> list[Value]:
     return order
 
 
-def depth_first_order(*roots: Value, stop: Iterable[Value] = ()) -> list[Value]:
-    """The nodes at or below the roots that have operands, each after its operands; iterative.
-
-    Nodes in ``stop``, and what lies below these alone, are left out.
-    """
+def depth_first_order(*roots: Value) -> list[Value]:
+    """The nodes at or below the roots that have operands, each after its operands; iterative."""
     order: list[Value] = []
-    seen: set[Value] = set(stop)
+    seen: set[Value] = set()
     stack: list[Any] = [root for root in reversed(roots) if root.args]
     add, append, push, pop = seen.add, order.append, stack.append, stack.pop
     while stack:

@@ -354,10 +354,10 @@ function loss(z, t) {
   const u3 = u1 + u2;
   const p0 = u1 / u3;
   const p1 = u2 / u3;
-  const loss_ = -(t0 * Math.log(p0) + t1 * Math.log(p1));
+  const loss = -(t0 * Math.log(p0) + t1 * Math.log(p1));
 
   const d_loss_d_z0 = p0 - t0;
-  return [loss_, [d_loss_d_z0, p1 - t1]];
+  return [loss, [d_loss_d_z0, p1 - t1]];
 }"""
     )
     assert (
@@ -465,7 +465,7 @@ def test_constants(precision: str, tmp_path: Path) -> None:
         ("σ", "σ", "sigma"),
         ("Δx", "Δx", "Deltax"),
         ("exp", "exp_", "exp_"),
-        ("f", "f_", "f_"),
+        ("f", "f", "f"),
         ("x", "x_", "x_"),
         ("+", "v", "v"),
     ],

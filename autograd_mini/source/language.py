@@ -271,7 +271,7 @@ class Language:
         for function in sorted(called - set(NATIVE)):
             if not _is_operation(known[function].stable, known[function].operands):
                 self.functions[function] = names.new(function)
-        self.names.taken |= {name, *self.functions.values()}
+        self.names.taken |= set(self.functions.values())
         self.globals = frozenset(self.names.taken)
         return name
 
