@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray
+from autograd_mini.arrays import ValueArray, element_label
 from autograd_mini.rules import as_number
 from autograd_mini.trees import leaves
 from autograd_mini.value import Value
@@ -32,11 +32,11 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Slot:
-    """A leaf with its name and its place among the flat numbers: an index, for an array a slice."""
+    """A leaf with its name and its place among the flat numbers."""
 
     leaf: Leaf
     name: str
-    place: Any
+    place: slice
 
 
 def slots_of(named_trees: dict[str, Any]) -> list[Slot]:
@@ -44,8 +44,7 @@ def slots_of(named_trees: dict[str, Any]) -> list[Slot]:
     found: list[Slot] = []
     start = 0
     for name, leaf in (pair for root, tree in named_trees.items() for pair in _named_leaves(tree, root)):
-        place = slice(start, start + leaf.size) if leaf.shape else start
-        found.append(Slot(leaf, name, place))
+        found.append(Slot(leaf, name, slice(start, start + leaf.size)))
         start += leaf.size
     return found
 
@@ -61,21 +60,21 @@ def _named_leaves(tree: Any, name: str) -> Iterator[tuple[str, Leaf]]:
             yield from _named_leaves(branch, f"{name}[{i}]")
 
 
-def numeric(given: Any, slot: Slot) -> Any:
-    """What is given for a leaf as a float or an array of the leaf's shape; None if it holds other things."""
-    if slot.leaf.shape:
-        if type(given) is not np.ndarray:
-            try:
-                given = np.asarray(given)
-            except (TypeError, ValueError):  # ragged, or of objects that refuse
-                return None
-        return given if given.dtype.kind in "buif" and given.shape == slot.leaf.shape else None
-    return given if type(given) is float else None if isinstance(given, Value) else _float(given)
-
-
-def _float(x: Any) -> float | None:
-    """Python's and NumPy's numbers; those with more precision than a float, such as mpmath's, stay."""
-    return as_number(x) if isinstance(x, (int, float, np.generic, np.ndarray)) else None
+def numeric(given: Any, shape: tuple[int, ...]) -> Any:
+    """What is given for a leaf as a number or an array of the shape; None if it is anything else."""
+    if not shape:
+        if type(given) is float:
+            return given
+        # Numbers with more precision than a float, such as mpmath's, are for the general path.
+        return as_number(given) if isinstance(given, (int, float, np.generic, np.ndarray)) else None
+    if type(given) is not np.ndarray:
+        try:
+            given = np.asarray(given)
+        except (TypeError, ValueError):  # ragged, or of objects that refuse
+            return None
+    if given.shape != shape or given.dtype.kind not in "fbui":
+        return None
+    return given
 
 
 def entries(given: Any, slot: Slot) -> list[Any]:
@@ -115,7 +114,7 @@ def wrong_shape(given: Any, slot: Slot, wanted: tuple[int, ...] | None = None) -
 def filled(leaf: Leaf, outputs: Any) -> Any:
     """One leaf of the results from its outputs, which are floats, arrays or numbers of any other type."""
     if not leaf.shape:
-        return outputs
+        return outputs[0]
     if outputs and all(type(x) is np.ndarray for x in outputs):
         stacked = np.stack(np.broadcast_arrays(*outputs))
         return stacked.reshape(leaf.shape + stacked.shape[1:])
@@ -126,6 +125,52 @@ def filled(leaf: Leaf, outputs: Any) -> Any:
     if all(isinstance(x, float) for x in outputs):
         return array.astype(float)
     return array.view(ValueArray) if any(isinstance(x, Value) for x in outputs) else array
+
+
+def broadcast(outputs: list[Any], inputs: list[Any]) -> list[Any]:
+    """Outputs of an elementwise call in one shape, also those that depend on no array."""
+    shapes = [x.shape for x in inputs if type(x) is np.ndarray]
+    if not shapes:
+        return outputs
+    shape = np.broadcast_shapes(*shapes)
+    return [np.broadcast_to(x, shape).copy() if isinstance(x, (float, np.ndarray)) else x for x in outputs]
+
+
+def views(flat: Floats, slots: list[Slot]) -> list[Floats]:
+    return [flat[slot.place].reshape(slot.leaf.shape) for slot in slots]
+
+
+def pattern(slots: Iterator[int], leaf: Leaf) -> Any:
+    """A leaf as nested lists of slots."""
+
+    def nested(shape: tuple[int, ...]) -> Any:
+        return [nested(shape[1:]) for _ in range(shape[0])] if shape else next(slots)
+
+    return nested(leaf.shape)
+
+
+def graph_arguments(inputs: Any) -> dict[str, Any]:
+    if isinstance(inputs, Mapping):
+        return dict(inputs)
+    inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    arguments: dict[str, Any] = {}
+    for i, x in enumerate(inputs):
+        name = _common_label(x) or f"x{i}"
+        arguments[name if name not in arguments else f"{name}_{i}"] = x
+    return arguments
+
+
+def _common_label(x: Any) -> str:
+    """The name of an input: its label, or that of an array whose elements are labelled by index."""
+    if isinstance(x, Value):
+        return x.label
+    if not isinstance(x, np.ndarray) or not x.size:
+        return ""
+    label = getattr(x.flat[0], "label", "")
+    end = ",".join("0" * x.ndim)
+    name = label.removesuffix(end).removesuffix("_") if label.endswith(end) else ""
+    labels = [element_label(name, index) for index in np.ndindex(x.shape)]
+    return name if labels == [getattr(node, "label", "") for node in x.flat] else ""
 
 
 # --- a batch ----------------------------------------------------------------------------------------

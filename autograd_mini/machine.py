@@ -167,7 +167,7 @@ def _template(row: Primitive, inputs: int, constants: list[float]) -> list[tuple
 
 
 def _is_own(row: Primitive) -> bool:
-    return ROWS.get(row.name) is row
+    return row.name in CODE and ROWS[row.name] is row
 
 
 def _fold(flat: _Flat, tier: Array) -> tuple[_Flat, Array]:
@@ -418,7 +418,7 @@ def _sum_outputs(
 WIDTH = 128  # samples in a block
 CACHE = 1 << 19  # bytes that a block's numbers should stay within
 GROUPS = 64  # groups of samples whose sums are taken apart, then added in order
-WORTH_A_THREAD = 200_000  # samples times operands
+WORTH_A_THREAD = 1_000_000  # samples times operands, some 50 µs
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None

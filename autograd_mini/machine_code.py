@@ -24,7 +24,7 @@ from autograd_mini.rules import Primitive
 
 Array = NDArray[Any]
 
-# The rows that the machine has a case for; a row that a user adds is written in terms of these.
+# The rows of the table itself; a row that a user adds is written in terms of these.
 ROWS: dict[str, Primitive] = {row.name: row for row in vars(rules).values() if isinstance(row, Primitive)}
 
 # The functions that rows come down to; the other rows are written in terms of them.
@@ -33,7 +33,7 @@ ELEMENTARY = {
     "pow": "math.pow({}, {})", "abs": "math.fabs({})", "where": "({1} if {0} != 0.0 else {2})",
     "less": "(1.0 if {} < {} else 0.0)", "less_equal": "(1.0 if {} <= {} else 0.0)",
     "equal": "(1.0 if {} == {} else 0.0)", "exp": "exponential({})", "tanh": "hyperbolic_tangent({})",
-    "exp2": "np.exp2({})", "cbrt": "np.cbrt({})",
+    "log": "logarithm({})", "log1p": "logarithm_of_1_plus({})", "exp2": "np.exp2({})", "cbrt": "np.cbrt({})",
 }  # fmt: skip
 ELEMENTARY |= {name: f"math.{name}({{}})" for name in rules.NATIVE if name not in ELEMENTARY}
 ELEMENTARY |= {"atan2": "math.atan2({}, {})", "hypot": "math.hypot({}, {})"}
@@ -74,22 +74,22 @@ def statements(name: str, operands: list[str]) -> list[str]:
     return [*lines, f"z = {result}"]
 
 
-def _calls_library(row: Primitive) -> bool:
-    """Whether the row calls a function of C's library, which is applied to one number at a time."""
-    return any(
-        "math." in line.replace("math.sqrt", "").replace("math.fabs", "") or "np." in line
-        for line in statements(row.name, list(row.operands))
-    )
+def _calls(row: Primitive, function: str) -> bool:
+    return any(re.search(function, line) for line in statements(row.name, list(row.operands)))
 
 
-SLOW = [row for row in sorted(ROWS.values(), key=lambda row: len(row.operands)) if _calls_library(row)]
-FAST = [row for row in ROWS.values() if row not in SLOW]
+# A row has a case if it is one function, or operators alone; other rows are inlined when lowered, so that
+# numba compiles every function once. Those of C's library are applied to one number at a time.
+LIBRARY = r"math\.(?!sqrt|fabs)|np\."
+CASES = [row for row in ROWS.values() if row.name in ELEMENTARY or not _calls(row, rf"{LIBRARY}|[a-z]\(")]
+SLOW = [row for row in sorted(CASES, key=lambda row: len(row.operands)) if _calls(row, LIBRARY)]
+FAST = [row for row in CASES if row not in SLOW]
 CODE: dict[str, int] = {row.name: code for code, row in enumerate([*FAST, *SLOW])}
 
 # Sums of products, each product and each sum rounded as it would be alone. A sum of many terms is `dot`.
 FUSED = {"product_plus": "x * y + w", "minus_product": "w - x * y", "product_minus": "x * y - w"}
-PLUS, MINUS, LESS = range(len(ROWS), len(ROWS) + len(FUSED))
-DOT = len(ROWS) + len(FUSED)
+PLUS, MINUS, LESS = range(len(CODE), len(CODE) + len(FUSED))
+DOT = len(CODE) + len(FUSED)
 
 # On blocks of samples: a block with a number that all samples share, and sums over samples.
 SHARED = {"add": "x + s", "mul": "x * s", "sub": "x - s", "div": "x / s"}
@@ -379,6 +379,33 @@ def hyperbolic_tangent(x: Any) -> Any:
     return math.copysign(q / (2.0 + q), x)
 
 
+def logarithm(x: Any) -> Any:
+    """log(x) = n log 2 + log(1 + f), x = 2**n (1 + f); FreeBSD's e_log.c in plain arithmetic."""
+    tiny = x < SMALLEST_NORMAL
+    bits = np.float64(x * 2.0**54 if tiny else x).view(np.int64) - HALF_ROOT_BITS
+    n = np.int64((bits >> np.int64(52)) + SHIFT_BITS).view(np.float64) - SHIFT
+    n = n - 54.0 if tiny else n
+    f = np.int64((bits & np.int64(0xFFFFFFFFFFFFF)) + HALF_ROOT_BITS).view(np.float64) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    w = z * z
+    odd = 0.6666666666666735 + w * (0.2857142874366239 + w * (0.1818357216161805 + w * 0.14798198605116586))
+    even = 0.3999999999940942 + w * (0.22222198432149784 + w * 0.15313837699209373)
+    h = 0.5 * f * f
+    y: Any = n * LN2_HIGH - ((h - (s * (h + (z * odd + w * even)) + n * LN2_LOW)) - f)
+    y = -math.inf if x == 0.0 else y
+    y = math.nan if x < 0.0 else y
+    return y if x < math.inf else x
+
+
+def logarithm_of_1_plus(x: Any) -> Any:
+    """log(1 + x): log(u) for the rounded u = 1 + x, and a term for what was rounded off."""
+    u = 1.0 + x
+    y = logarithm(u)
+    z = y + (x - (u - 1.0)) / u if 0.0 < u < math.inf else y
+    return x if u == 1.0 else z
+
+
 def taylor(r: Any) -> Any:
     """(exp(r) - 1 - r) / r**2 for abs(r) <= log(2) / 2, to rounding."""
     s = r * r
@@ -390,6 +417,8 @@ def taylor(r: Any) -> Any:
 
 SHIFT = 6755399441055744.0  # 1.5 * 2**52
 SHIFT_BITS = 4843621399236968448  # its bits
+HALF_ROOT_BITS = 4604544271217802189  # the bits of sqrt(1 / 2)
+SMALLEST_NORMAL = 2.2250738585072014e-308
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
 
@@ -619,7 +648,8 @@ def source(cached: bool) -> str:
     any_order = f"@njit({options}, no_cpython_wrapper=True, fastmath={{'reassoc'}})\n"
     parts = [any_order + text for text in SUMS]
     parts += [outer + inspect.getsource(function) for function in (tiers, count_uses, fuse, depths, emit)]
-    parts += [inner + inspect.getsource(function) for function in (taylor, exponential, hyperbolic_tangent)]
+    plain = (taylor, exponential, hyperbolic_tangent, logarithm, logarithm_of_1_plus)
+    parts += [inner + inspect.getsource(function) for function in plain]
     parts.append(inner + library())
     for block, loop in ((False, RUN), (True, RUN_BLOCKS)):
         rare, branches = switch(block)

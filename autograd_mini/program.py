@@ -8,10 +8,11 @@ it prints itself as source, maps over a batch, and pickles as data.
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,14 +20,18 @@ from autograd_mini import machine, number_types, rules, source
 from autograd_mini.arguments import (
     Leaf,
     as_floats,
+    broadcast,
     decoded,
     encoded,
     entries,
     filled,
+    graph_arguments,
     leaf_axes,
     numeric,
+    pattern,
     samples,
     slots_of,
+    views,
     wrong_shape,
 )
 from autograd_mini.arrays import element_label, values
@@ -35,7 +40,7 @@ from autograd_mini.recording import record
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import PI, constant_node, derive, traced_input
 from autograd_mini.transforms import name_of, parameter_names
-from autograd_mini.trees import elements, map_leaves, map_named, matched, unflatten
+from autograd_mini.trees import elements, map_leaves, map_named, matched, rebuilder
 from autograd_mini.value import Value, topological_order
 
 if TYPE_CHECKING:
@@ -108,6 +113,9 @@ class Program:
         self.reverse = reverse
         self._inputs = slots_of(self.arguments)
         self._outputs = slots_of({"results": results})
+        self._plain = all(isinstance(tree, Leaf) for tree in self.arguments.values())
+        self._rebuild = rebuilder(results)
+        self._local = threading.local()
 
     @staticmethod
     def from_graph(outputs: Any, inputs: Any, keep: bool = False) -> Program:
@@ -124,7 +132,7 @@ class Program:
 
         Raises TypeError for an input that is no Value and for nodes made by hand.
         """
-        arguments = _graph_arguments(inputs)
+        arguments = graph_arguments(inputs)
         nodes = elements(tuple(arguments.values()))
         for node in nodes:
             if not isinstance(node, Value):
@@ -139,15 +147,56 @@ class Program:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         given = self._leaves(args, named)
-        inputs = np.empty(self.code.inputs)
-        for slot, argument in zip(self._inputs, given, strict=True):
-            numbers = numeric(argument, slot)
+        own = self._own_buffers()
+        for view, argument in zip(own.inputs, given, strict=True):
+            numbers = numeric(argument, view.shape)
             if numbers is None:
                 return self._call_on_entries(given)
-            inputs[slot.place] = numbers.reshape(-1) if slot.leaf.shape else numbers
-        return self._fill(self._run(inputs))
+            view[...] = numbers
+        own.run()
+        return self._rebuild([view.copy() if view.shape else view.item() for view in own.outputs])
 
     # --- on floats ---
+
+    def buffer(self, inputs: Floats, outputs: Floats) -> Callable[[], None]:
+        """The fastest call: a function of no arguments that reads ``inputs`` and writes ``outputs``.
+
+        Both are flat float64 arrays that the caller owns; their order is that of the arguments' and
+        results' entries. The function belongs to one thread at a time.
+
+        >>> x, y = np.array([2.0, 5.0]), np.empty(1)
+        >>> run = trace(lambda a, b: a * b, 0.0, 0.0).buffer(x, y)
+        >>> run(); y
+        array([10.])
+
+        Raises TypeError for arrays of another type or size.
+        """
+        for what, x, size in (
+            ("inputs", inputs, self.code.inputs),
+            ("outputs", outputs, len(self.code.outputs)),
+        ):
+            flat = isinstance(x, np.ndarray) and x.dtype == float and x.flags.c_contiguous and x.flags.aligned
+            if not flat or x.shape != (size,):
+                raise TypeError(f"buffer: {what} must be a contiguous float64 array of shape ({size},)")
+        if not outputs.flags.writeable:
+            raise TypeError("buffer: outputs must be writable")
+        if self._machine is not None:
+            return self._machine.buffer(inputs, outputs)
+
+        def run() -> None:
+            outputs[:] = self._in_python(inputs.tolist())
+
+        return run
+
+    def _own_buffers(self) -> _Buffers:
+        """The buffers of this thread."""
+        try:
+            return self._local.buffers  # type: ignore[no-any-return]
+        except AttributeError:
+            inputs, outputs = np.zeros(self.code.inputs), np.zeros(len(self.code.outputs))
+            run = self.buffer(inputs, outputs)
+            self._local.buffers = _Buffers(views(inputs, self._inputs), views(outputs, self._outputs), run)
+            return self._local.buffers  # type: ignore[no-any-return]
 
     @cached_property
     def _machine(self) -> machine.Machine | None:
@@ -157,47 +206,14 @@ class Program:
     def _emitted(self) -> Callable[[Sequence[float]], tuple[float, ...]] | None:
         return source.compile_floats(self.code) if len(self.code) <= EMITTED else None
 
-    def _run(self, inputs: Floats) -> Floats:
-        """The outputs at flat inputs."""
-        if self._machine is not None:
-            outputs = np.empty(len(self.code.outputs))
-            self._machine(inputs, outputs)
-            return outputs
-        numbers = inputs.tolist()
+    def _in_python(self, inputs: list[float]) -> Sequence[float]:
+        """The outputs without the machine, by emitted Python."""
         if self._emitted is not None:
             try:
-                return np.array(self._emitted(numbers), dtype=float)
+                return self._emitted(inputs)
             except (ArithmeticError, ValueError):
                 pass  # Python raises where IEEE arithmetic has inf or nan
-        return np.array(number_types.evaluate_floats(self.code, numbers), dtype=float)
-
-    def buffer(self, inputs: Floats, outputs: Floats) -> Callable[[], None]:
-        """The fastest call: a function of no arguments that reads ``inputs`` and writes ``outputs``.
-
-        Both are flat float64 arrays that the caller owns; their order is that of the arguments' and
-        results' entries.
-
-        >>> x, y = np.array([2.0, 5.0]), np.empty(1)
-        >>> run = trace(lambda a, b: a * b, 0.0, 0.0).buffer(x, y)
-        >>> run(); y
-        array([10.])
-
-        Raises TypeError or ValueError for arrays of another type or size.
-        """
-        for what, x, size in (
-            ("inputs", inputs, self.code.inputs),
-            ("outputs", outputs, len(self.code.outputs)),
-        ):
-            flat = isinstance(x, np.ndarray) and x.dtype == float and x.flags.c_contiguous
-            if not flat or x.shape != (size,):
-                raise TypeError(f"buffer: {what} must be a contiguous float64 array of shape ({size},)")
-        if self._machine is not None:
-            return self._machine.buffer(inputs, outputs)
-
-        def run() -> None:
-            outputs[:] = self._run(inputs)
-
-        return run
+        return number_types.evaluate_floats(self.code, inputs)
 
     # --- on any other numbers ---
 
@@ -207,13 +223,26 @@ class Program:
         if any(isinstance(x, Value) for x in inputs):
             outputs = number_types.evaluate(self.code, list(map(_node, inputs)), _values_type())
         else:
-            outputs = _broadcast(number_types.evaluate(self.code, inputs), inputs)
-        return self._fill(outputs)
+            outputs = broadcast(number_types.evaluate(self.code, inputs), inputs)
+        return self._rebuild([filled(slot.leaf, outputs[slot.place]) for slot in self._outputs])
 
     # --- arguments and results ---
 
     def _leaves(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         """The leaves of the arguments; TypeError unless they have the program's structure."""
+        if not named and len(args) == len(self.arguments):
+            bound = dict(zip(self.arguments, args, strict=True))
+        else:
+            bound = self._bound(args, named)
+        if self._plain:
+            return list(bound.values())
+        return [
+            leaf
+            for name, tree in self.arguments.items()
+            for leaf in matched(tree, bound[name], f"argument {name}")
+        ]
+
+    def _bound(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         signature = f"{self.name}({', '.join(self.arguments)})"
         if unknown := set(named) - set(self.arguments):
             raise TypeError(f"{signature} has no argument {min(unknown)!r}")
@@ -221,25 +250,8 @@ class Program:
         if len(names) != len(args):
             count = len(args) + len(named)
             raise TypeError(f"{signature} takes {len(self.arguments)} arguments, got {count}")
-        bound = dict(zip(names, args, strict=True)) | dict(named)
-        return [
-            leaf
-            for name, tree in self.arguments.items()
-            for leaf in matched(tree, bound[name], f"argument {name}")
-        ]
-
-    def _fill(self, outputs: Any) -> Any:
-        """The results' structure filled from the flat outputs, an array of floats or a list of anything."""
-        if not isinstance(outputs, np.ndarray):
-            parts = (filled(slot.leaf, outputs[slot.place]) for slot in self._outputs)
-        else:
-            parts = (
-                outputs[slot.place].reshape(slot.leaf.shape)
-                if slot.leaf.shape
-                else float(outputs[slot.place])
-                for slot in self._outputs
-            )
-        return unflatten(self.results, parts)
+        given = dict(zip(names, args, strict=True)) | dict(named)
+        return {name: given[name] for name in self.arguments}
 
     # --- as source ---
 
@@ -253,9 +265,9 @@ class Program:
         def f(x):
             return x * x + 1.0
         """
-        pattern = partial(_pattern, iter(range(self.code.inputs)))
-        arguments = {name: map_leaves(pattern, tree) for name, tree in self.arguments.items()}
-        results = map_leaves(partial(_pattern, iter(self.code.outputs.tolist())), self.results)
+        place = partial(pattern, iter(range(self.code.inputs)))
+        arguments = {name: map_leaves(place, tree) for name, tree in self.arguments.items()}
+        results = map_leaves(partial(pattern, iter(self.code.outputs.tolist())), self.results)
         return source.write(
             self.code, language, self.name, arguments, results, self.labels, self.reverse, precision
         )
@@ -310,6 +322,14 @@ class Program:
         }
 
 
+class _Buffers(NamedTuple):
+    """Flat inputs and outputs, seen as the leaves of arguments and results, and the call between them."""
+
+    inputs: list[Floats]
+    outputs: list[Floats]
+    run: Callable[[], None]
+
+
 class Mapped:
     """A program over a batch; made by `Program.vmap`, called with arrays."""
 
@@ -335,12 +355,14 @@ class Mapped:
         shared, rows = self._inputs(self.program._leaves(args, named))
         outputs = self._run(shared, rows)
         if self.reduce:
-            return self.program._fill(outputs)
-        parts = (
-            np.ascontiguousarray(outputs[:, slot.place]).reshape(len(rows), *slot.leaf.shape)
-            for slot in self.program._outputs
+            parts = views(outputs, self.program._outputs)
+            return self.program._rebuild([part if part.shape else part.item() for part in parts])
+        return self.program._rebuild(
+            [
+                np.ascontiguousarray(outputs[:, slot.place]).reshape(len(rows), *slot.leaf.shape)
+                for slot in self.program._outputs
+            ]
         )
-        return unflatten(self.program.results, parts)
 
     def __repr__(self) -> str:
         return f"<{self.program!r} mapped with in_axes={self.in_axes!r}, reduce={self.reduce!r}>"
@@ -356,7 +378,7 @@ class Mapped:
             numbers = as_floats(argument, slot)
             if numbers.shape != slot.leaf.shape:
                 raise wrong_shape(numbers, slot)
-            shared[slot.place] = numbers.reshape(-1) if slot.leaf.shape else numbers
+            shared[slot.place] = numbers.reshape(-1)
         counts = {name: len(rows) for name, rows in mapped.items()}
         if len(set(counts.values())) > 1:
             raise ValueError(f"vmap: the mapped axes must have one length, got {counts}")
@@ -438,52 +460,10 @@ def _node(x: Any) -> Value:
     return constant_node(number)
 
 
-def _graph_arguments(inputs: Any) -> dict[str, Any]:
-    if isinstance(inputs, Mapping):
-        return dict(inputs)
-    inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-    arguments: dict[str, Any] = {}
-    for i, x in enumerate(inputs):
-        name = _common_label(x) or f"x{i}"
-        arguments[name if name not in arguments else f"{name}_{i}"] = x
-    return arguments
-
-
-def _common_label(x: Any) -> str:
-    """The name of an input: its label, or that of an array whose elements are labelled by index."""
-    if isinstance(x, Value):
-        return x.label
-    if not isinstance(x, np.ndarray) or not x.size:
-        return ""
-    label = getattr(x.flat[0], "label", "")
-    end = ",".join("0" * x.ndim)
-    name = label.removesuffix(end).removesuffix("_") if label.endswith(end) else ""
-    labels = [element_label(name, index) for index in np.ndindex(x.shape)]
-    return name if labels == [getattr(node, "label", "") for node in x.flat] else ""
-
-
-def _broadcast(outputs: list[Any], inputs: list[Any]) -> list[Any]:
-    """Outputs of an elementwise call in one shape, also those that depend on no array."""
-    shapes = [x.shape for x in inputs if type(x) is np.ndarray]
-    if not shapes:
-        return outputs
-    shape = np.broadcast_shapes(*shapes)
-    return [np.broadcast_to(x, shape).copy() if isinstance(x, (float, np.ndarray)) else x for x in outputs]
-
-
 def _values_type() -> number_types.NumberType:
     """Values as a number type: a program called on them gives a graph, which follows IEEE arithmetic."""
     nodes = {name: partial(derive, row) for name, row in rules.table.items()}
     return number_types.NumberType("Value", lambda x: PI if x == "pi" else _node(x), nodes)
-
-
-def _pattern(slots: Iterator[int], leaf: Leaf) -> Any:
-    """A leaf as nested lists of slots."""
-
-    def nested(shape: tuple[int, ...]) -> Any:
-        return [nested(shape[1:]) for _ in range(shape[0])] if shape else next(slots)
-
-    return nested(leaf.shape)
 
 
 # --- from data --------------------------------------------------------------------------------------
