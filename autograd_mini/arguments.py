@@ -115,7 +115,7 @@ def filled(leaf: Leaf, outputs: Any) -> Any:
     """One leaf of the results from its outputs, which are floats, arrays or numbers of any other type."""
     if not leaf.shape:
         return outputs[0]
-    if outputs and all(type(x) is np.ndarray for x in outputs):
+    if outputs and all(isinstance(x, np.ndarray) for x in outputs):
         stacked = np.stack(np.broadcast_arrays(*outputs))
         return stacked.reshape(leaf.shape + stacked.shape[1:])
     array = np.empty(len(outputs), dtype=object)
@@ -244,7 +244,7 @@ def decoded(data: Any) -> Any:
     if kind == "none":
         return None
     if kind == "leaf":
-        if not all(isinstance(n, int) and n >= 0 for n in parts):
+        if not all(type(n) is int and n >= 0 for n in parts):
             raise ValueError(f"a shape of whole numbers expected, got {parts!r}")
         return Leaf(tuple(parts))
     if kind == "dict":
@@ -252,4 +252,8 @@ def decoded(data: Any) -> Any:
     branches = [decoded(branch) for branch in parts]
     if kind == "list":
         return branches
-    return tuple(branches) if kind == "tuple" else kind(*branches)  # a named tuple goes by its class
+    if kind == "tuple":
+        return tuple(branches)
+    if not (isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")):
+        raise ValueError(f"a list, tuple, dict or named tuple expected, got {kind!r}")
+    return kind(*branches)

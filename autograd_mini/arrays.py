@@ -77,7 +77,7 @@ class ValueArray(np.ndarray[Any, Any]):
                 f"backward: the root must be one Value, got an array of shape {self.shape}; "
                 "sum it, or call backward() on an element"
             )
-        Value.backward(self.item())
+        self.item().backward()
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
@@ -275,12 +275,13 @@ def _extremum(choose: Primitive, items: list[Any]) -> Any:
     extremum = reduce(choose, items)
     if len(items) < 3 or not any(isinstance(item, Traced) for item in items):
         number = _numbers(extremum)
-        if not math.isfinite(number) or sum(_numbers(item) == number for item in items) < 3:
+        if sum(_numbers(item) == number for item in items) < 3:
             return extremum
     constant = rules.detach(extremum)
+    finite = rules.equal(constant - constant, 0.0)
     ties = [rules.equal(item, constant) for item in items]
     off = [rules.where(tie, item - constant, 0.0) for tie, item in zip(ties, items, strict=True)]
-    return constant + reduce(rules.add, off) / reduce(rules.add, ties)
+    return rules.where(finite, constant + reduce(rules.add, off) / reduce(rules.add, ties), extremum)
 
 
 FOLDS: dict[Any, Callable[[list[Any]], Any]] = {

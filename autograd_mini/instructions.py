@@ -77,6 +77,8 @@ class Instructions:
 
     def _check(self) -> None:
         """ValueError unless every row and slot exists before it is used: the machine trusts them."""
+        if type(self.inputs) is not int or self.inputs < 0:
+            raise ValueError("damaged instructions: the number of inputs is no count")
         if not all(isinstance(x, float) or x == "pi" for x in self.constants):
             raise ValueError("damaged instructions: a constant is no number")
         if not ((self.codes >= 0) & (self.codes < len(self.rows))).all():

@@ -34,7 +34,7 @@ from autograd_mini.arguments import (
     views,
     wrong_shape,
 )
-from autograd_mini.arrays import element_label, values
+from autograd_mini.arrays import ValueArray, element_label, values
 from autograd_mini.instructions import Instructions
 from autograd_mini.recording import record
 from autograd_mini.rules import as_number
@@ -105,7 +105,7 @@ class Program:
         labels: Mapping[int, str],
         reverse: int,
     ) -> None:
-        self.name = name
+        self.name = self.__name__ = name
         self.arguments = dict(arguments)
         self.results = results
         self.code = code
@@ -220,8 +220,8 @@ class Program:
     def _call_on_entries(self, given: list[Any]) -> Any:
         pairs = zip(self._inputs, given, strict=True)
         inputs = [x for slot, argument in pairs for x in entries(argument, slot)]
-        if any(isinstance(x, Value) for x in inputs):
-            outputs = number_types.evaluate(self.code, list(map(_node, inputs)), _values_type())
+        if any(isinstance(x, Value) for x in elements(inputs)):
+            outputs = _on_values(self.code, inputs)
         else:
             outputs = broadcast(number_types.evaluate(self.code, inputs), inputs)
         return self._rebuild([filled(slot.leaf, outputs[slot.place]) for slot in self._outputs])
@@ -244,14 +244,15 @@ class Program:
 
     def _bound(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         signature = f"{self.name}({', '.join(self.arguments)})"
+        count = len(args) + len(named)
         if unknown := set(named) - set(self.arguments):
             raise TypeError(f"{signature} has no argument {min(unknown)!r}")
-        names = [name for name in self.arguments if name not in named]
-        if len(names) != len(args):
-            count = len(args) + len(named)
+        bound = dict(zip(self.arguments, args, strict=False))
+        if twice := set(named) & set(bound):
+            raise TypeError(f"{signature} was given {min(twice)!r} twice, by position and by name")
+        if count != len(self.arguments):
             raise TypeError(f"{signature} takes {len(self.arguments)} arguments, got {count}")
-        given = dict(zip(names, args, strict=True)) | dict(named)
-        return {name: given[name] for name in self.arguments}
+        return {name: (bound | dict(named))[name] for name in self.arguments}
 
     # --- as source ---
 
@@ -364,6 +365,9 @@ class Mapped:
             ]
         )
 
+    def __reduce__(self) -> tuple[type[Mapped], tuple[Any, ...]]:
+        return Mapped, (self.program, self.in_axes, self.reduce)
+
     def __repr__(self) -> str:
         return f"<{self.program!r} mapped with in_axes={self.in_axes!r}, reduce={self.reduce!r}>"
 
@@ -395,8 +399,8 @@ class Mapped:
         blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)] or [rows]
         if not self.reduce:
             return np.concatenate([self._columns(shared, block).T for block in blocks])
-        total = np.sum([self._columns(shared, block).sum(axis=1) for block in blocks], axis=0)
         with np.errstate(all="ignore"):
+            total = np.sum([self._columns(shared, block).sum(axis=1) for block in blocks], axis=0)
             return np.asarray(total / len(rows) if self.reduce == "mean" else total)
 
     def _columns(self, shared: Floats, block: Floats) -> Floats:
@@ -460,10 +464,22 @@ def _node(x: Any) -> Value:
     return constant_node(number)
 
 
-def _values_type() -> number_types.NumberType:
-    """Values as a number type: a program called on them gives a graph, which follows IEEE arithmetic."""
-    nodes = {name: partial(derive, row) for name, row in rules.table.items()}
-    return number_types.NumberType("Value", lambda x: PI if x == "pi" else _node(x), nodes)
+def _on_values(code: Instructions, inputs: list[Any]) -> list[Any]:
+    """The outputs at Values and arrays of them, as a graph in IEEE arithmetic."""
+    functions: dict[str, Callable[..., Any]] = {
+        name: partial(derive, row) for name, row in rules.table.items()
+    }
+    as_nodes: Callable[[Any], Any] = _node
+    if any(isinstance(x, np.ndarray) and x.shape for x in inputs):  # elementwise
+        inputs = [np.array(x, dtype=object) for x in inputs]  # no longer an array of Values by class
+        as_nodes = np.frompyfunc(_node, 1, 1)
+        functions = {
+            name: np.frompyfunc(function, len(rules.table[name].operands), 1)
+            for name, function in functions.items()
+        }
+    graph = number_types.NumberType("Value", lambda x: PI if x == "pi" else _node(x), functions)
+    outputs = number_types.evaluate(code, [as_nodes(x) for x in inputs], graph)
+    return [x.view(ValueArray) if isinstance(x, np.ndarray) else x for x in outputs]
 
 
 # --- from data --------------------------------------------------------------------------------------

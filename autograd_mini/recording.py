@@ -134,7 +134,8 @@ class _Recorder:
                 return operands[folded]
             if folded is not None:
                 return self.constant(folded)
-        code = key = self.rows.setdefault(row, len(self.rows))
+        code = self.rows.setdefault(row, len(self.rows))
+        key = code + 1  # so that keys of one operand and of two never meet
         for slot in operands:
             key = (key << 32) + slot
         slot = self.inputs + len(self.codes)

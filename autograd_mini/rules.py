@@ -8,7 +8,7 @@ each operand, the partial derivative in the operands and the result ``z``::
 The text is bound to a number type by an `Arithmetic`. Floats and NumPy arrays are bound here; higher
 modules register Values and arrays of Values, and every row, also one that a user adds later, reaches
 all of them. A formula is a Python expression made of numbers, operands, ``pi``, arithmetic,
-comparisons, ``a if c else b`` and names of other rows.
+comparisons, ``and``, ``a if c else b`` and names of other rows.
 """
 
 from __future__ import annotations
@@ -238,7 +238,8 @@ def _validate(row: Primitive) -> None:
 
 ALLOWED = (
     ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UnaryOp, ast.UAdd, ast.USub, ast.IfExp,
-    ast.Compare, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.Name, ast.Load, ast.Constant, ast.Call,
+    ast.BoolOp, ast.And, ast.Compare, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.Name, ast.Load,
+    ast.Constant, ast.Call,
 )  # fmt: skip
 
 
@@ -263,7 +264,7 @@ def _check_formula(row: str, text: str, names: set[str], arity: dict[str, int]) 
         if not isinstance(node, ALLOWED) or number or (isinstance(node, ast.Compare) and len(node.ops) > 1):
             raise ValueError(
                 f"primitive {row}: a formula is made of numbers, operands, rows, + - * / **, "
-                f"one comparison < <= > >= == at a time and a if c else b, got {text!r}"
+                f"one comparison < <= > >= == at a time, and, a if c else b, got {text!r}"
             )
 
 
@@ -354,11 +355,18 @@ class _ForFloats(ast.NodeTransformer):
 
 
 class _Elementwise(ast.NodeTransformer):
-    """The functional form: conditionals become ``where``, comparisons ``less``, ``less_equal``, ``equal``."""
+    """The functional form: conditionals and ``and`` become ``where``, comparisons ``less``, ``equal``, …"""
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         self.generic_visit(node)
         return ast.Call(ast.Name("where"), [node.test, node.body, node.orelse], [])
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        self.generic_visit(node)
+        first, *others = reversed(node.values)
+        for condition in others:
+            first = ast.Call(ast.Name("where"), [condition, first, ast.Constant(0)], [])
+        return first
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
@@ -542,7 +550,7 @@ neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative")
 pow = primitive(
     "pow",
     "x ** y",
-    "0 if (x == 0) * (y == 0) else y * x ** (y - 1)",
+    "0 if y == 0 and x == 0 else y * x ** (y - 1)",
     "0 if x == 0 else z * log(x)",
     symbol="**",
     numpy="power",
@@ -596,8 +604,8 @@ logaddexp = primitive(
 xlogy = primitive(
     "xlogy",
     "0 if x == 0 else x * log(y)",
-    "0 if (x == 0) * (y <= 0) else log(y)",
-    "0 if (x == 0) * (y <= 0) else x / y",
+    "0 if x == 0 and y <= 0 else log(y)",
+    "0 if x == 0 and y <= 0 else x / y",
     domain="x == 0 or y > 0",
 )
 sqrt = primitive("sqrt", "sqrt(x)", "1 / (2 * z)", domain="x >= 0")

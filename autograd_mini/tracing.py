@@ -41,11 +41,19 @@ class Traced(Value):
     __slots__ = ()
 
     @property
-    def data(self) -> float:  # type: ignore[override]  # the slot stays empty
+    def data(self) -> float:
         _refuse(".data has no number yet; use autograd_mini's or NumPy's functions on the Value itself")
 
+    @data.setter
+    def data(self, number: float) -> None:
+        _refuse(".data cannot be assigned; the program takes numbers when it is called")
+
     @property
-    def grad(self) -> float:  # type: ignore[override]
+    def grad(self) -> float:
+        _refuse(".grad is not recorded; use grad(...) or gradient_graph(...)")
+
+    @grad.setter
+    def grad(self, number: float) -> None:
         _refuse(".grad is not recorded; use grad(...) or gradient_graph(...)")
 
     def backward(self) -> NoReturn:

@@ -364,7 +364,10 @@ def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
     except (TypeError, ValueError):
         parameters = []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return [names[i] if i < len(names) else f"x{i}" for i in range(count)]
+    more = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "x")
+    while any(name.startswith(more) for name in names):
+        more += "_"
+    return [names[i] if i < len(names) else f"{more}{i}" for i in range(count)]
 
 
 def _refill(tree: Any, nodes: Iterator[Value]) -> Any:

@@ -353,6 +353,11 @@ class Language:
                 return self.formula(operand, terms)
             case ast.Compare(left, [operator], [right]):
                 return self.compare(operator, self.formula(left, terms), self.formula(right, terms))
+            case ast.BoolOp(_, conditions):
+                first, *others = (self.formula(condition, terms) for condition in conditions)
+                for condition in others:
+                    first = self.operate(ast.Mult(), first, condition)
+                return first
             case ast.IfExp(test, body, orelse):
                 return self.choose(*(self.formula(part, terms) for part in (test, body, orelse)))
             case ast.BinOp(left, operator, right):
