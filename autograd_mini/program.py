@@ -34,7 +34,7 @@ from autograd_mini.arguments import (
     views,
     wrong_shape,
 )
-from autograd_mini.arrays import ValueArray, element_label, values
+from autograd_mini.arrays import element_label, values
 from autograd_mini.instructions import Instructions
 from autograd_mini.recording import record
 from autograd_mini.rules import as_number
@@ -469,17 +469,13 @@ def _on_values(code: Instructions, inputs: list[Any]) -> list[Any]:
     functions: dict[str, Callable[..., Any]] = {
         name: partial(derive, row) for name, row in rules.table.items()
     }
-    as_nodes: Callable[[Any], Any] = _node
-    if any(isinstance(x, np.ndarray) and x.shape for x in inputs):  # elementwise
-        inputs = [np.array(x, dtype=object) for x in inputs]  # no longer an array of Values by class
-        as_nodes = np.frompyfunc(_node, 1, 1)
-        functions = {
-            name: np.frompyfunc(function, len(rules.table[name].operands), 1)
-            for name, function in functions.items()
-        }
     graph = number_types.NumberType("Value", lambda x: PI if x == "pi" else _node(x), functions)
-    outputs = number_types.evaluate(code, [as_nodes(x) for x in inputs], graph)
-    return [x.view(ValueArray) if isinstance(x, np.ndarray) else x for x in outputs]
+    if not any(isinstance(x, np.ndarray) for x in inputs):
+        return number_types.evaluate(code, list(map(_node, inputs)), graph)
+    arrays = np.broadcast_arrays(*(np.array(x, dtype=object) for x in inputs))  # elementwise
+    rows = zip(*(array.flat for array in arrays), strict=True)
+    outputs = [number_types.evaluate(code, list(map(_node, row)), graph) for row in rows]
+    return [values(column).reshape(arrays[0].shape) for column in zip(*outputs, strict=True)]
 
 
 # --- from data --------------------------------------------------------------------------------------
