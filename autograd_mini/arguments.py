@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+import keyword
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+
+POSITIONAL_OR_NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,13 @@ class Slot:
     leaf: Leaf
     name: str
     place: slice
+
+
+def signature(names: Iterable[str]) -> inspect.Signature:
+    """A signature with these parameters, for `help` and for tracing a program."""
+    if all(name.isidentifier() and not keyword.iskeyword(name) for name in names):
+        return inspect.Signature([inspect.Parameter(name, POSITIONAL_OR_NAMED) for name in names])
+    return inspect.Signature([inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL)])
 
 
 def slots_of(named_trees: dict[str, Any]) -> list[Slot]:
@@ -99,16 +111,15 @@ def _nested(given: Any, shape: tuple[int, ...]) -> list[Any] | None:
     return None
 
 
-def wrong_shape(given: Any, slot: Slot, wanted: tuple[int, ...] | None = None) -> TypeError:
+def wrong_shape(given: Any, slot: Slot, wanted: str = "") -> TypeError:
+    """The error for a leaf's argument; ``wanted`` is the shape that a batch must have."""
     try:
         got = str(tuple(getattr(given, "shape", None) or np.shape(given)))
     except ValueError:
         got = "rows of several lengths"
-    wanted = slot.leaf.shape if wanted is None else wanted
-    return TypeError(
-        f"argument {slot.name}: expected an array of shape {wanted}, got {got}; "
-        "vmap(in_axes=...) runs a program over a batch"
-    )
+    advice = "" if wanted else "; vmap(in_axes=...) runs a program over a batch"
+    wanted = wanted or str(slot.leaf.shape)
+    return TypeError(f"argument {slot.name}: expected an array of shape {wanted}, got {got}{advice}")
 
 
 def filled(leaf: Leaf, outputs: Any) -> Any:
@@ -151,6 +162,8 @@ def pattern(slots: Iterator[int], leaf: Leaf) -> Any:
 
 def graph_arguments(inputs: Any) -> dict[str, Any]:
     if isinstance(inputs, Mapping):
+        if not all(isinstance(name, str) for name in inputs):
+            raise TypeError("Program.from_graph: the names of inputs must be text")
         return dict(inputs)
     inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     arguments: dict[str, Any] = {}
@@ -178,8 +191,8 @@ def _common_label(x: Any) -> str:
 
 def leaf_axes(axes: Any, tree: Any, name: str) -> list[int | None]:
     """An axis, or None, for each leaf of an argument; one given for a branch holds for all below it."""
-    if axes is None or isinstance(axes, int):
-        return [axes] * len(leaves(tree))
+    if axes is None or isinstance(axes, (int, np.integer)):
+        return [axes if axes is None else int(axes)] * len(leaves(tree))
     return [axis for branch, given in _branches(tree, axes, name) for axis in leaf_axes(given, branch, name)]
 
 
@@ -207,7 +220,9 @@ def as_floats(given: Any, slot: Slot) -> Floats:
 def samples(given: Any, slot: Slot, axis: int) -> Floats:
     """The batch of a leaf with one row a sample."""
     array, shape = as_floats(given, slot), slot.leaf.shape
-    if not -array.ndim <= axis < array.ndim or array.ndim != len(shape) + 1:
+    if not -len(shape) - 1 <= axis <= len(shape):
+        raise TypeError(f"argument {slot.name}: in_axes is {axis}, but a batch of it has {array.ndim} axes")
+    if array.ndim != len(shape) + 1:
         raise wrong_shape(array, slot, _with_batch(shape, axis))
     rows = np.moveaxis(array, axis, 0)
     if rows.shape[1:] != shape:
@@ -215,7 +230,7 @@ def samples(given: Any, slot: Slot, axis: int) -> Floats:
     return rows.reshape(len(rows), slot.leaf.size)
 
 
-def _with_batch(shape: tuple[int, ...], axis: int) -> Any:
+def _with_batch(shape: tuple[int, ...], axis: int) -> str:
     place = axis if axis >= 0 else len(shape) + 1 + axis
     return "(" + ", ".join(map(str, (*shape[:place], "samples", *shape[place:]))) + ",)"[len(shape) > 0 :]
 

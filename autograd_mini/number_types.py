@@ -213,7 +213,7 @@ def _boxed(x: Any) -> Any:
 
 def type_of(inputs: Sequence[Any]) -> NumberType:
     """The number type that owns all of the inputs; TypeError if there is none."""
-    kinds = {_kind(x) for x in inputs}
+    kinds = {kind_of(x) for x in inputs}
     if "array" in kinds and kinds & {"mpmath", "SymPy"}:
         other = "mpmath" if "mpmath" in kinds else "SymPy"
         raise TypeError(
@@ -222,11 +222,12 @@ def type_of(inputs: Sequence[Any]) -> NumberType:
     if "SymPy" in kinds:
         return sympy_type()
     if "mpmath" in kinds:
-        return mpmath_type(next(x for x in inputs if _kind(x) == "mpmath").context)
+        return mpmath_type(next(x for x in inputs if kind_of(x) == "mpmath").context)
     return ARRAY if "array" in kinds else FLOAT
 
 
-def _kind(x: Any) -> str:
+def kind_of(x: Any, what: str = "evaluate") -> str:
+    """What arithmetic a number belongs to; TypeError, about ``what``, if it is none."""
     sympy = sys.modules.get("sympy")
     if sympy and isinstance(x, (sympy.Expr, sympy.logic.boolalg.Boolean)):
         return "SymPy"
@@ -238,7 +239,7 @@ def _kind(x: Any) -> str:
     if getattr(x, "__array_ufunc__", None) is not None and getattr(dtype, "kind", "f") in "buif":
         return "array"
     got = type(x).__name__ if dtype is None else f"{type(x).__name__} of dtype {dtype}"
-    raise TypeError(f"evaluate: expected numbers, arrays, or mpmath's or SymPy's numbers, got {got}")
+    raise TypeError(f"{what}: expected numbers, arrays, or mpmath's or SymPy's numbers, got {got}")
 
 
 # --- floats -----------------------------------------------------------------------------------------

@@ -7,10 +7,8 @@ it prints itself as source, maps over a batch, and pickles as data.
 
 from __future__ import annotations
 
-import gc
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -30,13 +28,14 @@ from autograd_mini.arguments import (
     numeric,
     pattern,
     samples,
+    signature,
     slots_of,
     views,
     wrong_shape,
 )
 from autograd_mini.arrays import element_label, values
 from autograd_mini.instructions import Instructions
-from autograd_mini.recording import record
+from autograd_mini.recording import collector_paused, record
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import PI, constant_node, derive, traced_input
 from autograd_mini.transforms import name_of, parameter_names
@@ -76,7 +75,7 @@ def trace(f: Callable[..., Any], *examples: Any) -> Program:
 
     names = parameter_names(f, len(examples))
     arguments = {x: map_named(traced, example, x) for x, example in zip(names, examples, strict=True)}
-    with _collector_paused():
+    with collector_paused():
         result = f(*arguments.values())
         return _program(name_of(f), arguments, nodes, result)
 
@@ -116,6 +115,7 @@ class Program:
         self._plain = all(isinstance(tree, Leaf) for tree in self.arguments.values())
         self._rebuild = rebuilder(results)
         self._local = threading.local()
+        self.__signature__ = signature(self.arguments)
 
     @staticmethod
     def from_graph(outputs: Any, inputs: Any, keep: bool = False) -> Program:
@@ -218,8 +218,13 @@ class Program:
     # --- on any other numbers ---
 
     def _call_on_entries(self, given: list[Any]) -> Any:
-        pairs = zip(self._inputs, given, strict=True)
-        inputs = [x for slot, argument in pairs for x in entries(argument, slot)]
+        inputs: list[Any] = []
+        for slot, argument in zip(self._inputs, given, strict=True):
+            found = entries(argument, slot)
+            for x in found:
+                if not isinstance(x, (Value, np.ndarray)):
+                    number_types.kind_of(x, f"argument {slot.name}")
+            inputs += found
         if any(isinstance(x, Value) for x in elements(inputs)):
             outputs = _on_values(self.code, inputs)
         else:
@@ -381,7 +386,7 @@ class Mapped:
                 continue
             numbers = as_floats(argument, slot)
             if numbers.shape != slot.leaf.shape:
-                raise wrong_shape(numbers, slot)
+                raise wrong_shape(numbers, slot, str(slot.leaf.shape))
             shared[slot.place] = numbers.reshape(-1)
         counts = {name: len(rows) for name, rows in mapped.items()}
         if len(set(counts.values())) > 1:
@@ -416,18 +421,6 @@ class Mapped:
 
 
 # --- recording --------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """The cyclic garbage collector walks every live node again and again while a graph grows."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _program(name: str, arguments: Mapping[str, Any], nodes: list[Value], result: Any) -> Program:
