@@ -214,7 +214,7 @@ def as_floats(given: Any, slot: Slot) -> Floats:
         array = np.asarray(None)
     if array.dtype.kind not in "buif":
         raise TypeError(f"argument {slot.name}: a batch takes arrays of floats, got {type(given).__name__}")
-    return array.astype(float, copy=False)
+    return array if array.dtype == float else array.astype(float)
 
 
 def samples(given: Any, slot: Slot, axis: int) -> Floats:
@@ -224,7 +224,7 @@ def samples(given: Any, slot: Slot, axis: int) -> Floats:
         raise TypeError(f"argument {slot.name}: in_axes is {axis}, but a batch of it has {array.ndim} axes")
     if array.ndim != len(shape) + 1:
         raise wrong_shape(array, slot, _with_batch(shape, axis))
-    rows = np.moveaxis(array, axis, 0)
+    rows = np.moveaxis(array, axis, 0) if axis else array
     if rows.shape[1:] != shape:
         raise wrong_shape(array, slot, _with_batch(shape, axis))
     return rows.reshape(len(rows), slot.leaf.size)

@@ -356,6 +356,7 @@ class Mapped:
             raise ValueError("vmap: in_axes must map at least one argument")
         sizes = [slot.leaf.size for slot in program._inputs]
         self.varying = np.repeat([axis is not None for axis in self.axes], sizes)
+        self.columns = int(self.varying.sum())
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         shared, rows = self._inputs(self.program._leaves(args, named))
@@ -389,10 +390,14 @@ class Mapped:
                 raise wrong_shape(numbers, slot, str(slot.leaf.shape))
             shared[slot.place] = numbers.reshape(-1)
         counts = {name: len(rows) for name, rows in mapped.items()}
-        if len(set(counts.values())) > 1:
+        count = next(iter(counts.values()))
+        if any(other != count for other in counts.values()):
             raise ValueError(f"vmap: the mapped axes must have one length, got {counts}")
-        parts = list(mapped.values())
-        return shared, np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
+        rows, start = np.empty((count, self.columns)), 0
+        for part in mapped.values():
+            rows[:, start : start + part.shape[1]] = part
+            start += part.shape[1]
+        return shared, rows
 
     @cached_property
     def _batch(self) -> machine.Batch | None:

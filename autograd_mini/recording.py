@@ -47,12 +47,10 @@ def record(outputs: Sequence[Value], inputs: Sequence[Value]) -> Recording:
     Raises TypeError for a node made by hand.
     """
     recorder = _Recorder(inputs)
-    early, late = _halves(_written_order(outputs, inputs))
-    for node in early:
-        recorder.add(node)
+    early, late = _written_order(outputs, inputs)
+    recorder.add(early)
     reverse = len(recorder.codes)
-    for node in late:
-        recorder.add(node)
+    recorder.add(late)
     return recorder.finish([recorder.slot(node) for node in outputs], reverse)
 
 
@@ -68,32 +66,35 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _written_order(outputs: Sequence[Value], inputs: Sequence[Value]) -> list[Value]:
+def _written_order(outputs: Sequence[Value], inputs: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     """The nodes between inputs and outputs, each after its operands, in the order of a person's writing.
 
-    Left operands come first, unlike in `depth_first_order`, which need not care and is faster.
+    First those that depend on no derivative, then those that do. Left operands come first, unlike in
+    `depth_first_order`, which need not care and is faster.
     """
-    order: list[Value] = []
+    early: list[Value] = []
+    late: list[Value] = []
+    derived: set[Value] = set()
     seen = set(inputs)
-    stack: list[Value | None] = [*reversed(outputs)]
+    stack: list[Value | None] = [node for node in reversed(outputs) if node.args]
+    push, pop = stack.append, stack.pop
     while stack:
-        node = stack.pop()
+        node = pop()
         if node is None:  # everything below the node under this mark is done
-            order.append(cast(Value, stack.pop()))
-        elif node.args and node not in seen:
+            node = cast(Value, pop())
+            if isinstance(node, Derivative) or not derived.isdisjoint(node.args):
+                derived.add(node)
+                late.append(node)
+            else:
+                early.append(node)
+        elif node not in seen:
             seen.add(node)
-            stack += (node, None, *reversed(node.args))
-    return order
-
-
-def _halves(order: list[Value]) -> tuple[list[Value], list[Value]]:
-    """The nodes that depend on no derivative, and those that do."""
-    late: set[Value] = {node for node in order if isinstance(node, Derivative)}
-    if late:
-        for node in order:
-            if node not in late and not late.isdisjoint(node.args):
-                late.add(node)
-    return [node for node in order if node not in late], [node for node in order if node in late]
+            push(node)
+            push(None)
+            for operand in reversed(node.args):
+                if operand.args:
+                    push(operand)
+    return early, late
 
 
 class _Recorder:
@@ -128,36 +129,42 @@ class _Recorder:
             self.constant_slots[key] = -1 - len(self.constants)
         return self.constant_slots[key]
 
-    def add(self, node: Value) -> None:
-        slots, row = self.slots, node.op
-        if isinstance(row, Source):
-            raise _by_hand(node)
-        operands = [slots[x] if x in slots else self.slot(x) for x in node.args]
-        slot = slots[node] = self._result(row, operands)
-        if node.label and slot >= 0:
-            self.labels.setdefault(slot, node.label)
+    def add(self, nodes: list[Value]) -> None:
+        """Give every node its slot: where it folds to, where the operation is known already, or a new one."""
+        slots, known, codes, identity = self.slots, self.known, self.codes, rules.identity
+        for node in nodes:
+            row = node.op
+            try:
+                operands = [slots[x] for x in node.args]
+            except KeyError:  # a leaf among them
+                operands = [self.slot(x) for x in node.args]
+            if row is identity:
+                slot = operands[0]
+            elif isinstance(row, Source):
+                raise _by_hand(node)
+            elif min(operands) >= ABSENT or (folded := self._folded(row, operands)) is None:
+                code = self.rows.setdefault(row, len(self.rows))
+                key = code + 1  # so that keys of one operand and of two never meet
+                for operand in operands:
+                    key = (key << 32) + operand
+                new = self.inputs + len(codes)
+                slot = known.setdefault(key, new)
+                if slot == new:
+                    codes.append(code)
+                    self.operands.extend(operands)
+            else:
+                slot = folded
+            slots[node] = slot
+            if node.label and slot >= 0:
+                self.labels.setdefault(slot, node.label)
 
-    def _result(self, row: Primitive, operands: list[int]) -> int:
-        """The slot of an operation: where it folds to, where it is known already, or a new one."""
-        if row is rules.identity:
-            return operands[0]
-        if min(operands) < ABSENT:
-            folded = fold(row, [self._number(slot) for slot in operands])
-            self.folded |= folded is not None
-            if isinstance(folded, int):
-                return operands[folded]
-            if folded is not None:
-                return self.constant(folded)
-        code = self.rows.setdefault(row, len(self.rows))
-        key = code + 1  # so that keys of one operand and of two never meet
-        for slot in operands:
-            key = (key << 32) + slot
-        slot = self.inputs + len(self.codes)
-        known = self.known.setdefault(key, slot)
-        if known == slot:
-            self.codes.append(code)
-            self.operands.extend(operands)
-        return known
+    def _folded(self, row: Primitive, operands: list[int]) -> int | None:
+        """The slot that an operation on constants comes down to, if it does."""
+        folded = fold(row, [self._number(slot) for slot in operands])
+        self.folded |= folded is not None
+        if folded is None:
+            return None
+        return operands[folded] if isinstance(folded, int) else self.constant(folded)
 
     def _number(self, slot: int) -> float | None:
         number = self.constants[-2 - slot] if slot < ABSENT else None

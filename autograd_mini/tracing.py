@@ -166,22 +166,25 @@ def _node(kind: type[Any], op: Any, args: tuple[Value, ...], label: str = "") ->
 
 def _bind_traced(row: Primitive) -> Callable[..., Any]:
     def operator(*operands: Any) -> Any:
-        args = tuple([x if isinstance(x, Value) else as_operand(x) for x in operands])
-        for x in args:
-            if x is NotImplemented:
-                return x
-        return _node(Traced, row, args)
+        for x in operands:
+            if not isinstance(x, Value):
+                operands = tuple(map(as_operand, operands))
+                if any(operand is NotImplemented for operand in operands):
+                    return NotImplemented
+                break
+        return _node(Traced, row, operands)
 
     return operator
 
 
 def _install(row: Primitive) -> None:
     """The methods of `Traced` itself, so that Python prefers them to those of Value."""
+    operator = _bind_traced(row)
     names = {row.name, row.numpy} | {name for name, of in OPERATORS.items() if of == row.name}
     for name in names:
-        setattr(Traced, name, lambda *operands: row.bound[Traced](*operands))
+        setattr(Traced, name, operator)
         if name.startswith("__") and len(row.operands) == 2:
-            setattr(Traced, name.replace("__", "__r", 1), lambda y, x: row.bound[Traced](x, y))
+            setattr(Traced, name.replace("__", "__r", 1), lambda y, x: operator(x, y))
 
 
 OPERATORS = {

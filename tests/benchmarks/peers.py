@@ -6,6 +6,8 @@ Every round times each engine once over some 4,000 operations, after a warm-up; 
 collector clears what the engine before it left. An "operation" is one arithmetic operation of the forward
 expression; the time covers building the graph and all gradients. micrograd's `backward` recurses once per
 node, so everything runs in a thread with a large stack and a raised recursion limit.
+
+Compiled programs are measured by programs.py, the way to their first result and their growth by ready.py.
 """
 
 from __future__ import annotations
