@@ -39,7 +39,7 @@ from autograd_mini.recording import collector_paused, record
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import PI, constant_node, derive, traced_input
 from autograd_mini.transforms import name_of, parameter_names
-from autograd_mini.trees import elements, map_leaves, map_named, matched, rebuilder
+from autograd_mini.trees import copied, elements, map_leaves, map_named, matched, rebuilder
 from autograd_mini.value import Value, topological_order
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def trace(f: Callable[..., Any], *examples: Any) -> Program:
     names = parameter_names(f, len(examples))
     arguments = {x: map_named(traced, example, x) for x, example in zip(names, examples, strict=True)}
     with collector_paused():
-        result = f(*arguments.values())
+        result = f(*map(copied, arguments.values()))  # f may pop from its dicts and lists
         return _program(name_of(f), arguments, nodes, result)
 
 

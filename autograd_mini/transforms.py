@@ -22,7 +22,7 @@ from autograd_mini import rules
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import Derivative, Traced, constant_node, derive, products
-from autograd_mini.trees import elements, leaves, map_leaves, map_named, matched, unflatten
+from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, unflatten
 from autograd_mini.value import Source, Value, constant, depth_first_order, topological_order
 
 Tree: TypeAlias = Any  # a scalar, an array, or a nested tuple, list or dict of them
@@ -290,7 +290,7 @@ class _Call:
         self.symbolic = any(isinstance(node, Value) for node in elements(args))
         for position in positions:
             fresh[position] = map_named(self._fresh, args[position], names[position])
-        self.tree = tuple(fresh[i] for i in positions)
+        self.tree = copied(tuple(fresh[i] for i in positions))  # f may pop from its dicts and lists
         if not isinstance(argnums, Sequence):
             [self.tree] = self.tree
         self.inputs = elements(self.tree)

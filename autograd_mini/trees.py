@@ -79,6 +79,11 @@ def map_leaves(f: Callable[[Any], Any], tree: Any) -> Any:
     return f(tree)
 
 
+def copied(tree: Any) -> Any:
+    """The tree in containers of its own, which may change while the first ones stay; the leaves are the same."""
+    return map_leaves(lambda leaf: leaf, tree)
+
+
 def map_named(f: Callable[[Any, str], Any], tree: Any, name: str) -> Any:
     """The tree with every leaf replaced by ``f(leaf, name)``; keys and positions extend the name."""
     if tree is None:

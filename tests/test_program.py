@@ -80,6 +80,15 @@ def test_trees_of_scalars_and_arrays_keep_their_structure() -> None:
     assert len(program) == 2
 
 
+def test_a_function_may_take_its_arguments_apart() -> None:
+    def f(p: Any, layers: Any) -> Any:
+        p["c"] = p.pop("a") * layers.pop()
+        return p["c"] + layers[0], layers
+
+    program = trace(f, {"a": 0.0, "b": 0.0}, [0.0, 0.0])
+    assert program({"a": 2.0, "b": 3.0}, [5.0, 7.0]) == (19.0, [5.0])
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (3,), (2, 3), (2, 0, 3), (2, 1, 3)])
 def test_arrays_keep_their_shape(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).normal(size=shape)

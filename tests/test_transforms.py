@@ -398,6 +398,21 @@ def test_trees_keep_their_structure() -> None:
     assert_exactly(vjp(f, parameters)[1](1.0), (want,))
 
 
+def test_a_function_may_take_its_arguments_apart() -> None:
+    def f(p: Any) -> Any:
+        last = p["layers"].pop()
+        p["product"] = p.pop("scale") * last
+        return p["product"] * p["layers"][0]
+
+    given = {"layers": [3.0, 5.0], "scale": 2.0}
+    want = {"layers": [10.0, 6.0], "scale": 15.0}
+    assert value_and_grad(f)(given) == (30.0, want)
+    assert jacobian(f)(given) == want
+    assert jvp(f, (given,), (given,)) == (30.0, 90.0)  # homogeneous of degree 3
+    assert vjp(f, given)[1](1.0) == (want,)
+    assert given == {"layers": [3.0, 5.0], "scale": 2.0}
+
+
 def test_the_hessian_of_a_tree_is_a_tree_of_trees() -> None:
     def f(p: Any) -> Any:
         return np.dot(p["a"], p["a"]) * p["b"]
