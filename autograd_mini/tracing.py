@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
+import os
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -22,7 +23,7 @@ from autograd_mini import rules
 from autograd_mini.rules import Primitive
 from autograd_mini.value import TraceError, Value, as_operand, constant, leaf
 
-HOMES = tuple(str(Path(package.__file__ or "").parent) for package in (sys.modules[__package__], np))
+HOMES = tuple(f"{Path(package.__file__ or '').parent}{os.sep}" for package in (sys.modules[__package__], np))
 
 
 class Derivative(Value):

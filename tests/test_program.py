@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 import threading
 from collections import namedtuple
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import autograd_mini
 from autograd_mini import (
     DomainError,
     Program,
@@ -495,6 +498,14 @@ def test_a_trace_error_names_the_line(f: Callable[[Any], Any], advice: str) -> N
         trace(f, 1.0)
     assert str(error.value).startswith(f"while tracing, {__file__}:{line}: ")
     assert "\n" not in str(error.value)
+
+
+def test_a_file_beside_the_package_is_the_users() -> None:
+    file = str(Path(autograd_mini.__file__).parent) + "_example.py"
+    namespace: dict[str, Any] = {}
+    exec(compile("\n\ndef f(x): return x if x > 0 else -x", file, "exec"), namespace)
+    with pytest.raises(TraceError, match=rf"^while tracing, {re.escape(file)}:3: "):
+        trace(namespace["f"], 1.0)
 
 
 def with_closure(x: Any) -> Any:
