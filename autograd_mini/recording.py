@@ -20,8 +20,8 @@ import numpy as np
 from autograd_mini import rules
 from autograd_mini.instructions import Instructions
 from autograd_mini.rules import Primitive
-from autograd_mini.tracing import Derivative, fold, is_pi
-from autograd_mini.value import Source, Value, constant, leaf
+from autograd_mini.tracing import Derivative, Traced, fold, is_pi
+from autograd_mini.value import Source, TraceError, Value, constant, leaf
 
 ABSENT = -1
 PIECE = 8192  # instructions turned to Python numbers at a time, to keep large programs small in memory
@@ -44,7 +44,7 @@ def record(outputs: Sequence[Value], inputs: Sequence[Value]) -> Recording:
     >>> [row.name for row in recording.code.rows], recording.code.constants
     (['mul', 'add'], (1.0,))
 
-    Raises TypeError for a node made by hand.
+    Raises TypeError for a node made by hand, TraceError for the argument of another trace.
     """
     recorder = _Recorder(inputs)
     early, late = _written_order(outputs, inputs)
@@ -119,6 +119,11 @@ class _Recorder:
             return found
         if node.op is not leaf and node.op is not constant:
             raise _by_hand(node)
+        if isinstance(node, Traced):
+            raise TraceError(
+                f"{node.label or 'a Value'} is no argument of the function that is recorded, and has no "
+                "number: it belongs to another trace; pass it as an argument"
+            )
         return self.constant("pi" if is_pi(node) else node.data)
 
     def constant(self, number: float | str) -> int:

@@ -43,7 +43,10 @@ class Traced(Value):
 
     @property
     def data(self) -> float:
-        _refuse(".data has no number yet; use autograd_mini's or NumPy's functions on the Value itself")
+        _refuse(
+            ".data has no number yet, and np.argmax, np.isnan, … need one; use functions that build nodes, "
+            "such as np.where and np.max, on the Value itself"
+        )
 
     @data.setter
     def data(self, number: float) -> None:
@@ -100,11 +103,15 @@ class Traced(Value):
     def __bool__(self) -> bool:
         _refuse(
             "a Value or a comparison of Values cannot decide a branch, the branch of today would be kept "
-            "for every later input: use np.where(condition, a, b)"
+            "for every later input: use np.where(condition, a, b), on arrays that values([...]) gives "
+            "(np.array and np.asarray drop the class)"
         )
 
     def __float__(self) -> float:
-        _refuse("a Value does not become a number; use autograd_mini's functions instead of math's")
+        _refuse(
+            "a Value does not become a number; use autograd_mini's functions instead of math's, and "
+            "values([...]) or np.empty(n, dtype=object) for an array that holds Values"
+        )
 
     def __index__(self) -> int:
         _refuse("a Value cannot be an index; pick with np.where, or close over the index")

@@ -80,7 +80,7 @@ def map_leaves(f: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def copied(tree: Any) -> Any:
-    """The tree in containers of its own, which may change while the first ones stay; the leaves are the same."""
+    """The tree in containers of its own, so that changing them leaves the first ones alone."""
     return map_leaves(lambda leaf: leaf, tree)
 
 

@@ -490,6 +490,10 @@ def absolute(x: Any) -> Any:
         (lambda x: values([x * x]).backward(), r"use grad\(\.\.\.\)"),
         (lambda x: (x * x).zero_grad(), r"\.grad"),
         (lambda x: setattr(x, "data", 0.0), r"\.data"),
+        (lambda x: np.where(np.asarray(values([x])) > 0, 1, 2), r"np\.asarray drop the class"),
+        (lambda x: np.max([x, -x]), r"values\(\[\.\.\.\]\)"),
+        (lambda x: np.zeros(1).__setitem__(0, x), r"values\(\[\.\.\.\]\)"),
+        (lambda x: np.isnan(values([x])), r"np\.isnan"),
     ],
 )
 def test_a_trace_error_names_the_line(f: Callable[[Any], Any], advice: str) -> None:
@@ -506,6 +510,11 @@ def test_a_file_beside_the_package_is_the_users() -> None:
     exec(compile("\n\ndef f(x): return x if x > 0 else -x", file, "exec"), namespace)
     with pytest.raises(TraceError, match=rf"^while tracing, {re.escape(file)}:3: "):
         trace(namespace["f"], 1.0)
+
+
+def test_an_argument_of_another_trace_is_refused_by_its_name() -> None:
+    with pytest.raises(TraceError, match=r"^outer is no argument .* another trace; pass it as an argument$"):
+        trace(lambda outer: trace(lambda x: outer * x, 0.0)(outer), 0.0)
 
 
 def with_closure(x: Any) -> Any:
