@@ -93,12 +93,14 @@ def run_javascript(source: str, name: str, calls: Sequence[Sequence[Any]]) -> li
             return {key: as_text(item) for key, item in x.items()}
         if isinstance(x, (list, tuple)):
             return [as_text(item) for item in x]
-        return repr(float(x)).replace("inf", "Infinity")
+        return None if x is None else repr(float(x)).replace("inf", "Infinity")
 
     def as_float(x: Any) -> Any:
         if isinstance(x, dict):
             return {key: as_float(item) for key, item in x.items()}
-        return [as_float(item) for item in x] if isinstance(x, list) else float(x.replace("Infinity", "inf"))
+        if isinstance(x, list):
+            return [as_float(item) for item in x]
+        return None if x is None else float(x.replace("Infinity", "inf"))
 
     assert NODE
     done = subprocess.run(
@@ -551,6 +553,21 @@ def test_nested_arguments_and_results(tmp_path: Path) -> None:
     ) in source
     if CC:
         compile_c(source, tmp_path)
+
+
+def test_trees_with_none_and_with_keys_that_are_no_text(tmp_path: Path) -> None:
+    arguments: dict[str, Pattern] = {"net": {0: 0, (1, -1): [1, None]}, "nothing": None, "x": (None, (2,))}
+    results: Pattern = {1: 3, None: None, -1: [None, 2]}
+    builder = Builder(3)
+    code = builder.code(builder("mul", 0, 1), 2)
+    python, javascript, c = (write(code, x, "f", arguments, results, {}, len(code)) for x in LANGUAGES)
+    net = {0: 2.0, (1, -1): [3.0, None]}
+    assert run_python(python, "f")(net, None, (None, (5.0,))) == {1: 6.0, None: None, -1: [None, 5.0]}
+    if NODE:
+        point = [{str(key): item for key, item in net.items()}, None, [None, [5.0]]]
+        assert run_javascript(javascript, "f", [point]) == [{"1": 6.0, "None": None, "-1": [None, 5.0]}]
+    if CC:
+        compile_c(c, tmp_path)
 
 
 def test_what_is_not_needed_is_not_written() -> None:

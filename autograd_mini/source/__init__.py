@@ -26,7 +26,7 @@ def write(
 ) -> str:
     """The instructions as source of a function ``name`` in ``"python"``, ``"javascript"`` or ``"c"``.
 
-    ``arguments`` and ``results`` are nested lists, tuples and dicts whose leaves are slot numbers.
+    ``arguments`` and ``results`` are nested lists, tuples and dicts of slot numbers and None.
     ``labels`` gives slots their names, and a blank line stands before the first statement that belongs
     to an instruction from ``reverse`` on. The Python text is for floats: it raises where `math` does
     (``log(0.0)``, ``1.0 / 0.0``); JavaScript and C follow IEEE 754. In C, everything but a scalar

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from autograd_mini.source.language import (
     ATOM,
@@ -129,8 +129,10 @@ function erfc(x) {
             return self.native("pow", [x, y])
         return joined(parenthesised(x, ATOM), "**", parenthesised(y, NEGATIVE), POWER)
 
-    def key(self, key: str) -> str:
-        return key if re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII) else super().key(key)
+    def key(self, key: Any) -> str:
+        """Keys of an object are text, and a whole number may be written as one."""
+        plain = re.fullmatch(r"[A-Za-z_]\w*|0|[1-9]\d*", str(key), re.ASCII)
+        return str(key) if plain else super().key(str(key))
 
     def assignment(self, name: str, text: str) -> str:
         return f"  const {name} = {text};"
@@ -138,9 +140,9 @@ function erfc(x) {
     def definition(self, name: str, parameters: list[str], unused: list[str], result: str) -> str:
         return f"function {name}({', '.join(parameters)}) {{\n  return {result};\n}}"
 
-    def item(self, text: str, key: str | int) -> str:
-        named = isinstance(key, str) and self.key(key) == key
-        return f"{text}.{key}" if named else super().item(text, key)
+    def item(self, text: str, key: Any) -> str:
+        word = self.key(key)
+        return f"{text}[{word}]" if word[0] in '"0123456789' else f"{text}.{word}"
 
     def destructure(self, names: str, text: str) -> str:
         return wrapped("const [", names, f"] = {text};", "  ")

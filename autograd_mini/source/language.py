@@ -17,13 +17,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from autograd_mini import rules
 from autograd_mini.instructions import Instructions
 from autograd_mini.rules import NATIVE, Primitive, expression, names_in
 
-Pattern: TypeAlias = "int | Sequence[Pattern] | Mapping[str, Pattern]"
+Pattern: TypeAlias = "int | Sequence[Pattern] | Mapping[Any, Pattern] | None"
 
 LINE = 100  # characters in a line
 EXPRESSION = 76  # characters in an expression, so that an indented assignment still fits
@@ -134,20 +134,22 @@ def slots_in(pattern: Pattern) -> Iterator[int]:
     """The slots of a pattern, row by row."""
     if isinstance(pattern, int):
         yield pattern
-    else:
-        for _, item in _items(pattern):
-            yield from slots_in(item)
+    for _, item in _items(pattern):
+        yield from slots_in(item)
 
 
-def _items(pattern: Pattern) -> Iterable[tuple[str | int, Pattern]]:
+def _items(pattern: Pattern) -> Iterable[tuple[Any, Pattern]]:
     """The keys or indices of a pattern with what stands there."""
     if isinstance(pattern, Mapping):
         return pattern.items()
-    return [] if isinstance(pattern, int) else enumerate(pattern)
+    return [] if pattern is None or isinstance(pattern, int) else enumerate(pattern)
 
 
-def _has_dict(pattern: Pattern) -> bool:
-    return isinstance(pattern, Mapping) or any(_has_dict(item) for _, item in _items(pattern))
+def _is_nested_sequence(pattern: Pattern) -> bool:
+    """Whether one assignment can unpack it: it has no dict in it and no None."""
+    if pattern is None or isinstance(pattern, Mapping):
+        return False
+    return all(_is_nested_sequence(item) for _, item in _items(pattern))
 
 
 def _as_tuples(pattern: Pattern) -> Pattern:
@@ -224,6 +226,7 @@ class Language:
     ascii = True
     equalities: ClassVar[dict[str, str]] = {}
     conjunction = "&&"
+    none = "null"
 
     def __init__(self, expand: bool = False) -> None:
         self.expand = expand  # write small formulas in place of calls, for speed
@@ -416,16 +419,18 @@ class Language:
                 f"{self.key(key)}: {''.join(self.structure(item, leaf))}" for key, item in pattern.items()
             ]
             return "{", ",\n".join(items), "}"
-        if not isinstance(pattern, int):
-            text = ",\0".join("".join(self.structure(item, leaf)) for item in pattern)
-            return self.brackets(pattern, text)
-        return "", leaf(pattern), ""
+        if isinstance(pattern, int):
+            return "", leaf(pattern), ""
+        if pattern is None:
+            return "", self.none, ""
+        text = ",\0".join("".join(self.structure(item, leaf)) for item in pattern)
+        return self.brackets(pattern, text)
 
     # --- what differs between languages ---
 
     def unpack(self, text: str, pattern: Pattern, uses: Mapping[int, int]) -> None:
         """Statements that give the leaves of an argument their names."""
-        if _has_dict(pattern):
+        if not _is_nested_sequence(pattern):
             for key, item in _items(pattern):
                 self.unpack(self.item(text, key), item, uses)
         elif isinstance(pattern, int):
@@ -434,14 +439,14 @@ class Language:
         elif names := self.structure(_as_tuples(pattern), lambda slot: self.terms[slot].text)[1]:
             self.body.append(self.destructure(names, text))
 
-    def item(self, text: str, key: str | int) -> str:
-        return f"{text}[{self.key(key) if isinstance(key, str) else key}]"
+    def item(self, text: str, key: Any) -> str:
+        return f"{text}[{self.key(key)}]"
 
     def brackets(self, items: Sequence[Pattern], text: str) -> tuple[str, str, str]:
         return "[", text, "]"
 
-    def key(self, key: str) -> str:
-        return json.dumps(key, ensure_ascii=False)
+    def key(self, key: Any) -> str:
+        return json.dumps(key, ensure_ascii=False) if isinstance(key, str) else repr(key)
 
     def nonzero(self, x: Term) -> Term:
         return self.compare(ast.NotEq(), x, self.constant(0.0))

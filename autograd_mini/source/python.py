@@ -30,6 +30,7 @@ class Python(Language):
     reserved = frozenset([*keyword.kwlist, "abs", "pi", "inf", "nan"])
     ascii = False
     conjunction = "and"
+    none = "None"
     helpers: ClassVar[dict[str, str]] = {  # for Python 3.10
         "exp2": "def exp2(x):\n    return 2.0 ** x",
         "cbrt": (
