@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import keyword
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -166,11 +167,24 @@ def graph_arguments(inputs: Any) -> dict[str, Any]:
             raise TypeError("Program.from_graph: the names of inputs must be text")
         return dict(inputs)
     inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-    arguments: dict[str, Any] = {}
-    for i, x in enumerate(inputs):
-        name = _common_label(x) or f"x{i}"
-        arguments[name if name not in arguments else f"{name}_{i}"] = x
-    return arguments
+    return named_once((_common_label(x) or f"x{i}", x) for i, x in enumerate(inputs))
+
+
+def named_once(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Items by their names; one whose name is taken is numbered.
+
+    >>> named_once([("h", 1), ("h", 2), ("h", 3)])
+    {'h': 1, 'h_1': 2, 'h_2': 3}
+    """
+    found: dict[str, Any] = {}
+    repeats: Counter[str] = Counter()
+    for name, item in items:
+        unused = name
+        while unused in found:
+            repeats[name] += 1
+            unused = f"{name}_{repeats[name]}"
+        found[unused] = item
+    return found
 
 
 def _common_label(x: Any) -> str:

@@ -25,6 +25,7 @@ from autograd_mini.arguments import (
     filled,
     graph_arguments,
     leaf_axes,
+    named_once,
     numeric,
     pattern,
     samples,
@@ -123,7 +124,7 @@ class Program:
 
         Each element of a list of inputs, a Value or an array of them, is one argument; a mapping names
         the arguments. Other leaves keep the data they have now. With ``keep`` the result is a pair, of
-        the outputs and a dict of all labelled intermediates.
+        the outputs and a dict of all labelled intermediates; equal labels are numbered, ``h``, ``h_1``.
 
         >>> from autograd_mini import softmax
         >>> z = values([0.0, 0.0], "z")
@@ -141,8 +142,8 @@ class Program:
             raise ValueError("Program.from_graph: a Value is given twice among the inputs")
         if keep:
             roots = [x for x in elements(outputs) if isinstance(x, Value)]
-            kept = {node.label: node for node in topological_order(*roots) if node.label and node.args}
-            outputs = (outputs, kept)
+            interior = (node for node in topological_order(*roots) if node.args)
+            outputs = (outputs, named_once((node.label, node) for node in interior if node.label))
         return _program("f", arguments, nodes, outputs)
 
     def __call__(self, *args: Any, **named: Any) -> Any:

@@ -731,6 +731,10 @@ def test_labelled_intermediates_are_kept_on_demand() -> None:
     W, v = values(np.eye(2), "W"), values([1.0, 2.0], "v")
     out, kept = Program.from_graph(np.sum(named(W @ v, "z")), [W, v], keep=True)([[1, 2], [3, 4]], [1, 1])
     assert (out, kept) == (10.0, {"z0": 3.0, "z1": 7.0})
+    h = x
+    for _ in range(3):
+        h = named(h * y, "h")
+    assert Program.from_graph(h, [x, y], keep=True)(5.0, 2.0) == (40.0, {"h": 10.0, "h_1": 20.0, "h_2": 40.0})
 
 
 def test_arguments_are_named_after_labels() -> None:
@@ -746,6 +750,8 @@ def test_arguments_are_named_after_labels() -> None:
     same = Program.from_graph(twin - other, [twin, other])
     assert len(same.arguments) == 2
     assert same(5.0, 3.0) == 2.0
+    a, b, c = (Value(number, label=label) for number, label in ((1.0, "a_2"), (2.0, "a"), (3.0, "a")))
+    assert Program.from_graph(a + 10 * b + 100 * c, [a, b, c])(4.0, 5.0, 6.0) == 654.0
 
 
 def test_a_graph_refuses_in_one_sentence() -> None:
