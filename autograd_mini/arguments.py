@@ -93,7 +93,12 @@ def numeric(given: Any, shape: tuple[int, ...]) -> Any:
 def entries(given: Any, slot: Slot) -> list[Any]:
     """The elements of a leaf, each a number of any type or an array; TypeError for another shape."""
     if not slot.leaf.shape:
-        return [np.asarray(given) if isinstance(given, (list, tuple)) else given]
+        try:
+            return [np.asarray(given) if isinstance(given, (list, tuple)) else given]
+        except ValueError:
+            raise TypeError(
+                f"argument {slot.name}: expected a number or an array, got {_shape_of(given)}"
+            ) from None
     found = _nested(given, slot.leaf.shape)
     if found is None:
         raise wrong_shape(given, slot)
@@ -114,13 +119,21 @@ def _nested(given: Any, shape: tuple[int, ...]) -> list[Any] | None:
 
 def wrong_shape(given: Any, slot: Slot, wanted: str = "") -> TypeError:
     """The error for a leaf's argument; ``wanted`` is the shape that a batch must have."""
-    try:
-        got = str(tuple(getattr(given, "shape", None) or np.shape(given)))
-    except ValueError:
-        got = "rows of several lengths"
     advice = "" if wanted else "; vmap(in_axes=...) runs a program over a batch"
     wanted = wanted or str(slot.leaf.shape)
-    return TypeError(f"argument {slot.name}: expected an array of shape {wanted}, got {got}{advice}")
+    return TypeError(
+        f"argument {slot.name}: expected an array of shape {wanted}, got {_shape_of(given)}{advice}"
+    )
+
+
+def _shape_of(given: Any) -> str:
+    """The shape in words, or the type of what has none."""
+    if not isinstance(given, (list, tuple)) and as_number(given) is None and not hasattr(given, "shape"):
+        return type(given).__name__
+    try:
+        return str(tuple(np.shape(given)))
+    except ValueError:
+        return "rows of several lengths"
 
 
 def filled(leaf: Leaf, outputs: Any) -> Any:

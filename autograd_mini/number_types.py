@@ -233,7 +233,7 @@ def kind_of(x: Any, what: str = "evaluate") -> str:
         return "SymPy"
     if hasattr(x, "_mpf_") and hasattr(x, "context"):
         return "mpmath"
-    if as_number(x) is not None and not hasattr(x, "_mpi_"):  # mpmath's intervals would lose their width
+    if not hasattr(x, "_mpi_") and as_number(x) is not None:  # mpmath's intervals would lose their width
         return "number"
     dtype = getattr(x, "dtype", None)
     if getattr(x, "__array_ufunc__", None) is not None and getattr(dtype, "kind", "f") in "buif":

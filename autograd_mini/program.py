@@ -223,7 +223,8 @@ class Program:
         for slot, argument in zip(self._inputs, given, strict=True):
             found = entries(argument, slot)
             for x in found:
-                if not isinstance(x, (Value, np.ndarray)):
+                of_objects = isinstance(x, np.ndarray) and x.dtype == object
+                if not (of_objects or isinstance(x, Value)):
                     number_types.kind_of(x, f"argument {slot.name}")
             inputs += found
         if any(isinstance(x, Value) for x in elements(inputs)):

@@ -392,6 +392,7 @@ def test_the_callers_own_number_type() -> None:
         ([1.0], "list"),
         (mp.mpc(1, 1), "mpc"),
         (mp.iv.mpf(1), "ivmpf"),
+        (mp.iv.mpf([1, 2]), "ivmpf"),
         (np.array(["a"]), "ndarray of dtype <U1"),
         (np.array([1j]), "ndarray of dtype complex128"),
     ],
