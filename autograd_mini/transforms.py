@@ -116,8 +116,11 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
             ]
             if not isinstance(leaf, np.ndarray):
                 return sweeps[0]
-            columns = zip(*(leaves(sweep) for sweep in sweeps), strict=True)
-            stacked = (_stack(column).reshape(leaf.shape + np.shape(column[0])) for column in columns)
+            gradients = [leaves(sweep) for sweep in sweeps]
+            stacked = (
+                _stack([gradient[k] for gradient in gradients]).reshape(leaf.shape + np.shape(x))
+                for k, x in enumerate(leaves(call.tree))
+            )
             return unflatten(call.tree, stacked)
 
         return call.finish(map_leaves(rows, output))

@@ -426,6 +426,8 @@ def test_outputs_can_be_trees() -> None:
     J = jacobian(lambda x: [x * x, {"dot": np.dot(x, x)}, Layer(x[0], 7.0)])(np.array([1.0, 2.0]))
     want = [np.diag([2.0, 4.0]), {"dot": np.array([2.0, 4.0])}, Layer(np.array([1.0, 0.0]), np.zeros(2))]
     assert_exactly(J, want)
+    J = jacobian(lambda x: (x[:0], x[0]))(np.array([1.0, 2.0]))
+    assert_exactly(J, (np.zeros((0, 2)), np.array([1.0, 0.0])))
     assert_exactly(
         jvp(lambda x: {"x": x, "sq": [x * x]}, (3.0,), (1.0,)),
         ({"x": 3.0, "sq": [9.0]}, {"x": 1.0, "sq": [6.0]}),
