@@ -9,6 +9,7 @@ import math
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -587,6 +588,17 @@ def test_a_hundred_thousand_instructions() -> None:
     source = write(builder.code(slot), "javascript", "f", {"x": [0, 1]}, slot, {}, 1)
     assert max(map(len, source.splitlines())) <= 110
     assert all(line.count("(") <= 20 for line in source.splitlines())
+
+
+def test_a_label_may_be_used_ten_thousand_times() -> None:
+    builder = Builder(1)
+    slot = 0
+    for _ in range(10_000):
+        slot = builder("neg", slot)
+    start = time.process_time()
+    source = write(builder.code(slot), "c", "f", {"x": 0}, slot, dict.fromkeys(range(1, 10_001), "h"), 10_000)
+    assert time.process_time() - start < 3  # in a time that grows as their square, it was 10 s
+    assert "const double h_9999 = -h_9998;" in source
 
 
 def test_another_language_or_precision_is_refused() -> None:

@@ -177,6 +177,7 @@ class Names:
     def __init__(self, reserved: Set[str], ascii: bool) -> None:
         self.taken = set(reserved)
         self.ascii = ascii
+        self.repeats: Counter[str] = Counter()  # how often a name was wanted again
         self.prefix = ""
         self.count = 0
 
@@ -198,10 +199,10 @@ class Names:
         return letter if f"v{letter}".isidentifier() and (letter.isascii() or not self.ascii) else "_"
 
     def _unused(self, name: str) -> str:
-        unused, count = name, 1
+        unused = name
         while unused in self.taken:
-            count += 1
-            unused = f"{name}_" if count == 2 else f"{name}_{count - 1}"
+            self.repeats[name] += 1
+            unused = f"{name}_" if self.repeats[name] == 1 else f"{name}_{self.repeats[name]}"
         self.taken.add(unused)
         return unused
 
