@@ -271,7 +271,7 @@ NASTY = """
     z0 z[0] z_0 lambda function double exp log abs sigmoid maximum x+y ∂loss/∂z0 W1_0,1 W1_0_1 2x f
     x y1 j0 t1 t2 α λ Σ é 中 _ __init__ + M_PI INFINITY NaN nan inf pi Math result DEVICE undefined
     let None True π true signgam printf exit abort index round main fabs arguments eval new class
-    int r1 u1 I ² e^x p(x|y) a.b
+    int r1 u1 I ² e^x p(x|y) a.b __debug__ _Bool concept requires char16_t
 """.split()
 
 

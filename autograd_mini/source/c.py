@@ -20,7 +20,9 @@ class C(Language):
         not_eq nullptr operator or or_eq private protected public register reinterpret_cast restrict
         return short signed sizeof static static_assert static_cast struct switch template this
         thread_local throw true try typedef typeid typename typeof union unsigned using virtual void
-        volatile wchar_t while xor xor_eq linux unix DEVICE INFINITY NAN HUGE_VAL HUGE_VALF HUGE_VALL
+        volatile wchar_t while xor xor_eq _Alignas _Alignof _Atomic _Bool _Complex _Generic _Imaginary
+        _Noreturn _Static_assert _Thread_local char8_t char16_t char32_t co_await co_return co_yield concept
+        consteval constinit requires typeof_unqual linux unix DEVICE INFINITY NAN HUGE_VAL HUGE_VALF HUGE_VALL
         FP_NAN FP_INFINITE FP_ZERO FP_SUBNORMAL FP_NORMAL FP_ILOGB0 FP_ILOGBNAN MATH_ERRNO MAXFLOAT fabs
         fabsf MATH_ERREXCEPT math_errhandling signgam M_E M_LOG2E M_LOG10E
         M_LN2 M_LN10 M_PI M_PI_2 M_PI_4 M_1_PI M_2_PI M_2_SQRTPI M_SQRT2 M_SQRT1_2 DOMAIN SING OVERFLOW

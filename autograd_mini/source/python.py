@@ -27,7 +27,7 @@ from autograd_mini.source.language import (
 
 
 class Python(Language):
-    reserved = frozenset([*keyword.kwlist, "abs", "pi", "inf", "nan"])
+    reserved = frozenset([*keyword.kwlist, "__debug__", "abs", "pi", "inf", "nan"])
     ascii = False
     conjunction = "and"
     none = "None"
