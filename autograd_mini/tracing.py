@@ -79,8 +79,7 @@ class Traced(Value):
         return rules.less_equal(other, self)
 
     def __eq__(self, other: object) -> Any:
-        if isinstance(other, Value):
-            return self is other
+        """A condition also between Values; sets and dicts find a node by its identity before they ask."""
         return NotImplemented if as_operand(other) is NotImplemented else rules.equal(self, other)
 
     def __ne__(self, other: object) -> Any:

@@ -407,6 +407,9 @@ def test_folds_of_numbers_that_are_not_finite(f: Callable[[Any], Any]) -> None:
         lambda x: x <= 0,
         lambda x: x == 1,
         lambda x: x != 1,
+        lambda x: x == x[::-1],
+        lambda x: x != x[0],
+        lambda x: np.equal(x, x[::-1]),
         lambda x: 0 < x,  # noqa: SIM300  # the reflected comparison is what is tested
         lambda x: np.greater(x, 0.3),
         lambda x: np.less_equal(0.3, x),
@@ -434,6 +437,8 @@ def test_conditions_are_those_of_numpy(condition: Callable[[Any], Any]) -> None:
         chosen, factor = program(row)
         np.testing.assert_array_equal(chosen, np.where(condition(row), row, 7.0))
         np.testing.assert_array_equal(factor, condition(row) * 1.0)
+    same = trace(lambda x, y: np.where(x == y, 1.0, np.where(x != y, 2.0, 3.0)), 0.0, 0.0)
+    assert [same(0.5, y) for y in (0.5, 1.5, NAN)] == [1.0, 2.0, 2.0]
     scalar = trace(lambda x: np.where((x > 0) & (x < 1) | ~(x < 2), 1.0, x), 0.0)
     assert [scalar(x) for x in (-1.0, 0.5, 1.5, 2.0)] == [-1.0, 1.0, 1.5, 1.0]
 
@@ -473,6 +478,7 @@ def absolute(x: Any) -> Any:
         (lambda x: bool(x), r"np\.where"),
         (lambda x: sorted([x, -x]), r"np\.where"),
         (lambda x: max(x, 0.0), r"np\.where"),
+        (lambda x: x in [x * 2], r"np\.where"),
         (lambda x: np.sort(values([x, -x])), r"np\.where"),
         (lambda x: x.data * 2, r"\.data has no number yet"),
         (lambda x: values([x]).data, r"\.data has no number yet"),
