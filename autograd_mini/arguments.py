@@ -7,6 +7,7 @@ import keyword
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
+SEQUENCES = (list, tuple)
 POSITIONAL_OR_NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
@@ -81,6 +83,8 @@ def numeric(given: Any, shape: tuple[int, ...]) -> Any:
         # Numbers with more precision than a float, such as mpmath's, are for the general path.
         return as_number(given) if isinstance(given, (int, float, np.generic, np.ndarray)) else None
     if type(given) is not np.ndarray:
+        if isinstance(given, SEQUENCES) and any(map(_stays_what_it_is, _types_in(given))):
+            return None
         try:
             given = np.asarray(given)
         except (TypeError, ValueError):  # ragged, or of objects that refuse
@@ -88,6 +92,22 @@ def numeric(given: Any, shape: tuple[int, ...]) -> Any:
     if given.shape != shape or given.dtype.kind not in "fbui":
         return None
     return given
+
+
+def _types_in(rows: list[Any] | tuple[Any, ...]) -> set[type]:
+    """The types of the entries of nested sequences."""
+    types = set(map(type, rows))
+    if not types.isdisjoint(SEQUENCES):
+        for row in rows:
+            if isinstance(row, SEQUENCES):
+                types |= _types_in(row)
+    return types
+
+
+@cache
+def _stays_what_it_is(kind: type) -> bool:
+    """Whether it answers to ufuncs in a way of its own; a lazy array would be computed just to be seen."""
+    return hasattr(kind, "__array_ufunc__") and not issubclass(kind, (np.ndarray, np.generic))
 
 
 def entries(given: Any, slot: Slot) -> list[Any]:

@@ -634,6 +634,23 @@ def test_dask_arrays_stay_lazy() -> None:
     close(y.compute(scheduler="synchronous"), np.sin(2 * np.arange(6.0)))
 
 
+def test_lazy_arrays_among_the_entries_are_not_computed_by_the_call() -> None:
+    da = pytest.importorskip("dask.array")
+    computed: list[Any] = []
+
+    def seen(block: Any) -> Any:
+        computed.append(block)
+        return block
+
+    x = da.arange(6.0, chunks=3).map_blocks(seen, meta=np.zeros(0))
+    program = trace(lambda w: np.sum(w**2), np.zeros((1, 2)))
+    results = program([[x, x + 1.0]]), program([[2.0, x]]), program(((x[4], 1.0),))
+    assert not computed
+    wants = np.arange(6.0) ** 2 + np.arange(1.0, 7.0) ** 2, 4.0 + np.arange(6.0) ** 2, 17.0
+    for result, want in zip(results, wants, strict=True):
+        close(result.compute(scheduler="synchronous"), want)
+
+
 # --- equal to the engine ---
 
 LOSSES: list[tuple[Callable[..., Any], str]] = [
