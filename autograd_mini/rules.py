@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import inspect
 import keyword
 import math
 import numbers
@@ -75,6 +76,13 @@ class Primitive:
         self.note = note
         self.bound = Bindings(self)
         self.reverse: Callable[[Any], None]
+        self.__name__ = name
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What `inspect.signature` gives: the operands by their names."""
+        parameter = inspect.Parameter
+        return inspect.Signature([parameter(x, parameter.POSITIONAL_ONLY) for x in self.operands])
 
     def __call__(self, *operands: Any) -> Any:
         if len(operands) != len(self.operands):

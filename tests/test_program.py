@@ -26,6 +26,7 @@ from autograd_mini import (
     binary_cross_entropy_from_logits,
     cross_entropy,
     cross_entropy_from_logits,
+    div,
     grad,
     gradient_graph,
     hessian,
@@ -1024,3 +1025,7 @@ def test_two_threads_run_one_program() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_row_has_the_names_of_its_operands():
+    assert "def div(x, y):" in trace(div, 1.0, 2.0).source()

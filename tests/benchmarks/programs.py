@@ -1,6 +1,6 @@
 """Compiled programs beside the engines that people would pick instead: one sample, and mean gradients.
 
-    python -m pip install ".[bench]" jax casadi torch && python tests/benchmarks/programs.py [--quick]
+    python -m pip install ".[bench]" && python tests/benchmarks/programs.py [--quick]
 
 Each workload is one loss, written once with `x @ W.T`, and run by every engine in its own way of writing,
 in float64; the time is that of the loss and all its gradients, called again and again with the parameters,
