@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -194,9 +194,7 @@ class Program:
         try:
             return self._local.buffers  # type: ignore[no-any-return]
         except AttributeError:
-            inputs, outputs = np.zeros(self.code.inputs), np.zeros(len(self.code.outputs))
-            run = self.buffer(inputs, outputs)
-            self._local.buffers = _Buffers(views(inputs, self._inputs), views(outputs, self._outputs), run)
+            self._local.buffers = _Buffers(self)
             return self._local.buffers  # type: ignore[no-any-return]
 
     @cached_property
@@ -330,12 +328,19 @@ class Program:
         }
 
 
-class _Buffers(NamedTuple):
+class _Buffers:
     """Flat inputs and outputs, seen as the leaves of arguments and results, and the call between them."""
 
-    inputs: list[Floats]
-    outputs: list[Floats]
-    run: Callable[[], None]
+    def __init__(self, program: Program) -> None:
+        flat = np.zeros(program.code.inputs), np.zeros(len(program.code.outputs))
+        self.inputs = views(flat[0], program._inputs)
+        self.outputs = views(flat[1], program._outputs)
+        self._make = partial(program.buffer, *flat)
+
+    @cached_property
+    def run(self) -> Callable[[], None]:
+        """Made at the first call on floats: a program for symbols needs no machine."""
+        return self._make()
 
 
 class Mapped:

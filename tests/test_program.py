@@ -1029,3 +1029,9 @@ def test_two_threads_run_one_program() -> None:
 
 def test_a_row_has_the_names_of_its_operands():
     assert "def div(x, y):" in trace(div, 1.0, 2.0).source()
+
+
+def test_symbols_need_no_machine(monkeypatch):
+    sympy = pytest.importorskip("sympy")
+    monkeypatch.setattr("autograd_mini.machine.Machine", None)
+    assert trace(lambda x: x * x, 0.0)(sympy.Symbol("x")) == sympy.Symbol("x") ** 2
