@@ -273,7 +273,9 @@ def _extremum(choose: Primitive, items: list[Any]) -> Any:
     if not items:
         raise ValueError(f"{choose.name}: an empty array has no extremum")
     extremum = reduce(choose, items)
-    if len(items) < 3 or not any(isinstance(item, Traced) for item in items):
+    if len(items) < 3:
+        return extremum
+    if not any(isinstance(item, Traced) for item in items):
         number = _numbers(extremum)
         if sum(_numbers(item) == number for item in items) < 3:
             return extremum

@@ -160,7 +160,8 @@ def _numbers(x: Array) -> Any:
     """The numbers to validate: none while a function is being traced."""
     if not isinstance(x, ValueArray):
         return x
-    return np.array([element.data for element in x.flat if not isinstance(element, Traced)])
+    plain = (element for element in x.flat if not isinstance(element, Traced))
+    return np.array([element.data if isinstance(element, Value) else element for element in plain])
 
 
 def _vector(function: str, name: str, x: Any) -> Array:

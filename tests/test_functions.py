@@ -157,3 +157,9 @@ def test_a_masked_logit_when_targets_are_values():
 def test_tied_logits_build_the_graph_of_any_others():
     sizes = {len(topological_order(cross_entropy_from_logits(values(z), 0))) for z in ([0, 0, 0], [1, 2, 3])}
     assert len(sizes) == 1
+
+
+def test_plain_zeros_among_values_are_numbers():
+    logits = np.diag(values([1.0, 2.0], "z"))
+    loss = cross_entropy_from_logits(logits, [0, 1], "sum")
+    assert loss.data == pytest.approx(cross_entropy_from_logits(np.diag([1.0, 2.0]), [0, 1], "sum"))

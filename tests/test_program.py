@@ -388,6 +388,12 @@ def test_ties_share_the_derivative_evenly(x: Any, shares: Any, example: Any) -> 
     close(gradient, shares)
 
 
+def test_the_extremum_of_two_entries_is_traced() -> None:
+    program = trace(value_and_grad(np.max), np.zeros(2))
+    close(program([1.0, 3.0])[1], [0.0, 1.0])
+    close(program([3.0, 3.0])[1], [0.5, 0.5])
+
+
 @pytest.mark.parametrize("f", [np.max, np.min, np.sum, np.prod])
 def test_folds_of_numbers_that_are_not_finite(f: Callable[[Any], Any]) -> None:
     program = trace(f, np.zeros(3))
