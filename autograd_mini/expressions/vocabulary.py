@@ -1,0 +1,206 @@
+"""The words of formulas: constants and functions, and the operands they are applied to."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, reduce
+from typing import Any
+
+import numpy as np
+
+from autograd_mini import functions as library
+from autograd_mini import rules
+from autograd_mini.arrays import ValueArray, values
+from autograd_mini.rules import Primitive, as_number
+from autograd_mini.tracing import PI, Traced, constant_node, fold
+from autograd_mini.value import Value
+
+SIZE = 10**7  # entries of an array of numbers that a formula may make
+NODES = 2 * 10**5  # operations in one array of Values
+
+
+class Operands:
+    """The values of the names; on Values, constants are nodes too, exact for every number type."""
+
+    def __init__(self, names: Mapping[str, Any], exact: bool | None = None) -> None:
+        self.names = names
+        nodes = (isinstance(x, (Value, ValueArray)) for x in names.values())
+        self.exact = any(nodes) if exact is None else exact
+
+    def apply(self, row: Primitive, *operands: Any) -> Any:
+        """The row on the operands; among Values, ``1 / 3`` and ``log(2)`` are nodes and not rounded."""
+        if self.exact:
+            numbers = [number for x in operands if (number := as_number(x)) is not None]
+            if len(numbers) == len(operands):
+                folded = fold(row, [*numbers])
+                if folded is None:
+                    return row(*map(constant_node, numbers))
+                return operands[folded] if isinstance(folded, int) else folded
+        _fits(np.broadcast_shapes(*map(np.shape, operands)), *operands)
+        return row(*operands)
+
+    def rounded(self) -> Operands:
+        """The operands with constants as plain numbers, which an index needs."""
+        return Operands(self.names, exact=False) if self.exact else self
+
+
+CONSTANTS: dict[str, Callable[[Operands], Any]] = {
+    "pi": lambda operands: PI if operands.exact else math.pi,
+    "e": lambda operands: operands.apply(rules.exp, 1.0),
+}
+
+
+def unknown_name(name: str, given: Iterable[str]) -> str:
+    if name in functions():
+        return f"{name} is a function: write {name}(…)"
+    near = difflib.get_close_matches(name, [*given, *CONSTANTS], 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"given are: {', '.join(given) or 'none'}"
+    return f"the name {name} has no value; {hint}"
+
+
+def no_function(name: str, known: Iterable[str]) -> str:
+    if not name:
+        return "only a function's name can be called; a product is written with *"
+    near = ["log"] if name == "ln" else difflib.get_close_matches(name, known, 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "a product is written with *"
+    return f"there is no function {name}; {hint}"
+
+
+# --- functions ---------------------------------------------------------------------------------------
+
+
+def functions() -> dict[str, tuple[Callable[..., Any], int, int]]:
+    """Every function, called with the operands first, and its least and largest number of arguments."""
+    known = dict(NUMPY)
+    for name in LIBRARY:
+        function = getattr(library, name)
+        parameters = inspect.signature(function).parameters.values()
+        count = sum(parameter.default is parameter.empty for parameter in parameters)
+        known[name] = (partial(_ignoring_operands, function), count, count)
+    for row in rules.table.values():
+        arity = len(row.operands)
+        known[row.name] = known[row.numpy] = (partial(_row, row), arity, arity)
+    return known
+
+
+def _ignoring_operands(function: Callable[..., Any], operands: Operands, *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _row(row: Primitive, operands: Operands, *arguments: Any) -> Any:
+    return operands.apply(row, *arguments)
+
+
+def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
+    def reduced(operands: Operands, x: Any, axis: int | None = None) -> Any:
+        if not isinstance(x, np.ndarray) and axis is None:
+            return x
+        if not np.size(x) and function is not np.sum:
+            raise ValueError(f"an empty array has no {function.__name__}")
+        return function(x, axis=axis)
+
+    return reduced
+
+
+def _extremum(name: str, row: Primitive) -> Callable[..., Any]:
+    """Of one array its extremum, of several arguments the elementwise one."""
+    of_array = _reduction(getattr(np, name))
+
+    def extremum(operands: Operands, *arguments: Any, axis: int | None = None) -> Any:
+        if len(arguments) == 1:
+            return of_array(operands, *arguments, axis)
+        if axis is not None:
+            raise TypeError(f"{name} takes axis= with one argument only")
+        return reduce(partial(operands.apply, row), arguments)
+
+    return extremum
+
+
+def matmul(x: Any, y: Any) -> Any:
+    if not np.ndim(x) or not np.ndim(y):
+        raise TypeError("@ multiplies arrays; a product with a number is written *")
+    shape = np.shape(x)[:-1] + np.shape(y)[:-2] + np.shape(y)[-1:] * (np.ndim(y) > 1)
+    _fits(shape)
+    _fits((*shape, np.shape(x)[-1]), x, y, limit=100 * SIZE)  # each entry is a sum
+    return x @ y
+
+
+def _dot(operands: Operands, x: Any, y: Any) -> Any:
+    return matmul(x, y) if np.ndim(x) and np.ndim(y) else operands.apply(rules.mul, x, y)
+
+
+def _outer(operands: Operands, x: Any, y: Any) -> Any:
+    _fits((np.size(x), np.size(y)), x, y)
+    return np.outer(x, y)
+
+
+def _diag(operands: Operands, x: Any) -> Any:
+    _fits(np.shape(x) * (3 - np.ndim(x)))
+    return np.diag(x)
+
+
+def _transpose(operands: Operands, x: Any) -> Any:
+    return np.transpose(x)
+
+
+def _eye(operands: Operands, n: Any) -> Any:
+    size = whole(n.data if isinstance(n, Value) and not isinstance(n, Traced) else n)
+    if not 0 < size <= 1000:
+        raise ValueError(f"eye(n) takes n from 1 to 1000, got {size}")
+    return np.eye(size)
+
+
+REDUCTIONS = ("sum", "mean", "max", "min")
+NUMPY: dict[str, tuple[Callable[..., Any], int, int]] = {
+    "sum": (_reduction(np.sum), 1, 1),
+    "mean": (_reduction(np.mean), 1, 1),
+    "max": (_extremum("max", rules.maximum), 1, SIZE),
+    "min": (_extremum("min", rules.minimum), 1, SIZE),
+    "dot": (_dot, 2, 2),
+    "outer": (_outer, 2, 2),
+    "diag": (_diag, 1, 1),
+    "transpose": (_transpose, 1, 1),
+    "eye": (_eye, 1, 1),
+}
+LIBRARY = (
+    "softmax log_softmax logsumexp cross_entropy cross_entropy_from_logits binary_cross_entropy "
+    "binary_cross_entropy_from_logits squared_error mean_squared_error absolute_error"
+).split()
+
+
+# --- arrays -----------------------------------------------------------------------------------------
+
+
+def _fits(shape: Sequence[int], *operands: Any, limit: int = SIZE) -> None:
+    if any(isinstance(x, (Value, ValueArray)) for x in operands):
+        limit = NODES
+    if math.prod(shape) > limit:
+        raise ValueError(f"an array of shape {tuple(shape)} is too large for a formula")
+
+
+def array_of(entries: Sequence[Any]) -> Any:
+    """Numbers, Values or arrays of one shape as an array with one more axis in front."""
+    _fits((len(entries), *(np.shape(entries[0]) if entries else ())))
+    if any(isinstance(entry, np.ndarray) for entry in entries):
+        return np.stack(entries)
+    if any(isinstance(entry, Value) for entry in entries):
+        return values([entry if isinstance(entry, Value) else constant_node(entry) for entry in entries])
+    return np.array(entries, dtype=float)
+
+
+def entry(array: Any, index: Sequence[Any]) -> Any:
+    if not isinstance(array, np.ndarray):
+        raise TypeError("a number has no entries to pick")
+    return array[tuple(index)]
+
+
+def whole(x: Any) -> int:
+    number = None if isinstance(x, Value) else as_number(x)
+    if number is None or not number.is_integer():
+        raise TypeError(
+            f"an index must be a whole number, got {type(x).__name__ if number is None else number}"
+        )
+    return int(number)
