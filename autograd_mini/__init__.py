@@ -9,7 +9,16 @@ array([ 0.622,  0.084, -0.706])
 """
 
 from autograd_mini.arrays import ValueArray, named, values
-from autograd_mini.check import InconclusiveError, Report, check_gradient, check_jacobian
+from autograd_mini.check import (
+    Explanation,
+    InconclusiveError,
+    Report,
+    check_gradient,
+    check_jacobian,
+    check_update,
+    check_value,
+    check_vjp,
+)
 from autograd_mini.drawing import Drawing, draw
 from autograd_mini.functions import (
     absolute_error,
@@ -87,6 +96,7 @@ __all__ = [
     "DivisionByZeroError",
     "DomainError",
     "Drawing",
+    "Explanation",
     "InconclusiveError",
     "Primitive",
     "Program",
@@ -110,6 +120,9 @@ __all__ = [
     "cbrt",
     "check_gradient",
     "check_jacobian",
+    "check_update",
+    "check_value",
+    "check_vjp",
     "cos",
     "cosh",
     "cross_entropy",

@@ -445,14 +445,14 @@ def _reverse_ieee(node: Value, row: Primitive) -> None:
     """The reverse step in NumPy's arithmetic, where a partial that does not exist is inf or nan."""
     operands = [np.float64(x.data) for x in node.args]
     with np.errstate(all="ignore"):
-        products = _products(row)(np.float64(node.grad), np.float64(node.data), *operands)
+        products = array_products(row)(np.float64(node.grad), np.float64(node.data), *operands)
     for operand, product in zip(node.args, products, strict=True):
         if operand.op is not constant:
             operand.grad += float(product)
 
 
 @cache
-def _products(row: Primitive) -> Callable[..., tuple[Any, ...]]:
+def array_products(row: Primitive) -> Callable[..., tuple[Any, ...]]:
     """Adjoint times partial for each operand, as a function of adjoint, result and operands."""
     products = [rules.elementwise(rules.times("g", rules.expression(partial))) for partial in row.partials]
     source = f"def function(g, z, {', '.join(row.operands)}):\n    return ({', '.join(products)},)\n"

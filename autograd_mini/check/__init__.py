@@ -1,4 +1,4 @@
-"""Hand derivations held against the engine and against a witness that does not use the engine.
+"""Hand derivations held against the engine and against witnesses that do not use the engine.
 
 A derivation is wrong only where engine, central and one-sided differences agree with each
 other and not with it. Where they disagree among themselves, as on a kink, the point is inconclusive.
@@ -9,11 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autograd_mini.check.comparison import compare
+from autograd_mini.check.comparison import Settings, compare
+from autograd_mini.check.evidence import Explanation
+from autograd_mini.check.implied import check_update, check_vjp
+from autograd_mini.check.printed import check_value
 from autograd_mini.check.report import Entry, InconclusiveError, Report
 from autograd_mini.check.subject import subject_of
 
-__all__ = ["Entry", "InconclusiveError", "Report", "check_gradient", "check_jacobian"]
+__all__ = [
+    "Entry",
+    "Explanation",
+    "InconclusiveError",
+    "Report",
+    "check_gradient",
+    "check_jacobian",
+    "check_update",
+    "check_value",
+    "check_vjp",
+]
 
 
 def check_gradient(
@@ -24,18 +37,31 @@ def check_gradient(
     out: str | None = None,
     points: int = 5,
     seed: int = 0,
-    rtol: float = 1e-6,
+    rtol: float | None = None,
     atol: float | None = None,
+    domain: Any = None,
+    decimals: int | None = None,
+    symbolic: bool = False,
+    seconds: float = 10.0,
 ) -> Report:
     """Check a gradient ∂f/∂x of a function with one output, derived by hand.
 
     ``at`` is the argument of a function of one argument, else a mapping from f's parameters to their
     values. ``wrt`` names the arguments differentiated: by default the keys of a hand result that is
-    a mapping, else the first; all others are passed unchanged. ``hand`` is a function whose
-    parameters are named like f's (or ``out``, f's result), or plain numbers, which count at ``at``
-    only. A function is also checked at ``points`` random points around ``at``, drawn with ``seed``.
-    Numbers agree within ``atol + rtol * max(|a|, |b|)``; ``atol`` is 1e-9 of the largest entry unless
-    given.
+    a mapping, else the first.
+
+    ``hand`` is a function whose parameters are named like f's (or ``out``, f's result), a formula as text
+    whose free indices i, j, k, … stand for the axes of the result, plain numbers, or a mapping with one of
+    these for each of several arguments. Numbers count at ``at`` only. Printed ones, with ``decimals`` digits
+    after the point or in strings such as ``"-0.0300"``, are right within one unit of their last digit.
+
+    What is no number is also checked at ``points`` random points, drawn with ``seed``. ``domain`` says from
+    where, for each argument or for the only one: ``(low, high)``, ``"real"``, ``"positive"``, ``"simplex"``
+    or ``"one-hot"``. Without one, arguments differentiated are moved around ``at`` and others stay.
+
+    Numbers agree within ``atol + rtol * max(|a|, |b|)`` and what the witnesses leave open; unless given,
+    ``rtol`` is 1e-6 and ``atol`` 1e-9 of the largest entry, or what the number type of ``hand`` resolves.
+    With ``symbolic``, SymPy is given some ``seconds`` to prove that ``hand`` is right.
 
     >>> report = check_gradient(lambda w, x: w * x**2, lambda w, x: {"x": 2 * w * x}, at={"w": 3.0, "x": 2.0})
     >>> report.verdict
@@ -49,15 +75,16 @@ def check_gradient(
     'agrees'
 
     A hand result that raises, holds nan or has the wrong shape disagrees. An error inside f at the
-    given point is raised; TypeError or ValueError for arguments or labels that do not exist.
+    given point is raised; TypeError or ValueError for arguments, labels or domains that do not exist.
     """
-    subject = subject_of(f, hand, at, wrt, out)
+    subject = subject_of(f, hand, at, wrt, out, decimals)
     if subject.start_output.size != 1:
         raise ValueError(
             f"check_gradient: f must have one output, got shape {subject.start_output.shape}; "
             "use check_jacobian"
         )
-    return compare("check_gradient", subject, (), points, seed, rtol, atol)
+    subject.rows = ()
+    return compare("check_gradient", subject, Settings(points, seed, rtol, atol, domain, symbolic, seconds))
 
 
 def check_jacobian(
@@ -68,8 +95,12 @@ def check_jacobian(
     out: str | None = None,
     points: int = 5,
     seed: int = 0,
-    rtol: float = 1e-6,
+    rtol: float | None = None,
     atol: float | None = None,
+    domain: Any = None,
+    decimals: int | None = None,
+    symbolic: bool = False,
+    seconds: float = 10.0,
 ) -> Report:
     """Check a Jacobian J[i, j] = ∂f[i] / ∂x[j] of shape output.shape + input.shape, derived by hand.
 
@@ -83,5 +114,5 @@ def check_jacobian(
     >>> check_jacobian(softmax, hand, at=[1.5, -0.5, 0.75], out="S").verdict
     'agrees'
     """
-    subject = subject_of(f, hand, at, wrt, out)
-    return compare("check_jacobian", subject, subject.start_output.shape, points, seed, rtol, atol)
+    subject = subject_of(f, hand, at, wrt, out, decimals)
+    return compare("check_jacobian", subject, Settings(points, seed, rtol, atol, domain, symbolic, seconds))

@@ -1,29 +1,37 @@
-"""The outcome of a check: entries with a verdict each, and the table that a person reads."""
+"""The outcome of a check, for a person: the verdict, what went wrong, and the numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
+from autograd_mini.check.evidence import Explanation
 
-Index: TypeAlias = tuple[int, ...]
+Index: TypeAlias = "tuple[int | str, ...]"
 
 AGREES, INCONCLUSIVE, DISAGREES = "agrees", "inconclusive", "disagrees"
 SEVERITY = {AGREES: 0, INCONCLUSIVE: 1, DISAGREES: 2}
-SHOWN = 12  # rows of a printed table
+MARKS = {AGREES: "✓", INCONCLUSIVE: "?", DISAGREES: "✗"}
+COLOURS = {AGREES: "32", INCONCLUSIVE: "33", DISAGREES: "31"}
+PROVED, EVIDENCE = "proved", "evidence at 50 digits"
+SHOWN = 12  # rows of a printed table, and of a grid
 
 
 class InconclusiveError(RuntimeError):
     """The check could not tell whether the derivation is right; the message is the report."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One partial derivative ∂output[row] / ∂name[column] at one point; point 0 is the given one.
 
-    ``engine`` is nan if the engine could not follow. ``left`` and ``right`` are the one-sided
-    derivatives, ``error`` is the distance of ``yours`` from the engine, or else from the witness.
+    ``engine`` is nan if the engine could not follow, ``precise`` if there is no derivative at 50 digits.
+    ``left`` and ``right`` are the one-sided derivatives, ``error`` is the distance of ``yours`` from
+    the engine, or else from the witness, and ``tolerance`` how large it may be. Of a large Jacobian, a
+    row or column such as ``("±1",)`` stands for the sum of all entries with random signs.
     """
 
     name: str
@@ -38,11 +46,17 @@ class Entry:
     error: float
     verdict: str
     note: str = ""
+    tolerance: float = math.nan
+    precise: float = math.nan
 
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of a check: true if the derivation agrees, and a table when printed.
+    """The outcome of a check: true if the derivation agrees, a table when printed, HTML in a notebook.
+
+    ``verdict`` is "agrees", "disagrees" or "inconclusive" and ``sections`` has one for each argument.
+    ``explanations`` name the mistakes that reproduce a wrong result, ``proof`` is "proved", "evidence at 50
+    digits" or "". ``tolerances`` are the largest used, ``skipped`` counts the points drawn again.
 
     >>> from autograd_mini import check_gradient
     >>> report = check_gradient(lambda x: x**3, lambda x: 3 * x, at=2.0, points=0)
@@ -60,6 +74,10 @@ class Report:
     witnesses: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     out: str = "f"
+    explanations: tuple[Explanation, ...] = ()
+    proof: str = ""
+    sections: dict[str, str] = field(default_factory=dict)
+    tolerances: dict[str, float] = field(default_factory=dict)
 
     @property
     def worst(self) -> Entry | None:
@@ -72,58 +90,193 @@ class Report:
     def raise_if_wrong(self) -> None:
         """Raise AssertionError if the derivation disagrees, InconclusiveError if nothing can be said."""
         if self.verdict == DISAGREES:
-            raise AssertionError(str(self))
+            raise AssertionError(self.text())
         if self.verdict == INCONCLUSIVE:
-            raise InconclusiveError(str(self))
+            raise InconclusiveError(self.text())
 
     def __str__(self) -> str:
-        lines = [f"{self.title}: {self.verdict}: {self.reason}", self._provenance(), *self.remarks]
-        # Among entries that agree, those at the given point are what one wants to read.
-        ranked = sorted(
+        return self.text(colour=_wants_colour())
+
+    def text(self, colour: bool = False) -> str:
+        """The report as lines of text."""
+        paint = _painted if colour else _unpainted
+        lines = [f"{self.title}: {paint(self.headline, self.verdict)}: {self.reason}", *self.section_lines()]
+        lines += self.diagnosis()
+        headings, rows = self.table()
+        lines += _aligned(headings, rows, paint)
+        if more := self.hidden():
+            lines.append(more)
+        for caption, grid in self.grids():
+            lines += [caption, *("  " + " ".join(paint(MARKS[v], v) for v in row) for row in grid)]
+        return "\n".join([*lines, *self.provenance()])
+
+    def _repr_html_(self) -> str:
+        from autograd_mini.check.html import page
+
+        return page(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as dictionaries, lists, strings and numbers that JSON knows; nan is None.
+
+        >>> import json
+        >>> from autograd_mini import check_gradient
+        >>> report = check_gradient(lambda x: x**3, lambda x: 3 * x**2, at=2.0)
+        >>> json.loads(json.dumps(report.to_dict(), allow_nan=False))["verdict"]
+        'agrees'
+        """
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        own["entries"] = [entry._asdict() for entry in self.entries]
+        own["explanations"] = [vars(explanation) for explanation in self.explanations]
+        return {name: as_json(part) for name, part in own.items()}
+
+    # --- its parts, in the order in which they are read ---
+
+    @property
+    def headline(self) -> str:
+        """The verdict, and how sure it is where a proof was asked for."""
+        return f"{self.verdict} ({self.proof})" if self.proof else self.verdict
+
+    def section_lines(self) -> list[str]:
+        """The verdict on each of several arguments, with its worst entry."""
+        if len(self.sections) < 2:
+            return []
+        width = max(map(len, self.sections))
+        return [
+            f"  {MARKS[verdict]} {name.ljust(width)}  {verdict}" for name, verdict in self.sections.items()
+        ]
+
+    def diagnosis(self) -> list[str]:
+        """What went wrong, in words."""
+        if self.verdict != DISAGREES:
+            return []
+        if not self.explanations:
+            return ["No known mistake reproduces your result."]
+        sure = all(explanation.certain for explanation in self.explanations)
+        lines = [] if sure else ["Figures at one point cannot tell these apart:"]
+        for explanation in self.explanations:
+            lines.append(f"→ {explanation.text}")
+            if explanation.formula:
+                lines.append(f"  correct: {explanation.formula}")
+        return lines
+
+    def table(self) -> tuple[list[str], list[tuple[str, list[str]]]]:
+        """Headings, and the gravest entries, each with its verdict and cells."""
+        shown = self._ranked()[:SHOWN]
+        if not shown:
+            return [], []
+        precise = any(not math.isnan(entry.precise) for entry in shown)
+        headings = ["", "point", "row", "column", "yours", "engine", "witness"]
+        headings += ["50 digits"] * precise + ["difference", ""]
+        return headings, [(entry.verdict, self._cells(entry, precise)) for entry in shown]
+
+    def _ranked(self) -> list[Entry]:
+        """The gravest first; of entries that agree, those at the given point are what one wants to read."""
+        return sorted(
             self.entries, key=lambda e: (gravity(e)[0], e.point * (e.verdict == AGREES), gravity(e))
         )
-        lines += _table([self._cells(entry) for entry in ranked[:SHOWN]])
-        if hidden := ranked[SHOWN:]:
-            bad = sum(entry.verdict == DISAGREES for entry in hidden)
-            lines.append(f"… and {len(hidden)} more entries, {bad} of them wrong")
-        return "\n".join(lines)
 
-    def _provenance(self) -> str:
-        skipped = f", {self.skipped} more skipped outside f's domain" * bool(self.skipped)
-        spoke = " and ".join(self.witnesses) or "none"
-        return f"points tried: {self.points} (seed {self.seed}{skipped}); witnesses: {spoke}"
-
-    def _cells(self, entry: Entry) -> tuple[str, ...]:
-        mark = {AGREES: "", INCONCLUSIVE: "?", DISAGREES: "✗"}[entry.verdict]
-        numbers = (entry.yours, entry.engine, entry.witness)
-        return (
-            mark,
+    def _cells(self, entry: Entry, precise: bool) -> list[str]:
+        numbers = [entry.yours, entry.engine, entry.witness] + [entry.precise] * precise
+        return [
+            MARKS[entry.verdict].replace("✓", ""),
             str(entry.point or "given"),
             subscript(self.out, entry.row),
             subscript(entry.name, entry.column),
-            *("-" if np.isnan(number) else f"{number:.8g}" for number in numbers),
+            *("-" if math.isnan(number) else f"{number:.8g}" for number in numbers),
             f"{entry.error:.1e}",
             entry.note,
-        )
+        ]
+
+    def hidden(self) -> str:
+        """How many entries the table leaves out."""
+        left_out = self._ranked()[SHOWN:]
+        bad = sum(entry.verdict == DISAGREES for entry in left_out)
+        return f"… and {len(left_out)} more entries, {bad} of them wrong" if left_out else ""
+
+    def grids(self) -> list[tuple[str, list[list[str]]]]:
+        """For each small vector or matrix with a wrong entry the gravest verdict of each, over all points."""
+        found = []
+        for name, verdict in self.sections.items():
+            worst: dict[Index, str] = {}
+            for entry in self.entries:
+                if entry.name == name:
+                    place = entry.row + entry.column
+                    worst[place] = max(worst.get(place, AGREES), entry.verdict, key=SEVERITY.__getitem__)
+            grid = _grid(worst)
+            if verdict == DISAGREES and len(worst) > 1 and grid:
+                found.append((f"∂{self.out}/∂{name}:" if name else f"{self.out}:", grid))
+        return found
+
+    def provenance(self) -> list[str]:
+        """Points, tolerances, witnesses, seed, and what else there is to say."""
+        skipped = f", {self.skipped} more drawn again outside f's domain" * bool(self.skipped)
+        lines = [f"points tried: {self.points} (seed {self.seed}{skipped})"]
+        if self.tolerances:
+            t = self.tolerances
+            lines.append(
+                f"tolerances: rtol {t['rtol']:.1e}, atol {t['atol']:.1e}; "
+                f"with what the witnesses leave open at most {t['largest']:.1e}"
+            )
+        return [*lines, f"witnesses: {' and '.join(self.witnesses) or 'none'}", *self.remarks]
 
 
-HEADINGS = ("", "point", "row", "column", "yours", "engine", "witness", "error", "")
+def _grid(verdicts: dict[Index, str]) -> list[list[str]]:
+    """The verdicts as rows of a matrix, one row for a vector; empty if they are more or less than that."""
+    places = [place for place in verdicts if all(isinstance(i, int) for i in place)]
+    if len(places) < len(verdicts) or {len(place) for place in places} not in ({1}, {2}):
+        return []
+    shape = [1 + max(int(i) for i in axis) for axis in zip(*places, strict=True)]
+    height, width = [1] * (2 - len(shape)) + shape
+    if max(height, width) > SHOWN or len(places) < height * width:
+        return []
+    ordered = [verdicts[place] for place in sorted(places)]
+    return [ordered[i * width : (i + 1) * width] for i in range(height)]
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
+def _aligned(
+    headings: list[str], rows: list[tuple[str, list[str]]], paint: Callable[[str, str], str]
+) -> list[str]:
     if not rows:
         return []
-    widths = [max(map(len, cells)) for cells in zip(HEADINGS, *rows, strict=True)]
+    widths = [max(map(len, cells)) for cells in zip(headings, *(cells for _, cells in rows), strict=True)]
+
+    def line(cells: Iterable[str]) -> str:
+        *numbers, note = cells
+        text = "  ".join(cell.rjust(width) for cell, width in zip(numbers, widths, strict=False))
+        return text + ("  " + note) * bool(note)
+
+    plain = (AGREES, headings)
     return [
-        "  ".join(cell.rjust(width) for cell, width in zip(cells[:-1], widths, strict=False))
-        + ("  " + cells[-1]) * bool(cells[-1])
-        for cells in (HEADINGS, *rows)
+        line(cells) if verdict == AGREES else paint(line(cells), verdict) for verdict, cells in (plain, *rows)
     ]
+
+
+def _wants_colour() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _painted(text: str, verdict: str) -> str:
+    return f"\x1b[{COLOURS[verdict]}m{text}\x1b[0m"
+
+
+def _unpainted(text: str, verdict: str) -> str:
+    return text
+
+
+def as_json(x: Any) -> Any:
+    """``x`` in JSON's types."""
+    if isinstance(x, dict):
+        return {str(key): as_json(part) for key, part in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [as_json(part) for part in x]
+    if isinstance(x, float) and not math.isfinite(x):
+        return None if math.isnan(x) else "inf" if x > 0 else "-inf"
+    return x
 
 
 def gravity(entry: Entry) -> tuple[int, float]:
     """Sorts wrong entries before open ones before right ones, and the largest error first."""
-    return -SEVERITY[entry.verdict], -np.inf if np.isnan(entry.error) else -entry.error
+    return -SEVERITY[entry.verdict], -math.inf if math.isnan(entry.error) else -entry.error
 
 
 def subscript(name: str, index: Index) -> str:

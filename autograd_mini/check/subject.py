@@ -1,22 +1,35 @@
-"""What is checked: a function, or a graph that exists, as a map from a vector to an array.
+"""What is checked: a function, or a graph that exists, as a map from some of its arguments to an array.
 
-A subject evaluates on plain floats for the witness, gives the engine's Jacobian, and calls the hand
-derivation with the arguments that it asks for by name.
+A subject evaluates on plain floats for the witnesses, gives its graph to the engine, is recorded for other
+number types, and calls the hand derivation with the arguments that it asks for by name.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 from abc import ABC, abstractmethod
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from autograd_mini.arrays import values
-from autograd_mini.rules import Primitive, as_number
+from autograd_mini.check.binding import (
+    RejectedError,
+    arguments_of,
+    caller,
+    listed,
+    matched,
+    nodes_of,
+    numbers_of,
+    plain,
+)
+from autograd_mini.check.evidence import Graph
+from autograd_mini.check.hand import Claim, Formula, claim_of, is_fixed, prepared
+from autograd_mini.expressions import parse
+from autograd_mini.instructions import Instructions
+from autograd_mini.program import Program, trace
+from autograd_mini.rules import Primitive
 from autograd_mini.value import Value, topological_order
 
 if TYPE_CHECKING:
@@ -24,140 +37,227 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 Index: TypeAlias = tuple[int, ...]
-
-NAN = float("nan")
-
-
-class RejectedError(Exception):
-    """The hand result cannot be compared; the message says why."""
+Arguments: TypeAlias = Mapping[str, Any]
+Recorded: TypeAlias = "tuple[Instructions, list[int]]"
 
 
 class Subject(ABC):
-    """A map from a flat vector to an array, its derivative by the engine, and the hand results."""
+    """A map from the arguments named in ``shapes`` to an array, and the hand results for its derivative."""
 
+    arguments: dict[str, Any]  # at the given point
     shapes: dict[str, Index]
-    start: Floats
     start_output: Floats
+    rows: Index  # the axes that a derivative has for the output: none for a gradient
     fixed: bool
     medium = "f on floats"
     out = "f"
+    shared = True  # whether one recording serves for all inputs
+    call: Callable[[Arguments], Any] | None = None
 
     @abstractmethod
-    def evaluate(self, x: Floats) -> Floats:
+    def evaluate(self, arguments: Arguments) -> Floats:
         """The output at a point, on floats."""
 
     @abstractmethod
-    def engine(self, x: Floats) -> tuple[Floats, list[str]]:
-        """The engine's Jacobian, and the operations that sit on a kink."""
+    def graph(self, arguments: Arguments) -> Graph:
+        """f on Values."""
 
     @abstractmethod
-    def hand_results(self, x: Floats, output: Floats) -> dict[str, Any]:
-        """The hand result for each name; RejectedError if it cannot be had."""
+    def recorded(self, arguments: Arguments, moving: Sequence[int]) -> Recorded:
+        """f as instructions, and which of the flat inputs they take: at least those ``moving``."""
 
-    @property
-    def columns(self) -> list[tuple[str, Index]]:
-        return [(name, index) for name, shape in self.shapes.items() for index in np.ndindex(shape)]
+    @abstractmethod
+    def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
+        """The hand result for each name, as it came; RejectedError if it cannot be had."""
 
-    def split(self, x: Floats) -> dict[str, Floats]:
+    def claims(self, arguments: Arguments, output: Floats) -> dict[str, Claim | RejectedError]:
+        """The hand result for each name, or why it cannot be compared."""
+        found: dict[str, Claim | RejectedError] = {}
+        for name, result in self.results(arguments, plain(output)).items():
+            try:
+                found[name] = result if isinstance(result, RejectedError) else claim_of(name, result)
+            except RejectedError as rejected:
+                found[name] = rejected
+        return found
+
+    def flat(self, arguments: Arguments) -> Floats:
+        """The differentiated arguments in one vector."""
+        parts = [numbers_of(arguments[name]).ravel() for name in self.shapes]
+        return np.concatenate(parts or [np.empty(0)])
+
+    def placed(self, arguments: Arguments, x: Floats) -> dict[str, Any]:
+        """The arguments with the differentiated ones taken from a vector."""
+        return {**arguments, **{name: plain(part) for name, part in self.split(x).items()}}
+
+    def split(self, x: Any) -> dict[str, Any]:
+        """The last axis of an array of flat inputs as one array for each name."""
         parts, start = {}, 0
         for name, shape in self.shapes.items():
             size = int(np.prod(shape))
-            parts[name] = x[start : start + size].reshape(shape)
+            parts[name] = x[..., start : start + size].reshape(x.shape[:-1] + shape)
             start += size
         return parts
 
 
-def subject_of(f: Any, hand: Any, at: Any, wrt: str | Sequence[str] | None, out: str | None) -> Subject:
+def subject_of(
+    f: Any,
+    hand: Any,
+    at: Any,
+    wrt: str | Sequence[str] | None,
+    out: str | None,
+    decimals: int | None = None,
+) -> Subject:
+    """The subject of a check, for a Jacobian unless its ``rows`` are set to ()."""
+    form = prepared(hand, decimals)
+    if isinstance(f, str):
+        f = parse(f)
     if callable(f):
-        return _Function(f, hand, at, [wrt] if isinstance(wrt, str) else wrt, out)
-    if not isinstance(hand, Mapping) or not hand or at is not None or wrt is not None:
+        return _Function(f, form, at, [wrt] if isinstance(wrt, str) else wrt, out)
+    if not isinstance(form, Mapping) or not form or at is not None or wrt is not None:
         raise TypeError('check: a graph is checked as check_gradient(loss, {"y": dy, "z": dz}), by labels')
-    return _Graph(f, hand, out)
+    return _Graph(f, form, out)
+
+
+def value_subject(f: Any, at: Any, out: str | None) -> Subject:
+    """f itself, or a graph, as a function of all its arguments that are floats; without a hand result."""
+    if isinstance(f, str):
+        f = parse(f)
+    if not callable(f):
+        return _Graph(f, {}, out)
+    arguments = arguments_of(f, at)
+    floats = [name for name, x in arguments.items() if np.asarray(x).dtype.kind == "f"]
+    return _Function(f, None, at, floats or None, out)
 
 
 class _Function(Subject):
     def __init__(self, f: Any, hand: Any, at: Any, wrt: Sequence[str] | None, out: str | None) -> None:
         self.hand, self.out, self.named_out = hand, out or "f", out
-        self.call = _caller(f)  # a signature takes longer to read than f to run
-        self.arguments = _arguments(f, at)
+        self.call = caller(f)  # a signature takes longer to read than f to run
+        self.arguments = arguments_of(f, at)
         if unknown := set(wrt or ()) - set(self.arguments):
-            raise ValueError(f"check: wrt names {min(unknown)!r}; f's arguments are {_list(self.arguments)}")
+            raise ValueError(f"check: wrt names {min(unknown)!r}; f's arguments are {listed(self.arguments)}")
         self.lifted = False
+        self.start_output = np.empty(())
         self._differentiate(wrt or [next(iter(self.arguments))])
-        self.start_output = self._first_output()
         if wrt is None and isinstance(given := self._first_result(), Mapping):
             self._differentiate([name for name in self.arguments if name in given])
-            self.start_output = self._first_output()
-        parts = hand.values() if isinstance(hand, Mapping) else [hand]
-        self.fixed = not all(callable(part) for part in parts)
+        self.rows = self.start_output.shape
+        self.fixed = is_fixed(hand)
 
     def _differentiate(self, wrt: Sequence[str]) -> None:
-        inputs = {name: numbers_of(self.arguments[name]) for name in wrt}
-        self.shapes = {name: array.shape for name, array in inputs.items()}
-        self.start = np.concatenate([array.ravel() for array in inputs.values()] or [np.empty(0)])
-
-    def _first_output(self) -> Floats:
-        """f at the given point, on floats or, if it calls methods of Value, on Values; errors propagate."""
+        """Settle the arguments differentiated and f at the given point; errors of f propagate."""
+        self.shapes = {name: numbers_of(self.arguments[name]).shape for name in wrt}
+        start = self.placed(self.arguments, self.flat(self.arguments))
         try:
-            return self.evaluate(self.start)
-        except (AttributeError, TypeError):
+            self.start_output = self.evaluate(start)
+        except (AttributeError, TypeError):  # f calls methods of Value
             self.lifted, self.medium = True, "f's forward data on Values"
-            return self.evaluate(self.start)
+            self.start_output = self.evaluate(start)
 
     def _first_result(self) -> Any:
-        if not callable(self.hand):
+        if not callable(self.hand) or isinstance(self.hand, Formula):
             return self.hand
         try:
-            return self._call_hand(self.hand, self.start, self.start_output)
+            return self._call_hand(self.hand, self.arguments, plain(self.start_output))
         except Exception:  # it will be reported when it is compared
             return None
 
-    def evaluate(self, x: Floats) -> Floats:
-        moved = self._values(x) if self.lifted else self._floats(x)
+    def evaluate(self, arguments: Arguments) -> Floats:
         with np.errstate(all="ignore"):
-            return numbers_of(self.call({**self.arguments, **moved}))
+            return numbers_of(self._call(self._lifted(arguments) if self.lifted else arguments))
 
-    def engine(self, x: Floats) -> tuple[Floats, list[str]]:
-        moved = self._values(x)
+    def _call(self, arguments: Arguments) -> Any:
+        assert self.call is not None
+        return self.call(arguments)
+
+    def graph(self, arguments: Arguments) -> Graph:
+        lifted = self._lifted(arguments)
         with np.errstate(all="ignore"):
-            outputs = _nodes(self.call({**self.arguments, **moved}))
-        inputs = [node for part in moved.values() for node in _nodes(part)]
-        return _jacobian(outputs, inputs), _kinks(outputs)
+            outputs = np.asarray(self._call(lifted), dtype=object)
+        return Graph({name: np.asarray(lifted[name], dtype=object) for name in self.shapes}, outputs)
 
-    def hand_results(self, x: Floats, output: Floats) -> dict[str, Any]:
+    def recorded(self, arguments: Arguments, moving: Sequence[int]) -> Recorded:
+        examples = [np.zeros(shape) for shape in self.shapes.values()]
+
+        def traced(*inputs: Any) -> list[Any]:
+            return nodes_of(self._call({**arguments, **dict(zip(self.shapes, inputs, strict=True))}))
+
+        code = trace(traced, *examples).code
+        return code, list(range(code.inputs))
+
+    def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         result = self.hand
-        try:
-            if callable(result):
-                result = self._call_hand(result, x, output)
-            if isinstance(result, Mapping):
-                result = {k: self._call_hand(v, x, output) if callable(v) else v for k, v in result.items()}
-        except RejectedError:
-            raise
-        except Exception as error:  # a derivation that fails is wrong, not a reason to stop
-            raise RejectedError(f"the hand function raises {type(error).__name__}: {error}") from None
+        if callable(result):
+            result = self._attempt(result, arguments, output)
+            if isinstance(result, RejectedError):
+                raise result
+        if isinstance(result, Mapping):
+            result = {
+                name: self._attempt(part, arguments, output, name) if callable(part) else part
+                for name, part in result.items()
+            }
+        elif isinstance(result, list) and any(map(callable, result)):
+            result = [
+                self._attempt(part, arguments, output, name) if callable(part) else part
+                for name, part in zip(self.shapes, result, strict=False)
+            ]
         return _by_name(result, list(self.shapes), self.arguments)
 
-    def _call_hand(self, hand: Any, x: Floats, output: Floats) -> Any:
-        known = {**self.arguments, **self._floats(x)}
-        if self.named_out:
-            known[self.named_out] = _plain(output)
+    def _attempt(self, hand: Any, arguments: Arguments, output: Any, name: str | None = None) -> Any:
+        """What a hand function gives; a derivation that fails is wrong, not a reason to stop."""
+        try:
+            return self._call_hand(hand, arguments, output, name)
+        except RejectedError as rejected:
+            return rejected
+        except Exception as error:
+            kind = "formula" if isinstance(hand, Formula) else "function"
+            return RejectedError(f"the hand {kind} raises {type(error).__name__}: {error}", raised=True)
+
+    def _call_hand(self, hand: Any, arguments: Arguments, output: Any, name: str | None = None) -> Any:
+        known = {**arguments, **({self.named_out: output} if self.named_out else {})}
+        names = list(self.arguments)
         with np.errstate(all="ignore"):
+            if isinstance(hand, Formula):
+                shape = self.shapes[name or next(iter(self.shapes))]
+                return hand(_as_arrays(known), self.rows + shape)
             try:
-                return _caller(hand)(_matched(hand, known, list(self.arguments)))
+                return caller(hand)(matched(hand, known, names))
             except (AttributeError, TypeError):
                 if not self.lifted:
                     raise
             # A derivation that calls an f which only runs on Values.
-            return _caller(hand)(_matched(hand, {**known, **self._values(x)}, list(self.arguments)))
+            return caller(hand)(matched(hand, {**known, **self._lifted(arguments)}, names))
 
-    def _floats(self, x: Floats) -> dict[str, Any]:
-        return {name: _plain(part) for name, part in self.split(x).items()}
+    def _lifted(self, arguments: Arguments) -> dict[str, Any]:
+        """The arguments with Values for the differentiated ones."""
+        return {**arguments, **{name: _as_values(arguments[name], name) for name in self.shapes}}
 
-    def _values(self, x: Floats) -> dict[str, Any]:
-        return {
-            name: values(part, name) if part.shape else Value(float(part), label=name)
-            for name, part in self.split(x).items()
-        }
+
+def _as_values(x: Any, name: str) -> Any:
+    if isinstance(x, Value) or (isinstance(x, np.ndarray) and x.dtype == object):
+        return x
+    numbers = numbers_of(x)
+    return values(numbers, name) if numbers.shape else Value(float(numbers), label=name)
+
+
+def _as_arrays(known: Arguments) -> dict[str, Any]:
+    return {name: np.array(x) if isinstance(x, (list, tuple)) else x for name, x in known.items()}
+
+
+def _by_name(result: Any, wrt: list[str], arguments: Arguments) -> dict[str, Any]:
+    if isinstance(result, Mapping):
+        if not result:
+            raise RejectedError("the hand result is empty")
+        if unknown := [str(name) for name in result if name not in arguments]:
+            raise RejectedError(f"the hand result names {listed(unknown)}; f takes {listed(arguments)}")
+        if missing := [name for name in wrt if name not in result]:
+            raise RejectedError(f"the hand result has no derivative for {listed(missing)}")
+        return {name: result[name] for name in wrt}
+    if len(wrt) == 1:
+        return {wrt[0]: result}
+    if not isinstance(result, (list, tuple)) or len(result) != len(wrt):
+        raise RejectedError(f"the hand result must hold one array for each of {listed(wrt)}")
+    return dict(zip(wrt, result, strict=True))
 
 
 class _Graph(Subject):
@@ -165,25 +265,29 @@ class _Graph(Subject):
 
     medium = "the graph recomputed on a copy"
     fixed = True
+    shared = False
 
     def __init__(self, root: Any, hand: Mapping[str, Any], out: str | None) -> None:
         self.hand = hand
-        self.roots = _nodes(root)
+        self.roots = nodes_of(root)
         if not any(isinstance(node, Value) for node in self.roots):
             raise TypeError(f"check: expected a function, a Value or an array of them, got {root!r}")
         self.order = topological_order(*(node for node in self.roots if isinstance(node, Value)))
         self.out = out or getattr(root, "label", "") or "f"
-        found = {name: _labelled(self.order, name, hand[name]) for name in hand}
-        self.shapes = {name: nodes.shape for name, nodes in found.items()}
-        self.inputs: list[Value | None] = [node for nodes in found.values() for node in nodes.flat]
-        self.start = np.array([0.0 if node is None else node.data for node in self.inputs])
+        self.found = {name: labelled(self.order, name, getattr(x, "numbers", x)) for name, x in hand.items()}
+        self.shapes = {name: nodes.shape for name, nodes in self.found.items()}
+        self.inputs: list[Value | None] = [node for nodes in self.found.values() for node in nodes.flat]
+        start = np.array([0.0 if node is None else node.data for node in self.inputs])
+        self.arguments = {}
+        self.arguments = self.placed({}, start)
         self.start_output = numbers_of(root)
+        self.rows = self.start_output.shape
 
-    def evaluate(self, x: Floats) -> Floats:
-        """The roots' data when the inputs have data ``x``, everything else above them recomputed."""
+    def evaluate(self, arguments: Arguments) -> Floats:
+        """The roots' data when the inputs have the given data, everything else above them recomputed."""
         moved: dict[Value, float] = {
             node: float(number)
-            for node, number in zip(self.inputs, x, strict=True)
+            for node, number in zip(self.inputs, self.flat(arguments), strict=True)
             if node is not None and node.data != number
         }
         data = dict(moved)
@@ -193,14 +297,20 @@ class _Graph(Subject):
         roots = [data.get(node, node.data) if isinstance(node, Value) else node for node in self.roots]
         return np.array(roots, dtype=float).reshape(self.start_output.shape)
 
-    def engine(self, x: Floats) -> tuple[Floats, list[str]]:
-        return _jacobian(self.roots, self.inputs), _kinks(self.roots)
+    def graph(self, arguments: Arguments) -> Graph:
+        outputs = np.empty(len(self.roots), dtype=object)
+        outputs[:] = self.roots
+        return Graph(self.found, outputs.reshape(self.start_output.shape))
 
-    def hand_results(self, x: Floats, output: Floats) -> dict[str, Any]:
+    def recorded(self, arguments: Arguments, moving: Sequence[int]) -> Recorded:
+        inputs = {i: node for i in moving if (node := self.inputs[i]) is not None}
+        return Program.from_graph(self.roots, list(inputs.values())).code, list(inputs)
+
+    def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         return dict(self.hand)
 
 
-def _labelled(order: list[Value], name: str, hand: Any) -> NDArray[Any]:
+def labelled(order: list[Value], name: str, hand: Any) -> NDArray[Any]:
     """The node labelled ``name``, or the array of the nodes labelled as elements of it.
 
     Elements that do not occur in the graph are None, with derivative 0; so far as the hand result
@@ -234,7 +344,7 @@ def _elements(order: list[Value], name: str) -> dict[Index, Value]:
                 raise ValueError(f"check: two nodes of the graph are labelled {node.label!r}")
             found[index] = node
     if len({len(index) for index in found}) != 1:
-        labels = _list(dict.fromkeys(node.label for node in order if node.label))
+        labels = listed(dict.fromkeys(node.label for node in order if node.label))
         raise ValueError(f"check: no node or array of the graph is labelled {name!r}; there are: {labels}")
     return found
 
@@ -243,167 +353,3 @@ def _evaluate(node: Value, data: dict[Value, float]) -> float:
     if not isinstance(node.op, Primitive):
         raise ValueError("a node made by hand carries no formula")
     return node._evaluate(*(data.get(operand, operand.data) for operand in node.args))
-
-
-# --- the engine --------------------------------------------------------------------------------------
-
-
-def _jacobian(outputs: Sequence[Any], inputs: Sequence[Value | None]) -> Floats:
-    rows = [
-        _sweep(root, inputs) if isinstance(root, Value) else [0.0] * len(inputs)  # a constant output
-        for root in outputs
-    ]
-    return np.array(rows, dtype=float).reshape(len(outputs), len(inputs))
-
-
-def _sweep(root: Value, inputs: Sequence[Value | None]) -> list[float]:
-    """∂root/∂input for each input, every ``.grad`` left as it was."""
-    order = topological_order(root)
-    before = [node.grad for node in order]
-    try:
-        for node in order:
-            node.grad = 0.0
-        root.backward()
-        gradient = {node: node.grad for node in order}
-    finally:
-        for node, grad in zip(order, before, strict=True):
-            node.grad = grad
-    return [0.0 if node is None else gradient.get(node, 0.0) for node in inputs]
-
-
-def _at_zero(*operands: float) -> bool:
-    return not any(operands)
-
-
-def _tie(x: float, y: float) -> bool:
-    return x == y
-
-
-KINKS: dict[str, Callable[..., bool]] = {
-    **dict.fromkeys(["abs", "sign", "relu", "hypot", "atan2"], _at_zero),
-    **dict.fromkeys(["maximum", "minimum", "less", "less_equal", "equal"], _tie),
-}
-
-
-def _kinks(outputs: Sequence[Any]) -> list[str]:
-    """The operations that sit on a kink of theirs, in words."""
-    found: dict[str, None] = {}
-    for node in topological_order(*(node for node in outputs if isinstance(node, Value))):
-        test = KINKS.get(node.op.name)
-        if test and test(*(operand.data for operand in node.args)):
-            operands = ", ".join(f"{x.label} = {x.data:g}" if x.label else f"{x.data:g}" for x in node.args)
-            found[f"{node.op.name}({operands})"] = None
-    return list(found)
-
-
-# --- arguments and numbers ---------------------------------------------------------------------------
-
-
-def _parameters(f: Any) -> dict[str, inspect.Parameter] | None:
-    """The named parameters of a function, None if it does not tell."""
-    if isinstance(f, Primitive):
-        return {x: inspect.Parameter(x, inspect.Parameter.POSITIONAL_ONLY) for x in f.operands}
-    try:
-        parameters = inspect.signature(f).parameters
-    except (TypeError, ValueError):
-        return None
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    named = {name: p for name, p in parameters.items() if p.kind not in variable}
-    return named or (None if parameters else {})
-
-
-def _arguments(f: Any, at: Any) -> dict[str, Any]:
-    """f's arguments by name, in f's order."""
-    if at is None:
-        raise TypeError("check: give the point, at=…")
-    parameters = _parameters(f)
-    if not isinstance(at, Mapping):
-        names = list(parameters) if parameters else ["x"]
-        needed = [
-            name for name in names if parameters and parameters[name].default is inspect.Parameter.empty
-        ]
-        if len(needed) > 1:
-            raise TypeError(f"check: f takes {_list(needed)}; give at= as a mapping from these to values")
-        return {names[0]: at}
-    if parameters is None:
-        return dict(at)
-    missing = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in at]
-    if missing or set(at) - set(parameters):
-        raise TypeError(f"check: f takes {_list(parameters)}, at= gives {_list(at)}")
-    return {name: at[name] for name in parameters if name in at}
-
-
-def _matched(hand: Any, known: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
-    """The hand function's arguments by name; a function of one argument may call it what it likes."""
-    parameters = _parameters(hand)
-    if parameters is None:
-        return {name: known[name] for name in arguments}
-    chosen = {name: known[name] for name in parameters if name in known}
-    missing = [n for n, p in parameters.items() if n not in known and p.default is inspect.Parameter.empty]
-    if len(missing) == 1 and len(arguments) == 1 and arguments[0] not in chosen:
-        chosen[missing.pop()] = known[arguments[0]]
-    if missing:
-        raise RejectedError(f"the hand function asks for {_list(missing)}; there are {_list(known)}")
-    return {name: chosen[name] for name in parameters if name in chosen}
-
-
-def _caller(f: Any) -> Callable[[Mapping[str, Any]], Any]:
-    """f as a function of a mapping of its arguments."""
-    if isinstance(f, Primitive) or _parameters(f) is None:
-        return lambda arguments: f(*arguments.values())
-    signature = inspect.signature(f)
-
-    def call(arguments: Mapping[str, Any]) -> Any:
-        bound = inspect.BoundArguments(signature, OrderedDict(arguments))
-        return f(*bound.args, **bound.kwargs)
-
-    return call
-
-
-def _by_name(result: Any, wrt: list[str], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(result, Mapping):
-        if not result:
-            raise RejectedError("the hand result is empty")
-        if unknown := [str(name) for name in result if name not in arguments]:
-            raise RejectedError(f"the hand result names {_list(unknown)}; f takes {_list(arguments)}")
-        if missing := [name for name in wrt if name not in result]:
-            raise RejectedError(f"the hand result has no derivative for {_list(missing)}")
-        return {name: result[name] for name in wrt}
-    if len(wrt) == 1:
-        return {wrt[0]: result}
-    if not isinstance(result, (list, tuple)) or len(result) != len(wrt):
-        raise RejectedError(f"the hand result must hold one array for each of {_list(wrt)}")
-    return dict(zip(wrt, result, strict=True))
-
-
-def numbers_of(x: Any) -> Floats:
-    """``x`` as an array of floats, Values by their data; complex numbers, outside every domain, are nan."""
-    if isinstance(x, np.ndarray) and x.dtype.kind in "biuf":
-        return x.astype(float)
-    array = np.asarray(x, dtype=object)
-    return np.array([_number(element) for element in array.flat], dtype=float).reshape(array.shape)
-
-
-def _number(x: Any) -> float:
-    if isinstance(x, Value):
-        return x.data
-    if isinstance(x, (complex, np.complexfloating)):
-        return NAN
-    number = as_number(x)
-    if number is None:
-        raise TypeError(f"expected numbers, got {type(x).__name__}")
-    return number
-
-
-def _nodes(x: Any) -> list[Any]:
-    """The elements of a Value or of an array of them."""
-    return [*np.asarray(x, dtype=object).flat]
-
-
-def _plain(x: Floats) -> Any:
-    """A scalar as a Python float, an array as a copy."""
-    return x.copy() if x.shape else float(x)
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names) or "nothing"

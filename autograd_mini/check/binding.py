@@ -1,0 +1,131 @@
+"""The arguments of functions by their names, and numbers of any origin as arrays of floats."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from autograd_mini.rules import Primitive, as_number
+from autograd_mini.value import Value
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+
+class RejectedError(Exception):
+    """The hand result cannot be compared; the message says why.
+
+    ``numbers`` are what there is of it. One that ``raised`` may have done so at a pole.
+    """
+
+    def __init__(self, reason: str, numbers: Floats | None = None, raised: bool = False) -> None:
+        super().__init__(reason)
+        self.numbers = numbers
+        self.raised = raised
+
+
+def parameters_of(f: Any) -> dict[str, inspect.Parameter] | None:
+    """The named parameters of a function, None if it does not tell."""
+    if isinstance(f, Primitive):
+        return {x: inspect.Parameter(x, inspect.Parameter.POSITIONAL_ONLY) for x in f.operands}
+    try:
+        parameters = inspect.signature(f).parameters
+    except (TypeError, ValueError):
+        return None
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    named = {name: p for name, p in parameters.items() if p.kind not in variable}
+    return named or (None if parameters else {})
+
+
+def with_parameters(f: Callable[..., Any], names: Iterable[str]) -> Callable[..., Any]:
+    """A function of positional arguments that goes by these names."""
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    f.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]  # functions take any attribute
+    return f
+
+
+def arguments_of(f: Any, at: Any) -> dict[str, Any]:
+    """f's arguments by name, in f's order."""
+    if at is None:
+        raise TypeError("check: give the point, at=…")
+    parameters = parameters_of(f)
+    if not isinstance(at, Mapping):
+        names = list(parameters) if parameters else ["x"]
+        needed = [
+            name for name in names if parameters and parameters[name].default is inspect.Parameter.empty
+        ]
+        if len(needed) > 1:
+            raise TypeError(f"check: f takes {listed(needed)}; give at= as a mapping from these to values")
+        return {names[0]: at}
+    if parameters is None:
+        return dict(at)
+    missing = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in at]
+    if missing or set(at) - set(parameters):
+        raise TypeError(f"check: f takes {listed(parameters)}, at= gives {listed(at)}")
+    return {name: at[name] for name in parameters if name in at}
+
+
+def matched(hand: Any, known: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
+    """The hand function's arguments by name; a function of one argument may call it what it likes."""
+    parameters = parameters_of(hand)
+    if parameters is None:
+        return {name: known[name] for name in arguments}
+    chosen = {name: known[name] for name in parameters if name in known}
+    missing = [n for n, p in parameters.items() if n not in known and p.default is inspect.Parameter.empty]
+    if len(missing) == 1 and len(arguments) == 1 and arguments[0] not in chosen:
+        chosen[missing.pop()] = known[arguments[0]]
+    if missing:
+        raise RejectedError(f"the hand function asks for {listed(missing)}; there are {listed(known)}")
+    return {name: chosen[name] for name in parameters if name in chosen}
+
+
+def caller(f: Any) -> Callable[[Mapping[str, Any]], Any]:
+    """f as a function of a mapping of its arguments."""
+    if isinstance(f, Primitive) or parameters_of(f) is None:
+        return lambda arguments: f(*arguments.values())
+    signature = inspect.signature(f)
+
+    def call(arguments: Mapping[str, Any]) -> Any:
+        bound = inspect.BoundArguments(signature, OrderedDict(arguments))
+        return f(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def numbers_of(x: Any) -> Floats:
+    """``x`` as an array of floats, Values by their data; complex numbers, outside every domain, are nan."""
+    if isinstance(x, np.ndarray) and x.dtype.kind in "biuf":
+        return x.astype(float)
+    array = np.asarray(x, dtype=object)
+    return np.array([_number(element) for element in array.flat], dtype=float).reshape(array.shape)
+
+
+def _number(x: Any) -> float:
+    if isinstance(x, Value):
+        return x.data
+    if isinstance(x, (complex, np.complexfloating)):
+        return float("nan")
+    number = as_number(x)
+    if number is None:
+        raise TypeError(f"expected numbers, got {type(x).__name__}")
+    return number
+
+
+def nodes_of(x: Any) -> list[Any]:
+    """The elements of a Value or of an array of them."""
+    return [*np.asarray(x, dtype=object).flat]
+
+
+def plain(x: Floats) -> Any:
+    """A scalar as a Python float, an array as a copy."""
+    return x.copy() if x.shape else float(x)
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"

@@ -1,0 +1,185 @@
+"""What went wrong in a hand derivation: the mistakes that reproduce it to tolerance at every point.
+
+Each kind of mistake is a function that yields candidates, which are what somebody who made it would have
+written. Those from the array alone come first, then those in the chain rule on f's graph, at last
+signs and factors; two mistakes together are tried where one does not do. What could not have been refuted by
+the evidence is not claimed: a candidate among thousands has to reproduce more than one short number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.diagnosis import arrangement, chain, factors, losses
+from autograd_mini.check.diagnosis.case import Candidate, Case, Results
+from autograd_mini.check.diagnosis.chain import Chain
+from autograd_mini.check.diagnosis.tape import tape_of
+from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+__all__ = ["diagnose", "diagnose_value"]
+
+Kind: TypeAlias = Callable[[Chain], Iterator[Candidate]]
+FEW_ON_THE_GRAPH: list[Kind] = [chain.other_functions, chain.inner_parts]
+ON_THE_GRAPH: list[Kind] = [
+    *FEW_ON_THE_GRAPH,
+    losses.other_losses,
+    chain.paths,
+    factors.slips,
+    chain.inner_factors,
+    factors.wrong_derivatives,
+    factors.node_factors,
+    chain.other_variables,
+]
+# Bits that refute tens, hundreds and thousands of candidates, and pairs of them.
+SIMPLE, FEW, RICH, DOUBLE = 12.0, 16.0, 24.0, 36.0
+MOST = 5  # explanations
+BASES = 1000  # first mistakes that a second may follow
+
+
+def diagnose(evidence: Evidence) -> list[Explanation]:
+    """The explanations that reproduce the hand result at all points, structural before numerical ones.
+
+    Empty if there is none, or nothing to explain. Parameters that are wrong for different reasons are
+    explained one by one. Explanations are not ``certain`` where figures at one point leave several.
+    """
+    names = tuple(evidence.points[0].truth) if evidence.points else ()
+    case = Case(evidence, names)
+    if not case.points or not case.wrong:
+        return []
+    wrong = Case(evidence, case.wrong)
+    found = _explain(wrong)
+    if not found and len(case.wrong) > 1:
+        found = [explanation for name in case.wrong for explanation in _explain(Case(evidence, (name,)))]
+    return found
+
+
+def _explain(case: Case) -> list[Explanation]:
+    yours = [abs(point.yours[name]) for point in case.points for name in case.names]
+    if case.information < SIMPLE or not any(part.any() for part in yours):
+        return []
+    found = [*_signs(case)]
+    found += _arranged(case, _truth(case))
+    tape = Chain(case, known) if case.information >= FEW and (known := tape_of(case)) else None
+    if tape is not None:
+        found = [_with_factors(tape, explanation) for explanation in found]
+    if tape is not None and case.shaped:
+        for kind in ON_THE_GRAPH if case.information >= RICH else FEW_ON_THE_GRAPH:
+            found += _fitting(case, kind(tape))
+    found += _fitting(case, arrangement.factors(case, _truth(case)))
+    if not found and tape is not None:
+        found = [*_twofold(case, tape)]
+    return _chosen(case, found)
+
+
+def _truth(case: Case) -> Callable[[int], Results]:
+    return lambda p: {name: case.points[p].truth[name] for name in case.names}
+
+
+def _fitting(case: Case, candidates: Iterator[Candidate]) -> Iterator[Explanation]:
+    return (candidate.explain() for candidate in candidates if case.fits(candidate.result))
+
+
+def _arranged(case: Case, base: Callable[[int], Results | None]) -> Iterator[Explanation]:
+    """What can be seen from the array alone; of several parameters, each must be explained."""
+    if len(case.names) > 1:
+        return
+    every = arrangement.arrangements(case)
+    found = [*_fitting(case, arrangement.rearranged(case, base, every))]
+    yield from found or arrangement.shuffled(case, case.names[0])
+
+
+def _with_factors(tape: Chain, explanation: Explanation) -> Explanation:
+    """The outer product that belongs in the place of an inner one, with the names of its factors."""
+    formula = chain.outer_product(tape) if explanation.kind == "inner for outer" else None
+    return replace(explanation, formula=formula) if formula else explanation
+
+
+def _signs(case: Case) -> Iterator[Explanation]:
+    yield from _fitting(case, arrangement.signs(case, _truth(case)))
+    yield from _fitting(case, arrangement.entry_factors(case))
+
+
+def _twofold(case: Case, tape: Chain) -> Iterator[Explanation]:
+    """A mistake on the graph whose result was then misplaced, added up, negated or scaled."""
+    every = arrangement.arrangements(case) if len(case.names) == 1 else []
+    unsifted = Chain(case, tape.tape, sifted=False)
+    firsts = factors.common(unsifted) if case.information >= DOUBLE else chain.inner_parts(unsifted)
+    for first in islice(firsts, BASES):
+        base = cache(first.result)
+        if base(case.order[0]) is None:
+            continue
+        seconds = [
+            *(arrangement.rearranged(case, base, every) if every else ()),
+            *arrangement.signs(case, base),
+            *arrangement.factors(case, base, named=True),
+        ]
+        for second in seconds:
+            if case.fits(second.result):
+                one, other = first.explain(), second.explain()
+                after = other.text.removeprefix(f"yours is {case.title} ")
+                text = f"{one.text}; and what comes of that is given {after}"
+                yield replace(one, text=text, formula=f"{one.formula}; {other.formula}")
+
+
+def _chosen(case: Case, found: list[Explanation]) -> list[Explanation]:
+    """Of every kind the shortest, which speaks of nodes with names; doubtful if one point leaves several."""
+    kinds: dict[str, list[Explanation]] = {}
+    for explanation in found:
+        kinds.setdefault(explanation.kind, []).append(explanation)
+    chosen = [min(alike, key=lambda explanation: len(explanation.text)) for alike in kinds.values()][:MOST]
+    certain = len(case.points) > 1 or len(chosen) == 1
+    return [replace(explanation, certain=certain and explanation.certain) for explanation in chosen]
+
+
+# --- values ------------------------------------------------------------------------------------------
+
+
+class _ValueCase(Case):
+    """A printed value held against the right one."""
+
+    def symbol(self, name: str) -> str:
+        return self.evidence.out
+
+
+def diagnose_value(
+    value: Floats,
+    printed: Floats,
+    slack: Floats,
+    arguments: Mapping[str, Any],
+    graph: Graph | None = None,
+    out: str = "f",
+) -> list[Explanation]:
+    """The explanations of a printed value of a function, its output at ``arguments``.
+
+    Tries the library's other losses for every pair of arrays of one length among the arguments (and
+    in the graph of f, where it is given), a mean for a sum, a logarithm to another base, a function of the
+    value, a step of the graph. ``slack`` is how far ``printed`` may lie from ``value``, of its shape.
+
+    >>> import numpy as np
+    >>> y, t = np.array([0.5, 0.3, 0.2]), np.array([1.0, 0.0, 0.0])
+    >>> found = diagnose_value(np.log(2), np.array(1.27296568), np.array(1e-8), {"y": y, "t": t}, out="L")
+    >>> print(found[0].text)
+    yours is another loss, binary_cross_entropy(y, t) = −Σ [t ln y + (1 − t) ln(1 − y)]
+    """
+    value, printed = np.asarray(value, dtype=float), np.asarray(printed, dtype=float)
+    names = {"value": value}, {"value": printed}, {"value": np.broadcast_to(slack, value.shape)}
+    point = Point(arguments, np.zeros(()), *names)
+    case = _ValueCase(Evidence([point], lambda point: graph, None, out), ("value",))
+    if not case.points or not case.wrong or case.information < SIMPLE:
+        return []
+    found = [*_fitting(case, losses.other_values(case, graph))]
+    found += _arranged(case, _truth(case))
+    found += _signs(case)
+    found += _fitting(case, arrangement.factors(case, _truth(case)))
+    return _chosen(case, found)

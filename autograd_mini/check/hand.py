@@ -1,0 +1,153 @@
+"""The forms in which people have a derivation: functions, numbers, printed figures, formulas as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.binding import RejectedError, listed, numbers_of
+from autograd_mini.expressions import parse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+EPSILON = float(np.finfo(float).eps)
+INDICES = "ijklmn"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Numbers as a page prints them, with one unit of the last printed digit for each."""
+
+    numbers: Floats
+    unit: Floats
+    printed: bool = True  # False for plain numbers, which have all their digits
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A hand result: its numbers, what a printed figure leaves open, and the rounding of its number type."""
+
+    numbers: Floats
+    unit: Floats
+    epsilon: float = EPSILON
+    printed: bool = False
+
+
+class Formula:
+    """A formula as text; names that are no arguments are its free indices: i, j, k, … in this order
+    stand for the axes of the result.
+
+    >>> import numpy as np
+    >>> formula = Formula("S[i] * ((i == j) - S[j])")
+    >>> formula({"S": np.array([0.25, 0.75])}, (2, 2))
+    array([[ 0.1875, -0.1875],
+           [-0.1875,  0.1875]])
+    """
+
+    def __init__(self, text: str) -> None:
+        self.expression = parse(text)
+
+    def __call__(self, known: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+        free = set(self.expression.names) - set(known)
+        if not free:
+            return self.expression.evaluate(known)
+        indices = [letter for letter in INDICES if letter not in known][: len(shape)]
+        if unknown := sorted(free - set(indices)):
+            axes = f"; the indices of a result of shape {shape} are {listed(indices)}"
+            raise RejectedError(f"the formula asks for {listed(unknown)}; there are {listed(known)}{axes}")
+        return self.expression.tabulate(known, shape, indices)
+
+
+def prepared(form: Any, decimals: int | None) -> Any:
+    """A hand result with its texts read: printed figures become Figures, formulas Formula.
+
+    ``decimals`` says how many digits after the point numbers were printed with; a number in a string,
+    as in ``["-0.030020", "6.1e-5"]``, says it itself. Functions and arrays of numbers stay as they are.
+    Raises ValueError for ``decimals`` with nothing printed, and the parser's error for a bad formula.
+    """
+    if isinstance(form, Mapping):
+        return {name: prepared(part, decimals) for name, part in form.items()}
+    if isinstance(form, str):
+        return figures(form, None) if _is_figure(form) else Formula(form)
+    if callable(form):
+        if decimals is not None:
+            raise ValueError("check: decimals= is for printed figures, and the hand result is a function")
+        return form
+    texts = _texts(form)
+    if any(not _is_figure(text) for text in texts):
+        return [prepared(part, decimals) for part in form]
+    if not texts and decimals is None:
+        return form
+    try:
+        return figures(form, decimals)
+    except ValueError:  # arrays of several shapes, one for each argument
+        return [figures(part, decimals) for part in form]
+
+
+def figures(printed: Any, decimals: int | None) -> Figures:
+    """Printed figures and their last units; plain numbers without ``decimals`` are exact.
+
+    >>> figures(["-0.030020", "1.5e-3"], None).unit
+    array([1.e-06, 1.e-04])
+    """
+    if isinstance(printed, Figures):
+        return printed
+    array = np.array(printed, dtype=object)
+    ruled = 0.0 if decimals is None else 10.0**-decimals
+    numbers, units = [], []
+    for element in array.flat:
+        if isinstance(element, str):
+            decimal = Decimal(element.strip().replace("−", "-"))
+            numbers.append(float(decimal))
+            units.append(float(Decimal(1).scaleb(int(decimal.as_tuple().exponent))))
+        elif isinstance(element, (list, tuple)):
+            raise ValueError("rows of printed figures must have one length")
+        else:
+            numbers.append(float(numbers_of(element)))
+            units.append(ruled)
+    shape = array.shape
+    return Figures(np.array(numbers).reshape(shape), np.array(units).reshape(shape), any(units))
+
+
+def _is_figure(text: str) -> bool:
+    try:
+        return Decimal(text.strip().replace("−", "-")).is_finite()
+    except InvalidOperation:
+        return False
+
+
+def _texts(form: Any) -> list[str]:
+    if isinstance(form, str):
+        return [form]
+    if isinstance(form, (list, tuple)) or (isinstance(form, np.ndarray) and form.dtype.kind in "OU"):
+        return [text for part in form for text in _texts(part)]
+    return []
+
+
+def is_fixed(form: Any) -> bool:
+    """Whether a prepared form holds numbers, which count at the given point only."""
+    if isinstance(form, Mapping):
+        return any(map(is_fixed, form.values()))
+    if isinstance(form, list):
+        return not form or any(map(is_fixed, form))
+    return not callable(form)
+
+
+def claim_of(name: str, result: Any) -> Claim:
+    """The numbers of one result; RejectedError where there are none."""
+    if isinstance(result, Figures):
+        return Claim(result.numbers, result.unit, printed=result.printed)
+    try:
+        numbers = numbers_of(result)
+    except (TypeError, ValueError) as error:
+        raise RejectedError(f"the hand result for {name} is not an array of numbers: {error}") from None
+    kind = np.asarray(result).dtype
+    epsilon = float(np.finfo(kind).eps) if kind.kind == "f" else EPSILON
+    return Claim(numbers, np.zeros(numbers.shape), max(epsilon, EPSILON))

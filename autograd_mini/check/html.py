@@ -1,0 +1,52 @@
+"""A report as HTML for a notebook; its colours are half transparent and suit light and dark pages."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, MARKS
+
+if TYPE_CHECKING:
+    from autograd_mini.check.report import Report
+
+TINTS = {
+    AGREES: "rgba(40, 160, 70, 0.25)",
+    INCONCLUSIVE: "rgba(220, 160, 0, 0.25)",
+    DISAGREES: "rgba(220, 50, 50, 0.25)",
+}
+
+
+def page(report: Report) -> str:
+    """The report, verdict first, as one element without scripts."""
+    parts = [
+        f"<p><b>{escape(report.title)}: {_tinted('span', report.headline, report.verdict)}</b>: "
+        f"{escape(report.reason)}</p>",
+        *(f"<div>{escape(line)}</div>" for line in [*report.section_lines(), *report.diagnosis()]),
+        _table(report),
+        f"<div>{escape(report.hidden())}</div>" * bool(report.hidden()),
+        *(f"<p>{escape(caption)}</p>{_grid(grid)}" for caption, grid in report.grids()),
+        "<p><small>" + "<br>".join(map(escape, report.provenance())) + "</small></p>",
+    ]
+    return f'<div style="color: inherit">{"".join(parts)}</div>'
+
+
+def _table(report: Report) -> str:
+    headings, rows = report.table()
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    body = "".join(
+        f'<tr style="background: {TINTS[verdict] if verdict != AGREES else "none"}">'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        + "</tr>"
+        for verdict, cells in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if rows else ""
+
+
+def _grid(grid: list[list[str]]) -> str:
+    rows = ("".join(_tinted("td", MARKS[verdict], verdict) for verdict in row) for row in grid)
+    return f"<table><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
+
+
+def _tinted(tag: str, text: str, verdict: str) -> str:
+    return f'<{tag} style="background: {TINTS[verdict]}; padding: 0 0.4em">{escape(text)}</{tag}>'

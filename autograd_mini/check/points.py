@@ -1,0 +1,105 @@
+"""The points at which a derivation is tried: the given one, and seeded random ones in a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.binding import listed, numbers_of, plain
+from autograd_mini.check.witness import sample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from autograd_mini.check.subject import Subject
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+DOMAINS = ("real", "positive", "simplex", "one-hot")
+
+
+def domains_of(domain: Any, subject: Subject) -> dict[str, Any]:
+    """The domain of each argument that has one; ValueError for one that does not exist.
+
+    ``domain`` maps arguments to domains; a single domain is that of the only differentiated argument.
+    """
+    if domain is None:
+        return {}
+    if not isinstance(domain, Mapping):
+        if len(subject.shapes) > 1:
+            raise ValueError(f"check: give domain= as a mapping from {listed(subject.shapes)} to domains")
+        domain = {next(iter(subject.shapes)): domain}
+    for name, given in domain.items():
+        if name not in subject.arguments:
+            raise ValueError(f"check: domain= names {name!r}; f's arguments are {listed(subject.arguments)}")
+        shape = numbers_of(subject.arguments[name]).shape
+        if isinstance(given, str) and given in DOMAINS:
+            if given in ("simplex", "one-hot") and not shape:
+                raise ValueError(f"check: the domain {given!r} is for arrays, and {name} is a scalar")
+        elif not _is_interval(given):
+            raise ValueError(
+                f"check: the domain of {name} must be (low, high) or one of {listed(map(repr, DOMAINS))}, "
+                f"got {given!r}"
+            )
+    return dict(domain)
+
+
+def _is_interval(given: Any) -> bool:
+    return (
+        isinstance(given, (tuple, list))
+        and len(given) == 2
+        and all(isinstance(x, (int, float, np.number)) and np.isfinite(x) for x in given)
+        and given[0] <= given[1]
+    )
+
+
+def points_of(
+    subject: Subject, domains: Mapping[str, Any], count: int, seed: int
+) -> Iterator[dict[str, Any] | None]:
+    """The given point, then ``count`` seeded ones; None for one outside f's domain, which is drawn again.
+
+    An argument with a domain is drawn from it. A differentiated one without is moved around the given
+    point, closer after each None; the others stay as they are.
+    """
+    given = subject.placed(subject.arguments, subject.flat(subject.arguments))
+    yield given
+    if subject.fixed or not (domains or any(map(np.prod, subject.shapes.values()))):
+        return
+    random = np.random.default_rng(seed)
+    radius, found = 0.5, 0
+    for _ in range(4 * count):
+        if found == count:
+            return
+        drawn = {name: _drawn(domain, given[name], random) for name, domain in domains.items()}
+        near = {name: _near(given[name], radius, random) for name in subject.shapes if name not in drawn}
+        point = {**given, **near, **drawn}
+        if np.isfinite(sample(subject.evaluate, point, subject.start_output.size)).all():
+            found += 1
+            yield point
+        else:
+            radius /= 2
+            yield None
+
+
+def _near(given: Any, radius: float, random: np.random.Generator) -> Any:
+    x = numbers_of(given)
+    return plain(x + radius * np.maximum(1.0, abs(x)) * random.uniform(-1.0, 1.0, x.shape))
+
+
+def _drawn(domain: Any, given: Any, random: np.random.Generator) -> Any:
+    x = numbers_of(given)
+    if domain == "real":
+        return plain(random.standard_normal(x.shape))
+    if domain == "positive":
+        return plain(np.exp(random.standard_normal(x.shape)))
+    if domain == "simplex":
+        return random.dirichlet(np.ones(x.shape[-1]), x.shape[:-1])
+    if domain == "one-hot":
+        return np.eye(x.shape[-1])[random.integers(x.shape[-1], size=x.shape[:-1])]
+    low, high = domain
+    if np.asarray(given).dtype.kind in "iu":  # a class, a count
+        whole = random.integers(low, high, x.shape, endpoint=True)
+        return whole if x.shape else int(whole)
+    return plain(random.uniform(low, high, x.shape))

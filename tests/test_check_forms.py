@@ -1,0 +1,259 @@
+"""The forms in which people have a derivation: text, printed figures, steps of training, backward passes."""
+
+import numpy as np
+import pytest
+
+import autograd_mini as am
+from autograd_mini import (
+    Value,
+    check_gradient,
+    check_jacobian,
+    check_update,
+    check_value,
+    check_vjp,
+    cross_entropy,
+    named,
+    softmax,
+    values,
+)
+from autograd_mini.expressions import ExpressionError
+
+Z = [1.5, -0.5, 0.75]
+W = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
+
+
+# --- formulas as text ---
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["S[i] * ((i == j) - S[j])", "diag(S) - outer(S, S)", "softmax(z)[i] * ((i == j) - softmax(z)[j])"],
+)
+def test_a_formula_as_text(formula):
+    assert check_jacobian(softmax, formula, at=Z, out="S")
+    assert check_jacobian("softmax(z)", formula, at=Z, out="S")
+
+
+def test_indices_stand_for_the_axes_of_output_and_input_in_this_order():
+    at = {"W": W, "x": [1.0, 2.0, -1.0]}
+    assert check_jacobian(lambda W, x: W @ x, {"W": "(i == j) * x[k]", "x": "W[i, j]"}, at=at)
+    assert not check_jacobian(lambda W, x: W @ x, {"W": "(i == k) * x[j]", "x": "W[i, j]"}, at=at)
+    gradient = check_gradient(
+        "cross_entropy(softmax(z), t)", "softmax(z)[i] - t[i]", {"z": Z, "t": [0, 0, 1]}
+    )
+    assert gradient, gradient
+    assert check_gradient(lambda j: j**2, "2 * j", at=3.0)  # an argument is no index
+
+
+def test_a_formula_that_asks_for_too_much_disagrees_and_one_that_is_none_is_an_error():
+    assert "the formula asks for q" in check_gradient("x**2", "2 * q", at=1.0).reason
+    assert "wrong shape" in check_jacobian(softmax, "S", at=Z, out="S").reason
+    assert "raises" in check_jacobian(softmax, "S[i, j]", at=Z, out="S").reason
+    with pytest.raises(ExpressionError):
+        check_gradient("x**2", "2 *", at=1.0)
+
+
+# --- printed figures ---
+
+
+@pytest.mark.parametrize(
+    ("printed", "right"),
+    [
+        ("0.1966", True),
+        ("0.1965", False),
+        ("0.1967", True),
+        ("1.9e-1", True),
+        ("0.19661193", True),
+        ("1.96e−1", True),
+    ],
+)
+def test_a_figure_is_right_within_one_unit_of_its_last_digit(printed, right):
+    slope = "sigmoid(x) * (1 - sigmoid(x))"  # 0.19661193324…
+    assert bool(check_gradient("sigmoid(x)", printed, at=1.0)) is right
+    assert check_gradient("sigmoid(x)", slope, at=1.0)
+
+
+def test_figures_are_not_forgiven_more_than_a_unit():
+    assert not check_gradient(lambda x: 1234.567891 * x, "1234.567893", at=0.0)
+    assert check_gradient(lambda x: 1234.567891 * x, "1234.567890", at=0.0)
+    assert not check_gradient(lambda x: 1234.567891 * x, 1234.567893, at=0.0, decimals=6)
+    assert check_gradient(lambda x: 1234.567891 * x, 1234.567893, at=0.0)  # a plain number: rtol is 1e-6
+
+
+def test_strings_anywhere_in_lists_and_mappings():
+    at = {"x": [2 / 3, 1 / 3], "y": 3.0}
+    hand = {"x": ["1.0", "1.9998"], "y": "0.2222"}
+    report = check_gradient(lambda x, y: x[0] * x[1] * y, hand, at=at)
+    assert report.sections == {"x": "disagrees", "y": "agrees"}
+    assert check_gradient(lambda x, y: x[0] * x[1] * y, {"x": ["1.0", "2.0"], "y": "0.2222"}, at=at)
+    assert check_gradient(lambda x, y: x[0] * x[1] * y, {"x": [1.0, 1.9], "y": 0.2}, at=at, decimals=1)
+    assert check_gradient(lambda x, y: x[0] * x[1] * y, [["1.0", "2.0"], "0.2222"], at=at, wrt=["x", "y"])
+    assert report.points == 1
+
+
+def test_decimals_are_for_figures():
+    with pytest.raises(ValueError, match="printed figures"):
+        check_gradient(lambda x: x, lambda x: 1.0, at=1.0, decimals=3)
+
+
+def test_printed_figures_of_a_graph():
+    x = Value(1 / 3, label="x")
+    assert check_gradient(x * x, {"x": "0.666"})
+    assert not check_gradient(x * x, {"x": "0.664"})
+
+
+# --- values ---
+
+
+def test_a_printed_value_and_a_whole_array():
+    printed = ["0.62200588", "0.08417934", "0.29381477"]
+    report = check_value(softmax, printed, at=Z)
+    assert report, report
+    assert report.witnesses == ("f on floats", "f at 50 digits")
+    wrong = check_value(softmax, ["0.622", "0.085", "0.294"], at=Z, out="S")
+    assert wrong
+    assert check_value(softmax, ["0.622", "0.086", "0.294"], at=Z, out="S").reason.startswith(
+        "S[1] is 0.0841"
+    )
+    assert check_value(softmax(values(Z)), printed)
+    assert check_value("softmax(z)", printed, at=Z)
+    assert "wrong shape" in check_value(softmax, ["0.622"], at=Z).reason
+
+
+def test_the_printed_value_of_another_loss_is_named():
+    at = {"y": [0.5, 0.3, 0.2], "t": [1, 0, 0]}
+    report = check_value(cross_entropy, 1.2729656758128876, at=at, out="L")
+    assert report.verdict == "disagrees"
+    assert [e.kind for e in report.explanations][:1] == ["other loss"]
+    assert "binary_cross_entropy" in str(report)
+
+
+def test_a_value_that_is_not_finite_is_inconclusive_unless_printed_so():
+    assert check_value(lambda x: np.log(x), 3.0, at=np.array(0.0)).verdict == "inconclusive"
+    assert check_value(lambda x: np.log(x), -np.inf, at=np.array(0.0))
+
+
+def test_a_value_that_lost_digits_is_held_to_what_is_left():
+    def f(x):
+        return (1 - am.cos(x)) / x**2
+
+    assert check_value(f, 0.5, at=1e-6)  # on floats 0.50004…
+    assert not check_value(f, 0.51, at=1e-6)
+
+
+# --- a step of training ---
+
+
+def loss(W, b):
+    return cross_entropy(softmax(W.T @ np.array([8.0, 7.0]) + b), [0, 0, 1])
+
+
+START = {"W": np.full((2, 3), 0.5), "b": np.ones(3)}
+AFTER = {
+    "W": [["-2.16666667", "-2.16666667", "5.83333333"], ["-1.83333333", "-1.83333333", "5.16666667"]],
+    "b": ["0.66666667", "0.66666667", "1.66666667"],
+}
+
+
+def test_the_gradient_that_a_step_implies():
+    report = check_update(loss, AFTER, rate=1.0, at=START)
+    assert report, report
+    assert "(before − after) / 1" in str(report)
+    ascent = check_update(loss, {"b": [1.33333333, 1.33333333, 0.33333333]}, rate=1.0, at=START, decimals=8)
+    assert ascent.verdict == "disagrees"
+    assert ascent.explanations[0].kind == "sign"
+
+
+def test_the_tolerance_is_the_printed_unit_divided_by_the_rate():
+    at = {"w": 2.0}
+    assert check_update(lambda w: w**2, {"w": "1.961"}, rate=0.01, at=at)  # 1.96
+    assert not check_update(lambda w: w**2, {"w": "1.962"}, rate=0.01, at=at)
+    assert check_update(lambda w: w**2, 2.0 - 0.01 * 4.0, rate=0.01, at=at)
+    assert check_update(lambda w: w**2, 2.0 - 1e-7 * 4.0, rate=1e-7, at=at)  # exact but for rounding
+    assert not check_update(lambda w: w**2, 2.0 - 1e-7 * 4.1, rate=1e-7, at=at)
+
+
+def test_steps_that_cannot_be():
+    with pytest.raises(ValueError, match="the rate must be"):
+        check_update(loss, AFTER, rate=0, at=START)
+    with pytest.raises(ValueError, match="after= names q"):
+        check_update(loss, {"q": 1.0}, rate=1, at=START)
+    with pytest.raises(ValueError, match=r"b has shape \(3,\) before the step and \(\) after it"):
+        check_update(loss, {"b": 1.0}, rate=1, at=START)
+
+
+# --- backward passes ---
+
+
+def test_a_backward_pass_of_inputs_or_of_the_output():
+    at = [0.5, -1.0]
+    assert check_vjp(np.tanh, lambda grad_out, x: grad_out * (1 - np.tanh(x) ** 2), at=at)
+    assert check_vjp(np.tanh, lambda g, output: g * (1 - output**2), at=at)
+    assert check_vjp(np.tanh, lambda g, y: g * (1 - y**2), at=at, out="y")
+    assert check_vjp(np.tanh, lambda g, anything: g * (1 - np.tanh(anything) ** 2), at=at)
+    assert check_vjp(softmax, lambda g, out: out * (g - g @ out), at=Z)
+
+
+def test_a_backward_pass_that_forgets_the_cotangent_is_wrong():
+    report = check_vjp(softmax, lambda g, out: out * (1 - out), at=Z)
+    assert report.verdict == "disagrees"
+    report = check_vjp(np.tanh, lambda g, out: 1 - out**2, at=Z)
+    assert report.verdict == "disagrees"
+    assert "grad_out" in report.explanations[0].text
+
+
+def test_a_backward_pass_for_several_inputs():
+    at = {"W": W, "x": [1.0, 2.0, -1.0]}
+
+    def f(W, x):
+        return W @ x
+
+    assert check_vjp(f, lambda g, W, x: (np.outer(g, x), W.T @ g), at=at).sections == {
+        "W": "agrees",
+        "x": "agrees",
+    }
+    assert check_vjp(f, lambda g, W, x: (None, W.T @ g), at=at).sections == {"x": "agrees"}
+    assert check_vjp(f, lambda g, W, x: {"x": W.T @ g}, at=at).sections == {"x": "agrees"}
+    assert check_vjp(f, lambda g, x, W: W.T @ g, at=at, wrt="x")
+    assert check_vjp(f, lambda g, W, x: (np.outer(g, x), W.T @ np.ones(2)), at=at).sections == {
+        "W": "agrees",
+        "x": "disagrees",
+    }
+    with pytest.raises(TypeError, match="backward takes a, b, c; f takes W, x"):
+        check_vjp(f, lambda g, a, b, c: None, at=at)
+
+
+def test_a_scalar_function_has_a_scalar_cotangent():
+    assert check_vjp(lambda x: x**2, lambda g, x: 2 * g * x, at=3.0)
+    assert not check_vjp(lambda x: x**2, lambda g, x: 2 * x, at=3.0)
+
+
+# --- sections ---
+
+
+def test_one_parameter_wrong_and_one_of_the_wrong_shape():
+    at = {"W": W, "b": np.array([0.1, -0.2]), "x": np.array([1.0, 2.0, -1.0])}
+
+    def squared(W, b, x):
+        return np.sum((W @ x + b) ** 2)
+
+    def d(W, b, x):
+        return 2 * (W @ x + b)
+
+    hand = {"W": lambda W, b, x: np.outer(d(W, b, x), x), "b": lambda W, b, x: -d(W, b, x)}
+    report = check_gradient(squared, hand, at=at)
+    assert report.sections == {"W": "agrees", "b": "disagrees"}
+    assert report.explanations[0].kind == "sign"
+    assert "✓ W  agrees" in str(report)
+    hand["W"] = lambda W, b, x: np.outer(x, d(W, b, x))
+    hand["b"] = d
+    report = check_gradient(squared, hand, at=at)
+    assert report.sections == {"W": "disagrees", "b": "agrees"}
+    assert "expected (2, 3), got (3, 2)" in report.reason
+    assert report.explanations[0].kind == "transposed"
+
+
+def test_a_labelled_intermediate():
+    z = values(Z, "z")
+    y = named(softmax(z), "y")
+    assert check_gradient(named(cross_entropy(y, [0, 0, 1]), "L"), {"z": ["0.622", "0.084", "-0.706"]})

@@ -1,0 +1,125 @@
+"""The report: what a person, a terminal, a notebook and a machine get to read."""
+
+import json
+import math
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import autograd_mini as am
+from autograd_mini import check_gradient, check_jacobian
+
+Z = [1.5, -0.5, 0.75]
+JACOBIAN = {"at": Z, "out": "S"}
+
+
+def softmax(z):
+    e = np.exp(z - np.max(z))
+    return e / np.sum(e)
+
+
+def wrong():
+    return check_jacobian(softmax, "S[i] * (S[j] - (i == j))", **JACOBIAN)
+
+
+def test_the_parts_come_in_the_order_in_which_they_are_read():
+    lines = str(wrong()).splitlines()
+    starts = [
+        "check_jacobian: disagrees",
+        "→",
+        "  correct:",
+        "✗",
+        "… and",
+        "∂S/∂z:",
+        "points tried",
+        "tolerances",
+        "witnesses",
+    ]
+    places = [next(i for i, line in enumerate(lines) if line.startswith(start)) for start in starts]
+    assert places == sorted(places)
+    assert lines[places[5] + 1 : places[5] + 4] == ["  ✗ ✗ ✗"] * 3
+
+
+def test_a_diagnosis_that_was_not_found_is_said():
+    report = check_gradient(lambda x: am.sin(x), lambda x: math.sin(3 * x) + 0.123, at=0.3)
+    assert report.explanations == ()
+    assert "No known mistake reproduces your result." in str(report)
+
+
+def test_no_grid_beyond_twelve_and_none_where_all_is_right():
+    assert "✓" not in str(check_jacobian(softmax, "diag(S) - outer(S, S)", **JACOBIAN))
+    z = np.linspace(-1, 1, 13)
+    assert "∂S/∂z:" not in str(check_jacobian(softmax, "-(diag(S) - outer(S, S))", at=z, out="S", points=0))
+
+
+def test_colour_is_for_terminals(monkeypatch):
+    report = wrong()
+    plain = str(report)
+    assert "\x1b" not in plain
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    coloured = str(report)
+    assert coloured.startswith("check_jacobian: \x1b[31mdisagrees\x1b[0m")
+    assert "\x1b[31m✗\x1b[0m" in coloured
+    with pytest.raises(AssertionError) as failure:
+        report.raise_if_wrong()
+    assert str(failure.value) == plain
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in str(report)
+
+
+class Balanced(HTMLParser):
+    """Fails on an element that is closed before the ones inside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_html_is_well_formed_and_escaped():
+    report = check_gradient(lambda x: x, lambda x: 1 / 0, at=1.0)
+    assert "division by zero" in report._repr_html_()
+
+    def hand(x):
+        raise KeyError("<script>alert(1)</script>")
+
+    for found in (wrong(), check_gradient(lambda x: x, hand, at=1.0), check_gradient(am.abs, 1.0, at=0.0)):
+        page = found._repr_html_()
+        parser = Balanced()
+        parser.feed(page)
+        assert parser.open == []
+        assert "script" not in parser.seen
+        assert page.index(found.verdict) < page.index("points tried" if found.points else "witnesses")
+    assert page.count("<table>") == 1
+    assert wrong()._repr_html_().count("✗") == 12 + 9
+
+
+def test_the_dictionary_is_json():
+    report = check_jacobian(softmax, lambda z: np.full((3, 3), np.inf), at=Z)
+    text = json.dumps(report.to_dict(), allow_nan=False)
+    found = json.loads(text)
+    assert found["verdict"] == "disagrees"
+    assert found["entries"][0]["yours"] == "inf"
+    assert found["entries"][-1]["precise"] is None
+    assert found["sections"] == {"z": "disagrees"}
+    named = json.loads(json.dumps(wrong().to_dict()))
+    assert named["explanations"][0]["kind"] == "sign"
+    assert set(named) == {*am.Report.__dataclass_fields__}
+
+
+def test_no_color_follows_the_convention_that_an_empty_value_does_not_count(monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "")
+    assert "\x1b" in str(wrong())
