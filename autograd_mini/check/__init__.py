@@ -14,6 +14,7 @@ from autograd_mini.check.evidence import Explanation
 from autograd_mini.check.implied import check_update, check_vjp
 from autograd_mini.check.printed import check_value
 from autograd_mini.check.report import Entry, InconclusiveError, Report
+from autograd_mini.check.steps import Step, StepsReport, check_steps
 from autograd_mini.check.subject import subject_of
 
 __all__ = [
@@ -21,8 +22,11 @@ __all__ = [
     "Explanation",
     "InconclusiveError",
     "Report",
+    "Step",
+    "StepsReport",
     "check_gradient",
     "check_jacobian",
+    "check_steps",
     "check_update",
     "check_value",
     "check_vjp",
