@@ -1,0 +1,213 @@
+"""The command line, ``autograd-mini`` or ``python -m autograd_mini``.
+
+Every command is a function of its options that prints and returns the exit status: 0 agrees or done,
+1 disagrees, 2 bad use, 3 inconclusive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from autograd_mini.command_line.checks import check
+from autograd_mini.command_line.derivatives import grad, print_rules
+from autograd_mini.command_line.grading import MEMORY_IS_LIMITED, grade
+from autograd_mini.command_line.pictures import draw
+
+BAD_USE = 2
+LANGUAGES = ("python", "javascript", "c")
+FORMULA = """\
+A formula is made of names, numbers, + - * / ** @, comparisons, a if c else b, indexing z[0], lists, pi, e,
+the functions of the table (autograd-mini rules), softmax, cross_entropy and the other losses, and
+sum mean max min dot outer diag transpose eye. Put it in quotation marks. It is parsed, never executed.
+Numbers are given as x=-0.5, vectors as z=1,2,3, matrices as W="1,2;3,4".
+"""
+STATUS = "exit status: 0 {ok}, 1 {wrong}, 2 bad use, 3 inconclusive"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console that lacks a character shows another
+            stream.reconfigure(errors="replace")
+    try:
+        options = _options(sys.argv[1:] if arguments is None else arguments)
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        print(f"autograd-mini: {error}", file=sys.stderr)
+        return BAD_USE
+    return status
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser, commands = _parsers()
+    if not arguments or arguments[0] not in commands:
+        return parser.parse_args(arguments)
+    return commands[arguments[0]].parse_intermixed_args(_protected(arguments[1:]))
+
+
+def _protected(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a blank before a formula such as ``-x**2``, which argparse takes for an option."""
+    protected = []
+    for argument, after in zip(arguments, [*arguments, ""][1:], strict=True):
+        if argument == "--source" and after not in LANGUAGES:
+            argument = "--source=python"
+        is_option = argument.startswith("--") or argument in ("-h", "-o")
+        protected.append(argument if is_option else f" {argument}" if argument[:1] == "-" else argument)
+    return protected
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(BAD_USE)
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = _Parser(
+        "autograd-mini",
+        description="Differentiate formulas, and check derivatives that were derived by hand.",
+        epilog="autograd-mini COMMAND --help has an example of each.",
+    )
+    listed = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, help: str, description: str, example: str) -> argparse.ArgumentParser:
+        commands[name] = listed.add_parser(
+            name,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}.\n\n{description}",
+            epilog=example,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        return commands[name]
+
+    commands: dict[str, argparse.ArgumentParser] = {}
+    _add_grad(command("grad", "print the value of a formula and every partial derivative", FORMULA, GRAD))
+    _add_check(command("check", "check a derivative that was derived by hand", FORMULA, CHECK))
+    _add_pictures(command("draw", "draw the graph of a formula with its numbers", FORMULA, DRAW), "graph.svg")
+    command("rules", "print the derivative table", "As Markdown.", "").set_defaults(run=print_rules)
+    _add_grade(command("grade", "grade gradients that were handed in", GRADING, GRADE))
+    return parser, commands
+
+
+def _add_formula(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("formula", metavar="FORMULA", help='such as "log(1 + exp(-x))"')
+
+
+def _add_names(parser: argparse.ArgumentParser, help: str) -> None:
+    parser.add_argument("names", metavar="NAME=NUMBERS", nargs="*", default=[], help=help)
+
+
+GRAD = """\
+examples:
+  autograd-mini grad "log(1 + exp(-y*(w*x + b)))" w=0.5 x=2 b=0.1 y=1
+  autograd-mini grad "softmax(z)[0]" z=1,2,3 --json
+  autograd-mini grad "x**2 * sin(y)" x=3 y=pi/4 --hessian --wrt x
+  autograd-mini grad "sum(tanh(W @ x))" W="1,2;3,4" x=0.5,-0.5 --source javascript
+"""
+
+
+def _add_grad(parser: argparse.ArgumentParser) -> None:
+    _add_formula(parser)
+    _add_names(parser, "the numbers, in the order in which the derivatives are printed")
+    parser.add_argument("--wrt", metavar="NAMES", help="with respect to these only, such as w,b")
+    parser.add_argument("--hessian", action="store_true", help="the second derivatives too")
+    parser.add_argument("--json", action="store_true", help="for machines; null stands for inf and nan")
+    parser.add_argument(
+        "--source", choices=LANGUAGES, help="print a function that computes value and gradient (python)"
+    )
+    parser.set_defaults(run=grad)
+
+
+CHECK = """\
+examples:
+  autograd-mini check "sigmoid(x)" --wrt x "sigmoid(x) * (1 - sigmoid(x))"
+  autograd-mini check "softmax(z)" --wrt z "diag(S) - outer(S, S)" --let S="softmax(z)" z=1,2,3
+  autograd-mini check "softmax(z)" --wrt z "S[i] * ((i == j) - S[j])" --let S="softmax(z)" z=1,2,3
+In the last, i and j are the row and the column; a name from i to n without a number is an index.
+
+""" + STATUS.format(ok="agrees", wrong="disagrees")
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    _add_formula(parser)
+    parser.add_argument("hand", metavar="DERIVATIVE", help="a formula in the same names")
+    _add_names(parser, "the point; a name without numbers is drawn at random")
+    parser.add_argument("--wrt", metavar="NAME", help="with respect to this; needed if there are several")
+    parser.add_argument(
+        "--let", metavar="NAME=FORMULA", action="append", default=[], help="a name to use in both formulas"
+    )
+    parser.add_argument(
+        "--domain",
+        metavar="NAME=DOMAIN",
+        action="append",
+        default=[],
+        help="where random points lie: low,high or real, positive, simplex, one-hot",
+    )
+    parser.add_argument("--points", type=int, default=5, metavar="N", help="random points to try (5)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random points (0)")
+    parser.add_argument("--symbolic", action="store_true", help="try to prove it with SymPy")
+    parser.add_argument("--json", action="store_true", help="the report for machines")
+    parser.set_defaults(run=check)
+
+
+DRAW = """\
+example:
+  autograd-mini draw "softmax(z)[0]" z=1,2,3 -o graph.svg
+"""
+
+
+def _add_pictures(parser: argparse.ArgumentParser, output: str) -> None:
+    _add_formula(parser)
+    _add_names(parser, "the leaves of the graph")
+    parser.add_argument(
+        "-o", dest="output", metavar="FILE", default=output, help=f"its suffix is the format ({output})"
+    )
+    parser.set_defaults(run=draw)
+
+
+GRADING = """\
+THE HAND-INS ARE EXECUTED, each in a process of its own with limits of time and memory, which stop
+accidents and not attacks: grade what strangers hand in on a machine that you can lose.
+
+The reference is a Python file with a function loss(...), the point at = {"w": 0.5, ...} or several,
+points = [{...}, ...], and, if not all that is handed in counts, wrt = ["w", "b"]. A hand-in has either
+  d_w(...), d_b(...)    functions named after the parameters,
+  gradient(...)         a function that returns {"w": ..., "b": ...}, or
+  steps = {"e": function, "w": function, ...}
+                        the derivation step by step, in its order; names are those of parameters or of
+                        intermediates that the loss labels with named(...), and functions ask by name
+                        for parameters and earlier steps.
+A hand-in is right, wrong (the first wrong step, what went wrong there, and how many steps are right, or
+right given its earlier steps), inconclusive, or failed to run.
+"""
+GRADE = """\
+example:
+  autograd-mini grade reference.py handins/*.py --csv grades.csv
+
+""" + STATUS.format(ok="all right", wrong="some are not")
+
+
+def _add_grade(parser: argparse.ArgumentParser) -> None:
+    limited = "" if MEMORY_IS_LIMITED else "; this system does not limit it"
+    parser.add_argument("reference", metavar="REFERENCE.py", help="defines the loss and the points")
+    parser.add_argument("hand_ins", metavar="HANDIN.py", nargs="+", help="defines gradients; it is executed")
+    parser.add_argument("--csv", metavar="FILE", help="write the lines as a table too")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds for each (10)")
+    parser.add_argument(
+        "--memory", type=int, default=1024, metavar="MB", help=f"memory for each (1024){limited}"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at a time (all cores)"
+    )
+    parser.set_defaults(run=grade)

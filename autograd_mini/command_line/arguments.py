@@ -1,0 +1,125 @@
+"""What the commands read: assignments such as ``z=1,2,3``, and formulas in terms of them."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import math
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from autograd_mini.expressions import Expression, parse
+
+Point = dict[str, Any]
+
+
+def pairs(texts: Iterable[str], what: str) -> dict[str, str]:
+    """``name=text`` apart; ValueError for anything else, and for a name that comes twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = unicodedata.normalize("NFKC", name.strip())
+        if not equals or not name.isidentifier() or keyword.iskeyword(name) or not value.strip():
+            raise ValueError(f"expected {what}, got {text.strip()!r}")
+        if name in found:
+            raise ValueError(f"{name} is given twice")
+        found[name] = value
+    return found
+
+
+def point_of(texts: Iterable[str]) -> Point:
+    """Numbers, vectors and matrices by name.
+
+    >>> point_of(["x=-0.5", "z=1,2,3", "W=1,2;3,pi"])["W"]
+    array([[1.        , 2.        ],
+           [3.        , 3.14159265]])
+    """
+    what = "a name with its numbers such as x=0.5, z=1,2,3 or W=1,2;3,4"
+    return {name: _numbers(name, value) for name, value in pairs(texts, what).items()}
+
+
+def _numbers(name: str, text: str) -> Any:
+    rows = [[_number(entry) for entry in row.rstrip(", ").split(",")] for row in text.rstrip("; ").split(";")]
+    if ";" in text:
+        if len({len(row) for row in rows}) > 1:
+            raise ValueError(f"the rows of {name} must have one length, got {text}")
+        return np.array(rows)
+    return np.array(rows[0]) if "," in text else rows[0][0]
+
+
+def _number(text: str) -> float:
+    """A number, or a formula of numbers such as 1/3."""
+    number: Any = None
+    with suppress(ArithmeticError, ValueError):
+        number = parse(text)()
+    if not isinstance(number, float) or not math.isfinite(number):
+        raise ValueError(
+            f"expected finite numbers such as -0.5, 1e-3 or pi/4, got {text.strip() or 'nothing'}"
+        )
+    return number
+
+
+def function_of(names: Sequence[str], evaluate: Callable[[Point], Any]) -> Callable[..., Any]:
+    """``evaluate``, which takes a mapping, as a function ``f`` with parameters of these names."""
+
+    def f(*args: Any, **named: Any) -> Any:
+        return evaluate({**dict(zip(names, args, strict=False)), **named})
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+    f.__signature__ = signature  # type: ignore[attr-defined]  # where inspect looks for it
+    return f
+
+
+class Formula:
+    """A formula in which some names stand for formulas of their own, ``lets``.
+
+    ``names`` are those that are left to be given.
+
+    >>> Formula("2*S", {"S": parse("x + y")}).evaluate({"x": 1.0, "y": 2.0})
+    6.0
+    """
+
+    def __init__(self, text: str, lets: Mapping[str, Expression]) -> None:
+        self.expression = parse(text)
+        self.lets = lets
+        self.names = tuple(dict.fromkeys(self._free(self.expression, ())))
+
+    def _free(self, expression: Expression, within: tuple[str, ...]) -> Iterator[str]:
+        for name in expression.names:
+            if name in within:
+                raise ValueError(f"--let: {name} is defined by itself")
+            if name in self.lets:
+                yield from self._free(self.lets[name], (*within, name))
+            else:
+                yield name
+
+    def evaluate(self, names: Point) -> Any:
+        return self.expression.evaluate(self._known(self.expression, names))
+
+    def tabulate(self, names: Point, shape: tuple[int, ...]) -> Any:
+        """An array of the shape, names i to n without a value being its indices."""
+        return self.expression.tabulate(self._known(self.expression, names), shape)
+
+    def _known(self, expression: Expression, names: Point) -> Point:
+        """The names with those of ``lets`` that the expression needs."""
+        known = dict(names)
+        for name in expression.names:
+            if name in self.lets:
+                known[name] = self.lets[name].evaluate(self._known(self.lets[name], names))
+        return known
+
+
+def plain(x: Any) -> Any:
+    """Arrays as lists, and what is not finite as None, for JSON."""
+    if isinstance(x, dict):
+        return {key: plain(item) for key, item in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [plain(item) for item in x]
+    if isinstance(x, (np.ndarray, np.generic)):
+        return plain(x.tolist())
+    return None if isinstance(x, float) and not math.isfinite(x) else x

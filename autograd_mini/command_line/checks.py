@@ -1,0 +1,107 @@
+"""``check``: a derivative that is a formula, held against engine and witnesses."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from autograd_mini.check import check_gradient, check_jacobian
+from autograd_mini.command_line.arguments import Formula, Point, function_of, pairs, plain, point_of
+from autograd_mini.expressions import ExpressionError, parse
+
+STATUS = {"agrees": 0, "disagrees": 1, "inconclusive": 3}
+DRAWS = 100
+
+
+def check(options: argparse.Namespace) -> int:
+    lets = {
+        name: parse(text)
+        for name, text in pairs(options.let, 'a name with its formula such as S="softmax(z)"').items()
+    }
+    formula, hand = Formula(options.formula, lets), Formula(options.hand, lets)
+    given, domain = point_of(options.names), _domains(options.domain)
+    for name in (*given, *domain):
+        if name not in formula.names:
+            raise ValueError(
+                f"{name} does not occur in the formula, whose names are {', '.join(formula.names)}"
+            )
+    point, value = _point(formula, given, domain, options.seed)
+    wrt = _variable(formula.names, options.wrt)
+    shape = np.shape(value) + np.shape(point[wrt])
+    names = [name for name in formula.names if name in hand.names]
+    compare = check_jacobian if np.shape(value) else check_gradient
+    report = compare(
+        function_of(formula.names, formula.evaluate),
+        {wrt: function_of(names, lambda known: hand.tabulate(known, shape))},
+        at=point,
+        wrt=wrt,
+        points=options.points,
+        seed=options.seed,
+        domain=domain or None,
+        symbolic=options.symbolic,
+    )
+    drawn = {name: x for name, x in point.items() if name not in given}
+    if options.json:
+        print(json.dumps(plain({**report.to_dict(), "at": point, "drawn": list(drawn)}), allow_nan=False))
+    else:
+        print(report)
+        if drawn:
+            numbers = ", ".join(f"{name}={x:.6g}" for name, x in drawn.items())
+            print(f"not given, and drawn at random: {numbers}")
+    return STATUS[report.verdict]
+
+
+def _variable(names: Iterable[str], wrt: str | None) -> str:
+    names = list(names)
+    if wrt is None and len(names) == 1:
+        return names[0]
+    if wrt not in names:
+        got = "--wrt is missing" if wrt is None else f"--wrt: {wrt} does not occur in the formula"
+        raise ValueError(f"{got}; its names are {', '.join(names) or 'none'}")
+    return wrt
+
+
+def _domains(texts: Iterable[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, text in pairs(texts, "a name with its domain such as x=positive or x=0,1").items():
+        if "," not in text:
+            found[name] = text
+            continue
+        bounds = np.atleast_1d(point_of([f"{name}={text}"])[name])
+        if bounds.shape != (2,) or not bounds[0] < bounds[1]:
+            raise ValueError(f"--domain: an interval is written {name}=low,high, got {name}={text}")
+        found[name] = tuple(bounds.tolist())
+    return found
+
+
+def _point(formula: Formula, given: Point, domain: Mapping[str, Any], seed: int) -> tuple[Point, Any]:
+    """The point with numbers drawn for the names that have none, such that the formula has a value there."""
+    random = np.random.default_rng(seed)
+    for _ in range(DRAWS):
+        point = {
+            name: given[name] if name in given else _draw(random, domain.get(name)) for name in formula.names
+        }
+        try:
+            value = formula.evaluate(point)
+        except ExpressionError:
+            raise
+        except (ArithmeticError, ValueError):
+            if set(formula.names) <= set(given):
+                raise
+            continue
+        if np.isfinite(value).all():
+            return point, value
+    raise ValueError(f"the formula has no value at {DRAWS} random points; give one, such as x=0.5")
+
+
+def _draw(random: np.random.Generator, domain: Any) -> float:
+    if isinstance(domain, tuple):
+        return float(random.uniform(*domain))
+    if domain in (None, "real", "positive"):
+        x = float(random.uniform(-2.0, 2.0))
+        return float(np.exp(x)) if domain == "positive" else x
+    raise ValueError(f"--domain: of a vector in the {domain} give the numbers, such as p=0.2,0.8")

@@ -1,0 +1,89 @@
+"""``grad``: a formula's value and derivatives; ``rules``: the table that they come from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+
+from autograd_mini import rules
+from autograd_mini.command_line.arguments import Point, function_of, plain, point_of
+from autograd_mini.expressions import Expression, parse
+from autograd_mini.program import trace
+from autograd_mini.transforms import hessian, jacobian, value_and_grad
+
+Table = list[tuple[str, float]]
+
+
+def grad(options: argparse.Namespace) -> int:
+    formula, point = parse(options.formula), point_of(options.names)
+    names = _variables(formula, point, options.wrt)
+    value = formula.evaluate(point)
+    if np.shape(value) and (options.hessian or options.source):
+        raise ValueError(f"--hessian and --source are for one number, the formula gives {np.shape(value)}")
+    f = function_of(list(point), formula.evaluate)
+    places = [list(point).index(name) for name in names]
+    if options.source:
+        print(trace(value_and_grad(f, places), *point.values()).source(options.source))
+        return 0
+    result = {"value": value, "gradient": _by_name(names, jacobian(f, places)(*point.values()))}
+    if options.hessian:
+        rows = hessian(f, places)(*point.values())
+        result["hessian"] = _by_name(names, [_by_name(names, row) for row in rows])
+    print(json.dumps(plain(result), allow_nan=False) if options.json else _text(**result))
+    return 0
+
+
+def print_rules(options: argparse.Namespace) -> int:
+    print(rules.derivative_table())
+    return 0
+
+
+def _variables(formula: Expression, point: Point, wrt: str | None) -> list[str]:
+    """The names to differentiate: by default all that are given."""
+    for name in point:
+        if name not in formula.names and name not in ("e", "pi"):
+            raise ValueError(
+                f"{name} does not occur in the formula, whose names are {', '.join(formula.names)}"
+            )
+    names = [name.strip() for name in wrt.split(",")] if wrt else list(point)
+    for name in names:
+        if name not in point:
+            raise ValueError(f"--wrt: {name} is not given; there are {', '.join(point) or 'no names'}")
+    if not names and not formula.names:
+        raise ValueError(
+            "a formula without names has no derivatives; give the names their numbers, such as x=0.5"
+        )
+    return names
+
+
+def _by_name(names: list[str], results: Any) -> dict[str, Any]:
+    return dict(zip(names, results, strict=True))
+
+
+def _text(value: Any, gradient: Mapping[str, Any], hessian: Mapping[str, Any] | None = None) -> str:
+    """A line for each number, the names in one column."""
+    rank = np.ndim(value)
+    table: Table = [(f"f{_index(index)}", entry) for index, entry in np.ndenumerate(value)]
+    for name, index, partial in _entries(gradient):
+        table.append((f"∂f{_index(index[:rank])}/∂{name}{_index(index[rank:])}", partial))
+    if hessian is not None:  # it is symmetric
+        for (x, i, _), (y, j, _) in combinations_with_replacement(list(_entries(gradient)), 2):
+            second = np.asarray(hessian[x][y])[i + j]
+            table.append((f"∂²f/∂{x}{_index(i)}∂{y}{_index(j)}", second))
+    width = max(len(name) for name, _ in table)
+    return "\n".join(f"{name:<{width}} {number: .10g}" for name, number in table)
+
+
+def _entries(gradient: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...], float]]:
+    for name, partials in gradient.items():
+        for index, entry in np.ndenumerate(partials):
+            yield name, index, entry
+
+
+def _index(index: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, index))}]" if index else ""

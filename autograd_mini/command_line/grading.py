@@ -1,0 +1,160 @@
+"""``grade``: hand-ins against a reference, each in a process of its own, one line each."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from glob import glob
+from typing import NamedTuple
+
+from autograd_mini.command_line.hand_in import FAILED, INCONCLUSIVE, RIGHT
+
+MEMORY_IS_LIMITED = importlib.util.find_spec("resource") is not None
+START = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from autograd_mini.command_line import hand_in
+hand_in.main()
+"""
+COLOURS = {RIGHT: "32", INCONCLUSIVE: "33"}
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+
+
+class Grade(NamedTuple):
+    file: str
+    verdict: str
+    step: str
+    reason: str
+    seconds: float
+
+    def __str__(self) -> str:
+        what = ": ".join(part for part in (self.step, self.reason) if part)
+        return f"{self.file}: {self.verdict}" + f": {what}" * bool(what)
+
+
+def grade(options: argparse.Namespace) -> int:
+    if options.timeout <= 0 or options.memory <= 0 or options.jobs <= 0:
+        raise ValueError("--timeout, --memory and --jobs must be positive")
+    run = partial(_graded, options.reference, timeout=options.timeout, memory=options.memory)
+    trial = run("")
+    if trial.verdict == FAILED:
+        raise ValueError(f"the reference {options.reference} failed to run: {trial.reason}")
+    # Where the shell leaves patterns alone, as on Windows, they are expanded here.
+    files = [file for pattern in options.hand_ins for file in (sorted(glob(pattern)) or [pattern])]
+    grades = []
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for result in _with_progress(pool.map(run, files), len(files)):
+            grades.append(result)
+            print(_painted(result), flush=True)
+    if options.csv:
+        with open(options.csv, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([Grade._fields, *grades])
+    verdicts = {result.verdict for result in grades}
+    return 0 if verdicts == {RIGHT} else 3 if verdicts <= {RIGHT, INCONCLUSIVE} else 1
+
+
+# --- one hand-in --------------------------------------------------------------------------------------
+
+
+def _graded(reference: str, hand_in: str, timeout: float, memory: int) -> Grade:
+    """What the process of a hand-in wrote, or how it ended without."""
+    start = time.perf_counter()
+    request = {"reference": os.path.abspath(reference), "hand_in": hand_in and os.path.abspath(hand_in)}
+    with (
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+    ):
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                START,
+                json.dumps(sys.path),
+                json.dumps({**request, "memory": memory}),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={**os.environ, **ONE_THREAD},
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout)
+            end = _ending(process.returncode)
+        except subprocess.TimeoutExpired:
+            end = f"it was not done after {timeout:g} s"
+        finally:
+            _kill(process)
+        output.seek(0)
+        result = _read(output.read()) or {"verdict": FAILED, "step": "", "reason": end}
+    return Grade(
+        hand_in, result["verdict"], result["step"], result["reason"], round(time.perf_counter() - start, 3)
+    )
+
+
+def _ending(status: int) -> str:
+    if status < 0:
+        return f"its process was ended by {signal.Signals(-status).name}"
+    return f"it ended its process with status {status}"
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the process and what it started."""
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True)
+    else:
+        with suppress(OSError):  # there may be nothing left
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _read(output: bytes) -> dict[str, str] | None:
+    try:
+        result = json.loads(output)
+        return {name: str(result[name]) for name in ("verdict", "step", "reason")}
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+# --- the terminal -------------------------------------------------------------------------------------
+
+
+def _with_progress(grades: Iterable[Grade], count: int) -> Iterator[Grade]:
+    """The grades as they come, with a bar on a terminal's stderr while the next is awaited."""
+    shown = sys.stderr.isatty()
+    width = 30
+    iterator = iter(grades)
+    for done in range(count):
+        if shown:
+            filled = width * done // count
+            print(
+                f"\r[{'#' * filled}{'.' * (width - filled)}] {done}/{count}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+        result = next(iterator)
+        if shown:
+            print("\r" + " " * (width + 12) + "\r", end="", file=sys.stderr, flush=True)
+        yield result
+
+
+def _painted(result: Grade) -> str:
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return str(result)
+    colour = COLOURS.get(result.verdict, "31")
+    return str(result).replace(result.verdict, f"\x1b[{colour}m{result.verdict}\x1b[0m", 1)

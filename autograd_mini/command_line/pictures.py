@@ -1,0 +1,24 @@
+"""``draw``: the graph of a formula as a picture."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from autograd_mini.arrays import values
+from autograd_mini.command_line.arguments import point_of
+from autograd_mini.drawing import draw as drawing_of
+from autograd_mini.expressions import parse
+from autograd_mini.value import Value
+
+
+def draw(options: argparse.Namespace) -> int:
+    """Write the file that ``-o`` names, whose suffix is the format."""
+    leaves = {
+        name: values(x, name) if np.ndim(x) else Value(x, label=name)
+        for name, x in point_of(options.names).items()
+    }
+    path = drawing_of(parse(options.formula).evaluate(leaves)).save(options.output)
+    print(path)
+    return 0

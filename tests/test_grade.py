@@ -1,0 +1,203 @@
+"""`autograd-mini grade`: thirty hand-ins with known mistakes, one line each, whatever they do."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from autograd_mini.command_line.grading import Grade, _painted, _with_progress
+
+REFERENCE = """
+import numpy as np
+from autograd_mini import cross_entropy, named, softmax
+
+def loss(W, b, x, t):
+    z = named(W @ x + b, "z")
+    y = named(softmax(z), "y")
+    return cross_entropy(y, t)
+
+at = {"W": [[0.1, 0.2], [0.3, -0.4], [0.5, 0.6]], "b": [0.1, 0.0, -0.3], "x": [1.0, -2.0], "t": [0, 1, 0]}
+wrt = ["W", "b"]
+"""
+START = """
+import numpy as np
+from autograd_mini import softmax
+
+def d_z(W, b, x, t):
+    return softmax(W @ x + b) - t
+"""
+FUNCTIONS = """
+def d_W(W, b, x, t):
+    return np.outer(d_z(W, b, x, t), x)
+
+def d_b(W, b, x, t):
+    return d_z(W, b, x, t)
+"""
+CORRECT = {"y": "-t / y", "z": "y - t", "b": "dz", "W": "np.outer(dz, x)"}
+STEPS = """
+steps = {{
+    ("dy", "y"): lambda y, t: {y},
+    ("dz", "z"): lambda y, t: {z},
+    "b": lambda dz: {b},
+    "W": lambda dz, x: {W},
+}}
+"""
+
+
+def steps(**wrong):
+    return START + STEPS.format(**{**CORRECT, **wrong})
+
+
+OUTER, D_B = "np.outer(d_z(W, b, x, t), x)", "return d_z(W, b, x, t)"
+
+
+def functions(outer=OUTER, d_b=D_B):
+    return START + FUNCTIONS.replace(OUTER, outer).replace(D_B, d_b)
+
+
+def gradient(body):
+    return START + f"def gradient(W, b, x, t):\n    d = d_z(W, b, x, t)\n    {body}\n"
+
+
+HAND_INS = {
+    # name: (what is handed in, the verdict, what the line says besides)
+    "functions": (functions(), "right", ""),
+    "mapping": (gradient("return {'W': np.outer(d, x), 'b': d}"), "right", ""),
+    "steps": (steps(), "right", ""),
+    "noise": (
+        functions() + "print('x' * 10**7)\nimport os\nos.write(1, b'{}' * 10**6)\nos.write(2, b'!')\n",
+        "right",
+        "",
+    ),
+    "forks": (functions() + "import os\nif os.fork() == 0:\n    while True: pass\n", "right", ""),
+    "sign": (functions(outer="-" + OUTER), "wrong", "W: "),
+    "transposed": (functions(outer="np.outer(x, d_z(W, b, x, t))"), "wrong", "W: "),
+    "twice": (functions(d_b=D_B + " * 2"), "wrong", "b: "),
+    "summed": (functions(d_b="return 0 * b + np.sum(d_z(W, b, x, t) * x[0])"), "wrong", "b"),
+    "inner": (functions(outer="0 * W + np.sum(x)"), "wrong", "W"),
+    "no_target": (functions().replace(" - t", ""), "wrong", ""),
+    "nan": (functions(d_b="return np.nan * b"), "wrong", "nan"),
+    "missing": (functions().partition("def d_b")[0], "wrong", "b: there is no d_b"),
+    "missing_key": (gradient("return {'W': W}"), "wrong", "no derivative for b"),
+    "nothing": ("pass\n", "failed to run", "it defines neither steps nor gradient(...) nor"),
+    "wrong_y": (steps(y="t / y"), "wrong", "dy: "),
+    "wrong_z": (steps(z="2 * (y - t)"), "wrong", "dz: "),
+    "wrong_b": (steps(b="-dz"), "wrong", "b: "),
+    "wrong_W": (steps(W="np.outer(x, dz)"), "wrong", "W: "),
+    "list": ("steps = [1, 2]\n", "failed to run", "steps must be a mapping"),
+    "syntax": ("def d_W(W:\n    return W\n", "failed to run", "line 1: SyntaxError"),
+    "name": ("W = undefined\n", "failed to run", "line 1: NameError: name 'undefined'"),
+    "raises": (
+        functions(d_b="return 1 / 0"),
+        "failed to run",
+        "line 12: ZeroDivisionError: division by zero",
+    ),
+    "import": ("import no_such_module\n", "failed to run", "ModuleNotFoundError"),
+    "exits": ("import sys\nsys.exit('done')\n", "failed to run", "SystemExit: done"),
+    "exits_late": (gradient("raise SystemExit(3)"), "failed to run", "SystemExit: 3"),
+    "exits_at_once": ("import os\nos._exit(0)\n", "failed to run", "it ended its process with status 0"),
+    "killed": ("import os\nos.kill(os.getpid(), 9)\n", "failed to run", "SIGKILL"),
+    "for_ever": ("while True:\n    pass\n", "failed to run", "it was not done after 5 s"),
+    "sleeps": (gradient("import time; time.sleep(1000)"), "failed to run", "it was not done after 5 s"),
+    "without_end": ("a = []\nwhile True:\n    a.append(bytearray(10**8))\n", "failed to run", "MemoryError"),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the hand-ins fork, and need limits of memory")
+def test_thirty_hand_ins_are_a_line_each(tmp_path):
+    assert len(HAND_INS) >= 30
+    reference = tmp_path / "reference.py"
+    reference.write_text(REFERENCE)
+    paths = [tmp_path / f"{name}.py" for name in HAND_INS]
+    for path in paths:
+        path.write_text(HAND_INS[path.stem][0])
+    table = tmp_path / "grades.csv"
+    options = ["--csv", str(table), "--timeout", "5", "--jobs", "4"]
+    command = [sys.executable, "-m", "autograd_mini", "grade", str(reference), *map(str, paths), *options]
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (1, b"")
+    lines = done.stdout.decode().splitlines()
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for (name, (_, verdict, says)), line, row in zip(HAND_INS.items(), lines, rows, strict=True):
+        assert line.startswith(f"{tmp_path / name}.py: {verdict}"), line
+        assert says in line, line
+        assert (row["file"], row["verdict"]) == (f"{tmp_path / name}.py", verdict)
+
+
+def grade(*arguments):
+    command = [sys.executable, "-m", "autograd_mini", "grade", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_the_first_wrong_step_is_named_and_not_the_errors_carried_forward(tmp_path):
+    (tmp_path / "reference.py").write_text(REFERENCE)
+    (tmp_path / "handin.py").write_text(steps(z="2 * (y - t)", W="np.outer(x, dz)"))
+    done = grade(tmp_path / "reference.py", tmp_path / "handin.py")
+    assert "wrong: dz: " in done.stdout
+    assert "(of 4 steps 1 right, 2 wrong, 1 right given your earlier steps)" in done.stdout
+    assert done.returncode == 1
+    (tmp_path / "handin.py").write_text(steps().replace('"b": ', '"y": '))
+    assert "wrong: b: there is no step b" in grade(tmp_path / "reference.py", tmp_path / "handin.py").stdout
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_a_bar_and_colour_unless_there_shall_be_none(monkeypatch):
+    grades = [Grade("a.py", "right", "", "", 0.1), Grade("b.py", "wrong", "dz", "its sign", 0.2)]
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(sys, "stderr", bar := Terminal())
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert list(_with_progress(grades, 2)) == grades
+    assert "[###############...............] 1/2" in bar.getvalue()
+    assert bar.getvalue().endswith(" \r")
+    assert _painted(grades[1]) == "b.py: \x1b[31mwrong\x1b[0m: dz: its sign"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert _painted(grades[1]) == str(grades[1])
+
+
+def test_several_points_and_right_hand_ins_only(tmp_path):
+    (tmp_path / "reference.py").write_text(
+        "def loss(w, x):\n    return w * x**2\npoints = [{'w': 1.0, 'x': 2.0}, {'w': 2.0, 'x': -1.0}]\n"
+    )
+    (tmp_path / "right.py").write_text("def d_w(x):\n    return x**2\ndef d_x(w, x):\n    return 2 * w * x\n")
+    assert grade(tmp_path / "reference.py", tmp_path / "right.py").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("loss = 3", "it must define a function loss(...)"),
+        ("def loss(x): return x", "it must define at = "),
+        ("def loss(x): return x\nat = {'x': [1, 2]}", "its loss must return one number"),
+        ("def loss(x): return x\nat = {'x': 1}\nwrt = ['y']", "wrt names y"),
+        ("def loss(x): return 1 / 0\nat = {'x': 1}", "line 1: ZeroDivisionError"),
+    ],
+)
+def test_a_reference_that_does_not_run_is_bad_use(tmp_path, text, message):
+    (tmp_path / "reference.py").write_text(text)
+    done = grade(tmp_path / "reference.py", tmp_path / "reference.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the hand-in forks")
+def test_what_a_hand_in_started_ends_with_it(tmp_path):
+    (tmp_path / "reference.py").write_text(REFERENCE)
+    beats = tmp_path / "beats"
+    (tmp_path / "handin.py").write_text(
+        START + FUNCTIONS + "import os, time\nif os.fork() == 0:\n"
+        f"    while True:\n        open({str(beats)!r}, 'a').write('.')\n        time.sleep(0.01)\n"
+        f"while not os.path.exists({str(beats)!r}): time.sleep(0.01)\n"
+    )
+    assert grade(tmp_path / "reference.py", tmp_path / "handin.py").stdout.endswith("handin.py: right\n")
+    size = beats.stat().st_size
+    time.sleep(0.1)
+    assert beats.stat().st_size == size
