@@ -212,9 +212,7 @@ def network_notes() -> Iterator[Judged]:
             }
             yield from judged_steps(claims, report)
         report = check_steps(notes_loss(loss, softmax), steps, at=NOTES)
-        claims = {
-            "delta2": f"the same δᴸ beyond its condition, σ a softmax as in the notes’ network; C = {text}"
-        }
+        claims = {"delta2": f"beyond its condition: the same δᴸ for a softmax, C = {text}"}
         yield from judged_steps(claims, report)
 
 
@@ -275,7 +273,7 @@ def softmax_layer_series() -> Iterator[Judged]:
     steps = check_steps(layer_loss, {"W": "(S[j] - y[j]) * x[i]"}, at=everything)
     yield from judged_steps({"W": "∂XE/∂W_ji = (S_i − y_i) x_j"}, steps)
     stored = check_gradient(layer_loss, stored_by_columns, at=everything, wrt="W", out="XE")
-    yield judged("the same, stored at i · 3 + j and reshaped like W", stored)
+    yield judged("∂XE/∂W_ji stored at i · 3 + j and reshaped like W", stored)
     printed = check_gradient(layer_loss, GRADIENT_PRINTED, at=everything, wrt="W", out="XE")
     yield judged("∂XE/∂W as printed", printed)
 
@@ -391,12 +389,15 @@ def _wrapped(*cells: str) -> Iterator[str]:
 
 
 def markdown(findings: Iterable[Finding]) -> Iterator[str]:
-    """The findings as a table in Markdown."""
+    """The findings as a table in Markdown; a source's claims of one verdict and diagnosis share a row."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for source, claim, verdict, diagnosis, _ in findings:
+        rows.setdefault((source, verdict, diagnosis), []).append(claim)
     yield "| source | claim | verdict | diagnosis |"
     yield "|---|---|---|---|"
-    for finding in findings:
-        cells = (cell.replace("|", "\\|") for cell in finding[:4])
-        yield f"| {' | '.join(cells)} |"
+    for (source, verdict, diagnosis), claims in rows.items():
+        cells = (source, "; ".join(claims), verdict, diagnosis)
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def main() -> None:

@@ -121,7 +121,7 @@ def test_only_wrt_arguments_are_moved():
         seen.append((x is X, t is T, k))
         return np.sum((W @ x - t) ** 2) * k
 
-    X, T = np.array([1.0, 2.0, -1.0]), [0.5, -0.5]
+    X, T = np.array([1.0, 2.0, -1.0]), np.array([0.5, -0.5])
     W = np.arange(6.0).reshape(2, 3)
     report = check_gradient(
         loss, lambda W, x, t, k: 2 * k * np.outer(W @ x - t, x), at={"W": W, "x": X, "t": T, "k": 3}

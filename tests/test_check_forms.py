@@ -257,3 +257,11 @@ def test_a_labelled_intermediate():
     z = values(Z, "z")
     y = named(softmax(z), "y")
     assert check_gradient(named(cross_entropy(y, [0, 0, 1]), "L"), {"z": ["0.622", "0.084", "-0.706"]})
+
+
+def test_lists_of_numbers_are_arrays_for_everyone():
+    def squared_distance(x, t):
+        return np.sum((x - t) ** 2)
+
+    at = {"x": [1.0, 2.0], "t": [0, 1]}
+    assert check_gradient(squared_distance, lambda x, t: 2 * (-t + x), at=at).verdict == "agrees"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.rules import Primitive, as_number
+from autograd_mini.rules import as_number
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ class RejectedError(Exception):
 
 def parameters_of(f: Any) -> dict[str, inspect.Parameter] | None:
     """The named parameters of a function, None if it does not tell."""
-    if isinstance(f, Primitive):
-        return {x: inspect.Parameter(x, inspect.Parameter.POSITIONAL_ONLY) for x in f.operands}
     try:
         parameters = inspect.signature(f).parameters
     except (TypeError, ValueError):
@@ -51,7 +49,7 @@ def with_parameters(f: Callable[..., Any], names: Iterable[str]) -> Callable[...
 
 
 def arguments_of(f: Any, at: Any) -> dict[str, Any]:
-    """f's arguments by name, in f's order."""
+    """f's arguments by name, in f's order; lists of numbers become arrays."""
     if at is None:
         raise TypeError("check: give the point, at=…")
     parameters = parameters_of(f)
@@ -62,13 +60,22 @@ def arguments_of(f: Any, at: Any) -> dict[str, Any]:
         ]
         if len(needed) > 1:
             raise TypeError(f"check: f takes {listed(needed)}; give at= as a mapping from these to values")
-        return {names[0]: at}
+        return {names[0]: _as_array(at)}
+    given = {name: _as_array(x) for name, x in at.items()}
     if parameters is None:
-        return dict(at)
-    missing = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in at]
-    if missing or set(at) - set(parameters):
-        raise TypeError(f"check: f takes {listed(parameters)}, at= gives {listed(at)}")
-    return {name: at[name] for name in parameters if name in at}
+        return given
+    missing = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in given]
+    if missing or set(given) - set(parameters):
+        raise TypeError(f"check: f takes {listed(parameters)}, at= gives {listed(given)}")
+    return {name: given[name] for name in parameters if name in given}
+
+
+def _as_array(x: Any) -> Any:
+    try:
+        array = np.asarray(x) if isinstance(x, (list, tuple)) else None
+    except ValueError:  # rows of several lengths
+        return x
+    return x if array is None or array.dtype.kind not in "biuf" else array
 
 
 def matched(hand: Any, known: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def matched(hand: Any, known: Mapping[str, Any], arguments: list[str]) -> dict[s
 
 def caller(f: Any) -> Callable[[Mapping[str, Any]], Any]:
     """f as a function of a mapping of its arguments."""
-    if isinstance(f, Primitive) or parameters_of(f) is None:
+    if parameters_of(f) is None:
         return lambda arguments: f(*arguments.values())
     signature = inspect.signature(f)
 
