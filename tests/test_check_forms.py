@@ -13,6 +13,7 @@ from autograd_mini import (
     check_vjp,
     cross_entropy,
     named,
+    sigmoid,
     softmax,
     values,
 )
@@ -265,3 +266,32 @@ def test_lists_of_numbers_are_arrays_for_everyone():
 
     at = {"x": [1.0, 2.0], "t": [0, 1]}
     assert check_gradient(squared_distance, lambda x, t: 2 * (-t + x), at=at).verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("f", "wrong", "place", "right"),
+    [
+        (sigmoid, "sigmoid(x) * (1 + sigmoid(x))", "1 + sigmoid(x)", "sigmoid(x) * (1 - sigmoid(x))"),
+        (lambda x: np.exp(x) * np.sin(x), "exp(x) * (sin(x) - cos(x))", "sin(x) - cos(x)", None),
+        (lambda x: np.sin(x) * x**3, "cos(x) * x**3 + sin(x) * 3 * x**3", "3", None),
+        (np.tanh, "1 - tanh(x)", "tanh(x)", "1 - tanh(x) ** 2"),
+        (lambda x: np.cos(2 * x), "-2 * cos(2 * x)", "cos(2 * x)", "-2 * sin(2 * x)"),
+    ],
+)
+def test_the_slip_in_a_formula_is_found(f, wrong, place, right):
+    [slip] = [e for e in check_gradient(f, wrong, at=0.7).explanations if e.kind == "slip"]
+    assert slip.text.endswith(f"in place of {place}")
+    corrected = slip.formula.removeprefix("∂f/∂x = ")
+    assert right in (None, corrected)
+    assert check_gradient(f, corrected, at=-1.3)
+
+
+def test_the_slip_in_a_formula_with_indices_is_found():
+    report = check_jacobian(softmax, "S[i] * ((i == j) + S[j])", at=[1.5, -0.5, 0.75], out="S")
+    assert report.explanations[0].formula == "∂S/∂z = S[i] * ((i == j) - S[j])"
+
+
+def test_a_formula_that_no_small_change_makes_right_has_no_slip():
+    report = check_gradient(np.tanh, "x**2 + 3", at=0.7)
+    assert not report
+    assert "slip" not in {e.kind for e in report.explanations}

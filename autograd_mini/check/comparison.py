@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import RejectedError
+from autograd_mini.check.binding import RejectedError, plain
 from autograd_mini.check.diagnosis import diagnose
+from autograd_mini.check.diagnosis.slips import slips
 from autograd_mini.check.engine import at_pole, combined, jacobian_of, kinks_of
-from autograd_mini.check.evidence import Evidence, Point
+from autograd_mini.check.evidence import Evidence, Explanation, Point
 from autograd_mini.check.hand import EPSILON, Claim
 from autograd_mini.check.judgement import Judgement, Testimony, Tolerance, described, judge
 from autograd_mini.check.points import domains_of, points_of
@@ -101,7 +102,8 @@ def _report(
     explanations: tuple[Any, ...] = ()
     if verdict == DISAGREES and (points := _points_of_dispute(places, sections)):
         with np.errstate(all="ignore"):
-            explanations = tuple(diagnose(Evidence(points, _graph_at(subject), subject.call, subject.out)))
+            evidence = Evidence(points, _graph_at(subject), subject.call, subject.out)
+            explanations = (*_slips(subject, points), *diagnose(evidence))
     proof = ""
     if settings.symbolic and verdict != DISAGREES:
         from autograd_mini.check.symbolic import prove
@@ -147,6 +149,14 @@ def _graph_at(subject: Subject) -> Any:
             return None
 
     return graph
+
+
+def _slips(subject: Subject, points: list[Point]) -> Iterator[Explanation]:
+    """What one small change makes right, of each formula given as text."""
+    known = [subject.known(point.arguments, plain(point.output)) for point in points]
+    for name, formula in subject.formulas().items():
+        if name in points[0].truth:
+            yield from slips(formula, name, points, known, f"∂{subject.out}/∂{name}")
 
 
 def _tolerances(settings: Settings, places: list[_Place], entries: list[Entry]) -> dict[str, float]:

@@ -51,6 +51,7 @@ class Subject(ABC):
     fixed: bool
     medium = "f on floats"
     out = "f"
+    named_out: str | None = None  # if the user named it
     shared = True  # whether one recording serves for all inputs
     call: Callable[[Arguments], Any] | None = None
 
@@ -69,6 +70,14 @@ class Subject(ABC):
     @abstractmethod
     def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         """The hand result for each name, as it came; RejectedError if it cannot be had."""
+
+    def formulas(self) -> dict[str, Formula]:
+        """The hand results that are formulas as text."""
+        return {}
+
+    def known(self, arguments: Arguments, output: Any) -> dict[str, Any]:
+        """What a hand derivation may ask for by name."""
+        return {**arguments, **({self.named_out: output} if self.named_out else {})}
 
     def claims(self, arguments: Arguments, output: Floats) -> dict[str, Claim | RejectedError]:
         """The hand result for each name, or why it cannot be compared."""
@@ -203,6 +212,10 @@ class _Function(Subject):
             ]
         return _by_name(result, list(self.shapes), self.arguments)
 
+    def formulas(self) -> dict[str, Formula]:
+        claimed = self.hand if isinstance(self.hand, Mapping) else dict.fromkeys(self.shapes, self.hand)
+        return {name: hand for name, hand in claimed.items() if isinstance(hand, Formula)}
+
     def _attempt(self, hand: Any, arguments: Arguments, output: Any, name: str | None = None) -> Any:
         """What a hand function gives; a derivation that fails is wrong, not a reason to stop."""
         try:
@@ -214,12 +227,12 @@ class _Function(Subject):
             return RejectedError(f"the hand {kind} raises {type(error).__name__}: {error}", raised=True)
 
     def _call_hand(self, hand: Any, arguments: Arguments, output: Any, name: str | None = None) -> Any:
-        known = {**arguments, **({self.named_out: output} if self.named_out else {})}
+        known = self.known(arguments, output)
         names = list(self.arguments)
         with np.errstate(all="ignore"):
             if isinstance(hand, Formula):
                 shape = self.shapes[name or next(iter(self.shapes))]
-                return hand(_as_arrays(known), self.rows + shape)
+                return hand(known, self.rows + shape)
             try:
                 return caller(hand)(matched(hand, known, names))
             except (AttributeError, TypeError):
@@ -238,10 +251,6 @@ def _as_values(x: Any, name: str) -> Any:
         return x
     numbers = numbers_of(x)
     return values(numbers, name) if numbers.shape else Value(float(numbers), label=name)
-
-
-def _as_arrays(known: Arguments) -> dict[str, Any]:
-    return {name: np.array(x) if isinstance(x, (list, tuple)) else x for name, x in known.items()}
 
 
 def _by_name(result: Any, wrt: list[str], arguments: Arguments) -> dict[str, Any]:
