@@ -504,6 +504,34 @@ def test_a_planted_mistake_is_named_and_mostly_first(name: str) -> None:
     assert first >= 18
 
 
+@pytest.mark.parametrize("name", ["factor", "extra factor"])
+def test_factors_come_first_whatever_the_functions(name: str) -> None:
+    plant, wanted = PLANTED[name]
+    found = [kinds(diagnose(evidence_of(plant(np.random.default_rng(seed))))) for seed in range(1000, 1020)]
+    assert sum(one[0] in wanted for one in found) >= 18
+
+
+def test_a_wrong_sign_is_not_explained_a_second_time() -> None:
+    f, points = layer(np.random.default_rng(0), "cross-entropy")
+    assert kinds(diagnose(evidence_of(Mistake(f, points, everywhere(np.negative), "L")))) == ["sign"]
+
+
+def test_a_constant_factor_is_followed_only_by_what_it_may_come_from() -> None:
+    f, points = layer(np.random.default_rng(0), "half")
+    found = kinds(diagnose(evidence_of(Mistake(f, points, everywhere(lambda a: 2 * a), "L"))))
+    assert found == ["factor", "other loss"]
+
+
+def test_exponents_are_those_of_powers() -> None:
+    points = vectors(np.random.default_rng(0), 4)
+    mistake = Mistake(lambda x: np.sum(np.exp(np.cos(x))), points, lambda arguments, truth: {
+        "x": truth["x"] * np.cos(arguments["x"])
+    })  # fmt: skip
+    found = diagnose(evidence_of(mistake))
+    assert kinds(found)[0] == "extra factor"
+    assert not any("exponent" in explanation.text for explanation in found)
+
+
 # --- what must not be explained -----------------------------------------------------------------------
 
 

@@ -1,9 +1,11 @@
 """What went wrong in a hand derivation: the mistakes that reproduce it to tolerance at every point.
 
 Each kind of mistake is a function that yields candidates, which are what somebody who made it would have
-written. Those from the array alone come first, then those in the chain rule on f's graph, at last
-signs and factors; two mistakes together are tried where one does not do. What could not have been refuted by
-the evidence is not claimed: a candidate among thousands has to reproduce more than one short number.
+written. The simplest come first: a sign, the numbers of an array misplaced or left out, a factor such as
+2 or 1/N; then those in the chain rule on f's graph, and at last any other factor. Where a sign or one factor
+explains all, the chain rule has its word only on where that came from. Two mistakes together are tried
+where one does not do. What could not have been refuted by the evidence is not claimed: a candidate among
+thousands has to reproduce more than one short number.
 """
 
 from __future__ import annotations
@@ -30,9 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["diagnose", "diagnose_value"]
 
 Kind: TypeAlias = Callable[[Chain], Iterator[Candidate]]
-FEW_ON_THE_GRAPH: list[Kind] = [chain.other_functions, chain.inner_parts]
 ON_THE_GRAPH: list[Kind] = [
-    *FEW_ON_THE_GRAPH,
+    chain.other_functions,
     losses.other_losses,
     chain.paths,
     factors.slips,
@@ -41,9 +42,11 @@ ON_THE_GRAPH: list[Kind] = [
     factors.node_factors,
     chain.other_variables,
 ]
+FEW_ON_THE_GRAPH = ON_THE_GRAPH[:1]
+SOURCES_OF_A_FACTOR: list[Kind] = [losses.other_losses, factors.wrong_derivatives]
 # Bits that refute tens, hundreds and thousands of candidates, and pairs of them.
 SIMPLE, FEW, RICH, DOUBLE = 12.0, 16.0, 24.0, 36.0
-MOST = 5  # explanations
+MOST = 3  # explanations
 BASES = 1000  # first mistakes that a second may follow
 
 
@@ -68,15 +71,22 @@ def _explain(case: Case) -> list[Explanation]:
     yours = [abs(point.yours[name]) for point in case.points for name in case.names]
     if case.information < SIMPLE or not any(part.any() for part in yours):
         return []
-    found = [*_signs(case)]
-    found += _arranged(case, _truth(case))
+    truth = _truth(case)
+    sign = [*_fitting(case, arrangement.signs(case, truth))]
+    common = [*_fitting(case, arrangement.factors(case, truth, "common"))]
+    other = [] if common else [*_fitting(case, arrangement.factors(case, truth))]
+    found = [*sign, *_fitting(case, arrangement.entry_factors(case)), *_arranged(case, truth)]
     tape = Chain(case, known) if case.information >= FEW and (known := tape_of(case)) else None
     if tape is not None:
         found = [_with_factors(tape, explanation) for explanation in found]
+    chained: list[Explanation] = []
     if tape is not None and case.shaped:
-        for kind in ON_THE_GRAPH if case.information >= RICH else FEW_ON_THE_GRAPH:
-            found += _fitting(case, kind(tape))
-    found += _fitting(case, arrangement.factors(case, _truth(case)))
+        found += _fitting(case, chain.inner_parts(tape))
+        kinds = ON_THE_GRAPH if case.information >= RICH else FEW_ON_THE_GRAPH
+        if (sign or common or other) and not case.is_one_number:
+            kinds = [kind for kind in kinds if kind in SOURCES_OF_A_FACTOR]
+        chained = [explanation for kind in kinds for explanation in _fitting(case, kind(tape))]
+    found += [*common, *chained, *other]
     if not found and tape is not None:
         found = [*_twofold(case, tape)]
     return _chosen(case, found)
@@ -105,11 +115,6 @@ def _with_factors(tape: Chain, explanation: Explanation) -> Explanation:
     return replace(explanation, formula=formula) if formula else explanation
 
 
-def _signs(case: Case) -> Iterator[Explanation]:
-    yield from _fitting(case, arrangement.signs(case, _truth(case)))
-    yield from _fitting(case, arrangement.entry_factors(case))
-
-
 def _twofold(case: Case, tape: Chain) -> Iterator[Explanation]:
     """A mistake on the graph whose result was then misplaced, added up, negated or scaled."""
     every = arrangement.arrangements(case) if len(case.names) == 1 else []
@@ -122,7 +127,7 @@ def _twofold(case: Case, tape: Chain) -> Iterator[Explanation]:
         seconds = [
             *(arrangement.rearranged(case, base, every) if every else ()),
             *arrangement.signs(case, base),
-            *arrangement.factors(case, base, named=True),
+            *arrangement.factors(case, base, "named"),
         ]
         for second in seconds:
             if case.fits(second.result):
@@ -179,7 +184,9 @@ def diagnose_value(
     if not case.points or not case.wrong or case.information < SIMPLE:
         return []
     found = [*_fitting(case, losses.other_values(case, graph))]
-    found += _arranged(case, _truth(case))
-    found += _signs(case)
-    found += _fitting(case, arrangement.factors(case, _truth(case)))
+    truth = _truth(case)
+    found += _arranged(case, truth)
+    found += _fitting(case, arrangement.signs(case, truth))
+    found += _fitting(case, arrangement.entry_factors(case))
+    found += _fitting(case, arrangement.factors(case, truth))
     return _chosen(case, found)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, permutations
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -313,8 +313,10 @@ def _entries(case: Case, wrong: NDArray[np.bool_]) -> str:
     return ("entry " if len(indices) == 1 else "the entries ") + ", ".join(indices[:6]) + more
 
 
-def factors(case: Case, base: Callable[[int], Results | None], named: bool = False) -> Iterator[Candidate]:
-    """One constant factor, the same in every entry and at every point; ``named``: one that has a name."""
+def factors(
+    case: Case, base: Callable[[int], Results | None], which: Literal["common", "named", "any"] = "any"
+) -> Iterator[Candidate]:
+    """One factor, the same in every entry and at every point: 2, ½, N or 1/N; one with a name; or any."""
     home = case.order[0]
     results = base(home)
     yours = case.points[home].yours
@@ -325,8 +327,8 @@ def factors(case: Case, base: Callable[[int], Results | None], named: bool = Fal
     if not (square := float(right @ right)) or not np.isfinite(square):
         return
     c = float(right @ given) / square
-    text = constant_name(c, _sizes(case), case_width(case))
-    if c == 0 or text in ("1", "−1") or (text is None and (named or case.information < 100)):
+    text = constant_name(c, _sizes(case), case_width(case), common=which == "common")
+    if c == 0 or text in ("1", "−1") or (text is None and (which != "any" or case.information < 100)):
         return
     said = text or f"{c:.6g}"
 

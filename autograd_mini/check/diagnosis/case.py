@@ -90,6 +90,14 @@ class Case:
         beyond = (slack - floor) / np.where(size > 0, size, math.inf)
         return floor + 1e-13 * float(np.max(size, initial=0.0)), float(np.max(beyond, initial=0.0)) + 1e-12
 
+    @cached_property
+    def is_one_number(self) -> bool:
+        """Whether the hand result is one number, up to its sign, to which a factor can always be found."""
+        sizes = np.concatenate(
+            [abs(point.yours[name]).ravel() for point in self.points for name in self.names]
+        )
+        return bool(np.ptp(sizes[sizes > 0]) <= 1e-6 * sizes.max()) if sizes.any() else True
+
     # --- the arguments that are not differentiated ---
 
     @cached_property
@@ -210,33 +218,42 @@ def _finite(point: Point, names: tuple[str, ...]) -> bool:
 CONSTANTS = {"ln 2": math.log(2), "ln 10": math.log(10), "π": math.pi, "2π": 2 * math.pi}
 
 
-def constant_name(c: float, sizes: Mapping[int, str], width: float) -> str | None:
-    """A constant that a person could have lost, in words: 2, ½, 1/N, N, a small fraction, a logarithm.
+def constant_name(c: float, sizes: Mapping[int, str], width: float, common: bool = False) -> str | None:
+    """A constant that a person could have lost, in words: 2, ½, N, 1/N, a small fraction, a logarithm.
 
     ``sizes`` are the numbers of entries that a mean could have been taken over; ``width`` is the
-    relative error of ``c``.
+    relative error of ``c``; ``common`` leaves it at the first four.
     """
-    for number, text in _constants(tuple(sizes.items())).items():
+    names = (_common if common else _constants)(tuple(sizes.items()))
+    for number, text in names.items():
         if abs(abs(c) - number) <= width * number:
             return f"−{text}" if c < 0 else text
     return None
 
 
-@cache
-def _constants(sizes: tuple[tuple[int, str], ...]) -> dict[float, str]:
+def _common(sizes: tuple[tuple[int, str], ...]) -> dict[float, str]:
     names = {1.0: "1", 2.0: "2", 0.5: "½"}
-    counts = [(n, what) for n, what in sizes if n > 2]
-    for n, what in counts:
+    for n, what in _counts(sizes):
         names.setdefault(float(n), f"{n}, {what}")
         names.setdefault(1 / n, f"1/{n}, one over {what}")
+    return names
+
+
+@cache
+def _constants(sizes: tuple[tuple[int, str], ...]) -> dict[float, str]:
+    names = _common(sizes)
     for numerator, denominator in product(range(1, 13), repeat=2):
         if math.gcd(numerator, denominator) == 1:
             text = f"{numerator}/{denominator}" if denominator > 1 else f"{numerator}"
             names.setdefault(numerator / denominator, text)
-    for n, what in counts:
+    for n, what in _counts(sizes):
         names.setdefault(2 / n, f"2/{n}, two over {what}")
         names.setdefault(n / 2, f"{n}/2, half of {what}")
     for text, number in CONSTANTS.items():
         names.setdefault(number, text)
         names.setdefault(1 / number, f"1/({text})")
     return names
+
+
+def _counts(sizes: tuple[tuple[int, str], ...]) -> list[tuple[int, str]]:
+    return [(n, what) for n, what in sizes if n > 2]

@@ -185,9 +185,11 @@ SLIPS: list[tuple[str, str, str, Callable[[Floats, Floats, Floats, Floats], Floa
     ("wrong derivative", "{x}²", "", lambda x, y, z, p: x * x),
     ("wrong derivative", "cos({x})", "", lambda x, y, z, p: np.cos(x)),
     ("wrong derivative", "sin({x})", "", lambda x, y, z, p: np.sin(x)),
+    # of a power only
     ("wrong derivative", "the exponent left as it was", "", lambda x, y, z, p: y * z),
     ("wrong derivative", "the exponent lowered but not brought down", "", lambda x, y, z, p: z / x),
 ]
+OF_A_POWER = len(SLIPS) - 2
 
 
 def slips(chain: Chain) -> Iterator[Candidate]:
@@ -210,11 +212,12 @@ def _slips(chain: Chain, which: range) -> Iterator[Candidate]:
         if (name == "mul" and which.start) or (_linear(tape, edges) and np.ptp(partials) == 0):
             continue  # there is no derivative to be taken wrongly
         basis = chain.sampled(tape.target[edges.edges], tape.source[edges.edges])
+        taken = which if name == "pow" else [k for k in which if k < OF_A_POWER]
         with np.errstate(all="ignore"):
-            wrong = np.array([SLIPS[k][3](*_operands(home, edges), partials) for k in which])
+            wrong = np.array([SLIPS[k][3](*_operands(home, edges), partials) for k in taken])
         wrong = np.where(np.isfinite(wrong), wrong, 0.0)
         for k in chain.sift((wrong - partials) @ basis):
-            yield _slip(chain, edges, which[int(k)])
+            yield _slip(chain, edges, taken[int(k)])
 
 
 def _operands(sweep: Sweep, edges: Edges) -> tuple[Floats, Floats, Floats]:
