@@ -514,10 +514,16 @@ def test_the_table_marks_bad_entries_puts_the_worst_first_and_is_cut():
     )
     lines = str(report).splitlines()
     assert lines[0].startswith("check_jacobian: disagrees: ∂S[1]/∂z[1]")
-    start = next(i for i, line in enumerate(lines) if line.split()[:2] == ["point", "row"])
-    headings = ["point", "row", "column", "yours", "engine", "witness", "50", "digits", "difference"]
-    assert lines[start].split() == headings
-    assert [line.startswith("✗") for line in lines[start + 1 : start + 13]] == [True] * 6 + [False] * 6
-    assert lines[start + 13] == "… and 42 more entries, 0 of them wrong"
-    assert lines[start + 14 : start + 18] == ["∂S/∂z:", "  ✓ ✓ ✓", "  ✓ ✗ ✓", "  ✓ ✓ ✓"]
-    assert lines[start + 18] == "points tried: 6 (seed 0)"
+    start = next(i for i, line in enumerate(lines) if line.split()[:2] == ["point", "yours"])
+    assert lines[start].split() == ["point", "yours", "engine", "witness", "50", "digits", "difference"]
+    assert lines[start + 1].split()[:3] == ["✗", "given", "∂S[1]/∂z[1]"]
+    assert [line[0] for line in lines[start + 1 : start + 7]] == ["✗"] * 6
+    assert lines[start + 7] == "… and 48 more, all right"
+    assert lines[start + 8 : start + 12] == ["∂S/∂z:", "  ✓ ✓ ✓", "  ✓ ✗ ✓", "  ✓ ✓ ✓"]
+    assert lines[start + 12] == "points tried: 6 (seed 0)"
+
+
+def test_of_a_derivation_that_agrees_three_entries_are_shown():
+    lines = str(check_jacobian(textbook_softmax, softmax_jacobian, at=Z, out="S")).splitlines()
+    assert [line.split()[0] for line in lines[2:5]] == ["given"] * 3
+    assert lines[5] == "… and 51 more, all right"

@@ -24,8 +24,8 @@ from autograd_mini.check.report import (
     SEVERITY,
     Entry,
     Report,
+    derivative,
     gravity,
-    subscript,
 )
 from autograd_mini.check.sampling import Probe, probe_of
 from autograd_mini.check.subject import Subject
@@ -192,7 +192,7 @@ def _reason(verdict: str, entries: list[Entry], out: str) -> str:
         return ""
     worst = min(wanted, key=lambda entry: (entry.point > 0, gravity(entry)))  # the given point says most
     at = f" at random point {worst.point}" if worst.point else " at the given point"
-    where = f"∂{subscript(out, worst.row)}/∂{subscript(worst.name, worst.column)}{at}"
+    where = derivative(out, worst) + at
     if verdict == INCONCLUSIVE:
         return f"{where}: {worst.note}"
     truth = worst.witness if np.isnan(worst.engine) else worst.engine

@@ -18,7 +18,8 @@ SEVERITY = {AGREES: 0, INCONCLUSIVE: 1, DISAGREES: 2}
 MARKS = {AGREES: "✓", INCONCLUSIVE: "?", DISAGREES: "✗"}
 COLOURS = {AGREES: "32", INCONCLUSIVE: "33", DISAGREES: "31"}
 PROVED, EVIDENCE = "proved", "evidence at 50 digits"
-SHOWN = 12  # rows of a printed table, and of a grid
+ROWS = {AGREES: 3, INCONCLUSIVE: 6, DISAGREES: 6}  # of a printed table
+LARGEST_GRID = 12
 
 
 class InconclusiveError(RuntimeError):
@@ -161,27 +162,24 @@ class Report:
 
     def table(self) -> tuple[list[str], list[tuple[str, list[str]]]]:
         """Headings, and the gravest entries, each with its verdict and cells."""
-        shown = self._ranked()[:SHOWN]
+        shown = self._ranked()[: ROWS[self.verdict]]
         if not shown:
             return [], []
         precise = any(not math.isnan(entry.precise) for entry in shown)
-        headings = ["", "point", "row", "column", "yours", "engine", "witness"]
+        headings = ["", "point", "", "yours", "engine", "witness"]
         headings += ["50 digits"] * precise + ["difference", ""]
         return headings, [(entry.verdict, self._cells(entry, precise)) for entry in shown]
 
     def _ranked(self) -> list[Entry]:
-        """The gravest first; of entries that agree, those at the given point are what one wants to read."""
-        return sorted(
-            self.entries, key=lambda e: (gravity(e)[0], e.point * (e.verdict == AGREES), gravity(e))
-        )
+        """The gravest first; of these, those at the given point, where one can follow by hand."""
+        return sorted(self.entries, key=lambda e: (gravity(e)[0], e.point > 0, gravity(e)))
 
     def _cells(self, entry: Entry, precise: bool) -> list[str]:
         numbers = [entry.yours, entry.engine, entry.witness] + [entry.precise] * precise
         return [
             MARKS[entry.verdict].replace("✓", ""),
             str(entry.point or "given"),
-            subscript(self.out, entry.row),
-            subscript(entry.name, entry.column),
+            subscript(self.out, entry.row) if not entry.name else derivative(self.out, entry),
             *("-" if math.isnan(number) else f"{number:.8g}" for number in numbers),
             f"{entry.error:.1e}",
             entry.note,
@@ -189,9 +187,11 @@ class Report:
 
     def hidden(self) -> str:
         """How many entries the table leaves out."""
-        left_out = self._ranked()[SHOWN:]
-        bad = sum(entry.verdict == DISAGREES for entry in left_out)
-        return f"… and {len(left_out)} more entries, {bad} of them wrong" if left_out else ""
+        left_out = [entry.verdict for entry in self._ranked()[ROWS[self.verdict] :]]
+        counts = {"wrong": left_out.count(DISAGREES), "open": left_out.count(INCONCLUSIVE)}
+        counts["right"] = len(left_out) - sum(counts.values())
+        said = [f"{'all' if n == len(left_out) else n} {what}" for what, n in counts.items() if n]
+        return f"… and {len(left_out)} more, {' and '.join(said)}" if left_out else ""
 
     def grids(self) -> list[tuple[str, list[list[str]]]]:
         """For each small vector or matrix with a wrong entry the gravest verdict of each, over all points."""
@@ -217,7 +217,7 @@ class Report:
                 f"tolerances: rtol {t['rtol']:.1e}, atol {t['atol']:.1e}; "
                 f"with what the witnesses leave open at most {t['largest']:.1e}"
             )
-        return [*lines, f"witnesses: {' and '.join(self.witnesses) or 'none'}", *self.remarks]
+        return [*lines, f"witnesses: {', '.join(self.witnesses) or 'none'}", *self.remarks]
 
 
 def _grid(verdicts: dict[Index, str]) -> list[list[str]]:
@@ -227,7 +227,7 @@ def _grid(verdicts: dict[Index, str]) -> list[list[str]]:
         return []
     shape = [1 + max(int(i) for i in axis) for axis in zip(*places, strict=True)]
     height, width = [1] * (2 - len(shape)) + shape
-    if max(height, width) > SHOWN or len(places) < height * width:
+    if max(height, width) > LARGEST_GRID or len(places) < height * width:
         return []
     ordered = [verdicts[place] for place in sorted(places)]
     return [ordered[i * width : (i + 1) * width] for i in range(height)]
@@ -281,3 +281,8 @@ def gravity(entry: Entry) -> tuple[int, float]:
 
 def subscript(name: str, index: Index) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if index else name
+
+
+def derivative(out: str, entry: Entry) -> str:
+    """The partial derivative that an entry is, in symbols."""
+    return f"∂{subscript(out, entry.row)}/∂{subscript(entry.name, entry.column)}"
