@@ -505,6 +505,19 @@ def test_labels_that_do_not_exist_or_are_not_unique():
         check_gradient(x * Value(1.0, label="x"), {"x": 1.0})
 
 
+# --- entries of very different sizes ---
+
+
+def test_a_wrong_entry_is_found_beside_one_that_is_a_million_times_larger():
+    def f(x):
+        return 1e6 * x[0] ** 2 + x[1] ** 2
+
+    assert check_gradient(f, lambda x: [2e6 * x[0], 2 * x[1]], at=[1.0, 1.0])
+    report = check_gradient(f, lambda x: [2e6 * x[0], 2.001 * x[1]], at=[1.0, 1.0])
+    assert report.verdict == "disagrees"
+    assert {entry.column for entry in report.entries if entry.verdict == "disagrees"} == {(1,)}
+
+
 # --- the table ---
 
 

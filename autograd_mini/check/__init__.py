@@ -64,7 +64,8 @@ def check_gradient(
     or ``"one-hot"``. Without one, arguments differentiated are moved around ``at`` and others stay.
 
     Numbers agree within ``atol + rtol * max(|a|, |b|)`` and what the witnesses leave open; unless given,
-    ``rtol`` is 1e-6 and ``atol`` 1e-9 of the largest entry, or what the number type of ``hand`` resolves.
+    ``rtol`` is 1e-6 and ``atol`` 1e-12 of the largest entry, 1e-9 for plain numbers, or what the number
+    type of ``hand`` resolves.
     With ``symbolic``, SymPy is given some ``seconds`` to prove that ``hand`` is right.
 
     >>> report = check_gradient(lambda w, x: w * x**2, lambda w, x: {"x": 2 * w * x}, at={"w": 3.0, "x": 2.0})

@@ -357,7 +357,7 @@ class _Place:
 
     def _tolerance(self, probe: Probe) -> Tolerance:
         """Tolerances from what was observed, unless they are given."""
-        settings, reference = self.settings, self.testimony.reference
+        subject, settings, reference = self.subject, self.settings, self.testimony.reference
         largest = float(np.max(abs(reference), initial=0.0, where=np.isfinite(reference)))
         size = float(np.max(abs(self.output), initial=0.0))
         rounding = 64 * EPSILON * size + 1e-14
@@ -372,8 +372,10 @@ class _Place:
             kind = "float32" if self.epsilon < 1e-5 else "float16"
             self._remark(f"yours is {kind} and held to what that resolves (ε = {self.epsilon:.1e})")
         yours_rtol = np.where(printed, 1e-12, np.maximum(rtol, coarse))
+        # What a function loses by cancellation shows when the point moves; of plain numbers it does not.
+        floor = atol if subject.fixed else 1e-12 * largest + rounding
         yours_atol = np.where(
-            printed, unit * (1 + 1e-6) + 1e-14 * largest, np.maximum(atol, coarse * largest)
+            printed, unit * (1 + 1e-6) + 1e-14 * largest, np.maximum(floor, coarse * largest)
         )
         if settings.rtol is not None:
             yours_rtol = np.full_like(yours_rtol, rtol)
