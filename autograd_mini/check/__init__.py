@@ -51,8 +51,8 @@ def check_gradient(
     """Check a gradient ∂f/∂x of a function with one output, derived by hand.
 
     ``at`` is the argument of a function of one argument, else a mapping from f's parameters to their
-    values. ``wrt`` names the arguments differentiated: by default the keys of a hand result that is
-    a mapping, else the first.
+    values; lists of numbers become arrays. ``wrt`` names the arguments differentiated: by default the keys
+    of a hand result that is a mapping, else the first.
 
     ``hand`` is a function whose parameters are named like f's (or ``out``, f's result), a formula as text
     whose free indices i, j, k, … stand for the axes of the result, plain numbers, or a mapping with one of
