@@ -105,3 +105,14 @@ def test_the_cross_entropy_of_the_library_runs_on_symbols_too():
         cross_entropy, "-t[i] / y[i]", at={"y": at["S"], "t": at["t"]}, symbolic=True, domain="simplex"
     )
     assert report.proof == "proved", report
+
+
+def test_what_holds_around_the_given_point_only_is_no_evidence_for_every_number():
+    for f, hand in (
+        (lambda x: am.sqrt(x * x), lambda x: 1.0),
+        (lambda x: am.abs(x) ** 3, lambda x: 3 * x**2),
+    ):
+        report = check_gradient(f, hand, at=1.3, symbolic=True, seconds=2)
+        assert report.verdict == "agrees"
+        assert report.proof == ""
+        assert "for every x the two differ" in report.remarks[-1]

@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -68,7 +69,7 @@ def prove(subject: Subject, domain: Any, seed: int, seconds: float) -> tuple[str
             return PROVED, f"proved with SymPy {every}"
         else:
             return EVIDENCE, (
-                f"SymPy did not decide (limit {seconds:g} s); agreement at 50 digits at {POINTS} random "
+                f"SymPy did not decide (limit {seconds:g} s); agreement at 50 digits at random "
                 f"points, {every}, is evidence and not proof"
             )
     return "", said
@@ -169,12 +170,14 @@ def _distance(
 
     flat = [symbol for part in symbols.values() for symbol in np.ravel(part)]
     compute = sympy.lambdify(flat, [engine, differences], "mpmath", cse=True)
-    # Arguments that are symbols without a domain are drawn as well.
-    domains = {
+    # What is not differentiated has to be drawn too; what is, around the given point and everywhere.
+    near = {
         name: domains.get(name, "real") for name in symbols if name in domains or name not in subject.shapes
     }
+    far = {name: domains.get(name, "real") for name in symbols}
     largest, found = 0.0, 0
-    for point in points_of(subject, domains, POINTS, seed):
+    points = [points_of(subject, near, POINTS, seed), points_of(subject, far, POINTS, seed)]
+    for point in chain.from_iterable(points):
         if point is None:
             continue
         numbers = [number for name in symbols for number in np.ravel(point[name])]
