@@ -1,5 +1,7 @@
 """The forms in which people have a derivation: text, printed figures, steps of training, backward passes."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -297,3 +299,18 @@ def test_lists_at_the_point_are_arrays_for_every_argument():
     assert check_gradient(lambda y, t: -np.sum(t * np.log(y)), lambda y, t: -t / y, at=at)
     pair = {"a": [1.0, 2.0], "b": [3.0, 4.0]}
     assert check_vjp(lambda a, b: a * b, lambda grad_out, a, b: (grad_out * b, grad_out * a), at=pair)
+
+
+def test_numbers_of_other_libraries_are_numbers():
+    sympy = pytest.importorskip("sympy")
+    assert check_gradient(lambda x: x * x, 2 * sympy.sqrt(2), at=2**0.5)
+    assert check_gradient(lambda x: x * x, Decimal("6"), at=3.0)
+    report = check_gradient(lambda x: x * x, 2 * sympy.Symbol("q"), at=3.0)
+    assert report.reason == "the hand result for x is not an array of numbers: expected numbers, got 2*q"
+
+
+def test_a_backward_pass_may_take_all_inputs_together():
+    at = {"a": [1.0, 2.0], "b": [3.0, 4.0]}
+    assert check_vjp(
+        lambda a, b: a * b, lambda grad_out, *inputs: [grad_out * x for x in inputs[::-1]], at=at
+    )

@@ -119,6 +119,11 @@ def _number(x: Any) -> float:
     if isinstance(x, (complex, np.complexfloating)):
         return float("nan")
     number = as_number(x)
+    if number is None and hasattr(x, "__float__"):  # SymPy's 2√2, a Decimal
+        try:
+            number = float(x)
+        except (TypeError, ValueError):  # it holds symbols
+            raise TypeError(f"expected numbers, got {x}") from None
     if number is None:
         raise TypeError(f"expected numbers, got {type(x).__name__}")
     return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -135,9 +136,20 @@ def check_vjp(
     return compare("check_vjp", subject, Settings(points, seed, rtol, atol, domains))
 
 
+def _is_open(f: Any) -> bool:
+    """Whether a function takes any number of arguments."""
+    try:
+        kinds = [parameter.kind for parameter in inspect.signature(f).parameters.values()]
+    except (TypeError, ValueError):
+        return False
+    return inspect.Parameter.VAR_POSITIONAL in kinds
+
+
 def _order(backward: Any, arguments: list[str], out: str | None) -> list[str | None]:
     """What a backward pass takes after the cotangent: names of f's arguments, None for its output."""
     parameters = list(parameters_of(backward) or ["", *arguments])[1:]
+    if not parameters and _is_open(backward):  # backward(grad_out, *inputs)
+        parameters = arguments
     outputs = {*OUTPUTS, out} - set(arguments)
     unnamed = iter([name for name in arguments if name not in parameters])
     order = [
