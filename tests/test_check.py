@@ -518,6 +518,17 @@ def test_a_wrong_entry_is_found_beside_one_that_is_a_million_times_larger():
     assert {entry.column for entry in report.entries if entry.verdict == "disagrees"} == {(1,)}
 
 
+def test_entries_may_all_be_tiny():
+    def hand(x):
+        return 1e-11 / np.cosh(x / 1e4) ** 2
+
+    def f(x):
+        return 1e-7 * np.sum(np.tanh(x / 1e4))
+
+    assert check_gradient(f, hand, at=[100.0, -3000.0])
+    assert check_gradient(f, lambda x: 1.0001 * hand(x), at=[100.0, -3000.0]).verdict == "disagrees"
+
+
 # --- the table ---
 
 

@@ -302,3 +302,20 @@ def test_ten_by_ten_at_twenty_points_takes_under_a_second_without_the_extras(mon
         times.append(time.process_time() - start)
         assert report.points == 21
     assert min(times) < 1
+
+
+def test_a_derivation_that_overflows_on_the_way_is_open():
+    def tanh_of_log(x):
+        return np.sum(np.tanh(np.log(abs(x))))
+
+    def hand(x):
+        return (1 - np.tanh(np.log(abs(x))) ** 2) / x
+
+    report = check_gradient(tanh_of_log, hand, at=[0.5, 0.0])
+    assert report.verdict == "inconclusive"
+    steep = check_gradient(
+        lambda x: np.tanh(np.exp(1e6 * x)),
+        lambda x: (1 - np.tanh(np.exp(1e6 * x)) ** 2) * 1e6 * np.exp(1e6 * x),
+        at=1e-6,
+    )
+    assert steep.verdict != "disagrees"

@@ -30,6 +30,7 @@ from autograd_mini.check.report import (
 from autograd_mini.check.sampling import Probe, probe_of
 from autograd_mini.check.subject import Subject
 from autograd_mini.check.witness import Limit, differences
+from autograd_mini.rules import DomainError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -282,7 +283,7 @@ class _Place:
 
     def _at_pole(self) -> bool:
         if self.full_engine is None:
-            return False
+            return self.stopped
         return at_pole(list(self.subject.graph(self.arguments).outputs.flat))
 
     def _record(self, yours: Floats, judgement: Judgement, heard: list[int]) -> None:
@@ -373,7 +374,7 @@ class _Place:
             self._remark(f"yours is {kind} and held to what that resolves (ε = {self.epsilon:.1e})")
         yours_rtol = np.where(printed, 1e-12, np.maximum(rtol, coarse))
         # What a function loses by cancellation shows when the point moves; of plain numbers it does not.
-        floor = atol if subject.fixed else 1e-12 * largest + rounding
+        floor = atol if subject.fixed else 1e-12 * largest + 64 * EPSILON * size
         yours_atol = np.where(
             printed, unit * (1 + 1e-6) + 1e-14 * largest, np.maximum(floor, coarse * largest)
         )
@@ -416,9 +417,11 @@ class _Place:
     def _engine(self) -> Floats:
         """What the engine says; nan if it cannot follow."""
         self.full_engine: Floats | None = None
+        self.stopped = False
         try:
             self.full_engine = self._jacobian(self.arguments)
         except Exception as error:  # whatever stops f on Values, the other witnesses still speak
+            self.stopped = isinstance(error, (DomainError, ArithmeticError))  # as ln 0 in tanh(ln 0)
             self._remark(f"the engine could not follow: {type(error).__name__}: {error}")
             return np.full((len(self.probe.rows), len(self.probe.columns)), np.nan)
         self.witnesses.append("the engine")

@@ -47,9 +47,12 @@ def _sweep(root: Value, inputs: Sequence[Value | None]) -> list[float]:
 
 
 def at_pole(outputs: Sequence[Any]) -> bool:
-    """Whether a derivative with respect to some intermediate is not finite, as in √(relu x) for x < 0."""
+    """Whether some intermediate is not finite, as in tanh(ln 0), or a derivative with respect to one, as in
+    √(relu x) for x < 0."""
     roots = [node for node in outputs if isinstance(node, Value)]
-    return not np.isfinite(jacobian_of(roots, topological_order(*roots))).all()
+    order = topological_order(*roots)
+    finite = np.isfinite([node.data for node in order]).all()
+    return not (finite and np.isfinite(jacobian_of(roots, order)).all())
 
 
 def _at_zero(*operands: float) -> bool:
