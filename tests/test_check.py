@@ -22,7 +22,7 @@ from autograd_mini import (
     values,
     where,
 )
-from autograd_mini.check import InconclusiveError, check_gradient, check_jacobian
+from autograd_mini.check import InconclusiveError, check_gradient, check_jacobian, check_value
 from autograd_mini.check.witness import differences
 
 Z = [1.5, -0.5, 0.75]
@@ -527,6 +527,32 @@ def test_entries_may_all_be_tiny():
 
     assert check_gradient(f, hand, at=[100.0, -3000.0])
     assert check_gradient(f, lambda x: 1.0001 * hand(x), at=[100.0, -3000.0]).verdict == "disagrees"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"points": -1}, "points must be a whole number, 0 or more, got -1"),
+        ({"points": 2.5}, "points must be a whole number, 0 or more, got 2.5"),
+        ({"seed": "x"}, "seed must be a whole number, 0 or more, got 'x'"),
+        ({"rtol": math.nan}, "rtol must be a number, 0 or more, got nan"),
+        ({"atol": "1"}, "atol must be a number, 0 or more, got '1'"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        check_gradient(lambda x: x * x, lambda x: 2 * x, at=1.0, **options)
+
+
+def test_what_is_no_number_is_named():
+    with pytest.raises(TypeError, match="at= gives x: expected numbers, got str"):
+        check_gradient(lambda x: x * x, lambda x: 2 * x, at="abc")
+    with pytest.raises(TypeError, match="check: f: expected numbers, got NoneType"):
+        check_gradient(lambda x: None, lambda x: 2 * x, at=1.0)
+    with pytest.raises(ValueError, match="expected printed figures, got 'abc'"):
+        check_value(lambda x: x, "abc", at=1.0)
+    with pytest.raises(TypeError, match="decimals must be a whole number, got 'a'"):
+        check_gradient(lambda x: x * x, [2.0], at=[1.0], decimals="a")
 
 
 # --- the table ---

@@ -129,6 +129,12 @@ def _number(x: Any) -> float:
     return number
 
 
+def non_negative(name: str, given: Any) -> None:
+    """ValueError unless a tolerance is a number that can be one."""
+    if not isinstance(given, (int, float, np.number)) or not given >= 0:
+        raise ValueError(f"check: {name} must be a number, 0 or more, got {given!r}")
+
+
 def nodes_of(x: Any) -> list[Any]:
     """The elements of a Value or of an array of them."""
     return [*np.asarray(x, dtype=object).flat]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import RejectedError, plain
+from autograd_mini.check.binding import RejectedError, non_negative, plain
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.slips import slips
 from autograd_mini.check.engine import at_pole, combined, jacobian_of, kinks_of
@@ -55,6 +55,15 @@ class Settings:
     domain: Any = None
     symbolic: bool = False
     seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.points, (int, np.integer)) or self.points < 0:
+            raise ValueError(f"check: points must be a whole number, 0 or more, got {self.points!r}")
+        if not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
+            raise ValueError(f"check: seed must be a whole number, 0 or more, got {self.seed!r}")
+        for name in ("rtol", "atol"):
+            if (given := getattr(self, name)) is not None:
+                non_negative(name, given)
 
 
 def compare(title: str, subject: Subject, settings: Settings) -> Report:

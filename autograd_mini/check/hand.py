@@ -99,11 +99,15 @@ def figures(printed: Any, decimals: int | None) -> Figures:
     """
     if isinstance(printed, Figures):
         return printed
+    if not (decimals is None or isinstance(decimals, (int, np.integer))):
+        raise TypeError(f"check: decimals must be a whole number, got {decimals!r}")
     array = np.array(printed, dtype=object)
     ruled = 0.0 if decimals is None else 10.0**-decimals
     numbers, units = [], []
     for element in array.flat:
         if isinstance(element, str):
+            if not _is_figure(element):
+                raise ValueError(f"check: expected printed figures, got {element!r}")
             decimal = Decimal(element.strip().replace("−", "-"))
             numbers.append(float(decimal))
             units.append(float(Decimal(1).scaleb(int(decimal.as_tuple().exponent))))

@@ -47,7 +47,7 @@ def check_update(
 
     Raises ValueError for a rate of 0, for parameters of another shape and names that f does not have.
     """
-    if not rate or not np.isfinite(rate):
+    if not isinstance(rate, (int, float, np.number)) or not rate or not np.isfinite(rate):
         raise ValueError(f"check_update: the rate must be a finite number other than 0, got {rate!r}")
     before = arguments_of(f, at)
     if not isinstance(after, Mapping):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini.check.binding import non_negative
 from autograd_mini.check.diagnosis import diagnose_value
 from autograd_mini.check.evidence import Explanation, Graph
 from autograd_mini.check.hand import figures
@@ -45,6 +46,9 @@ def check_value(
 
     Errors inside f propagate; figures of the wrong shape disagree.
     """
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance is not None:
+            non_negative(name, tolerance)
     given = figures(printed, decimals)
     subject = value_subject(f, at, out)
     point = subject.placed(subject.arguments, subject.flat(subject.arguments))

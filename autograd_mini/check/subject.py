@@ -155,7 +155,7 @@ class _Function(Subject):
 
     def _differentiate(self, wrt: Sequence[str]) -> None:
         """Settle the arguments differentiated and f at the given point; errors of f propagate."""
-        self.shapes = {name: numbers_of(self.arguments[name]).shape for name in wrt}
+        self.shapes = {name: _numbers(f"at= gives {name}", self.arguments[name]).shape for name in wrt}
         start = self.placed(self.arguments, self.flat(self.arguments))
         try:
             self.start_output = self.evaluate(start)
@@ -173,7 +173,7 @@ class _Function(Subject):
 
     def evaluate(self, arguments: Arguments) -> Floats:
         with np.errstate(all="ignore"):
-            return numbers_of(self._call(self._lifted(arguments) if self.lifted else arguments))
+            return _numbers("f", self._call(self._lifted(arguments) if self.lifted else arguments))
 
     def _call(self, arguments: Arguments) -> Any:
         assert self.call is not None
@@ -244,6 +244,13 @@ class _Function(Subject):
     def _lifted(self, arguments: Arguments) -> dict[str, Any]:
         """The arguments with Values for the differentiated ones."""
         return {**arguments, **{name: _as_values(arguments[name], name) for name in self.shapes}}
+
+
+def _numbers(what: str, x: Any) -> Floats:
+    try:
+        return numbers_of(x)
+    except TypeError as error:
+        raise TypeError(f"check: {what}: {error}") from None
 
 
 def _as_values(x: Any, name: str) -> Any:
