@@ -612,6 +612,27 @@ def test_texts_name_the_nodes() -> None:
     assert first.formula == "∂E/∂W = ∂E/∂(Σ W·h) ⊗ h, an outer product"
 
 
+def test_nodes_are_named_by_the_functions_that_make_them() -> None:
+    random = np.random.default_rng(0)
+    W1, W2, b, x, t = (random.normal(size=s) for s in ((4, 3), (3, 4), 4, 3, 3))
+
+    def f(W1: Any, W2: Any, b: Any) -> Any:
+        return np.sum(np.square(softmax(W2 @ (1 / (1 + np.exp(-(W1 @ x + b))))) - t))
+
+    def without_sigmoid(arguments: Arguments, truth: Mapping[str, Any]) -> Mapping[str, Any]:
+        a = 1 / (1 + np.exp(-(W1 @ x + b)))
+        d = truth["b"] / (a * (1 - a))
+        return {"W1": np.outer(d, x), "b": d}
+
+    mistake = Mistake(f, [{"W1": W1, "W2": W2, "b": b}], without_sigmoid)
+    [first, *_] = diagnose(evidence_of(mistake))
+    assert first.text.startswith("yours leaves out ∂sigmoid(Σ W1·c + b)/∂(Σ W1·c + b)")
+    S = softmax(W2 @ (1 / (1 + np.exp(-(W1 @ x + b)))))
+    mistake.yours = lambda arguments, truth: {"W2": truth["W2"] * S[:, None]}
+    [first, *_] = diagnose(evidence_of(mistake))
+    assert first.text == "yours is ∂f/∂W2 times softmax(Σ W2·c), elementwise at Σ W2·c"
+
+
 # --- published mistakes -------------------------------------------------------------------------------
 
 

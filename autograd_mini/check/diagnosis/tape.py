@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LARGEST = 20_000  # nodes; beyond that only what needs no graph is tried
 ELEMENT = re.compile(r"(.+?)_?(\d+(?:,\d+)*)")
-CALL = re.compile(r"\w+\([^()]*\)")
+IN_PARENTHESES = re.compile(r"\([^()]*\)")
 INFIX = {"add": " + ", "sub": " − ", "mul": "·", "div": " / ", "pow": "^"}
 
 
@@ -220,18 +220,51 @@ class Tape:
             return self.name(self.args[i][0], whole, length)  # a shift that changes nothing
         if length < 6:
             return "…"
+        if known := self._known(i):
+            said, u = known
+            return f"{said}({self.name(u, whole, length * 2 // 3)})"
         if op == "add":
-            return self._sum(i, length)
+            return self._sum(i, whole, length)
         operands = [self._operand(i, k, whole, length * 2 // 3) for k in range(len(self.args[i]))]
-        if op == "div" and operands[0].startswith("exp(") and operands[1] == f"Σ {operands[0]}":
-            return f"softmax({operands[0][4:-1]})"
         if op == "xlogy":
             return f"{as_operand(operands[0])}·ln {as_operand(operands[1])}"
         if op in INFIX:
-            return INFIX[op].join(map(as_operand, operands))
+            closer = {"sub": "+−", "mul": "+−/Σ"}.get(op, " ·^−")  # binds less than the operation
+            return INFIX[op].join(as_operand(operand, closer) for operand in operands)
         if op == "neg":
             return f"−{as_operand(operands[0])}"
         return f"{op}({', '.join(operands)})"
+
+    def _known(self, i: int) -> tuple[str, int] | None:
+        """The function of which a node is the output, exp u / Σ exp u or 1 / (1 + exp −u), and its u."""
+
+        def parts(i: int, op: str) -> tuple[int, ...]:
+            return self.args[i] if self.order[i].op.name == op and not self.order[i].label else ()
+
+        if self.order[i].op.name != "div":
+            return None
+        above, below = self.args[i]
+        if exponential := parts(above, "exp"):
+            terms = self._terms(below)
+            if above in terms and len({self.kinds[u] for u in terms}) == 1 < len(terms):
+                return "softmax", exponential[0]
+        if self.order[above].op is constant and self.order[above].data == 1 and len(parts(below, "add")) == 2:
+            one, other = self.args[below]
+            if self.order[one].op is constant and self.order[one].data == 1 and (e := parts(other, "exp")):
+                return ("sigmoid", u[0]) if (u := parts(e[0], "neg")) else None
+        return None
+
+    def _terms(self, i: int) -> list[int]:
+        """The terms of a sum without a label, from the left."""
+        terms: list[int] = []
+        stack = [i]
+        while stack:
+            u = stack.pop()
+            if self.order[u].op.name == "add" and (u == i or not self.order[u].label):
+                stack += reversed(self.args[u])
+            else:
+                terms.append(u)
+        return terms
 
     def _number(self, number: float) -> str:
         """A constant, or the argument of f that it is; whole numbers occur everywhere and are themselves."""
@@ -253,20 +286,15 @@ class Tape:
                 return next(known, "c")
         return self.name(u, whole, length)
 
-    def _sum(self, i: int, length: int) -> str:
+    def _sum(self, i: int, whole: bool, length: int) -> str:
         """A sum with terms of one kind under one Σ: ``Σ W·h + b``."""
         terms: dict[int, list[int]] = {}
-        stack = [i]
-        while stack:
-            u = stack.pop()
-            if self.order[u].op.name == "add" and not self.order[u].label:
-                stack += reversed(self.args[u])
-            else:
-                terms.setdefault(self.kinds[u], []).append(u)
+        for u in self._terms(i):
+            terms.setdefault(self.kinds[u], []).append(u)
         said = []
         for alike in terms.values():
             many = len(alike) > 1
-            name = self.name(alike[0], many, length * 2 // 3)
+            name = self.name(alike[0], whole or many, length * 2 // 3)
             said.append(f"Σ {as_operand(name)}" if many and "·" not in name else "Σ " * many + name)
         return " + ".join(said[:3]) + " + …" * (len(said) > 3)
 
@@ -356,9 +384,12 @@ def tape_of(case: Case) -> Tape | None:
     return tape if tape.at(case.home) is not None else None
 
 
-def as_operand(name: str) -> str:
+def as_operand(name: str, operators: str = " ·^−") -> str:
     """A name as an operand: sums and products in parentheses, calls and labels as they are."""
-    return name if CALL.fullmatch(name) or not set(" ·^−") & set(name) else f"({name})"
+    outside, count = name, 1
+    while count:
+        outside, count = IN_PARENTHESES.subn("", outside)
+    return f"({name})" if set(operators) & set(outside) else name
 
 
 def split_label(label: str) -> tuple[str, tuple[int, ...]]:
