@@ -116,3 +116,9 @@ def test_what_holds_around_the_given_point_only_is_no_evidence_for_every_number(
         assert report.verdict == "agrees"
         assert report.proof == ""
         assert "for every x the two differ" in report.remarks[-1]
+
+
+def test_what_is_proved_for_positive_numbers_only_says_so():
+    report = check_gradient(lambda x: am.abs(x), lambda x: 1.0, at=0.5, domain=(0, 1), symbolic=True)
+    assert report.proof == "proved"
+    assert report.remarks[-1] == "proved with SymPy for every x > 0"

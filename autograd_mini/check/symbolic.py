@@ -52,7 +52,8 @@ def prove(subject: Subject, domain: Any, seed: int, seconds: float) -> tuple[str
     for free in [others, []] if others else [[]]:
         kept = [name for name in subject.arguments if name not in free and name not in subject.shapes]
         given = f" and {listed(kept)} as given" * bool(kept)
-        every = f"for every {listed([*subject.shapes, *free])}{given}"
+        names = [name + " > 0" * _is_positive(domains.get(name)) for name in [*subject.shapes, *free]]
+        every = f"for every {listed(names)}{given}"
         try:
             symbols, engine, yours = _expressions(subject, free, domains)
             differences = [a - b for a, b in zip(engine, yours, strict=True) if a != b]
@@ -145,11 +146,14 @@ def _entries(subject: Subject, results: Mapping[str, Any]) -> Expressions:
     return list(np.concatenate(blocks, axis=1).flat)
 
 
+def _is_positive(domain: Any) -> bool:
+    return domain in ("positive", "simplex") or (isinstance(domain, (tuple, list)) and domain[0] >= 0)
+
+
 def _symbols(name: str, shape: tuple[int, ...], domain: Any) -> Any:
     import sympy
 
-    positive = domain in ("positive", "simplex") or (isinstance(domain, (tuple, list)) and domain[0] >= 0)
-    assumed = {"positive": True} if positive else {"real": True}
+    assumed = {"positive": True} if _is_positive(domain) else {"real": True}
     array = np.empty(shape, dtype=object)
     for index in np.ndindex(shape):
         array[index] = sympy.Symbol(element_label(name, index), **assumed)
