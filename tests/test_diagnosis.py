@@ -633,6 +633,21 @@ def test_nodes_are_named_by_the_functions_that_make_them() -> None:
     assert first.text == "yours is ∂f/∂W2 times softmax(Σ W2·c), elementwise at Σ W2·c"
 
 
+def test_the_shift_of_a_softmax_is_no_path_of_its_own() -> None:
+    def by_hand(z: Any) -> Any:
+        e = np.exp(z - np.max(z))
+        return e / np.sum(e)
+
+    def yours(arguments: Arguments, truth: Mapping[str, Any]) -> Mapping[str, Any]:
+        S = softmax(arguments["z"])
+        return {"z": np.diag(S) + np.outer(S, S)}
+
+    points = vectors(np.random.default_rng(0), 4, name="z")
+    [first, *_] = diagnose(evidence_of(Mistake(by_hand, points, yours)))
+    assert first.kind == "path"
+    assert first.text == "yours has the contribution of the paths from Σ exp(z) into f with the wrong sign"
+
+
 # --- published mistakes -------------------------------------------------------------------------------
 
 

@@ -216,7 +216,7 @@ class Tape:
         if not self.args[i]:
             return "an unnamed leaf"
         op = node.op.name
-        if op == "sub" and self.order[self.args[i][1]].op.name == "detach":
+        if op == "sub" and self._is_shift(self.args[i][1]):
             return self.name(self.args[i][0], whole, length)  # a shift that changes nothing
         if length < 6:
             return "…"
@@ -234,6 +234,10 @@ class Tape:
         if op == "neg":
             return f"−{as_operand(operands[0])}"
         return f"{op}({', '.join(operands)})"
+
+    def _is_shift(self, i: int) -> bool:
+        sweep = self._sweeps.get(self.home)
+        return self.order[i].op.name == "detach" or (sweep is not None and i in sweep.shifts)
 
     def _known(self, i: int) -> tuple[str, int] | None:
         """The function of which a node is the output, exp u / Σ exp u or 1 / (1 + exp −u), and its u."""
@@ -311,6 +315,8 @@ class Sweep:
         inputs = [index.get(node, -1) for name in tape.case.names for node in graph.inputs[name].flat]
         self.partials = self._partials()
         self.adjoint = self._adjoint()
+        self.shifts = self._shifts()
+        self.partials[np.isin(tape.source, self.shifts)] = 0.0
         self.tangent = self.tangents(inputs)
         reached = [self.tangent[i] if i >= 0 else np.zeros(len(inputs)) for i in self.roots]
         self.jacobian = np.array(reached).reshape(len(self.roots), len(inputs))
@@ -331,6 +337,12 @@ class Sweep:
             partials[places] = np.array(np.broadcast_arrays(*products, self.values[nodes])[:-1]).T
         partials[~np.isfinite(partials)] = 0.0
         return partials
+
+    def _shifts(self) -> list[int]:
+        """Maxima on which the outputs do not depend: a person takes the shift of a softmax for a constant."""
+        largest = np.max(abs(self.adjoint), axis=1, initial=0.0).tolist()
+        small = 1e-12 * max(largest, default=0.0)
+        return [i for i, n in enumerate(self.tape.order) if n.op.name == "maximum" and largest[i] <= small]
 
     def _adjoint(self) -> Floats:
         adjoint = np.zeros((len(self.values), len(self.roots)))
