@@ -45,6 +45,11 @@ def test_grad_prints_value_and_partials_in_the_order_given(run):
     )
 
 
+def test_grad_takes_e_for_what_is_given(run):
+    assert json.loads(run("grad", "e*x", "e=2", "x=3", "--json")[1])["gradient"] == {"e": 3, "x": 2}
+    assert run("grad", "x", "e=2", "x=3")[2].startswith("autograd-mini: e does not occur")
+
+
 def test_grad_as_json_with_vectors_matrices_and_second_derivatives(run):
     _, out, _ = run("grad", "--json", "sum(W @ x)**2", "W=1,2;3,4", "--hessian", "x=-1,pi/2", "--wrt=x")
     result = json.loads(out)
@@ -98,6 +103,11 @@ def test_a_minus_is_no_option(run):
         (["sum(z**2)", "z[i]", "z=1,2,3"], 1, "disagrees"),
         (["h**2", "--let", "h=w*x", "--let", "k=2*h", "k*x", "--wrt", "w", "w=1", "x=3"], 0, "agrees"),
         (["log(x)*y", "y/x", "--wrt", "x", "--domain", "x=positive"], 0, "agrees"),
+        (["e**x", "e**x"], 0, "agrees"),
+        (["e**2*x", "2*e*x", "--wrt", "e", "x=2"], 0, "agrees"),
+        (["e**2*x", "e**2", "--wrt", "x", "e=3"], 0, "agrees"),
+        (["2*e*x", "2*e", "--let", "e=x**2"], 1, "disagrees"),
+        (["2*e*x", "6*x**2", "--let", "e=x**2"], 0, "agrees"),
         (["asin(x)", "(1 - x**2)**-0.5", "--domain", "x=-0.9,0.9", "--points=9", "--seed=3"], 0, "agrees"),
     ],
 )

@@ -197,6 +197,16 @@ def test_formulas_as_text_have_free_indices():
     assert "asks for q" in report["W2"].note
 
 
+def test_a_step_or_an_intermediate_called_e_is_not_eulers_number():
+    steps = {("e", "z2"): "y - t", "W2": "e[i] * h[j]", ("h again", "h"): "transpose(W2) @ e"}
+    report = check_steps(network, steps, at=AT)
+    assert report
+    assert report["W2"].uses == ("e",)
+    report = check_steps(lambda x: named(named(x * x, "e") ** 2, "L"), {"x": "4 * e * x"}, at=1.5)
+    assert report
+    assert check_steps(lambda x: np.exp(x), {"x": "e ** x"}, at=1.5)
+
+
 def test_domains_draw_arguments_that_are_no_steps():
     seen = []
 

@@ -230,7 +230,8 @@ def _claims(steps: Mapping[Any, Any]) -> list[_Claimed]:
 
 def _asks(name: str, form: Any) -> dict[str, bool]:
     if isinstance(form, Formula):
-        return dict.fromkeys(form.expression.names, False)  # some may be indices
+        expression = form.expression  # names may be indices, and e something else than Euler's number
+        return dict.fromkeys((*expression.names, *expression.constants), False)
     parameters = parameters_of(form) if callable(form) else {}
     if parameters is None:
         raise TypeError(f"check_steps: the parameters of step {name!r} must have names")

@@ -78,24 +78,25 @@ def function_of(names: Sequence[str], evaluate: Callable[[Point], Any]) -> Calla
 class Formula:
     """A formula in which some names stand for formulas of their own, ``lets``.
 
-    ``names`` are those that are left to be given.
+    ``names`` are those that are left to be given, ``e`` and ``pi`` only if they are among ``given``.
 
     >>> Formula("2*S", {"S": parse("x + y")}).evaluate({"x": 1.0, "y": 2.0})
     6.0
     """
 
-    def __init__(self, text: str, lets: Mapping[str, Expression]) -> None:
+    def __init__(self, text: str, lets: Mapping[str, Expression], given: Iterable[str] = ()) -> None:
         self.expression = parse(text)
         self.lets = lets
+        self.given = set(given)
         self.names = tuple(dict.fromkeys(self._free(self.expression, ())))
 
     def _free(self, expression: Expression, within: tuple[str, ...]) -> Iterator[str]:
-        for name in expression.names:
+        for name in (*expression.names, *expression.constants):
             if name in within:
                 raise ValueError(f"--let: {name} is defined by itself")
             if name in self.lets:
                 yield from self._free(self.lets[name], (*within, name))
-            else:
+            elif name in expression.names or name in self.given:
                 yield name
 
     def evaluate(self, names: Point) -> Any:
@@ -108,7 +109,7 @@ class Formula:
     def _known(self, expression: Expression, names: Point) -> Point:
         """The names with those of ``lets`` that the expression needs."""
         known = dict(names)
-        for name in expression.names:
+        for name in (*expression.names, *expression.constants):
             if name in self.lets:
                 known[name] = self.lets[name].evaluate(self._known(self.lets[name], names))
         return known

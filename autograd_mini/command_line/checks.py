@@ -22,8 +22,10 @@ def check(options: argparse.Namespace) -> int:
         name: parse(text)
         for name, text in pairs(options.let, 'a name with its formula such as S="softmax(z)"').items()
     }
-    formula, hand = Formula(options.formula, lets), Formula(options.hand, lets)
     given, domain = point_of(options.names), _domains(options.domain)
+    formula, hand = (
+        Formula(text, lets, {*given, *domain, options.wrt or ""}) for text in (options.formula, options.hand)
+    )
     for name in (*given, *domain):
         if name not in formula.names:
             raise ValueError(

@@ -46,7 +46,7 @@ def print_rules(options: argparse.Namespace) -> int:
 def _variables(formula: Expression, point: Point, wrt: str | None) -> list[str]:
     """The names to differentiate: by default all that are given."""
     for name in point:
-        if name not in formula.names and name not in ("e", "pi"):
+        if name not in formula.names + formula.constants:
             raise ValueError(
                 f"{name} does not occur in the formula, whose names are {', '.join(formula.names)}"
             )

@@ -56,10 +56,11 @@ def parse(text: str) -> Expression:
 class Expression:
     """A formula that was parsed: called with its names by position or keyword, it gives its result.
 
-    ``names`` are the free names in the order in which they appear; ``pi`` and ``e`` are the constants
-    unless they are given. Operands are numbers, arrays, Values, arrays of them, traced nodes, or mpmath's
-    or SymPy's numbers and object arrays of these. Arrays follow IEEE arithmetic, scalars raise the
-    `DomainError` of the row they leave the domain of; all else that fails raises ExpressionError.
+    ``names`` are the free names in the order in which they appear; ``constants`` are those of ``pi`` and
+    ``e`` that appear, which have their values unless others are given. Operands are numbers, arrays, Values,
+    arrays of them, traced nodes, or mpmath's or SymPy's numbers and object arrays of these. Arrays follow
+    IEEE arithmetic, scalars raise the `DomainError` of the row they leave the domain of; all else that fails
+    raises ExpressionError.
     """
 
     def __init__(self, text: str) -> None:
@@ -69,6 +70,7 @@ class Expression:
         self._function = Compiler(self._line).compile(tree)
         self._columns = names_in(tree)
         self.names = tuple(name for name in self._columns if name not in CONSTANTS)
+        self.constants = tuple(name for name in self._columns if name in CONSTANTS)
         self.__name__ = "f"
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         self.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in self.names])
