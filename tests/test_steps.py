@@ -187,6 +187,11 @@ def test_printed_figures_count_to_a_unit_of_their_last_digit():
 
     assert check_steps(loss, {"z": ["0.6220", "0.0841", "-0.7061"]}, at=z)
     assert check_steps(loss, {"z": ["0.6220", "0.0840", "-0.7061"]}, at=z).first_wrong == "z"
+    dz = {("dz", "z"): lambda y: y - [0, 0, 1]}
+    assert check_steps(loss, {**dz, "z": [0.6220, 0.0841, -0.7061]}, at=z, decimals=4)
+    assert not check_steps(loss, {**dz, "z": [0.6220, 0.0841, -0.7061]}, at=z)
+    with pytest.raises(ValueError, match="every step is a function"):
+        check_steps(loss, dz, at=z, decimals=4)
 
 
 def test_formulas_as_text_have_free_indices():
@@ -339,8 +344,28 @@ def test_the_report_for_machines_and_for_jupyter():
     assert [step["name"] for step in known["steps"]] == ["e", "b2", "W2", "dh", "d", "b1", "W1"]
     np.testing.assert_allclose(known["steps"][0]["yours"], -closed_form()["e"])
     page = report._repr_html_()
-    assert page.count("<tr>") == 8
+    assert page.count("<tr") == 8
+    assert page.count("background: rgba(220, 50, 50") == 2  # the verdict and the wrong step
+    assert page.count("background: rgba(220, 160, 0") == 6
     assert "right given your earlier steps" in page
+    assert "<br>right: " in page
+
+
+def test_the_report_has_colours_on_a_terminal_only(monkeypatch):
+    report = checked(e=lambda y, t: t - y)
+    assert "\x1b" not in str(report)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    lines = str(report).splitlines()
+    assert lines[0].startswith("check_steps: \x1b[31mdisagrees\x1b[0m: the first wrong step is ")
+    assert [line[:8] for line in lines if "∂L/∂b" in line] == ["  \x1b[33m→"] * 2
+    assert "\x1b" not in str(report.text())
+    with pytest.raises(AssertionError) as failure:
+        report.raise_if_wrong()
+    assert str(failure.value) == report.text()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert str(report) == report.text()
 
 
 def test_values_are_written_nowhere():

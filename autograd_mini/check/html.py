@@ -1,7 +1,8 @@
-"""A report as HTML for a notebook; its colours are half transparent and suit light and dark pages."""
+"""Reports as HTML for a notebook; its colours are half transparent and suit light and dark pages."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, MARKS
 
 if TYPE_CHECKING:
     from autograd_mini.check.report import Report
+    from autograd_mini.check.steps import StepsReport
 
 TINTS = {
     AGREES: "rgba(40, 160, 70, 0.25)",
@@ -20,23 +22,40 @@ TINTS = {
 def page(report: Report) -> str:
     """The report, verdict first, as one element without scripts."""
     parts = [
-        f"<p><b>{escape(report.title)}: {_tinted('span', report.headline, report.verdict)}</b>: "
-        f"{escape(report.reason)}</p>",
+        _opening(report.title, report.headline, report),
         *(f"<div>{escape(line)}</div>" for line in [*report.section_lines(), *report.diagnosis()]),
-        _table(report),
+        _table(*report.table()),
         f"<div>{escape(report.hidden())}</div>" * bool(report.hidden()),
         *(f"<p>{escape(caption)}</p>{_grid(grid)}" for caption, grid in report.grids()),
         "<p><small>" + "<br>".join(map(escape, report.provenance())) + "</small></p>",
     ]
+    return _element(parts)
+
+
+def steps_page(report: StepsReport) -> str:
+    """A derivation in steps, one row for each."""
+    parts = [
+        _opening("check_steps", report.verdict, report),
+        _table(["", "step", "verdict", ""], report.table()),
+        f"<p><small>{escape(report.provenance())}</small></p>",
+    ]
+    return _element(parts)
+
+
+def _element(parts: Iterable[str]) -> str:
     return f'<div style="color: inherit">{"".join(parts)}</div>'
 
 
-def _table(report: Report) -> str:
-    headings, rows = report.table()
+def _opening(title: str, headline: str, report: Report | StepsReport) -> str:
+    headline = _tinted("span", headline, report.verdict)
+    return f"<p><b>{escape(title)}: {headline}</b>: {escape(report.reason)}</p>"
+
+
+def _table(headings: list[str], rows: list[tuple[str, list[str]]]) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "".join(
         f'<tr style="background: {TINTS[verdict] if verdict != AGREES else "none"}">'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        + "".join("<td>" + escape(cell).replace("\n", "<br>") + "</td>" for cell in cells)
         + "</tr>"
         for verdict, cells in rows
     )

@@ -96,11 +96,11 @@ class Report:
             raise InconclusiveError(self.text())
 
     def __str__(self) -> str:
-        return self.text(colour=_wants_colour())
+        return self.text(colour=wants_colour())
 
     def text(self, colour: bool = False) -> str:
         """The report as lines of text."""
-        paint = _painted if colour else _unpainted
+        paint = painted if colour else unpainted
         lines = [f"{self.title}: {paint(self.headline, self.verdict)}: {self.reason}", *self.section_lines()]
         lines += self.diagnosis()
         headings, rows = self.table()
@@ -251,15 +251,18 @@ def _aligned(
     ]
 
 
-def _wants_colour() -> bool:
+def wants_colour() -> bool:
+    """Whether what is printed goes to a terminal that shows colours."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _painted(text: str, verdict: str) -> str:
+def painted(text: str, verdict: str) -> str:
+    """The text in the colour of a verdict."""
     return f"\x1b[{COLOURS[verdict]}m{text}\x1b[0m"
 
 
-def _unpainted(text: str, verdict: str) -> str:
+def unpainted(text: str, verdict: str) -> str:
+    """The text as it stands."""
     return text
 
 

@@ -7,7 +7,6 @@ what is correct given the user's own: the reverse sweep with their adjoints in t
 
 from __future__ import annotations
 
-import html
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,17 @@ from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
 from autograd_mini.check.hand import EPSILON, Claim, Formula, claim_of, prepared
 from autograd_mini.check.loss_graph import LossGraph, loss_graphs
-from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, InconclusiveError, as_json, subscript
+from autograd_mini.check.report import (
+    AGREES,
+    DISAGREES,
+    INCONCLUSIVE,
+    InconclusiveError,
+    as_json,
+    painted,
+    subscript,
+    unpainted,
+    wants_colour,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 
 RIGHT, CARRIED, WRONG = "right", "right given your earlier steps", "wrong"
 MARKS = {RIGHT: "✓", CARRIED: "→", WRONG: "✗", INCONCLUSIVE: "?"}
+SHADES = {RIGHT: AGREES, CARRIED: INCONCLUSIVE, WRONG: DISAGREES, INCONCLUSIVE: INCONCLUSIVE}
 
 
 @dataclass(frozen=True)
@@ -79,34 +89,36 @@ class StepsReport:
     def raise_if_wrong(self) -> None:
         """Raise AssertionError if a step is wrong, InconclusiveError if nothing can be said."""
         if self.verdict == DISAGREES:
-            raise AssertionError(str(self))
+            raise AssertionError(self.text())
         if self.verdict == INCONCLUSIVE:
-            raise InconclusiveError(str(self))
+            raise InconclusiveError(self.text())
 
     def __str__(self) -> str:
-        width = max(len(self._claim(step)) for step in self.steps)
-        lines = [f"check_steps: {self.verdict}: {self._reason()}", self._provenance()]
-        for step in self.steps:
-            lines.append(f"  {MARKS[step.verdict]} {self._claim(step):<{width}}  {step.verdict}")
-            lines += [f"      {line}" for line in self._details(step)]
+        return self.text(colour=wants_colour())
+
+    def text(self, colour: bool = False) -> str:
+        """The report as lines of text."""
+        paint = painted if colour else unpainted
+        lines = [f"check_steps: {paint(self.verdict, self.verdict)}: {self.reason}", self.provenance()]
+        rows = self.table()
+        width = max(len(claim) for _, (_, claim, *_) in rows)
+        for shade, (mark, claim, verdict, details) in rows:
+            line = f"{mark} {claim:<{width}}  {verdict}"
+            lines.append(f"  {line if shade == AGREES else paint(line, shade)}")
+            lines += [f"      {detail}" for detail in details.splitlines()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{MARKS[step.verdict]}</td><td>{html.escape(self._claim(step))}</td>"
-            f"<td>{step.verdict}</td><td>{'<br>'.join(map(html.escape, self._details(step)))}</td></tr>"
-            for step in self.steps
-        )
-        head = "<tr><th></th><th>step</th><th>verdict</th><th></th></tr>"
-        title = html.escape(f"{self.verdict}: {self._reason()}")
-        return f"<p><b>{title}</b><br>{html.escape(self._provenance())}</p><table>{head}{rows}</table>"
+        from autograd_mini.check.html import steps_page
+
+        return steps_page(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain dicts, lists, numbers and text."""
         return {
             "title": "check_steps",
             "verdict": self.verdict,
-            "reason": self._reason(),
+            "reason": self.reason,
             "first_wrong": self.first_wrong,
             "out": self.out,
             "points": self.points,
@@ -118,7 +130,9 @@ class StepsReport:
             ],
         }
 
-    def _reason(self) -> str:
+    @property
+    def reason(self) -> str:
+        """The first wrong step and what is wrong with it, or how many are right."""
         if self.first_wrong is not None:
             step = self[self.first_wrong]
             why = step.explanations[0].text if step.explanations else step.note
@@ -126,21 +140,29 @@ class StepsReport:
         right = sum(step.verdict == RIGHT for step in self.steps)
         return f"{right} of {len(self.steps)} steps are right"
 
-    def _provenance(self) -> str:
+    def provenance(self) -> str:
+        """How many points were tried."""
         skipped = f", {self.skipped} more skipped outside f's domain" * bool(self.skipped)
         return f"points tried: {self.points} (seed {self.seed}{skipped})"
+
+    def table(self) -> list[tuple[str, list[str]]]:
+        """For each step a verdict for its colour, and its mark, claim, verdict, and what there is to say."""
+        return [
+            (SHADES[s.verdict], [MARKS[s.verdict], self._claim(s), s.verdict, self._details(s)])
+            for s in self.steps
+        ]
 
     def _claim(self, step: Step) -> str:
         derivative = f"∂{self.out}/∂{step.node}"
         return derivative if step.name == step.node else f"{step.name} = {derivative}"
 
-    def _details(self, step: Step) -> list[str]:
+    def _details(self, step: Step) -> str:
         if not step.explanations:
-            return [step.note] * bool(step.note)
+            return step.note
         first, *others = step.explanations
         also = [f"also fits: {other.text}" for other in others[:1]]
         more = [f"and {len(others) - 1} more"] * (len(others) > 1)
-        return ["; ".join([first.text, *also, *more]), f"right: {first.formula}", step.note]
+        return "\n".join(["; ".join([first.text, *also, *more]), f"right: {first.formula}", step.note])
 
 
 def check_steps(
@@ -152,15 +174,17 @@ def check_steps(
     rtol: float | None = None,
     atol: float | None = None,
     domain: Any = None,
+    decimals: int | None = None,
 ) -> StepsReport:
     """Check a derivation step by step, and tell errors from those that are only carried forward.
 
     ``steps`` maps, in the order of the derivation, the name of a labelled intermediate or of a parameter
     of ``f`` to what is claimed to be ∂f/∂name: a function, a formula as text, or plain or printed numbers,
-    which count at ``at`` only. A function's parameters name arguments of ``f``, earlier steps (their
-    results) and labelled intermediates (their values), looked up in this order; so that both the value of
-    ``h`` and its adjoint can be asked for, a key ``("dh", "h")`` calls the step ``dh``. ``f`` returns one
-    number and labels its intermediates by `named`; or it is a graph that exists, with its labels.
+    which count at ``at`` only; ``decimals`` is that of all numbers. What a function's parameters or a
+    formula name are arguments of ``f``, earlier steps (their results) and labelled intermediates (their
+    values), looked up in this order; so that both the value of ``h`` and its adjoint can be asked for, a key
+    ``("dh", "h")`` calls the step ``dh``. ``f`` returns one number and labels its intermediates by `named`;
+    or it is a graph that exists, with its labels.
 
     Each step is "right", "right given your earlier steps" (correct earlier results make it right, the
     user's own do not), or "wrong"; a wrong one is diagnosed against what is correct given the user's
@@ -183,7 +207,7 @@ def check_steps(
 
     An error inside f at the given point is raised; TypeError or ValueError for steps that claim nothing.
     """
-    claims = _claims(steps)
+    claims = _claims(steps, decimals)
     settings = Settings(points, seed, rtol, atol, domain)
     nodes = {claim.name: claim.node for claim in claims}
     fixed = not all(callable(claim.result) for claim in claims)
@@ -212,7 +236,7 @@ class _Claimed(NamedTuple):
     asks: Mapping[str, bool]
 
 
-def _claims(steps: Mapping[Any, Any]) -> list[_Claimed]:
+def _claims(steps: Mapping[Any, Any], decimals: int | None) -> list[_Claimed]:
     if not isinstance(steps, Mapping) or not steps:
         raise TypeError('check_steps: steps must be a mapping such as {"z": lambda y, t: y - t}')
     claims: list[_Claimed] = []
@@ -224,7 +248,10 @@ def _claims(steps: Mapping[Any, Any]) -> list[_Claimed]:
             )
         if name in (claim.name for claim in claims):
             raise ValueError(f"check_steps: two steps are called {name!r}")
-        claims.append(_Claimed(name, node, form := prepared(result, None), _asks(name, form)))
+        form = prepared(result, None if callable(result) else decimals)
+        claims.append(_Claimed(name, node, form, _asks(name, form)))
+    if decimals is not None and all(callable(claim.result) for claim in claims):
+        raise ValueError("check_steps: decimals= is for printed figures, and every step is a function")
     return claims
 
 
