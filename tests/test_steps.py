@@ -390,6 +390,9 @@ def test_a_wrong_step_is_explained_given_the_users_own_earlier_steps():
     assert set(report["d"].explanations[0].nodes) == {"h"}
     assert report["W2"].uses == ("e",)
     assert report["e"].explanations[0].text in str(report)
+    strange = checked(b2=lambda e: np.sin(9 * e) + 2)
+    assert strange["b2"].note.endswith("; no known mistake reproduces it")
+    assert "no known mistake" not in str(report)
     # The sign of e is not blamed on those that only carry it.
     assert "sign" not in {x.kind for name in ("W2", "d") for x in report[name].explanations}
 

@@ -404,6 +404,8 @@ def _step(
     if verdict == WRONG:
         explanations = _explained(claim, nodes, losses, trials, settings)
         notes.append(shown.own.trouble or _worst(claim.node, losses[0].out, point, shown))
+        if not explanations and not shown.own.trouble:
+            notes.append("no known mistake reproduces it")
     elif verdict == CARRIED:
         notes.append(f"with the error of {listed(shown.carried)}")
     elif verdict == INCONCLUSIVE:

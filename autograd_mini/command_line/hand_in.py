@@ -146,7 +146,7 @@ class Task:
         if raised:
             raise raised[0]
         step = next(step for step in report.steps if step.name == report.first_wrong)
-        why = step.explanations[0].text if step.explanations else step.note or "no known mistake explains it"
+        why = step.explanations[0].text if step.explanations else step.note
         return Outcome(WRONG, step.name, f"{why} (of {len(report.steps)} steps {credit})")
 
 
