@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -144,6 +145,26 @@ def test_the_first_wrong_step_is_named_and_not_the_errors_carried_forward(tmp_pa
     assert done.returncode == 1
     (tmp_path / "handin.py").write_text(steps().replace('"b": ', '"y": '))
     assert "wrong: b: there is no step b" in grade(tmp_path / "reference.py", tmp_path / "handin.py").stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="sends SIGINT")
+def test_an_interrupt_ends_the_hand_ins(tmp_path):
+    (tmp_path / "reference.py").write_text(REFERENCE)
+    beats = tmp_path / "beats"
+    endless = f"import time\nwhile True:\n    open({str(beats)!r}, 'a').write('.')\n    time.sleep(0.01)\n"
+    for name in "abc":
+        (tmp_path / f"{name}.py").write_text(endless)
+    paths = [str(tmp_path / f"{name}.py") for name in ("reference", "a", "b", "c")]
+    command = [sys.executable, "-m", "autograd_mini", "grade", *paths, "--jobs", "2", "--timeout", "50"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    while not beats.exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == (b"", None)
+    assert process.returncode == 130
+    size = beats.stat().st_size
+    time.sleep(0.1)
+    assert beats.stat().st_size == size
 
 
 class Terminal(io.StringIO):

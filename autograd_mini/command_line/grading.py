@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +48,8 @@ class Grade(NamedTuple):
 def grade(options: argparse.Namespace) -> int:
     if options.timeout <= 0 or options.memory <= 0 or options.jobs <= 0:
         raise ValueError("--timeout, --memory and --jobs must be positive")
-    run = partial(_graded, options.reference, timeout=options.timeout, memory=options.memory)
+    stop = threading.Event()
+    run = partial(_graded, options.reference, timeout=options.timeout, memory=options.memory, stop=stop)
     trial = run("")
     if trial.verdict == FAILED:
         raise ValueError(f"the reference {options.reference} failed to run: {trial.reason}")
@@ -55,9 +57,14 @@ def grade(options: argparse.Namespace) -> int:
     files = [file for pattern in options.hand_ins for file in (sorted(glob(pattern)) or [pattern])]
     grades = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for result in _with_progress(pool.map(run, files), len(files)):
-            grades.append(result)
-            print(_painted(result), flush=True)
+        try:
+            for result in _with_progress(pool.map(run, files), len(files)):
+                grades.append(result)
+                print(_painted(result), flush=True)
+        except BaseException:  # Ctrl-C, or nobody reads any more
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if options.csv:
         with open(options.csv, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([Grade._fields, *grades])
@@ -68,7 +75,7 @@ def grade(options: argparse.Namespace) -> int:
 # --- one hand-in --------------------------------------------------------------------------------------
 
 
-def _graded(reference: str, hand_in: str, timeout: float, memory: int) -> Grade:
+def _graded(reference: str, hand_in: str, timeout: float, memory: int, stop: threading.Event) -> Grade:
     """What the process of a hand-in wrote, or how it ended without."""
     start = time.perf_counter()
     request = {"reference": os.path.abspath(reference), "hand_in": hand_in and os.path.abspath(hand_in)}
@@ -93,10 +100,10 @@ def _graded(reference: str, hand_in: str, timeout: float, memory: int) -> Grade:
             start_new_session=True,
         )
         try:
-            process.wait(timeout)
-            end = _ending(process.returncode)
-        except subprocess.TimeoutExpired:
-            end = f"it was not done after {timeout:g} s"
+            while process.poll() is None and time.perf_counter() < start + timeout and not stop.is_set():
+                time.sleep(0.01)
+            status = process.returncode
+            end = f"it was not done after {timeout:g} s" if status is None else _ending(status)
         finally:
             _kill(process)
         output.seek(0)
