@@ -100,6 +100,11 @@ HAND_INS = {
         "failed to run",
         "line 12: ZeroDivisionError: division by zero",
     ),
+    "unprintable": (
+        gradient("raise ValueError('red \\x1b[31m\\r\\ud800')"),
+        "failed to run",
+        "line 9: ValueError: red  [31m",
+    ),
     "import": ("import no_such_module\n", "failed to run", "ModuleNotFoundError"),
     "exits": ("import sys\nsys.exit('done')\n", "failed to run", "SystemExit: done"),
     "exits_late": (gradient("raise SystemExit(3)"), "failed to run", "SystemExit: 3"),

@@ -66,7 +66,7 @@ def grade(options: argparse.Namespace) -> int:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if options.csv:
-        with open(options.csv, "w", newline="", encoding="utf-8") as file:
+        with open(options.csv, "w", newline="", encoding="utf-8", errors="replace") as file:
             csv.writer(file).writerows([Grade._fields, *grades])
     verdicts = {result.verdict for result in grades}
     return 0 if verdicts == {RIGHT} else 3 if verdicts <= {RIGHT, INCONCLUSIVE} else 1
@@ -132,9 +132,14 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def _read(output: bytes) -> dict[str, str] | None:
     try:
         result = json.loads(output)
-        return {name: str(result[name]) for name in ("verdict", "step", "reason")}
+        return {name: _on_one_line(str(result[name])) for name in ("verdict", "step", "reason")}
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _on_one_line(text: str) -> str:
+    """The text without line ends, and without what could command a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 # --- the terminal -------------------------------------------------------------------------------------
