@@ -577,3 +577,27 @@ def test_of_a_derivation_that_agrees_three_entries_are_shown():
     lines = str(check_jacobian(textbook_softmax, softmax_jacobian, at=Z, out="S")).splitlines()
     assert [line.split()[0] for line in lines[2:5]] == ["given"] * 3
     assert lines[5] == "… and 51 more, all right"
+
+
+def test_a_derivation_that_works_in_place_is_held_to_the_arguments_as_they_were():
+    at = {"W": np.array([[0.1, 0.2], [0.3, -0.4]]), "x": np.array([1.0, -2.0])}
+    kept = {name: array.copy() for name, array in at.items()}
+
+    def loss(W, x):
+        return np.sum(np.tanh(W @ x))
+
+    def right(W, x):
+        slope = 1 - np.tanh(W @ x) ** 2
+        W *= 0
+        W += np.outer(slope, x)
+        return W
+
+    def wrong(W, x):
+        W *= 0
+        x *= 0
+        return np.outer(1 - np.tanh(W @ x) ** 2, x)
+
+    assert check_gradient(loss, right, at=at)
+    assert check_gradient(loss, wrong, at=at).verdict == "disagrees"
+    for name, array in at.items():
+        np.testing.assert_array_equal(array, kept[name])

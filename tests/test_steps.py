@@ -252,6 +252,17 @@ def test_an_argument_that_the_loss_ignores_has_derivative_zero():
     )
 
 
+def test_a_step_that_works_in_place_changes_nothing_for_others():
+    def in_place(y, t):
+        y -= t
+        t *= 0
+        return y
+
+    steps = {("e", "z2"): in_place, ("e again", "z2"): lambda y, t: y - t, "W2": RIGHT["W2"]}
+    assert check_steps(network, steps, at=AT)
+    np.testing.assert_array_equal(T, [0, 0, 1, 0])
+
+
 # --- steps that cannot be judged ---
 
 

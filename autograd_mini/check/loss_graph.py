@@ -25,7 +25,7 @@ from autograd_mini.check.engine import jacobian_of
 from autograd_mini.check.evidence import Graph
 from autograd_mini.check.points import domains_of, points_of
 from autograd_mini.check.report import AGREES
-from autograd_mini.check.subject import labelled, subject_of
+from autograd_mini.check.subject import labelled, own, subject_of
 from autograd_mini.rules import Primitive
 from autograd_mini.value import Value, as_operand, constant, topological_order
 
@@ -62,7 +62,7 @@ class LossGraph:
     def value(self, name: str) -> Any:
         """The value of an argument or of a labelled intermediate; NameError if it is neither."""
         if name in self.arguments:
-            return self.arguments[name]
+            return own(self.arguments[name])  # a step may work in place
         try:
             return plain(numbers_of(self.nodes(name)))
         except ValueError:

@@ -6,6 +6,7 @@ number types, and calls the hand derivation with the arguments that it asks for 
 
 from __future__ import annotations
 
+import copy
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -76,8 +77,9 @@ class Subject(ABC):
         return {}
 
     def known(self, arguments: Arguments, output: Any) -> dict[str, Any]:
-        """What a hand derivation may ask for by name."""
-        return {**arguments, **({self.named_out: output} if self.named_out else {})}
+        """What a hand derivation may ask for by name, all its own, as it may work in place."""
+        named = {**arguments, **({self.named_out: output} if self.named_out else {})}
+        return {name: own(x) for name, x in named.items()}
 
     def claims(self, arguments: Arguments, output: Floats) -> dict[str, Claim | RejectedError]:
         """The hand result for each name, or why it cannot be compared."""
@@ -258,6 +260,11 @@ def _as_values(x: Any, name: str) -> Any:
         return x
     numbers = numbers_of(x)
     return values(numbers, name) if numbers.shape else Value(float(numbers), label=name)
+
+
+def own(x: Any) -> Any:
+    """A copy of what can be changed in place."""
+    return x.copy() if isinstance(x, np.ndarray) else copy.deepcopy(x) if isinstance(x, list) else x
 
 
 def _by_name(result: Any, wrt: list[str], arguments: Arguments) -> dict[str, Any]:
