@@ -148,8 +148,9 @@ def test_the_first_wrong_step_is_named_and_not_the_errors_carried_forward(tmp_pa
     assert "wrong: dz: " in done.stdout
     assert "(of 4 steps 1 right, 2 wrong, 1 right given your earlier steps)" in done.stdout
     assert done.returncode == 1
-    (tmp_path / "handin.py").write_text(steps().replace('"b": ', '"y": '))
-    assert "wrong: b: there is no step b" in grade(tmp_path / "reference.py", tmp_path / "handin.py").stdout
+    for changes, line in [({}, "wrong: b: there is no step b"), ({"z": "t - y"}, "wrong: dz: ")]:
+        (tmp_path / "handin.py").write_text(steps(**changes).replace('    "b": lambda dz: dz,\n', ""))
+        assert line in grade(tmp_path / "reference.py", tmp_path / "handin.py").stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="sends SIGINT")

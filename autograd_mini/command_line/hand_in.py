@@ -135,7 +135,8 @@ class Task:
         watched = {name: _watched(step, raised) for name, step in steps.items()}
         report = check_steps(self.loss, watched, at=point)
         claimed = {step.node for step in report.steps}
-        if missing := [name for name in self.wrt or () if name not in claimed]:
+        missing = [name for name in self.wrt or () if name not in claimed]
+        if missing and report.first_wrong is None:
             return Outcome(WRONG, missing[0], f"there is no step {missing[0]}")
         if report.verdict == "agrees":
             return Outcome(RIGHT)
