@@ -218,14 +218,15 @@ def test_a_console_of_few_characters_gets_a_table_all_the_same():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a shell's pipe")
-def test_a_reader_that_stops_is_no_error():
+@pytest.mark.parametrize("arguments", [["rules"], ["check", "x", "2"]])
+def test_a_reader_that_stops_is_no_error_and_no_agreement(arguments):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as closed:
         done = subprocess.run(
-            [sys.executable, "-m", "autograd_mini", "rules"],
+            [sys.executable, "-m", "autograd_mini", *arguments],
             stdout=closed,
             stderr=subprocess.PIPE,
             timeout=60,
         )
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, done.stderr) == (141, b"")  # as shells have it

@@ -19,6 +19,7 @@ from autograd_mini.command_line.grading import MEMORY_IS_LIMITED, grade
 from autograd_mini.command_line.pictures import draw
 
 BAD_USE = 2
+UNREAD = 141  # as shells say of a program whose output nobody reads to the end
 LANGUAGES = ("python", "javascript", "c")
 FORMULA = """\
 A formula is made of names, numbers, + - * / ** @, comparisons, a if c else b, indexing z[0], lists, pi, e,
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return UNREAD
     except KeyboardInterrupt:
         return 130
     except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
