@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from autograd_mini.check.binding import RejectedError, listed, numbers_of
-from autograd_mini.expressions import parse
+from autograd_mini.expressions import INDICES, parse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 
 EPSILON = float(np.finfo(float).eps)
-INDICES = "ijklmn"
 
 
 @dataclass(frozen=True)

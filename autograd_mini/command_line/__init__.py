@@ -155,11 +155,17 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="where random points lie: low,high or real, positive, simplex, one-hot",
     )
-    parser.add_argument("--points", type=int, default=5, metavar="N", help="random points to try (5)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random points (0)")
+    parser.add_argument("--points", type=_count, default=5, metavar="N", help="random points to try (5)")
+    parser.add_argument("--seed", type=_count, default=0, metavar="N", help="of the random points (0)")
     parser.add_argument("--symbolic", action="store_true", help="try to prove it with SymPy")
     parser.add_argument("--json", action="store_true", help="the report for machines")
     parser.set_defaults(run=check)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text.strip()}")
+    return int(text)
 
 
 DRAW = """\

@@ -42,6 +42,15 @@ def point_of(texts: Iterable[str]) -> Point:
     return {name: _numbers(name, value) for name, value in pairs(texts, what).items()}
 
 
+def require_names(given: Iterable[str], names: Sequence[str]) -> None:
+    """ValueError for what is given and not among the names of the formula."""
+    for name in given:
+        if name not in names:
+            raise ValueError(
+                f"{name} does not occur in the formula, whose names are {', '.join(names) or 'none'}"
+            )
+
+
 def _numbers(name: str, text: str) -> Any:
     rows = [[_number(entry) for entry in row.rstrip(", ").split(",")] for row in text.rstrip("; ").split(";")]
     if ";" in text:

@@ -10,8 +10,18 @@ from typing import Any
 import numpy as np
 
 from autograd_mini.check import check_gradient, check_jacobian
-from autograd_mini.command_line.arguments import Formula, Point, function_of, pairs, plain, point_of
-from autograd_mini.expressions import ExpressionError, parse
+from autograd_mini.check.points import DOMAINS
+from autograd_mini.command_line.arguments import (
+    Formula,
+    Point,
+    function_of,
+    pairs,
+    plain,
+    point_of,
+    require_names,
+)
+from autograd_mini.expressions import INDICES, ExpressionError, parse
+from autograd_mini.expressions.vocabulary import unknown_name
 
 STATUS = {"agrees": 0, "disagrees": 1, "inconclusive": 3}
 DRAWS = 100
@@ -26,14 +36,15 @@ def check(options: argparse.Namespace) -> int:
     formula, hand = (
         Formula(text, lets, {*given, *domain, options.wrt or ""}) for text in (options.formula, options.hand)
     )
-    for name in (*given, *domain):
-        if name not in formula.names:
-            raise ValueError(
-                f"{name} does not occur in the formula, whose names are {', '.join(formula.names)}"
-            )
+    if twice := set(lets) & {*given, *domain}:
+        raise ValueError(f"{min(twice)} is given twice, as a formula by --let and as numbers")
+    require_names((*given, *domain), formula.names)
     point, value = _point(formula, given, domain, options.seed)
     wrt = _variable(formula.names, options.wrt)
     shape = np.shape(value) + np.shape(point[wrt])
+    for name in hand.names:
+        if name not in formula.names and name not in INDICES:
+            raise ValueError(f"the derivative: {unknown_name(name, formula.names)}")
     names = [name for name in formula.names if name in hand.names]
     compare = check_jacobian if np.shape(value) else check_gradient
     report = compare(
@@ -59,6 +70,8 @@ def check(options: argparse.Namespace) -> int:
 
 def _variable(names: Iterable[str], wrt: str | None) -> str:
     names = list(names)
+    if not names:
+        raise ValueError("a formula without names has no derivative")
     if wrt is None and len(names) == 1:
         return names[0]
     if wrt not in names:
@@ -70,9 +83,11 @@ def _variable(names: Iterable[str], wrt: str | None) -> str:
 def _domains(texts: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, text in pairs(texts, "a name with its domain such as x=positive or x=0,1").items():
-        if "," not in text:
-            found[name] = text
+        if text.strip() in DOMAINS:
+            found[name] = text.strip()
             continue
+        if "," not in text:
+            raise ValueError(f"--domain: expected low,high or one of {', '.join(DOMAINS)}, got {text}")
         bounds = np.atleast_1d(point_of([f"{name}={text}"])[name])
         if bounds.shape != (2,) or not bounds[0] < bounds[1]:
             raise ValueError(f"--domain: an interval is written {name}=low,high, got {name}={text}")

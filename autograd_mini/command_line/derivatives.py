@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from autograd_mini import rules
-from autograd_mini.command_line.arguments import Point, function_of, plain, point_of
+from autograd_mini.command_line.arguments import Point, function_of, plain, point_of, require_names
 from autograd_mini.expressions import Expression, parse
 from autograd_mini.program import trace
 from autograd_mini.transforms import hessian, jacobian, value_and_grad
 
+LARGEST = 10**6  # number of derivatives that one may want to read
 Table = list[tuple[str, float]]
 
 
@@ -25,6 +26,9 @@ def grad(options: argparse.Namespace) -> int:
     value = formula.evaluate(point)
     if np.shape(value) and (options.hessian or options.source):
         raise ValueError(f"--hessian and --source are for one number, the formula gives {np.shape(value)}")
+    entries = np.size(value) * sum(np.size(point[name]) for name in names)
+    if max(entries, entries**2 * options.hessian) > LARGEST:
+        raise ValueError(f"more than {LARGEST} derivatives: give fewer numbers, or fewer names in --wrt")
     f = function_of(list(point), formula.evaluate)
     places = [list(point).index(name) for name in names]
     if options.source:
@@ -45,11 +49,7 @@ def print_rules(options: argparse.Namespace) -> int:
 
 def _variables(formula: Expression, point: Point, wrt: str | None) -> list[str]:
     """The names to differentiate: by default all that are given."""
-    for name in point:
-        if name not in formula.names + formula.constants:
-            raise ValueError(
-                f"{name} does not occur in the formula, whose names are {', '.join(formula.names)}"
-            )
+    require_names(point, formula.names + formula.constants)
     names = [name.strip() for name in wrt.split(",")] if wrt else list(point)
     for name in names:
         if name not in point:

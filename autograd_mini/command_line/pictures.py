@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from autograd_mini.arrays import values
-from autograd_mini.command_line.arguments import point_of
+from autograd_mini.command_line.arguments import point_of, require_names
 from autograd_mini.drawing import draw as drawing_of
 from autograd_mini.expressions import parse
 from autograd_mini.value import Value
@@ -19,6 +19,8 @@ def draw(options: argparse.Namespace) -> int:
         name: values(x, name) if np.ndim(x) else Value(x, label=name)
         for name, x in point_of(options.names).items()
     }
-    path = drawing_of(parse(options.formula).evaluate(leaves)).save(options.output)
+    formula = parse(options.formula)
+    require_names(leaves, formula.names + formula.constants)
+    path = drawing_of(formula.evaluate(leaves)).save(options.output)
     print(path)
     return 0

@@ -122,6 +122,8 @@ def _extremum(name: str, row: Primitive) -> Callable[..., Any]:
 def matmul(x: Any, y: Any) -> Any:
     if not np.ndim(x) or not np.ndim(y):
         raise TypeError("@ multiplies arrays; a product with a number is written *")
+    if np.shape(x)[-1] != np.shape(y)[max(np.ndim(y) - 2, 0)]:
+        raise ValueError(f"shapes {np.shape(x)} and {np.shape(y)} do not fit for a matrix product")
     shape = np.shape(x)[:-1] + np.shape(y)[:-2] + np.shape(y)[-1:] * (np.ndim(y) > 1)
     _fits(shape)
     _fits((*shape, np.shape(x)[-1]), x, y, limit=100 * SIZE)  # each entry is a sum
