@@ -499,6 +499,9 @@ def test_a_node_made_by_hand_leaves_the_witness_without_a_word():
 
 def test_labels_that_do_not_exist_or_are_not_unique():
     x = Value(2.0, label="x")
+    h1, w = Value(1.0, label="h1"), values([1.0, 2.0], "w1")
+    with pytest.raises(ValueError, match="labelled 'q'; there are: w1, h1"):
+        check_gradient(h1 * np.sum(w), {"q": 1.0})
     with pytest.raises(ValueError, match="no node or array of the graph is labelled 'q'; there are: x"):
         check_gradient(x * x, {"q": 1.0})
     with pytest.raises(ValueError, match="2 nodes of the graph are labelled 'x'"):

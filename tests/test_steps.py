@@ -298,7 +298,7 @@ def test_a_step_that_asks_for_what_there_is_not_says_what_there_is():
     [
         ({}, TypeError, "steps must be a mapping"),
         ([1], TypeError, "steps must be a mapping"),
-        ({"q": lambda y: y}, ValueError, "labelled 'q'"),
+        ({"q": lambda y: y}, ValueError, "labelled 'q'; there are: W1, x, b1, W2, b2, t, z1, h, z2, y, L"),
         ({3: lambda y: y}, TypeError, "a step is called"),
         ({("e", "z2"): lambda y: y, "e": lambda y: y}, ValueError, "two steps are called 'e'"),
         ({("t", "z2"): lambda y: y}, ValueError, "name of an argument"),

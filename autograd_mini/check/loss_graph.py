@@ -10,7 +10,6 @@ The reverse sweep over it finds at these nodes the given adjoints in the place o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import add
@@ -25,7 +24,7 @@ from autograd_mini.check.engine import jacobian_of
 from autograd_mini.check.evidence import Graph
 from autograd_mini.check.points import domains_of, points_of
 from autograd_mini.check.report import AGREES
-from autograd_mini.check.subject import labelled, own, subject_of
+from autograd_mini.check.subject import labelled, labels_of, own, subject_of
 from autograd_mini.rules import Primitive
 from autograd_mini.value import Value, as_operand, constant, topological_order
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
     Nodes: TypeAlias = NDArray[Any]
-
-ELEMENT = re.compile(r"(.+?)_?(\d+(?:,\d+)*)")
 
 
 class LossGraph:
@@ -68,14 +65,8 @@ class LossGraph:
         except ValueError:
             raise NameError(
                 f"{name!r} is no argument, no earlier step and not the label of one node or array; "
-                f"there are {listed(self._names())}"
+                f"there are {listed(dict.fromkeys([*self.arguments, *labels_of(self.order)]))}"
             ) from None
-
-    def _names(self) -> list[str]:
-        """The arguments and what is labelled, from the inputs to the loss."""
-        labels = [node.label for node in self.order if node.label]
-        arrays = [found[1] if (found := ELEMENT.fullmatch(label)) else label for label in labels]
-        return [*dict.fromkeys([*self.arguments, *arrays])]
 
     def truth(self, name: str) -> tuple[Floats, NDArray[np.bool_]]:
         """The engine's ∂loss/∂name, and which of its entries the differences confirm."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 Index: TypeAlias = tuple[int, ...]
 Arguments: TypeAlias = Mapping[str, Any]
 Recorded: TypeAlias = "tuple[Instructions, list[int]]"
+ELEMENT = re.compile(r"(.+?)_?(\d+(?:,\d+)*)")
 
 
 class Subject(ABC):
@@ -367,9 +368,16 @@ def _elements(order: list[Value], name: str) -> dict[Index, Value]:
                 raise ValueError(f"check: two nodes of the graph are labelled {node.label!r}")
             found[index] = node
     if len({len(index) for index in found}) != 1:
-        labels = listed(dict.fromkeys(node.label for node in order if node.label))
+        labels = listed(labels_of(order))
         raise ValueError(f"check: no node or array of the graph is labelled {name!r}; there are: {labels}")
     return found
+
+
+def labels_of(order: list[Value]) -> list[str]:
+    """The labels of nodes and of arrays, which are what has an element 0, 0."""
+    split = [(node.label, ELEMENT.fullmatch(node.label)) for node in order if node.label]
+    arrays = {found[1] for _, found in split if found and not found[2].strip("0,")}
+    return [*dict.fromkeys(found[1] if found and found[1] in arrays else x for x, found in split)]
 
 
 def _evaluate(node: Value, data: dict[Value, float]) -> float:
