@@ -199,7 +199,12 @@ def test_formulas_as_text_have_free_indices():
     assert check_steps(network, steps, at=AT)
     report = check_steps(network, {**steps, "W2": "z2[i] * q[j]"}, at=AT)
     assert report["W2"].verdict == "wrong"
-    assert "asks for q" in report["W2"].note
+    assert "'q' is no argument" in report["W2"].note
+    assert "there are W1, b1, W2, b2, x, t, z1, h, z2, y" in report["W2"].note
+    report = check_steps(network, {**steps, "W2": "z2[i] * h[k]"}, at=AT)
+    assert "the indices of a result of shape (4, 3) are i, j" in report["W2"].note
+    report = check_steps(lambda x: x * x, {"x": "2*x*i"}, at=3.0)
+    assert report["x"].note == "the formula asks for i; there are x"
 
 
 def test_a_step_or_an_intermediate_called_e_is_not_eulers_number():

@@ -59,7 +59,7 @@ class Formula:
             return self.expression.evaluate(known)
         indices = [letter for letter in INDICES if letter not in known][: len(shape)]
         if unknown := sorted(free - set(indices)):
-            axes = f"; the indices of a result of shape {shape} are {listed(indices)}"
+            axes = f"; the indices of a result of shape {shape} are {listed(indices)}" * bool(shape)
             raise RejectedError(f"the formula asks for {listed(unknown)}; there are {listed(known)}{axes}")
         return self.expression.tabulate(known, shape, indices)
 

@@ -31,6 +31,7 @@ from autograd_mini.check.report import (
     unpainted,
     wants_colour,
 )
+from autograd_mini.expressions import INDICES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -257,8 +258,8 @@ def _claims(steps: Mapping[Any, Any], decimals: int | None) -> list[_Claimed]:
 
 def _asks(name: str, form: Any) -> dict[str, bool]:
     if isinstance(form, Formula):
-        expression = form.expression  # names may be indices, and e something else than Euler's number
-        return dict.fromkeys((*expression.names, *expression.constants), False)
+        needed = {name: name not in INDICES for name in form.expression.names}
+        return needed | dict.fromkeys(form.expression.constants, False)  # a step may be called e
     parameters = parameters_of(form) if callable(form) else {}
     if parameters is None:
         raise TypeError(f"check_steps: the parameters of step {name!r} must have names")
