@@ -131,6 +131,12 @@ def test_check_proves(run):
     assert "proved" in out
 
 
+def test_check_names_the_slip_in_a_formula(run):
+    status, out, _ = run("check", "softmax(z)", "diag(S) + outer(S, S)", "--let", "S=softmax(z)", "z=1,2,3")
+    assert status == 1
+    assert "yours is right with diag(S) - outer(S, S) in place of diag(S) + outer(S, S)" in out
+
+
 # --- draw, rules ---
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -50,10 +50,12 @@ class Formula:
            [-0.1875,  0.1875]])
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, complete: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict) -> None:
         self.expression = parse(text)
+        self.complete = complete  # adds what follows from the known names
 
     def __call__(self, known: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+        known = self.complete(known)
         free = set(self.expression.names) - set(known)
         if not free:
             return self.expression.evaluate(known)

@@ -109,14 +109,13 @@ class Formula:
                 yield name
 
     def evaluate(self, names: Point) -> Any:
-        return self.expression.evaluate(self._known(self.expression, names))
+        return self.expression.evaluate(self.completed(names))
 
-    def tabulate(self, names: Point, shape: tuple[int, ...]) -> Any:
-        """An array of the shape, names i to n without a value being its indices."""
-        return self.expression.tabulate(self._known(self.expression, names), shape)
+    def completed(self, names: Mapping[str, Any]) -> Point:
+        """The names with those of ``lets`` that the formula needs."""
+        return self._known(self.expression, names)
 
-    def _known(self, expression: Expression, names: Point) -> Point:
-        """The names with those of ``lets`` that the expression needs."""
+    def _known(self, expression: Expression, names: Mapping[str, Any]) -> Point:
         known = dict(names)
         for name in (*expression.names, *expression.constants):
             if name in self.lets:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from autograd_mini.check import check_gradient, check_jacobian
+from autograd_mini.check.hand import Formula as HandFormula
 from autograd_mini.check.points import DOMAINS
 from autograd_mini.command_line.arguments import (
     Formula,
@@ -41,15 +42,13 @@ def check(options: argparse.Namespace) -> int:
     require_names((*given, *domain), formula.names)
     point, value = _point(formula, given, domain, options.seed)
     wrt = _variable(formula.names, options.wrt)
-    shape = np.shape(value) + np.shape(point[wrt])
     for name in hand.names:
         if name not in formula.names and name not in INDICES:
             raise ValueError(f"the derivative: {unknown_name(name, formula.names)}")
-    names = [name for name in formula.names if name in hand.names]
     compare = check_jacobian if np.shape(value) else check_gradient
     report = compare(
         function_of(formula.names, formula.evaluate),
-        {wrt: function_of(names, lambda known: hand.tabulate(known, shape))},
+        {wrt: HandFormula(options.hand, hand.completed)},
         at=point,
         wrt=wrt,
         points=options.points,

@@ -55,7 +55,7 @@ def slips(
     found = [
         (place, instead, text)
         for place, instead, text in islice(_changes(formula.expression.text), CHANGES)
-        if (changed := _formula(text)) and all(map(is_right, repeat(changed), points, known))
+        if (changed := _formula(text, formula)) and all(map(is_right, repeat(changed), points, known))
     ]
     if not found:
         return []
@@ -63,9 +63,9 @@ def slips(
     return [Explanation("slip", f"yours is right with {instead} in place of {place}", f"{title} = {text}")]
 
 
-def _formula(text: str) -> Formula | None:
+def _formula(text: str, like: Formula) -> Formula | None:
     try:
-        return Formula(text)
+        return Formula(text, like.complete)
     except ValueError:
         return None
 
