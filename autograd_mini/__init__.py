@@ -91,6 +91,7 @@ from autograd_mini.rules import (
     where,
     xlogy,
 )
+from autograd_mini.scopes import scope
 from autograd_mini.transforms import grad, gradient_graph, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_mini.value import TraceError, Value, topological_order
 
@@ -168,6 +169,7 @@ __all__ = [
     "primitive",
     "reciprocal",
     "relu",
+    "scope",
     "sigmoid",
     "sign",
     "sin",

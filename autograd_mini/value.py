@@ -404,12 +404,14 @@ def _set_methods(row: Primitive, operator: Callable[..., Any]) -> None:
         setattr(Value, special.replace("__", "__r", 1), reflected)
 
 
+rules.FLOATS["_new"] = object.__new__  # operators look it up at every call, and scopes exchange it
+
+
 def _bind_values(row: Primitive) -> Callable[..., Any]:
     """The operator of a row, written out together with its reverse step."""
     names = {
         "_row": row,
         "_Value": Value,
-        "_new": object.__new__,
         "_as_operand": as_operand,
         "_constant": constant,
         "_TraceError": TraceError,
