@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -7,8 +8,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from autograd_mini import Value, drawing, primitive
-from autograd_mini.drawing import draw
+from autograd_mini import Value, primitive
+from autograd_mini.drawing import draw, layout
 from autograd_mini.rules import table
 from autograd_mini.value import topological_order
 
@@ -42,7 +43,8 @@ def nodes_of(source):
 
 
 def edges_of(source):
-    return [line.strip() for line in source.splitlines() if "->" in line]
+    """The edges' statements, without their ids."""
+    return [re.sub(r' id=".*"\]', "]", line.strip()) for line in source.splitlines() if "->" in line]
 
 
 def svg_texts(picture):
@@ -146,7 +148,7 @@ def test_a_deep_graph_does_not_recurse():
     x = Value(0.5)
     for _ in range(5000):
         x = x + 1
-    assert len(nodes_of(draw(x).source)) == 10_001
+    assert len(nodes_of(draw(x, limit=None).source)) == 10_001
 
 
 # --- gradients stay as they were ---
@@ -193,13 +195,13 @@ def test_an_array_of_one_is_its_element(wrap):
         (3, "int"),
         (None, "NoneType"),
         ("x", "str"),
-        ([], "list"),
-        (np.ones(1), r"an array of shape \(1,\)"),
-        (np.array([Value(1.0), Value(2.0)], dtype=object), r"an array of shape \(2,\)"),
+        ([], "none"),
+        (np.ones(2), "float64 among 2 elements"),
+        ([Value(1.0), 2], "int among 2 elements"),
     ],
 )
 def test_anything_else_is_refused_in_a_sentence(thing, got):
-    with pytest.raises(TypeError, match=f"^draw: expected one Value, .*, got {got}$"):
+    with pytest.raises(TypeError, match=f"^draw: expected a Value to draw, or several, got {got}$"):
         draw(thing)
 
 
@@ -208,24 +210,24 @@ def test_anything_else_is_refused_in_a_sentence(thing, got):
 
 @pytest.mark.parametrize("label", AWKWARD)
 def test_labels_arrive_as_they_are(label):
-    picture = drawing.render(draw(Value(1.0, label=label)).source, "svg")
+    picture = layout.render(draw(Value(1.0, label=label)).source, "svg")
     assert label in svg_texts(picture)
 
 
 def test_lines_stay_lines():
     label = "first\nsecond\r\n\nfourth"
-    texts = svg_texts(drawing.render(draw(Value(1.0, label=label)).source, "svg"))
+    texts = svg_texts(layout.render(draw(Value(1.0, label=label)).source, "svg"))
     assert {"first", "second", "fourth"} <= set(texts)
 
 
 @pytest.mark.parametrize("label", ["\x00", "a\x1bb", "a\ud800b", "\uffff", "\x0b", " ", "\n", "\t"])
 def test_characters_without_a_place_in_xml(label):
-    picture = drawing.render(draw(Value(1.0, label=label)).source, "svg")
+    picture = layout.render(draw(Value(1.0, label=label)).source, "svg")
     assert "data" in svg_texts(picture)
 
 
 def test_symbols_are_escaped():
-    texts = svg_texts(drawing.render(draw(Value(1.0, (Value(2.0),), "<&>")).source, "svg"))
+    texts = svg_texts(layout.render(draw(Value(1.0, (Value(2.0),), "<&>")).source, "svg"))
     assert "<&>" in texts
 
 
@@ -262,10 +264,10 @@ def test_an_unknown_suffix_leaves_the_file_as_it_was(tmp_path, name):
 
 
 def test_a_format_that_the_renderer_cannot_write(tmp_path, monkeypatch):
-    pure = drawing._executable() if not shutil.which("dot") else shutil.which("graphviz-pure")
+    pure = layout.executable() if not shutil.which("dot") else shutil.which("graphviz-pure")
     if not pure:
         pytest.skip("graphviz-pure has no wheel here")
-    monkeypatch.setattr(drawing, "_executable", lambda: pure)
+    monkeypatch.setattr(layout, "executable", lambda: pure)
     with pytest.raises(ValueError, match=r"^save: graphviz-pure cannot write 'pdf'"):
         draw(Value(1.0)).save(tmp_path / "picture.pdf")
     assert not list(tmp_path.iterdir())
@@ -296,10 +298,10 @@ def test_the_systems_dot_comes_first_and_its_failure_is_a_sentence(tmp_path, mon
 
 
 def test_found_beside_python_when_not_on_the_path(tmp_path, monkeypatch):
-    if shutil.which("dot") or not drawing._executable():
+    if shutil.which("dot") or not layout.executable():
         pytest.skip("no graphviz-pure, or the system's dot comes first")
     monkeypatch.setenv("PATH", str(tmp_path))
-    picture = drawing.render(draw(Value(1.0)).source, "svg")
+    picture = layout.render(draw(Value(1.0)).source, "svg")
     assert svg_texts(picture)
 
 

@@ -1,0 +1,239 @@
+"""`draw`: the graph under a Value as a picture, with every number that backpropagation uses.
+
+A node shows its label, the symbol of its operation, its number and ∂root/∂node; an edge shows the
+local partial of the operation it enters. By the chain rule a node's ∂root is the sum, over the edges
+that leave it, of the edge's ∂ times the ∂root at the edge's end, and the picture lets one check that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from autograd_mini.arrays import ValueArray
+from autograd_mini.drawing.dot import digraph_of
+from autograd_mini.drawing.graph import Graph, Options, select
+from autograd_mini.drawing.groups import array_of
+from autograd_mini.drawing.layout import render
+from autograd_mini.drawing.picture import picture_of
+from autograd_mini.drawing.style import THEMES
+from autograd_mini.recording import collector_paused
+from autograd_mini.tracing import Traced
+from autograd_mini.transforms import gradient_graph
+from autograd_mini.trees import elements
+from autograd_mini.value import Value, topological_order
+
+if TYPE_CHECKING:
+    from graphviz import Digraph
+
+__all__ = ["Drawing", "draw"]
+
+SMALL = 150  # nodes of a graph that a notebook shows as a picture unasked
+
+
+class Drawing:
+    """A drawn graph: a `graphviz.Digraph` that saves itself, and shows itself in Jupyter.
+
+    ``digraph`` may be changed before saving, ``source`` is its text in Graphviz's language. ``nodes``
+    are the Values in topological order; in the picture ``nodes[3]`` has the id ``n3``, and the edge into
+    ``nodes[5]`` from its operand 0, if that is ``nodes[3]``, the id ``n3-n5-0``. The inputs of a Σ or ∏
+    are counted from 0, closed groups have ids such as ``g7``. ``writers`` are further formats by suffix.
+    """
+
+    writers: ClassVar[dict[str, Callable[[Drawing], bytes]]] = {}
+
+    def __init__(self, digraph: Digraph, nodes: list[Value], roots: list[Value]) -> None:
+        self.digraph = digraph
+        self.nodes = nodes
+        self.roots = roots
+
+    @property
+    def source(self) -> str:
+        """The graph in Graphviz's language; needs no Graphviz."""
+        return str(self.digraph.source)
+
+    def save(self, path: str | os.PathLike[str], timeout: float | None = 60.0) -> Path:
+        """Write the picture and return its path; the suffix is the format: .svg, .png, .pdf, .dot, …
+
+        Raises ValueError for a format that cannot be written, RuntimeError if there is no Graphviz or
+        its layout fails, TimeoutError if that takes longer than ``timeout`` seconds; then a file that
+        was there is as it was.
+        """
+        path = Path(path)
+        format = path.suffix[1:].lower()
+        if format in self.writers:
+            picture = self.writers[format](self)
+        elif format in ("dot", "gv"):
+            picture = self.source.encode()
+        else:
+            picture = render(self.source, format, timeout)
+        path.write_bytes(picture)
+        return path
+
+    def _repr_svg_(self) -> str | None:
+        try:
+            return render(self.source, "svg").decode()
+        except (RuntimeError, TimeoutError):
+            return None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        try:
+            return {"image/svg+xml": render(self.source, "svg").decode(), "text/plain": repr(self)}
+        except (RuntimeError, TimeoutError) as error:  # a notebook shows the sentence, not a traceback
+            return {"text/plain": f"{error}\n\n{self.source}"}
+
+
+def draw(
+    roots: Any,
+    *,
+    gradient: Any = None,
+    contributions: bool = False,
+    constants: bool = True,
+    sums: bool = False,
+    order: str | None = None,
+    grad: str = "sweep",
+    precision: int = 4,
+    direction: str = "LR",
+    theme: str = "light",
+    collapse: Iterable[str] | bool = (),
+    mark: Iterable[str | Value] = (),
+    limit: int | None = 400,
+) -> Drawing:
+    """The graph of every node at or below a root, or several: a Value, or an array or sequence of them.
+
+    A node's ∂root comes from a sweep of the drawing's own, of several roots that of their sum; every
+    ``.grad`` stays as it was. The leaf of the largest ∂root has a heavy border. Scopes and arrays, whose
+    labels read ``W0``, ``W1``, …, are framed.
+
+    - ``gradient``: inputs, as for `gradient_graph`, whose gradient graph is drawn at the right of the
+      graph; dashed edges lead to where it uses a value of the forward pass. Shows what a gradient is
+      made of, as in softmax's y − t.
+    - ``contributions``: adjoint · partial on each edge, what it adds to ``+=`` the gradient below; width
+      by size, colour and arrowhead by sign. Shows why gradients add up, and where they come from.
+    - ``constants=False`` hides constants, which have no gradient, and writes them into the operation.
+    - ``sums=True`` draws a tree of additions as one Σ, a chain of products as one ∏: a dot product of
+      ten terms is then one node instead of nine.
+    - ``order="backward"`` numbers the nodes as the reverse sweep visits them: each after all that use it.
+    - ``grad="attribute"`` shows ``.grad`` as it stands, and notes where leaves hold several sweeps.
+    - ``precision``: significant digits; four tell most numbers apart, more compare them with a book's.
+    - ``direction``: Graphviz's LR, TB, RL or BT; TB (downwards) suits narrow pages.
+    - ``theme``: "light" or "dark", as the page that the picture stands on.
+    - ``collapse``: names of scopes and arrays drawn closed, True for all: one box that sums up its edges.
+    - ``mark``: labels, names of arrays or Values to be marked, such as those a check found wrong.
+    - ``limit``: above so many boxes, groups are drawn closed, or only the part around the root and the
+      steepest path, and the picture says so. None draws everything, which may take minutes.
+
+    >>> from autograd_mini import Value
+    >>> x = Value(3.0, label="x")
+    >>> drawing = draw(x * x)
+    >>> print(*[line.strip() for line in drawing.source.splitlines() if "->" in line], sep="\\n")
+    n0 -> n1 [label="∂ 3" id="n0-n1-0"]
+    n0 -> n1 [label="∂ 3" id="n0-n1-1"]
+    >>> x.grad
+    0.0
+
+    Raises TypeError if a root is no Value, ValueError for an option or name that does not exist.
+    """
+    _choice("order", order, (None, "backward"))
+    _choice("grad", grad, ("sweep", "attribute"))
+    _choice("direction", direction, ("LR", "TB", "RL", "BT"))
+    _choice("theme", theme, THEMES)
+    if not (isinstance(precision, int) and 1 <= precision <= 17):
+        raise ValueError(f"draw: precision must be a number of digits, 1 to 17, got {precision!r}")
+    if not (limit is None or (isinstance(limit, int) and limit >= 1)):
+        raise ValueError(f"draw: limit must be a number of nodes, at least 1, or None, got {limit!r}")
+    outputs = _roots(roots)
+    results: list[Value] = []
+    if gradient is not None:
+        if len(outputs) > 1:
+            raise ValueError(f"draw: gradient= needs one root, got {len(outputs)}")
+        results = elements(gradient_graph(outputs[0], gradient))
+    options = Options(
+        contributions=contributions,
+        constants=constants,
+        sums=sums,
+        numbered=order is not None,
+        attribute=grad == "attribute",
+        collapse=collapse if isinstance(collapse, bool) else _names(collapse),
+        limit=limit,
+    )
+    with collector_paused():
+        graph = Graph(outputs, results, _marked(mark, outputs, results))
+        picture = picture_of(graph, select(graph, options), options)
+    return Drawing(digraph_of(picture, THEMES[theme], direction, precision), graph.order, outputs)
+
+
+def _choice(name: str, given: Any, known: Iterable[str | None]) -> None:
+    if given not in known:
+        raise ValueError(f"draw: {name} must be {' or '.join(map(repr, known))}, got {given!r}")
+
+
+def _names(given: Iterable[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _roots(given: Any) -> list[Value]:
+    """The Values in ``given``, each once."""
+    flat = elements(given) if isinstance(given, (list, tuple, np.ndarray)) else [given]
+    if flat and all(isinstance(root, Value) for root in flat):
+        return list(dict.fromkeys(flat))
+    wrong = next((root for root in flat if not isinstance(root, Value)), None)
+    got = type(given if given is wrong else wrong).__name__ if flat else "none"
+    if isinstance(given, (list, tuple, np.ndarray)) and flat:
+        got += f" among {len(flat)} elements"
+    raise TypeError(f"draw: expected a Value to draw, or several, got {got}")
+
+
+def _marked(mark: Iterable[str | Value], roots: list[Value], results: list[Value]) -> set[Value]:
+    """The Values that are marked: themselves, or those of a label or an array's name."""
+    wanted = [mark] if isinstance(mark, (str, Value)) else list(mark)
+    if not wanted:
+        return set()
+    nodes = topological_order(*roots, *results)
+    marked = set()
+    for name in wanted:
+        found = [
+            node for node in nodes if node is name or (node.label and name in (node.label, array_of(node)))
+        ]
+        if not found:
+            known = sorted({node.label for node in nodes if node.label})
+            raise ValueError(
+                f"draw: mark names no node {name!r}; this graph has {', '.join(known) or 'no labels'}"
+            )
+        marked.update(found)
+    return marked
+
+
+# --- notebooks --------------------------------------------------------------------------------------
+
+
+def _show(self: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    """A Value or an array of Values in a notebook: its graph, or only its text where that is large."""
+    text = {"text/plain": repr(self)}
+    nodes = elements(self)
+    if not all(isinstance(node, Value) and not isinstance(node, Traced) for node in nodes) or not _is_small(
+        nodes
+    ):
+        return text
+    return {**draw(self)._repr_mimebundle_(), **text}
+
+
+def _is_small(roots: list[Value]) -> bool:
+    """Whether the graph has few enough nodes to be shown unasked; walks no further than that."""
+    seen = set(roots)
+    queue = list(seen)
+    for node in queue:
+        new = set(node.args) - seen
+        seen |= new
+        queue += new
+        if len(seen) > SMALL:
+            return False
+    return bool(seen)
+
+
+setattr(Value, "_repr_mimebundle_", _show)  # noqa: B010 - a lower floor knows nothing of drawing
+setattr(ValueArray, "_repr_mimebundle_", _show)  # noqa: B010 - as above
