@@ -8,6 +8,7 @@
 array([ 0.622,  0.084, -0.706])
 """
 
+from autograd_mini import page as page  # lets drawings save themselves as .html
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.check import (
     Explanation,

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import webbrowser
 
 import numpy as np
 import pytest
@@ -137,13 +138,24 @@ def test_check_names_the_slip_in_a_formula(run):
     assert "yours is right with diag(S) - outer(S, S) in place of diag(S) + outer(S, S)" in out
 
 
-# --- draw, rules ---
+# --- draw, view, rules ---
 
 
 def test_draw_writes_the_file(run, tmp_path):
     path = tmp_path / "graph.dot"
     assert run("draw", "softmax(z)[0]", "z=1,2,3", "-o", str(path)) == (0, f"{path}\n", "")
     assert all(f"<B>z{i}</B>" in path.read_text("utf-8") for i in range(3))
+
+
+def test_view_writes_a_page_and_opens_it_only_if_asked(run, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    path = tmp_path / "graph.html"
+    assert run("view", "softmax(z)[0]", "z=1,2,3", "-o", str(path))[0] == 0
+    assert "<html" in path.read_text("utf-8")
+    assert not opened
+    run("view", "x*x", "x=1", "-o", str(path), "--open")
+    assert opened == [path.as_uri()]
 
 
 def test_rules_prints_the_table(run):
@@ -195,6 +207,7 @@ BAD = [
     (["draw", "x", "x=1", "y=2"], "y does not occur"),
     (["draw", "x", "x=1", "-o", "graph.unheard"], "suffix must name a format"),
     (["draw", "x", "x=1", "-o", "/no/such/folder/graph.dot"], "No such file"),
+    (["view", "x", "x=1", "-o", "graph.svg"], "ends in .html"),
     (["grade", "nothing.py", "nothing.py"], "failed to run: FileNotFoundError"),
     (["grade", "a.py", "b.py", "--timeout=0"], "must be positive"),
 ]
@@ -220,7 +233,7 @@ def process(*arguments, **options):
 
 
 def test_help_has_examples_and_warns():
-    for command in ("grad", "check", "draw", "grade"):
+    for command in ("grad", "check", "draw", "view", "grade"):
         text = process(command, "--help", env={**os.environ, "PYTHONIOENCODING": "utf-8"}).stdout.decode()
         assert f"autograd-mini {command} " in text.partition("example")[2]
     assert "THE HAND-INS ARE EXECUTED" in text

@@ -16,7 +16,7 @@ from typing import NoReturn
 from autograd_mini.command_line.checks import check
 from autograd_mini.command_line.derivatives import grad, print_rules
 from autograd_mini.command_line.grading import MEMORY_IS_LIMITED, grade
-from autograd_mini.command_line.pictures import draw
+from autograd_mini.command_line.pictures import draw, view
 
 BAD_USE = 2
 UNREAD = 141  # as shells say of a program whose output nobody reads to the end
@@ -96,6 +96,10 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     _add_grad(command("grad", "print the value of a formula and every partial derivative", FORMULA, GRAD))
     _add_check(command("check", "check a derivative that was derived by hand", FORMULA, CHECK))
     _add_pictures(command("draw", "draw the graph of a formula with its numbers", FORMULA, DRAW), "graph.svg")
+    live = command("view", "write a page on which the graph moves with its numbers", FORMULA, VIEW)
+    _add_pictures(live, "graph.html")
+    live.add_argument("--open", action="store_true", help="show it in the browser")
+    live.set_defaults(run=view)
     command("rules", "print the derivative table", "As Markdown.", "").set_defaults(run=print_rules)
     _add_grade(command("grade", "grade gradients that were handed in", GRADING, GRADE))
     return parser, commands
@@ -171,6 +175,10 @@ def _count(text: str) -> int:
 DRAW = """\
 example:
   autograd-mini draw "softmax(z)[0]" z=1,2,3 -o graph.svg
+"""
+VIEW = """\
+example:
+  autograd-mini view "softmax(z)[0]" z=1,2,3 -o graph.html --open
 """
 
 

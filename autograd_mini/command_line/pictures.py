@@ -1,8 +1,9 @@
-"""``draw``: the graph of a formula as a picture."""
+"""``draw`` and ``view``: the graph of a formula as a picture, and as a page that moves with its inputs."""
 
 from __future__ import annotations
 
 import argparse
+import webbrowser
 
 import numpy as np
 
@@ -24,3 +25,14 @@ def draw(options: argparse.Namespace) -> int:
     path = drawing_of(formula.evaluate(leaves)).save(options.output)
     print(path)
     return 0
+
+
+def view(options: argparse.Namespace) -> int:
+    if not options.output.endswith(".html"):
+        raise ValueError(f"view: the page is a file that ends in .html, got {options.output}")
+    status = draw(options)
+    if options.open:
+        from pathlib import Path
+
+        webbrowser.open(Path(options.output).resolve().as_uri())
+    return status

@@ -1,0 +1,215 @@
+"""What the page knows of a graph: its nodes and edges, their rows of the table, and how to compute them.
+
+The program gives every node's value and, for every edge, the local partial and the term adjoint × partial
+that the reverse sweep adds to the operand's gradient. A gradient is the sum of its terms so far, so that
+the page can stop the sweep anywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from autograd_mini import rules
+from autograd_mini.arrays import values
+from autograd_mini.program import Program
+from autograd_mini.rules import Primitive
+from autograd_mini.tracing import constant_node, derive, is_pi, products
+from autograd_mini.value import Source, Value, constant, topological_order
+
+
+def facts(nodes: Sequence[Value], roots: Sequence[Value]) -> dict[str, Any]:
+    """Nodes, edges and rows as JSON has them; nodes go by their position in topological order.
+
+    The edges are those below the roots: along others, such as a gradient graph's, no gradient flows.
+
+    >>> x = Value(3.0, label="x")
+    >>> y = x * x
+    >>> known = facts([x, y], [y])
+    >>> known["leaves"], known["roots"], known["edges"]
+    ([0], [1], [[0, 1, 0], [0, 1, 1]])
+    """
+    place = {node: i for i, node in enumerate(nodes)}
+    letter = _letter(nodes)
+    rows = {node.op.name: node.op for node in nodes if isinstance(node.op, Primitive)}
+    return {
+        "name": _name(roots[0], "root") if len(roots) == 1 else "root",
+        "letter": letter,
+        "roots": [place[root] for root in roots],
+        "leaves": [place[leaf] for leaf in _leaves(nodes)],
+        "saved": [_number(leaf.data) for leaf in _leaves(nodes)],
+        "nodes": [_node(node, letter, place) for node in nodes],
+        "edges": [[place[operand], place[node], i] for operand, node, i in _edges(roots)],
+        "rows": {name: _row(row) for name, row in rows.items()},
+    }
+
+
+def program(nodes: Sequence[Value], roots: Sequence[Value]) -> str:
+    """JavaScript: ``program(leaves)`` gives values, partials and terms, ``domains[row](operands)`` a bool.
+
+    Raises TypeError for a node made by hand.
+    """
+    leaves = _leaves(nodes)
+    partials, terms = _sweep(roots)
+    results = {"values": list(nodes), "partials": partials, "terms": terms}
+    source = Program.from_graph(results, {"leaves": values(leaves)}).source(language="javascript")
+    rows = {node.op.name: node.op for node in nodes if isinstance(node.op, Primitive)}
+    conditions = {name: condition(row) for name, row in rows.items()}
+    domains = "".join(f"  {name}: (x) => {text},\n" for name, text in conditions.items() if text)
+    return PROGRAM.format(source=source, domains=domains)
+
+
+PROGRAM = """\
+"use strict";
+const program = (() => {{
+{source}
+return f;
+}})();
+const domains = {{
+{domains}}};
+"""
+
+
+# --- nodes, edges and rows --------------------------------------------------------------------------
+
+
+def _edges(roots: Sequence[Value]) -> Iterator[tuple[Value, Value, int]]:
+    """Operand, node and the operand's position, for every edge along which a gradient flows."""
+    return (
+        (operand, node, i)
+        for node in topological_order(*roots)
+        for i, operand in enumerate(node.args)
+        if operand.op is not constant
+    )
+
+
+def _leaves(nodes: Sequence[Value]) -> list[Value]:
+    """The nodes that a reader can move, by name, w2 before w10."""
+
+    def order(node: Value) -> list[tuple[int, str]]:
+        return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", node.label)]
+
+    return sorted((node for node in nodes if not node.args and node.op is not constant), key=order)
+
+
+def _letter(nodes: Sequence[Value]) -> str:
+    """What the names of nodes without a label begin with: a letter of which no array is named."""
+    taken = {node.label.rstrip("0123456789,") for node in nodes}
+    return next((letter for letter in "vutpqr" if letter not in taken), "node")
+
+
+def _number(number: float) -> float | str:
+    """As JSON has it, or as JavaScript reads it from text."""
+    return number if math.isfinite(number) else str(number).replace("inf", "Infinity")
+
+
+def _name(node: Value, unnamed: str) -> str:
+    return " ".join(node.label.split()) or unnamed
+
+
+def _node(node: Value, letter: str, place: dict[Value, int]) -> dict[str, Any]:
+    return {
+        "name": "π" if is_pi(node) else _name(node, "" if node.op is constant else f"{letter}{place[node]}"),
+        "kind": "interior" if node.args else "constant" if node.op is constant else "leaf",
+        "row": node.op.name if node.args else None,
+        "operands": [place[operand] for operand in node.args],
+    }
+
+
+def _row(row: Primitive) -> dict[str, Any]:
+    return {
+        "symbol": row.symbol,
+        "formula": row.formula,
+        "operands": row.operands,
+        "partials": row.partials,
+        "domain": row.domain,
+        "note": row.note,
+        "decides": any(
+            isinstance(part, ast.IfExp) or (isinstance(part, ast.Name) and part.id in ("sign", "abs"))
+            for text in (row.formula, *row.partials)
+            for part in ast.walk(rules.expression(text))
+        ),
+    }
+
+
+# --- the reverse sweep, edge by edge ----------------------------------------------------------------
+
+
+def _sweep(roots: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+    """The partials and the terms adjoint × partial of all edges, as nodes of a gradient graph."""
+    one, zero = constant_node(1.0), constant_node(0.0)
+    adjoints = dict.fromkeys(roots, one)
+    partials: dict[tuple[Value, int], Value] = {}
+    terms: dict[tuple[Value, int], Value] = {}
+    for node in reversed(topological_order(*roots)):
+        for i, operand in enumerate(node.args):
+            if isinstance(node.op, Source):
+                raise TypeError(
+                    f"the node {node.op.symbol!r} was made by hand and carries no formula for a live page "
+                    "to compute; add its rule with primitive(...)"
+                )
+            product = products(node.op)[i]
+            partials[node, i] = zero if product is None else product(one, node, *node.args)
+            terms[node, i] = zero if product is None else product(adjoints[node], node, *node.args)
+            seen = adjoints.get(operand)
+            adjoints[operand] = terms[node, i] if seen is None else derive(rules.add, seen, terms[node, i])
+    order = [(node, i) for _, node, i in _edges(roots)]
+    return [partials[edge] for edge in order], [terms[edge] for edge in order]
+
+
+# --- domains ----------------------------------------------------------------------------------------
+
+
+def condition(row: Primitive) -> str | None:
+    """The row's domain as JavaScript in the operands ``x[0]``, ``x[1]``; None where it is prose.
+
+    >>> from autograd_mini import log, pow
+    >>> condition(log)
+    '(x[0] > 0)'
+    """
+    try:
+        return _javascript(rules.expression(row.domain), row.operands) if row.domain else None
+    except (SyntaxError, ValueError):
+        return None
+
+
+SIGNS = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.USub: "-", ast.UAdd: "+",
+    ast.Not: "!", ast.And: "&&", ast.Or: "||", ast.Eq: "===", ast.NotEq: "!==", ast.Lt: "<", ast.LtE: "<=",
+    ast.Gt: ">", ast.GtE: ">=",
+}  # fmt: skip
+NAMES = {"inf": "Infinity", "pi": "Math.PI"}
+FUNCTIONS = set(rules.NATIVE) - {"erf", "erfc", "exp2"}
+
+
+def _javascript(tree: ast.expr, operands: tuple[str, ...]) -> str:
+    def write(tree: ast.expr) -> str:
+        match tree:
+            case ast.Constant(bool() | int() | float() as number):
+                return json.dumps(number)
+            case ast.Name(name) if name in operands:
+                return f"x[{operands.index(name)}]"
+            case ast.Name(name) if name in NAMES:
+                return NAMES[name]
+            case ast.UnaryOp(operator, operand):
+                return f"({SIGNS[type(operator)]}{write(operand)})"
+            case ast.BinOp(left, ast.Mod(), right):  # Python's takes the sign of the divisor
+                x, y = write(left), write(right)
+                return f"({x} - {y} * Math.floor({x} / {y}))"
+            case ast.BinOp(left, operator, right) if type(operator) in SIGNS:
+                return f"({write(left)} {SIGNS[type(operator)]} {write(right)})"
+            case ast.BoolOp(operator, conditions):
+                return f"({f' {SIGNS[type(operator)]} '.join(map(write, conditions))})"
+            case ast.Compare(left, operators, others):
+                sides = [write(side) for side in (left, *others)]
+                pairs = zip(sides, operators, sides[1:], strict=False)
+                return f"({' && '.join(f'{x} {SIGNS[type(operator)]} {y}' for x, operator, y in pairs)})"
+            case ast.Call(ast.Name(name), arguments) if name in FUNCTIONS:
+                return f"Math.{name}({', '.join(map(write, arguments))})"
+        raise ValueError(f"no JavaScript for {ast.unparse(tree)!r}")
+
+    return write(tree)
