@@ -26,7 +26,7 @@ from autograd_mini import (
     trace,
     values,
 )
-from autograd_mini.drawing import Drawing, layout, numbers
+from autograd_mini.drawing import Drawing, chains, layout, numbers
 from autograd_mini.value import topological_order
 
 
@@ -312,6 +312,20 @@ def test_closed_groups_sum_up_what_flows():
     for leaf in x:
         id = f"n{drawing.nodes.index(leaf)}"
         assert sum(c for tail, *_, c, _ in edges if tail == id) == pytest.approx(leaf.grad)
+
+
+def test_partials_inside_a_closed_group_are_not_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(chains, "partials", lambda node: asked.append(node) or numbers.partials(node))
+    x = Value(0.5, label="x")
+    with scope("long"):
+        y = x * x
+        for _ in range(100):
+            y = y * 1.01 + y
+    drawing = draw(y + 1.0, collapse=["long"], contributions=True, precision=12)
+    assert len(asked) == 2
+    (y + 1.0).backward()
+    assert [c for tail, *_, c, _ in edges_of(drawing) if tail == "n0"] == [pytest.approx(x.grad)]
 
 
 def test_collapse_all_and_arrays_within_scopes():

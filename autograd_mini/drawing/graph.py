@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 from autograd_mini.drawing import chains, groups, limits
 from autograd_mini.drawing.numbers import gradients
@@ -112,13 +112,12 @@ def _whole(graph: Graph, options: Options, names: Collection[str]) -> Selection:
     for path in {(): (), **dict.fromkeys(graph.paths.values())}:
         group = groups.closed(path, names)
         shut[path] = one.setdefault(group, group)
-    path_of, everything = graph.paths.get, options.constants
-    boxes: dict[Value, Key] = {}
-    for node in graph.order:
-        if group := shut[path_of(node, ())]:
-            boxes[node] = group
-        elif everything or node.op is not constant:
-            boxes[node] = top.get(node, node)
+    of_group = map(shut.__getitem__, map(graph.paths.get, graph.order, repeat(())))
+    boxes: dict[Value, Key] = {
+        node: group or top.get(node, node)
+        for node, group in zip(graph.order, of_group, strict=True)
+        if group or options.constants or node.op is not constant
+    }
     boxes.update((node, node) for node in graph.ends)  # these one looks for, whatever is closed around them
     return Selection(boxes, top)
 

@@ -49,7 +49,8 @@ def array_of(node: Value) -> str:
 
 
 def _array_name(prefix: str) -> str:
-    return prefix[:-1] if re.search(r"\d_$", prefix) else prefix  # an underscore stands between digits
+    # An underscore stands between digits.
+    return prefix[:-1] if prefix[-1:] == "_" and prefix[-2:-1].isdecimal() else prefix
 
 
 def closed(path: Path, names: Collection[str]) -> Path:

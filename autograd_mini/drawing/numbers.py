@@ -12,17 +12,17 @@ def gradients(roots: Sequence[Value], order: list[Value]) -> dict[Value, float]:
 
     Each ``.grad`` stays as it was, also if a step made by hand raises.
     """
-    before = []
-    for node in order:
-        before.append(node.grad)
-        node.grad = 0.0
+    before = [node.grad for node in order]
     try:
+        for node in order:
+            node.grad = 0.0
         for root in roots:
             root.grad += 1.0
         for node in reversed(order):
-            step = node.op.reverse
+            if not node.args:
+                continue
             try:
-                step(node)
+                node.op.reverse(node)
             except (ArithmeticError, ValueError):
                 if isinstance(node.op, Source):
                     raise

@@ -127,7 +127,7 @@ def _symbol(node: Value, options: Options) -> str:
 def _sum_up(box: Box, nodes: list[Value], graph: Graph) -> None:
     """A closed group's numbers: how many nodes it has, and the largest |∂root| among them."""
     box.rows = [("nodes", len(nodes))]
-    slopes = [abs(graph.gradients[node]) for node in nodes if node in graph.gradients]
+    slopes = [abs(slope) for slope in map(graph.gradients.get, nodes) if slope is not None]
     if slopes:
         box.rows.append(("max |∂root|", max(slopes)))
 
@@ -155,14 +155,12 @@ def _several_sweeps(graph: Graph, boxes: dict[Key, Box]) -> Iterator[str]:
 def _arrows(graph: Graph, selection: Selection, options: Options, boxes: dict[Key, Box]) -> list[Arrow]:
     """One arrow for each operand of a drawn node; those from or to a closed group are joined."""
     arrows: dict[str, Arrow] = {}
-    for node, key in selection.boxes.items():
-        if not node.args or (node in selection.top and not isinstance(key, tuple)):
-            continue
+    for node, key in _entered(selection):
         closed = isinstance(key, tuple)
+        if node in selection.top and not closed:
+            continue
         if closed and not options.contributions:
-            inputs: list[tuple[Value, float | None]] = [
-                (operand, None) for operand in node.args if selection.boxes.get(operand) is not key
-            ]
+            inputs: list[tuple[Value, float | None]] = [(operand, None) for operand in node.args]
         else:
             inputs = chains.inputs(node, {} if closed else selection.top)
         for place, (operand, partial) in enumerate(inputs):
@@ -187,6 +185,16 @@ def _arrows(graph: Graph, selection: Selection, options: Options, boxes: dict[Ke
             if contribution is not None:
                 arrow.contribution = contribution + (arrow.contribution or 0.0)
     return list(arrows.values())
+
+
+def _entered(selection: Selection) -> Iterator[tuple[Value, Key]]:
+    """The drawn nodes that have an operand in another box: few, where large groups are closed."""
+    box_of = selection.boxes.get
+    for node, key in selection.boxes.items():
+        for operand in node.args:
+            if box_of(operand) is not key:
+                yield node, key
+                break
 
 
 def _kind(operand: Value, node: Value, graph: Graph) -> str:
