@@ -41,18 +41,26 @@ def scope(name: str) -> Iterator[None]:
     """
     if not isinstance(name, str):
         raise TypeError(f"scope: the name must be text, got {type(name).__name__} {name!r}")
-    token = _path.set((*_path.get(), name))
+    _path.set((*_path.get(), name))
     _switch(+1)
     try:
         yield
     finally:
         _switch(-1)
-        _path.reset(token)
+        _path.set(_without_last(name, _path.get()))
 
 
 def scope_of(node: Value) -> Path:
     """The names of the scopes in which the node was made, the outermost first."""
     path: Path = getattr(type(node), "_scope", ())
+    return path
+
+
+def _without_last(name: str, path: Path) -> Path:
+    """The path when a scope closes: without its end, but for generators, which close in any order."""
+    for i in reversed(range(len(path))):
+        if path[i] == name:
+            return (*path[:i], *path[i + 1 :])
     return path
 
 

@@ -1,5 +1,6 @@
 """Scopes: names for parts of a graph."""
 
+import contextvars
 import copy
 import gc
 import pickle
@@ -68,6 +69,35 @@ def test_other_threads_are_not_in_the_scope():
         thread.start()
         thread.join()
     assert scope_of(made[0]) == ()
+
+
+def test_generators_may_close_their_scopes_in_any_order():
+    def steps(name):
+        with scope(name):
+            yield Value(1.0) * 2
+            yield Value(1.0) * 2
+
+    one, two = steps("one"), steps("two")
+    assert scope_of(next(one)) == ("one",)
+    assert scope_of(next(two)) == ("one", "two")
+    list(one)
+    with scope("here"):
+        assert scope_of(Value(1.0)) == ("two", "here")
+    list(two)
+    with scope("here"):
+        assert scope_of(Value(1.0)) == ("here",)
+
+
+def test_a_scope_may_close_in_another_context():
+    def steps():
+        with scope("elsewhere"):
+            yield
+
+    step = steps()
+    contextvars.copy_context().run(next, step)
+    with scope("here"):
+        assert list(step) == []
+        assert scope_of(Value(1.0)) == ("here",)
 
 
 def test_copies_and_pickles_keep_the_scope():
