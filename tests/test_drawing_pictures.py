@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from autograd_mini import (
+    TraceError,
     Value,
     check_gradient,
     cross_entropy,
@@ -502,7 +503,9 @@ def test_values_and_arrays_show_themselves_while_small():
         ({"grad": "sum"}, "grad must be 'sweep' or 'attribute'"),
         ({"direction": "left"}, "direction must be 'LR' or 'TB' or 'RL' or 'BT'"),
         ({"theme": "blue"}, "theme must be 'light' or 'dark'"),
+        ({"theme": ["light"]}, "theme must be 'light' or 'dark', got"),
         ({"precision": 0}, "precision must be"),
+        ({"precision": True}, "precision must be"),
         ({"limit": 0}, "limit must be"),
         ({"collapse": ["W"]}, r"collapse names no group 'W'; this graph has 'y', 'z'"),
         ({"mark": ["W"]}, r"mark names no node 'W'; this graph has loss, y0"),
@@ -511,6 +514,22 @@ def test_values_and_arrays_show_themselves_while_small():
 def test_options_that_do_not_exist_are_a_sentence(options, said):
     with pytest.raises(ValueError, match=f"^draw: {said}"):
         draw(loss_of()[1], **options)
+
+
+@pytest.mark.parametrize("option", ["collapse", "mark"])
+def test_names_that_are_none_are_a_sentence(option):
+    with pytest.raises(TypeError, match=f"^draw: {option} must be a name or several, got int$"):
+        draw(Value(1.0), **{option: 3})
+
+
+@pytest.mark.parametrize("example", [1.0, np.ones(2)])
+def test_a_function_that_is_traced_has_nothing_to_draw(example):
+    def drawn(x):
+        draw(x)
+        return np.sum(x * x)
+
+    with pytest.raises(TraceError, match=r"^draw: a Value has no number while a function is being traced"):
+        trace(drawn, example)
 
 
 def test_a_gradient_graph_needs_one_root():

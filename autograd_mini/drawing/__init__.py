@@ -25,7 +25,7 @@ from autograd_mini.recording import collector_paused
 from autograd_mini.tracing import Traced
 from autograd_mini.transforms import gradient_graph
 from autograd_mini.trees import elements
-from autograd_mini.value import Value, topological_order
+from autograd_mini.value import TraceError, Value, topological_order
 
 if TYPE_CHECKING:
     from graphviz import Digraph
@@ -142,9 +142,9 @@ def draw(
     _choice("grad", grad, ("sweep", "attribute"))
     _choice("direction", direction, ("LR", "TB", "RL", "BT"))
     _choice("theme", theme, THEMES)
-    if not (isinstance(precision, int) and 1 <= precision <= 17):
+    if not (_whole_number(precision) and 1 <= precision <= 17):
         raise ValueError(f"draw: precision must be a number of digits, 1 to 17, got {precision!r}")
-    if not (limit is None or (isinstance(limit, int) and limit >= 1)):
+    if not (limit is None or (_whole_number(limit) and limit >= 1)):
         raise ValueError(f"draw: limit must be a number of nodes, at least 1, or None, got {limit!r}")
     outputs = _roots(roots)
     results: list[Value] = []
@@ -158,7 +158,7 @@ def draw(
         sums=sums,
         numbered=order is not None,
         attribute=grad == "attribute",
-        collapse=collapse if isinstance(collapse, bool) else _names(collapse),
+        collapse=collapse if isinstance(collapse, bool) else _names("collapse", collapse),
         limit=limit,
     )
     with collector_paused():
@@ -168,17 +168,27 @@ def draw(
 
 
 def _choice(name: str, given: Any, known: Iterable[str | None]) -> None:
-    if given not in known:
+    if given not in tuple(known):
         raise ValueError(f"draw: {name} must be {' or '.join(map(repr, known))}, got {given!r}")
 
 
-def _names(given: Iterable[str]) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
+def _whole_number(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool)
+
+
+def _names(option: str, given: Any) -> list[Any]:
+    if isinstance(given, (str, Value)):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise TypeError(f"draw: {option} must be a name or several, got {type(given).__name__}")
+    return list(given)
 
 
 def _roots(given: Any) -> list[Value]:
     """The Values in ``given``, each once."""
     flat = elements(given) if isinstance(given, (list, tuple, np.ndarray)) else [given]
+    if any(isinstance(root, Traced) for root in flat):
+        raise TraceError("draw: a Value has no number while a function is being traced; draw it outside")
     if flat and all(isinstance(root, Value) for root in flat):
         return list(dict.fromkeys(flat))
     wrong = next((root for root in flat if not isinstance(root, Value)), None)
@@ -190,7 +200,7 @@ def _roots(given: Any) -> list[Value]:
 
 def _marked(mark: Iterable[str | Value], roots: list[Value], results: list[Value]) -> set[Value]:
     """The Values that are marked: themselves, or those of a label or an array's name."""
-    wanted = [mark] if isinstance(mark, (str, Value)) else list(mark)
+    wanted = _names("mark", mark)
     if not wanted:
         return set()
     nodes = topological_order(*roots, *results)
