@@ -225,6 +225,28 @@ def test_the_attribute_is_shown_with_a_note_on_several_sweeps():
     assert x.grad == -4.0
 
 
+def test_a_gradient_of_nan_is_that_of_one_sweep():
+    x = Value(0.0, label="x")
+    root = x.sqrt() * 0.0
+    root.backward()
+    assert math.isnan(x.grad)
+    assert "several sweeps" not in draw(root, grad="attribute").source
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_nan_is_told_wherever_it_comes(place):
+    with scope("layer"):
+        x = values([1.0, 2.0, 3.0], "x")
+        terms = [x[0] * 2.0, x[1] * 3.0, x[2] * 5.0]
+        terms[place] = (x[place] - x[place].data).sqrt() * 0.0
+        root = terms[0] + terms[1] + terms[2]
+    (closed,) = (box for id, box in boxes_of(draw(root, collapse=["layer"])).items() if id[0] == "g")
+    assert math.isnan(numbers_of(closed)["max |∂root|"])
+    heavy = [box for box in boxes_of(draw(root)).values() if "penwidth=3" in box]
+    assert len(heavy) == 1
+    assert f"<B>x{1 if place == 2 else 2}</B>" in heavy[0]
+
+
 # --- the gradient graph ---
 
 

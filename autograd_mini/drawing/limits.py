@@ -16,7 +16,7 @@ FORKS = 1000  # forks of the path at which partials are compared: a picture show
 def steepest_leaf(leaves: Iterable[Value], gradients: Mapping[Value, float]) -> Value | None:
     """The leaf that moves the root most: that of the largest |∂root|, if there is one such."""
     slopes = {leaf: abs(gradients[leaf]) for leaf in leaves}
-    largest = max(slopes.values(), default=0.0)
+    largest = max((slope for slope in slopes.values() if slope == slope), default=0.0)  # nan is none
     steepest = [leaf for leaf, slope in slopes.items() if slope == largest]
     return steepest[0] if len(steepest) == 1 < len(slopes) and largest > 0.0 else None
 

@@ -128,8 +128,8 @@ def _sum_up(box: Box, nodes: list[Value], graph: Graph) -> None:
     """A closed group's numbers: how many nodes it has, and the largest |∂root| among them."""
     box.rows = [("nodes", len(nodes))]
     slopes = [abs(slope) for slope in map(graph.gradients.get, nodes) if slope is not None]
-    if slopes:
-        box.rows.append(("max |∂root|", max(slopes)))
+    if slopes:  # max passes over a nan, unless that comes first; a sum does not
+        box.rows.append(("max |∂root|", math.nan if math.isnan(sum(slopes)) else max(slopes)))
 
 
 def _several_sweeps(graph: Graph, boxes: dict[Key, Box]) -> Iterator[str]:
@@ -138,7 +138,7 @@ def _several_sweeps(graph: Graph, boxes: dict[Key, Box]) -> Iterator[str]:
     odd = []
     for node, gradient in graph.gradients.items():
         leaf = not node.args and node.op is not constant
-        if leaf and not math.isclose(node.grad, seed * gradient, rel_tol=1e-9, abs_tol=1e-12):
+        if leaf and not _same(node.grad, seed * gradient):
             odd.append(node)
             if node in boxes:
                 boxes[node].rows[-1] = ("Σ grad", node.grad)
@@ -147,6 +147,10 @@ def _several_sweeps(graph: Graph, boxes: dict[Key, Box]) -> Iterator[str]:
             f"Σ grad: at {len(odd)} {'leaf' if len(odd) == 1 else 'leaves'} .grad is not ∂root, "
             "but holds the sum of several sweeps; zero_grad() clears it"
         )
+
+
+def _same(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
 
 
 # --- arrows -----------------------------------------------------------------------------------------
