@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
@@ -71,22 +72,25 @@ def _switch(by: int) -> None:
         _open += by
         rules.FLOATS["_new"] = _new if _open else object.__new__
         Value.__init__ = _init if _open else _plain_init  # type: ignore[method-assign]  # while a scope is open
+        if not _open:
+            _class.cache_clear()
 
 
 _plain_init = Value.__init__
 
 
-def _init(self: Value, *args: Any, **options: Any) -> None:
+def _init(self: Any, *args: Any, **options: Any) -> None:
     _plain_init(self, *args, **options)
     if path := _path.get():
-        self.__class__ = _class(type(self), path)
+        self.__class__ = _class(self.__class__, path)
 
 
-def _new(kind: type[Value]) -> Value:
+def _new(kind: Any) -> Any:
     path = _path.get()
     return object.__new__(_class(kind, path) if path else kind)
 
 
+@lru_cache(64)  # a weak dictionary is slow, and what this one holds is let go when the last scope closes
 def _class(kind: type[Value], path: Path) -> type[Value]:
     """The subclass of ``kind`` for the nodes of a scope; it dies with the last of them."""
     kind = getattr(kind, "_kind", kind)
@@ -102,5 +106,5 @@ def _reduce(self: Any, protocol: int) -> Any:
     return _remake, (self._kind, self._scope), *object.__reduce_ex__(self, max(protocol, 2))[2:]
 
 
-def _remake(kind: type[Value], path: Path) -> Value:
+def _remake(kind: Any, path: Path) -> Any:
     return object.__new__(_class(kind, path))
