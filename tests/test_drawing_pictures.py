@@ -295,6 +295,25 @@ def test_the_reverse_part_lies_right_of_the_root():
             assert place[f"n{i}"] <= root
 
 
+@pytest.mark.parametrize("collapse", [(), "hidden"])
+def test_no_arrow_leads_back_from_a_frame_beside_a_gradient_graph(collapse):
+    x = values([0.5, -1.0], "x")
+    with scope("net"):
+        with scope("hidden"):
+            h = named(np.tanh(values([[1.0, 2.0], [3.0, -1.0]], "W") @ x), "h")
+        with scope("out"):
+            out = np.sum(values([1.0, -2.0], "v") * h)
+        with scope("hidden"):
+            again = (h[0] * h[1]).exp()
+    loss = named((out - 1) ** 2 + again, "loss")
+    drawing = draw(loss, gradient=x, collapse=collapse)
+    plain = layout.render(drawing.source, "plain").decode()
+    lines = [line.split() for line in plain.splitlines()]
+    place = {words[1]: float(words[2]) for words in lines if words[0] == "node"}
+    for tail, head, *_ in edges_of(drawing):
+        assert place[tail] < place[head]
+
+
 def test_both_ways_to_the_gradient_have_the_same_numbers():
     z, long = loss_of()
     short = cross_entropy_from_logits(z, 2)

@@ -51,6 +51,8 @@ def digraph_of(picture: Picture, theme: Theme, direction: str, precision: int) -
         look = text.contribution(arrow.contribution, largest) if arrow.contribution is not None else {}
         if arrow.kind in ("uses", "rest"):
             look["style"] = {"uses": "dashed", "rest": "dotted"}[arrow.kind]
+        if arrow.kind == "uses" and arrow.tail.group:
+            look["weight"] = "0"  # many would pull what follows a frame to its left, against its arrows
         if arrow.tail.marked and arrow.head.marked:
             look.update(color=theme.mark, penwidth="3")
         digraph.edge(arrow.tail.id, arrow.head.id, text.arrow(arrow), id=arrow.id, **look)
