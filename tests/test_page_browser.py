@@ -371,6 +371,20 @@ def test_partial_sums_are_seen(page):
     assert seen == ["7", "4", "1", ""]
 
 
+def test_negative_numbers_have_parentheses_after_a_sign_and_nowhere_else(page):
+    a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    opened = page(maximum(a, b) * (a * b + a.sin()))
+    opened.press("home")
+    said = ""
+    for _ in range(int(opened.run("return document.getElementById('scrubber').max"))):
+        opened.press("right")
+        said += opened.text("caption") + opened.text("arithmetic") + opened.text("remark") + "\n"
+    assert "maximum(2, −3) = 2" in said
+    assert "2 × (−3) = −6" in said
+    assert "−11.09 + (−0.8323) = −11.92 is complete." in said
+    assert not re.search(r"[+×·] −", said)
+
+
 # --- outside a domain ---
 
 

@@ -37,7 +37,7 @@ const SIGNS = { "**": "^", "-": "−", "<=": "≤", ">=": "≥", "==": "=", "!="
 function written(formula, names, times = "·") {
   const text = formula.replace(/[A-Za-z_]\w*|\*\*|[<>=!]=|[-*]/g, (token) =>
     Object.hasOwn(names, token) ? names[token] : token === "*" ? times : SIGNS[token] ?? token);
-  return text.replace(/ \^ /g, "^").replace(/\((\([^()]*\))\)/g, "$1");
+  return text.replace(/ \^ /g, "^").replace(/([(,] ?)\(([^()]*)\)(?=[,)])/g, "$1$2");
 }
 
 const bare = (i) => nodes[i].name || short(numbers.values[i]);
@@ -165,7 +165,7 @@ const describe = {
     const { sums, counts } = now.gradients;
     const term = short(numbers.terms[edge]);
     const left = outgoing[from].length + roots.includes(from) - counts[from];
-    const before = counts[from] === 1 ? "" : `${short(sumBefore(from))} + ${term} = `;
+    const before = counts[from] === 1 ? "" : `${short(sumBefore(from))} + ${atom(term)} = `;
     const rule = rows[nodes[node].row].partials[position];
     const words = conditional(rule) ? [] : [named(node, rule)];
     const partial = equation(derivative(bare(node), bare(from)), ...words, short(numbers.partials[edge]));
