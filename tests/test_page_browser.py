@@ -410,6 +410,24 @@ def test_outside_a_domain_stands_its_sentence_and_no_nan(page):
     assert_agrees(opened, root)
 
 
+def test_a_gradient_without_a_value_is_explained(page):
+    x, n = Value(-2.0, label="x"), Value(3.0, label="n")
+    z = x**n
+    z.label = "z"
+    opened = page(z)
+    assert opened.text("arithmetic") == "∂z/∂n has no value,  ∂z/∂x = 12"
+    opened.press("left")
+    assert opened.text("arithmetic") == "∂z/∂n += ∂z/∂z · ∂z/∂n"
+    missing = "∂z/∂n = 0 if (−2) = 0 else (−8) × log(−2)"
+    assert opened.text("remark") == f"{missing} has no value, and so ∂z/∂n has none."
+    x = Value(1.0, label="x")
+    opened = page(named(sqrt(named(x * x, "s")), "r"))
+    opened.set(0, 0.0)
+    opened.press("left", "left")
+    assert opened.text("arithmetic") == "∂r/∂x += ∂r/∂s · ∂s/∂x"
+    assert opened.text("remark") == "∞ × 0 has no value, and so ∂r/∂x has none."
+
+
 @pytest.mark.parametrize(
     ("build", "data", "sentence"),
     [

@@ -63,6 +63,7 @@ function formulaOf(i) {
 
 const conditional = (formula) => formula.includes(" if ");
 const equation = (...sides) => sides.filter((side, k) => side !== sides[k - 1]).join(" = ");
+const stated = (name, number) => (Number.isNaN(number) ? `${name} has no value` : equation(name, short(number)));
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 // --- the computation ---
@@ -165,16 +166,24 @@ const describe = {
     const { sums, counts } = now.gradients;
     const term = short(numbers.terms[edge]);
     const left = outgoing[from].length + roots.includes(from) - counts[from];
-    const before = counts[from] === 1 ? "" : `${short(sumBefore(from))} + ${atom(term)} = `;
+    const sum = `${counts[from] === 1 ? "" : `${short(sumBefore(from))} + ${atom(term)} = `}${short(sums[from])}`;
     const rule = rows[nodes[node].row].partials[position];
     const words = conditional(rule) ? [] : [named(node, rule)];
-    const partial = equation(derivative(bare(node), bare(from)), ...words, short(numbers.partials[edge]));
+    const local = derivative(bare(node), bare(from));
+    const caption = `Reverse, ${now.step - seed} of ${edges.length}: ${bare(node)} passes its gradient on to ${bare(from)}.`;
+    const product = `${gradientOf(from)} += ${gradientOf(node)} · ${local}`;
     const factors = `${atom(short(now.gradients.sums[node]))} × ${atom(short(numbers.partials[edge]))}`;
+    if (Number.isNaN(numbers.terms[edge])) {
+      const missing = Number.isNaN(now.gradients.sums[node]) ? gradientOf(node)
+        : Number.isNaN(numbers.partials[edge]) ? equation(local, valued(node, rule)) : factors;
+      return { caption, arithmetic: product, remark: `${missing} has no value, and so ${gradientOf(from)} has none.` };
+    }
     return {
-      caption: `Reverse, ${now.step - seed} of ${edges.length}: ${bare(node)} passes its gradient on to ${bare(from)}. ${partial}`,
-      arithmetic: `${gradientOf(from)} += ${derivative(rootName, bare(node))} · ${derivative(bare(node), bare(from))} = ${factors} = ${term}`,
-      remark: left > 0 ? `So far ${gradientOf(from)} = ${before}${short(sums[from])}; ${counted(left, "more term")} to come.`
-        : `${gradientOf(from)} = ${before}${short(sums[from])} is complete.`,
+      caption: `${caption} ${equation(local, ...words, short(numbers.partials[edge]))}`,
+      arithmetic: `${product} = ${factors} = ${term}`,
+      remark: Number.isNaN(sums[from]) ? `${gradientOf(from)} has no value: its terms have no sum.`
+        : left > 0 ? `So far ${gradientOf(from)} = ${sum}; ${counted(left, "more term")} to come.`
+        : `${gradientOf(from)} = ${sum} is complete.`,
     };
   },
 
@@ -182,7 +191,7 @@ const describe = {
     const { sums } = now.gradients;
     return {
       caption: "Both passes are done: every node knows its value and its gradient.",
-      arithmetic: leaves.slice(0, 6).map((i) => equation(gradientOf(i), short(sums[i]))).join(",  ")
+      arithmetic: leaves.slice(0, 6).map((i) => stated(gradientOf(i), sums[i])).join(",  ")
         + (leaves.length > 6 ? ", …" : ""),
       remark: "Press Home and then → to go through them one by one.",
     };

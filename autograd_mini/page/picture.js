@@ -258,7 +258,7 @@ function rest(moved) {
   const leaf = leaves[now.moved];
   say(numbers.culprit === undefined
     ? `${equation(bare(leaf), short(numbers.values[leaf]))}: ${equation(rootName, short(numbers.root))}, `
-      + equation(gradientOf(leaf), short(gradientsAt(steps.length - 1).sums[leaf]))
+      + stated(gradientOf(leaf), gradientsAt(steps.length - 1).sums[leaf])
     : sentence(numbers.culprit));
 }
 
