@@ -462,6 +462,41 @@ def test_domains_decide_as_in_python(page):
         assert opened.run(f"return arguments[0].map((x) => domains.{row.name}(x))", pairs) == expected
 
 
+def test_leaves_that_hold_no_number_can_be_given_one(page):
+    x, y, z = Value(float("inf"), label="x"), Value(float("nan"), label="y"), Value(0.0, label="z")
+    root = x + y * z
+    opened = page(root)
+    fields = "return [...document.querySelectorAll('#leaves input[type=number]')].map((x) => x.placeholder)"
+    assert opened.run(fields)[:2] == ["∞", "–"]
+    assert opened.text("trouble") == "y: needs a number"
+    for k, leaf in enumerate((x, y, z)):
+        opened.run(
+            "const slider = document.getElementById(`leaf-${arguments[0]}`);"
+            "slider.value = 50; slider.dispatchEvent(new Event('input'))",
+            k,
+        )
+        leaf.data = 0.5
+    opened.rest()
+    root.forward()
+    assert_agrees(opened, root)
+
+
+def test_the_field_of_a_leaf_shows_what_the_page_computes_with(page):
+    x = Value(1.23456789012345e-7, label="x")
+    opened = page(x * 2)
+    field = "const field = document.querySelector('#leaves input[type=number]');"
+    assert opened.run(f"{field} return field.value") == "1.23456789e-7"
+    assert opened.run(f"{field} return field.scrollWidth <= field.clientWidth")
+    opened.set(0, 2.5)
+    for text in ("", "-", "abc"):
+        opened.run(f"{field} field.focus(); field.select()")
+        opened.press("\ue017", *text)
+        opened.run("document.activeElement.blur()")
+        assert opened.run(f"{field} return field.value") == "2.5"
+    opened.run("document.getElementById('reset').click()")
+    assert opened.run(f"{field} return field.value") == "1.23456789e-7"
+
+
 # --- people ---
 
 

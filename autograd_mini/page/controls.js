@@ -105,26 +105,35 @@ function slider(i, k) {
   const gradient = element("span", "", "gradient");
   const range = Object.assign(document.createElement("input"), { type: "range", min: -TICKS, max: TICKS, id: `leaf-${k}` });
   const field = Object.assign(document.createElement("input"), { type: "number", step: "any" });
-  const tick = reach(saved[k]) / TICKS;
+  const middle = Number.isFinite(saved[k]) ? saved[k] : 0;
+  const tick = reach(middle) / TICKS;
   label.htmlFor = range.id;
   field.setAttribute("aria-label", `${bare(i)}, number`);
-  range.addEventListener("input", () => move(k, Number((saved[k] + range.value * tick).toPrecision(15))));
+  range.addEventListener("input", () => move(k, Number((middle + range.value * tick).toPrecision(15))));
   field.addEventListener("input", () => Number.isFinite(field.valueAsNumber) && move(k, field.valueAsNumber));
+  field.addEventListener("blur", () => fill(field, point[k]));
   field.addEventListener("focus", () => choose(i));
   range.addEventListener("focus", () => choose(i));
   row.append(label, field, range, gradient);
   $("leaves").append(row);
-  return { i, row, range, field, tick, gradient: cell(gradient) };
+  return { i, row, range, field, middle, tick, gradient: cell(gradient) };
+}
+
+/** Show a number in a leaf's field, to as many digits as there is room for. */
+function fill(field, number) {
+  const text = Number.isFinite(number) ? String(Number(number.toPrecision(10))) : "";
+  if (field.value !== text) field.value = text;
+  field.placeholder = short(number);
 }
 
 function drawLeaves(moving) {
   const { sums, counts } = now.gradients;
-  sliders.forEach(({ i, row, range, field, tick, gradient }, k) => {
+  sliders.forEach(({ i, row, range, field, middle, tick, gradient }, k) => {
     write(gradient, counts[i] ? `∂ ${short(sums[i])}` : "");
     row.classList.toggle("moved", k === now.moved);
     if (moving && k !== now.moved) return;
-    if (document.activeElement !== field && field.valueAsNumber !== point[k]) field.value = point[k];
-    const position = String(Math.round(Math.min(Math.max((point[k] - saved[k]) / tick, -TICKS), TICKS)));
+    if (document.activeElement !== field) fill(field, point[k]);
+    const position = String(Math.round(Math.min(Math.max((point[k] - middle) / tick, -TICKS), TICKS)) || 0);
     if (range.value !== position) range.value = position;
     const text = short(point[k]);
     if (range.ariaValueText !== text) range.ariaValueText = text;
@@ -137,8 +146,7 @@ function startLeaves() {
     point.set(saved);
     now.moved = undefined;
     numbers = evaluate(point);
-    for (const { field } of sliders) field.value = "";
-    schedule();
+    draw();
     say("All leaves are back at their saved numbers.");
   });
 }

@@ -28,7 +28,7 @@ function short(number) {
 }
 
 function full(number) {
-  return Number.isFinite(number) ? String(number).replaceAll("-", "−") : short(number);
+  return Number.isFinite(number) ? String(number).replace("e+", "e").replaceAll("-", "−") : short(number);
 }
 
 const SIGNS = { "**": "^", "-": "−", "<=": "≤", ">=": "≥", "==": "=", "!=": "≠", inf: "∞", pi: "π" };
