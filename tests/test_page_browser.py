@@ -180,7 +180,7 @@ def test_stepping_to_the_end_gives_the_engines_numbers(page):
     assert set(opened.cells("gradient").values()) == {""}
     steps = int(opened.run("return document.getElementById('scrubber').max"))
     opened.press(*["right"] * steps)
-    assert opened.run("return document.getElementById('next').disabled")
+    assert opened.run("return document.getElementById('next').ariaDisabled === 'true'")
     assert_agrees(opened, root)
 
 
@@ -545,6 +545,28 @@ def test_a_screen_reader_is_told_each_step_and_names_all_controls(page):
         ".map((element) => element.outerHTML)"
     )
     assert nameless == []
+
+
+def test_the_focus_stays_on_a_button_that_has_come_to_the_end(page):
+    opened = page(shared()[-1])
+    opened.run("goTo(steps.length - 3); document.getElementById('next').focus()")
+    opened.press(" ", " ", " ")
+    assert opened.run("return [now.step === steps.length - 1, document.activeElement.id]") == [True, "next"]
+
+
+def test_a_moving_slider_is_spoken_of_once(page):
+    opened = page(log(Value(1.0, label="x")))
+    spoken = opened.browser.execute_async_script(
+        "const done = arguments[0], spoken = [], slider = document.getElementById('leaf-0');"
+        "for (const live of document.querySelectorAll('[aria-live], [role=alert], [role=status]'))"
+        "  new MutationObserver(() => spoken.push(live.textContent)).observe(live, {childList: true});"
+        "let k = -80;"
+        "(function tick() {"
+        "  slider.value = k; slider.dispatchEvent(new Event('input'));"
+        "  if (k-- === -100) setTimeout(done, 300, spoken); else requestAnimationFrame(tick);"
+        "})()"
+    )
+    assert spoken == ["log: needs x > 0, got x = −1"]
 
 
 def test_hovering_shows_the_formula_and_its_partials(page):

@@ -10,8 +10,9 @@ function goTo(step) {
   if (target !== undefined) now.chosen = target;
   $("scrubber").value = now.step;
   $("scrubber").setAttribute("aria-valuetext", `step ${now.step} of ${steps.length - 1}, ${pass}`);
-  $("first").disabled = $("previous").disabled = now.step === 0;
-  $("last").disabled = $("next").disabled = now.step === steps.length - 1;
+  // Not `disabled`, which would take the focus away from a reader who has just pressed the button.
+  $("first").ariaDisabled = $("previous").ariaDisabled = now.step === 0;
+  $("last").ariaDisabled = $("next").ariaDisabled = now.step === steps.length - 1;
   $("forward-pass").classList.toggle("now", now.step < seed);
   $("reverse-pass").classList.toggle("now", now.step >= seed);
   draw();
