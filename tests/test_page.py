@@ -99,8 +99,8 @@ def test_nothing_is_loaded_and_only_the_pages_own_scripts_run():
 
 @pytest.mark.parametrize("label", HOSTILE)
 def test_labels_stay_text(label):
-    page = page_of(Value(3.0, label=label) * Value(2.0, label=label))
-    plain = page_of(Value(3.0, label="x") * Value(2.0, label="x"))
+    page = page_of(Value(3.0, label=label) * Value(2.0, label="y"))
+    plain = page_of(Value(3.0, label="x") * Value(2.0, label="y"))
     reader = Reader(page)
     assert len(reader.elements) == len(Reader(plain).elements)
     assert [len(reader.scripts), len(reader.styles)] == [3, 1]
@@ -150,9 +150,23 @@ def test_facts_name_what_has_no_label():
     x = Value(3.0, label="x")
     y = x.exp() * 2.0
     known = facts(topological_order(y), [y])
-    assert [node["name"] for node in known["nodes"]] == ["x", "", "v2", "v3"]
+    assert [node["name"] for node in known["nodes"]] == ["x", "", "v2", "root"]
     assert [node["kind"] for node in known["nodes"]] == ["leaf", "constant", "interior", "interior"]
     assert known["name"] == "root"
+
+
+def test_each_name_is_of_one_node():
+    x, other = Value(1.0, label="x"), Value(2.0, label="x")
+    root = x * other
+    root.label = "x"
+    known = facts(topological_order(root), [root])
+    assert [node["name"] for node in known["nodes"]] == ["x#1", "x#2", "x#3"]
+    assert known["name"] == "x#3"
+
+
+def test_a_label_turns_no_sentence_around():
+    x = Value(1.0, label="\u202ecba\u2067")
+    assert facts([x], [x])["name"] == "cba"
 
 
 def test_leaves_stand_in_the_order_of_their_names():

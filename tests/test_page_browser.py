@@ -360,6 +360,15 @@ def test_scrubbing_back_takes_the_numbers_away(page):
     assert_agrees(opened, root)
 
 
+def test_every_name_in_the_text_stands_in_the_picture(page):
+    root = Value(1.0) * Value(2.0) + Value(3.0, label="x") * Value(4.0, label="x")
+    opened = page(root)
+    drawn = opened.run("return [...document.querySelectorAll('.tag')].map((x) => x.textContent)")
+    assert sorted(drawn) == ["root", "v2", "v3", "v4", "v5", "x#1", "x#2"]
+    opened.press("home", "right", "right", "right")
+    assert opened.text("arithmetic") == "root = v5 + v4 = 2 + 12 = 14"
+
+
 def test_partial_sums_are_seen(page):
     x = Value(3.0, label="x")
     opened = page(x * x + x)

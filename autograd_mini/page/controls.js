@@ -65,12 +65,12 @@ function startNodes() {
       choose(i);
       reveal(i);
     });
-    if (nodes[i].row && nodes[i].name === known.letter + i && cells.data[i].element) tag(i);
+    if (!nodes[i].drawn && cells.data[i].element) tag(i);
   }
   if (pictured.length) groups[pictured.at(-1)].tabIndex = 0;
 }
 
-/** The name that the text uses for a node without a label, above the node. */
+/** The name that the text uses for a node whose label is not enough, above the node. */
 function tag(i) {
   const box = groups[i].getBBox();
   svgText(groups[i], "tag", box.x + 6, box.y - 3).textContent = nodes[i].name;

@@ -11,6 +11,7 @@ import ast
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,15 +35,14 @@ def facts(nodes: Sequence[Value], roots: Sequence[Value]) -> dict[str, Any]:
     ([0], [1], [[0, 1, 0], [0, 1, 1]])
     """
     place = {node: i for i, node in enumerate(nodes)}
-    letter = _letter(nodes)
+    names = _names(nodes, roots, place)
     rows = {node.op.name: node.op for node in nodes if isinstance(node.op, Primitive)}
     return {
-        "name": _name(roots[0], "root") if len(roots) == 1 else "root",
-        "letter": letter,
+        "name": names[place[roots[0]]] if len(roots) == 1 else "root",
         "roots": [place[root] for root in roots],
         "leaves": [place[leaf] for leaf in _leaves(nodes)],
         "saved": [_number(leaf.data) for leaf in _leaves(nodes)],
-        "nodes": [_node(node, letter, place) for node in nodes],
+        "nodes": [_node(node, name, place) for node, name in zip(nodes, names, strict=True)],
         "edges": [[place[operand], place[node], i] for operand, node, i in _edges(roots)],
         "rows": {name: _row(row) for name, row in rows.items()},
     }
@@ -96,6 +96,27 @@ def _leaves(nodes: Sequence[Value]) -> list[Value]:
     return sorted((node for node in nodes if not node.args and node.op is not constant), key=order)
 
 
+def _names(nodes: Sequence[Value], roots: Sequence[Value], place: dict[Value, int]) -> list[str]:
+    """What the text calls each node: its label, x#1 and x#2 where labels repeat, and root or v3 without one."""
+    letter = _letter(nodes)
+    names = [_label(node) or ("" if node.op is constant else f"{letter}{i}") for i, node in enumerate(nodes)]
+    if len(roots) == 1:
+        names[place[roots[0]]] = _label(roots[0]) or "root"
+    named = [i for i, node in enumerate(nodes) if node.op is not constant]
+    total, seen = Counter(names[i] for i in named), Counter[str]()
+    for i in named:
+        name = names[i]
+        seen[name] += 1
+        if total[name] > 1:
+            names[i] = f"{name}#{seen[name]}"
+    return names
+
+
+def _label(node: Value) -> str:
+    """The label in one line, without the signs that turn the text around it from right to left."""
+    return "π" if is_pi(node) else " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", node.label).split())
+
+
 def _letter(nodes: Sequence[Value]) -> str:
     """What the names of nodes without a label begin with: a letter of which no array is named."""
     taken = {node.label.rstrip("0123456789,") for node in nodes}
@@ -107,13 +128,10 @@ def _number(number: float) -> float | str:
     return number if math.isfinite(number) else str(number).replace("inf", "Infinity")
 
 
-def _name(node: Value, unnamed: str) -> str:
-    return " ".join(node.label.split()) or unnamed
-
-
-def _node(node: Value, letter: str, place: dict[Value, int]) -> dict[str, Any]:
+def _node(node: Value, name: str, place: dict[Value, int]) -> dict[str, Any]:
     return {
-        "name": "π" if is_pi(node) else _name(node, "" if node.op is constant else f"{letter}{place[node]}"),
+        "name": name,
+        "drawn": name == _label(node),
         "kind": "interior" if node.args else "constant" if node.op is constant else "leaf",
         "row": node.op.name if node.args else None,
         "operands": [place[operand] for operand in node.args],
