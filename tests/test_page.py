@@ -143,6 +143,15 @@ def test_a_graph_that_is_too_large_is_refused_in_a_sentence(monkeypatch):
         live_page(draw(Value(1.0).exp().exp()))
 
 
+def test_each_number_stands_on_the_line_of_its_name():
+    lines = re.findall(
+        r'<text class="name"[^>]* y="([^"]*)">[^<]*</text><text class="\w+"[^>]* y="([^"]*)">',
+        page_of(softmax_cross_entropy()),
+    )
+    assert len(lines) > 20
+    assert all(name == number for name, number in lines)
+
+
 # --- the facts ---
 
 

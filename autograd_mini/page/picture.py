@@ -64,7 +64,7 @@ def _tidy(element: ET.Element) -> None:
 
 
 def _mark_numbers(group: ET.Element) -> None:
-    """Set a node's numbers flush right and the lines above them in the middle."""
+    """Set a node's numbers flush right, each on its name's line, and the lines above them in the middle."""
     texts = group.findall(f"{SVG}text")
     shapes = [child for child in group if child not in texts]
     across, _ = _places(shapes[0])
@@ -73,12 +73,9 @@ def _mark_numbers(group: ET.Element) -> None:
     numbers = next((i for i, text in enumerate(texts) if text.text == "data"), len(texts))
     _centre(group, texts[:numbers], (min(across) + max(across)) / 2)
     for name, number in zip(texts[numbers::2], texts[numbers + 1 :: 2], strict=False):
-        _place(name, "name", min(across) + PADDING)
-        _place(number, ROLES.get(name.text or "", "number"), max(across) - PADDING)
-
-
-def _place(text: ET.Element, role: str, x: float) -> None:
-    text.attrib = {"class": role, "x": f"{x:.1f}", "y": text.attrib["y"]}
+        role, y = ROLES.get(name.text or "", "number"), name.attrib["y"]
+        name.attrib = {"class": "name", "x": f"{min(across) + PADDING:.1f}", "y": y}
+        number.attrib = {"class": role, "x": f"{max(across) - PADDING:.1f}", "y": y}
 
 
 def _centre(group: ET.Element, texts: list[ET.Element], x: float) -> None:
