@@ -650,6 +650,31 @@ def test_text_can_be_read_in_light_and_dark(page):
     assert len(paper) == 2
 
 
+@pytest.fixture
+def medium(chromium):
+    """Shows pages as if on paper or on a screen with colours of the reader's own."""
+
+    def show(media="", **features):
+        described = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": described})
+
+    yield show
+    show()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_can_be_read_on_paper_and_in_forced_colours(page, medium, theme):
+    opened = page(shared()[-1])
+    opened.run("document.documentElement.dataset.theme = arguments[0]", theme)
+    medium("print")
+    assert opened.run(CONTRAST) > 4.5
+    assert opened.run("return getComputedStyle(document.body).color") == "rgb(22, 25, 29)"
+    assert opened.run("return document.getElementById('theme').offsetParent") is None
+    for system in ("light", "dark"):
+        medium(forced_colors="active", prefers_color_scheme=system)
+        assert opened.run(CONTRAST) > 4.5
+
+
 def test_a_narrow_screen_needs_no_sideways_scrolling(page):
     opened = page(shared()[-1])
     metrics = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": False}
