@@ -258,6 +258,13 @@ def test_the_finite_difference_stands_beside_the_gradient(page):
     assert difference == pytest.approx((outside[0] - outside[1]) / (2 * h), rel=1e-6)
 
 
+def test_a_finite_difference_that_rounding_spoils_says_so(page):
+    opened = page(Value(0.5, label="x") + 1e15)
+    opened.set(0, 1.0)
+    assert "They differ" in opened.text("witness")
+    assert "rounding hides the change" in opened.text("witness")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -305,6 +312,10 @@ def test_several_roots(page):
     gradients = opened.cells("gradient")
     assert number(gradients[nodes.index(a)]) == a.grad == once + 3.0
     assert number(gradients[nodes.index(first)]) == 2.0
+    opened.run("document.getElementById(arguments[0]).focus()", f"n{nodes.index(first)}")
+    names = {k: node["name"] for k, node in enumerate(opened.run("return nodes"))}
+    f, g = names[nodes.index(first)], names[nodes.index(second)]
+    assert f"A root, and used by {g}: ∂root/∂{f} = 1 + 1 = 2" in opened.text("node-facts")
 
 
 # --- the steps ---

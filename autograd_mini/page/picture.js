@@ -175,10 +175,12 @@ function rowFacts(i, computed) {
 
 /** The terms that add up to a gradient, where there is more than one. */
 function termsOf(i) {
-  if (outgoing[i].length < 2 || now.gradients.counts[i] < outgoing[i].length) return [];
-  const terms = outgoing[i].map((e) => atom(short(numbers.terms[e]))).join(" + ");
-  const through = outgoing[i].map((e) => bare(edges[e][1])).join(", ");
-  return [element("p", `Used by ${through}: ${equation(gradientOf(i), terms, short(now.gradients.sums[i]))}`)];
+  const own = roots.includes(i) ? ["1"] : []; // what a root starts with
+  const terms = [...own, ...outgoing[i].map((e) => atom(short(numbers.terms[e])))];
+  if (terms.length < 2 || now.gradients.counts[i] < terms.length) return [];
+  const users = outgoing[i].map((e) => bare(edges[e][1])).join(", ");
+  const sum = equation(gradientOf(i), terms.join(" + "), short(now.gradients.sums[i]));
+  return [element("p", `${own.length ? "A root, and used" : "Used"} by ${users}: ${sum}`)];
 }
 
 /** The finite difference beside the gradient, for the leaf that was moved last. */
@@ -210,7 +212,7 @@ function drawWitness() {
     ...pair(`(${L}(${name}+h) − ${L}(${name}−h)) / 2h`, tenDigits(difference)),
     ...pair("h", short(h)),
     ...pair("apart by", short(apart)),
-    ...(agree ? [] : [element("dd", "They differ: there is a kink or a jump nearby, or h is too coarse here.", "whole")]),
+    ...(agree ? [] : [element("dd", "They differ: there is a kink or a jump nearby, or h is too coarse here, or rounding hides the change.", "whole")]),
   );
 }
 
