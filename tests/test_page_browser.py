@@ -135,6 +135,7 @@ def page(chromium, tmp_path):
 
     chromium.get_log("browser"), chromium.get_log("performance")
     yield open_page
+    chromium.execute_script("localStorage.clear()")  # what one page keeps, others of the same origin read
     assert chromium.get_log("browser") == []
     messages = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
     requests = {m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"}
@@ -659,6 +660,15 @@ def test_text_can_be_read_in_light_and_dark(page):
         paper.add(opened.run("return getComputedStyle(document.body).backgroundColor"))
         opened.run("document.getElementById('theme').click()")
     assert len(paper) == 2
+
+
+def test_the_theme_is_kept(page):
+    root = shared()[-1]
+    opened = page(root)
+    opened.run("document.getElementById('theme').click()")
+    theme = opened.run("return document.documentElement.dataset.theme")
+    again = page(root)
+    assert theme == again.run("return document.documentElement.dataset.theme") in ("light", "dark")
 
 
 @pytest.fixture

@@ -285,12 +285,22 @@ function pressed(event) {
   event.preventDefault();
 }
 
+/** What the browser keeps of a reader's choice; some keep nothing for a file, and say so by an error. */
+const memory = (() => {
+  try {
+    return localStorage;
+  } catch {
+    return {};
+  }
+})();
+
 function startTheme() {
+  if (memory.theme) document.documentElement.dataset.theme = memory.theme;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
   const label = () => { $("theme").textContent = isDark() ? "Light" : "Dark"; };
   $("theme").addEventListener("click", () => {
-    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+    memory.theme = document.documentElement.dataset.theme = isDark() ? "light" : "dark";
     label();
   });
   dark.addEventListener("change", label);
