@@ -152,6 +152,14 @@ def test_each_number_stands_on_the_line_of_its_name():
     assert all(name == number for name, number in lines)
 
 
+def test_browsers_without_light_dark_have_every_colour():
+    style = Reader(page_of(Value(1.0, label="x"))).styles[0]
+    fallback = style[style.index("@supports not") :]
+    light = re.findall(r"(--[\w-]+): light-dark\((#\w+),", style)
+    assert len(light) > 10
+    assert [f"{name}: {colour};" in fallback for name, colour in light] == [True] * len(light)
+
+
 # --- the facts ---
 
 
