@@ -154,6 +154,7 @@ def test_view_writes_a_page_and_opens_it_only_if_asked(run, tmp_path, monkeypatc
     assert run("view", "softmax(z)[0]", "z=1,2,3", "-o", str(path))[0] == 0
     assert "<html" in path.read_text("utf-8")
     assert not opened
+    path = tmp_path / "GRAPH.HTML"
     run("view", "x*x", "x=1", "-o", str(path), "--open")
     assert opened == [path.as_uri()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import webbrowser
+from pathlib import Path
 
 import numpy as np
 
@@ -28,11 +29,9 @@ def draw(options: argparse.Namespace) -> int:
 
 
 def view(options: argparse.Namespace) -> int:
-    if not options.output.endswith(".html"):
+    if Path(options.output).suffix.lower() != ".html":
         raise ValueError(f"view: the page is a file that ends in .html, got {options.output}")
     status = draw(options)
     if options.open:
-        from pathlib import Path
-
         webbrowser.open(Path(options.output).resolve().as_uri())
     return status
