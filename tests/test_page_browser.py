@@ -22,6 +22,7 @@ from autograd_mini import (
     values,
     where,
 )
+from autograd_mini.tracing import constant_node
 from autograd_mini.value import constant, topological_order
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, which the extra test brings")
@@ -500,6 +501,15 @@ def test_leaves_that_hold_no_number_can_be_given_one(page):
     opened.rest()
     root.forward()
     assert_agrees(opened, root)
+
+
+def test_a_graph_of_constants_has_nothing_to_move(page):
+    opened = page(constant_node(2.0) * constant_node(3.0))
+    assert opened.run("return document.getElementById('leaves').offsetParent") is None
+    opened.press("home")
+    assert opened.text("caption") == "Start: the constants hold their numbers."
+    opened.press("right")
+    assert opened.text("arithmetic") == "root = 2 · 3 = 2 × 3 = 6"
 
 
 def test_the_field_of_a_leaf_shows_what_the_page_computes_with(page):

@@ -143,6 +143,7 @@ function drawLeaves(moving) {
 
 function startLeaves() {
   sliders = leaves.map(slider);
+  $("leaves-card").hidden = leaves.length === 0;
   $("reset").addEventListener("click", () => {
     point.set(saved);
     now.moved = undefined;

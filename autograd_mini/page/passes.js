@@ -138,7 +138,7 @@ function gradientsAt(step) {
 
 const describe = {
   start: () => ({
-    caption: "Start: the leaves hold their numbers.",
+    caption: `Start: the ${leaves.length ? "leaves" : "constants"} hold their numbers.`,
     arithmetic: leaves.slice(0, 8).map((i) => equation(bare(i), short(numbers.values[i]))).join(",  ")
       + (leaves.length > 8 ? ", …" : ""),
     remark: "Step forward: each node computes its number from its operands.",
