@@ -79,7 +79,9 @@ function evaluate(at) {
     culprits.push(below !== undefined ? culprits[below] : fails ? i : undefined);
   });
   const culprit = culprits.find((i) => i !== undefined);
-  return { values, partials, terms, culprits, culprit, root: roots.reduce((sum, i) => sum + values[i], 0) };
+  const root = roots.reduce((sum, i) => sum + values[i], 0);
+  const largest = terms.reduce((most, term) => (Number.isFinite(term) ? Math.max(most, Math.abs(term)) : most), 0);
+  return { values, partials, terms, largest, culprits, culprit, root };
 }
 
 /** What the node's row needs and does not get: `needs x > 0`. */

@@ -96,11 +96,10 @@ function drawEdge(e) {
 /** What the edge has added to its operand's gradient, by width and sign too. */
 function drawContribution(e, passed) {
   const term = passed ? numbers.terms[e] : 0;
-  const largest = Math.max(...numbers.terms.filter(Number.isFinite).map(Math.abs));
   write(cells.contribution[e], passed ? `+= ${short(term)}` : "");
   lines[e].classList.toggle("positive", term > 0);
   lines[e].classList.toggle("negative", term < 0);
-  lines[e].querySelector("path").style.strokeWidth = 0.6 + 3.9 * Math.min(Math.abs(term) / largest, 1) || 0.6;
+  lines[e].querySelector("path").style.strokeWidth = 0.6 + 3.9 * Math.min(Math.abs(term) / numbers.largest, 1) || 0.6;
 }
 
 function highlight() {
