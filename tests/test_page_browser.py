@@ -1,5 +1,7 @@
 """The live page in a real browser: headless Chromium, driven by selenium."""
 
+import ast
+import itertools
 import json
 import re
 import shutil
@@ -123,7 +125,8 @@ class Page:
     def rest(self):
         """Let the page draw a move, and come to rest without the pause that it makes before."""
         self.browser.execute_async_script(
-            "const done = arguments[0]; requestAnimationFrame(() => { clearTimeout(pause); rest(true); done(); })"
+            "const done = arguments[0];"
+            "requestAnimationFrame(() => { clearTimeout(pause); rest(true); done(); })"
         )
 
 
@@ -442,7 +445,7 @@ def test_a_gradient_without_a_value_is_explained(page):
     assert opened.text("arithmetic") == "∂z/∂n has no value,  ∂z/∂x = 12"
     opened.press("left")
     assert opened.text("arithmetic") == "∂z/∂n += ∂z/∂z · ∂z/∂n"
-    missing = "∂z/∂n = 0 if (−2) = 0 else (−8) × log(−2)"
+    missing = "∂z/∂n = (−8) × log(−2)"
     assert opened.text("remark") == f"{missing} has no value, and so ∂z/∂n has none."
     x = Value(1.0, label="x")
     opened = page(named(sqrt(named(x * x, "s")), "r"))
@@ -620,6 +623,43 @@ def test_hovering_shows_the_formula_and_its_partials(page):
         "∂q/∂y = −q / y = −0.375",
     ):
         assert text in card
+
+
+def test_a_partial_with_conditions_is_shown_by_the_branch_that_holds(page):
+    x = Value(3.0, label="x")
+    opened = page(named(x**2, "y") + maximum(x, 4.0))
+    opened.press("home")
+    said = []
+    for _ in range(int(opened.run("return document.getElementById('scrubber').max"))):
+        opened.press("right")
+        said.append(opened.text("caption"))
+    assert any(text.endswith(" ∂y/∂x = 2 · x^(2 − 1) = 6") for text in said)
+    opened.set(0, 5.0)
+    opened.run("document.querySelector('[aria-label*=maximum]').focus()")
+    assert "/∂x = 1, by 1 if x > y else 0 if x < y else 1 / 2" in opened.text("node-facts")
+
+
+def test_branches_decide_as_in_python(page):
+    x, y, c = Value(0.5, label="x"), Value(0.5, label="y"), Value(1.0, label="c")
+    rows = [row for row in rules.table.values() if any(" if " in text for text in row.partials)]
+    opened = page(sum(row(*(c, x, y)[3 - len(row.operands) :]) for row in rows))
+    assert len(rows) >= 8
+    for row in rows:
+        points = [p[: len(row.operands)] for p in itertools.product((-2.0, 0.0, 1.0), repeat=3)]
+        z = 0.0
+        for k, text in enumerate(row.partials):
+            if " if " not in text:
+                continue
+            chosen = opened.run(
+                f"return arguments[0].map((x) => branches.{row.name}[{k}](x))", [[*p, z] for p in points]
+            )
+            for point, branch in zip(points, chosen, strict=True):
+                names = dict(zip(row.operands, point, strict=True)) | {"z": z, "hypot": np.hypot}
+                tree = ast.parse(text, mode="eval").body
+                while isinstance(tree, ast.IfExp):
+                    holds = eval(ast.unparse(tree.test), names)
+                    tree = tree.body if holds else tree.orelse
+                assert branch == ast.unparse(tree)
 
 
 def test_labels_are_text(page):

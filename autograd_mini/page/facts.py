@@ -8,6 +8,7 @@ the page can stop the sweep anywhere.
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import math
 import re
@@ -49,7 +50,8 @@ def facts(nodes: Sequence[Value], roots: Sequence[Value]) -> dict[str, Any]:
 
 
 def program(nodes: Sequence[Value], roots: Sequence[Value]) -> str:
-    """JavaScript: ``program(leaves)`` gives values, partials and terms, ``domains[row](operands)`` a bool.
+    """JavaScript: ``program(leaves)`` gives values, partials and terms, ``domains[row](operands)`` a bool,
+    and ``branches[row][operand]([...operands, z])`` the branch of a partial that has conditions, as text.
 
     Raises TypeError for a node made by hand.
     """
@@ -60,7 +62,9 @@ def program(nodes: Sequence[Value], roots: Sequence[Value]) -> str:
     rows = {node.op.name: node.op for node in nodes if isinstance(node.op, Primitive)}
     conditions = {name: condition(row) for name, row in rows.items()}
     domains = "".join(f"  {name}: (x) => {text},\n" for name, text in conditions.items() if text)
-    return PROGRAM.format(source=source, domains=domains)
+    choices = {name: ", ".join(branches(row)) for name, row in rows.items()}
+    chosen = "".join(f"  {name}: {{{text}}},\n" for name, text in choices.items() if text)
+    return PROGRAM.format(source=source, domains=domains, branches=chosen)
 
 
 PROGRAM = """\
@@ -71,6 +75,8 @@ return f;
 }})();
 const domains = {{
 {domains}}};
+const branches = {{
+{branches}}};
 """
 
 
@@ -97,7 +103,7 @@ def _leaves(nodes: Sequence[Value]) -> list[Value]:
 
 
 def _names(nodes: Sequence[Value], roots: Sequence[Value], place: dict[Value, int]) -> list[str]:
-    """What the text calls each node: its label, x#1 and x#2 where labels repeat, and root or v3 without one."""
+    """What the text calls each node: its label, x#1 and x#2 where labels repeat, root or v3 without one."""
     letter = _letter(nodes)
     names = [_label(node) or ("" if node.op is constant else f"{letter}{i}") for i, node in enumerate(nodes)]
     if len(roots) == 1:
@@ -179,7 +185,7 @@ def _sweep(roots: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     return [partials[edge] for edge in order], [terms[edge] for edge in order]
 
 
-# --- domains ----------------------------------------------------------------------------------------
+# --- domains and branches ---------------------------------------------------------------------------
 
 
 def condition(row: Primitive) -> str | None:
@@ -193,6 +199,29 @@ def condition(row: Primitive) -> str | None:
         return _javascript(rules.expression(row.domain), row.operands) if row.domain else None
     except (SyntaxError, ValueError):
         return None
+
+
+def branches(row: Primitive) -> list[str]:
+    """The row's partials that have conditions, as members of a JavaScript object: which branch holds.
+
+    >>> from autograd_mini import relu
+    >>> branches(relu)
+    ['0: (x) => (x[0] <= 0) ? "0" : "1"']
+    """
+    members = []
+    for k, text in enumerate(row.partials):
+        tree = rules.expression(text)
+        if isinstance(tree, ast.IfExp):
+            with contextlib.suppress(ValueError):  # what has no JavaScript is shown with its conditions
+                members.append(f"{k}: (x) => {_branch(tree, (*row.operands, 'z'))}")
+    return members
+
+
+def _branch(tree: ast.expr, operands: tuple[str, ...]) -> str:
+    if isinstance(tree, ast.IfExp):
+        body, other = _branch(tree.body, operands), _branch(tree.orelse, operands)
+        return f"{_javascript(tree.test, operands)} ? {body} : {other}"
+    return json.dumps(ast.unparse(tree)).replace("<", "\\u003c")
 
 
 SIGNS = {

@@ -1,6 +1,6 @@
 "use strict";
 // What there is to say of the graph: numbers and formulas as text, the computation, and the steps of the two
-// passes. `program` and `domains` stand in the script before.
+// passes. `program`, `domains` and `branches` stand in the script before.
 
 const $ = (id) => document.getElementById(id);
 const { name: rootName, roots, leaves, nodes, edges, rows, ...known } = JSON.parse($("facts").textContent);
@@ -59,6 +59,13 @@ const valued = (i, formula) => written(formula, substitutes(i, (j) => short(numb
 function formulaOf(i) {
   const row = rows[nodes[i].row];
   return conditional(row.formula) ? `${nodes[i].row}(${row.operands.join(", ")})` : row.formula;
+}
+
+/** The rule for a partial: of one with conditions the branch that holds. */
+function ruleOf(i, position) {
+  const { row, operands } = nodes[i];
+  const at = [...operands, i].map((j) => numbers.values[j]);
+  return branches[row]?.[position]?.(at) ?? rows[row].partials[position];
 }
 
 const conditional = (formula) => formula.includes(" if ");
@@ -169,7 +176,7 @@ const describe = {
     const term = short(numbers.terms[edge]);
     const left = outgoing[from].length + roots.includes(from) - counts[from];
     const sum = `${counts[from] === 1 ? "" : `${short(sumBefore(from))} + ${atom(term)} = `}${short(sums[from])}`;
-    const rule = rows[nodes[node].row].partials[position];
+    const rule = ruleOf(node, position);
     const words = conditional(rule) ? [] : [named(node, rule)];
     const local = derivative(bare(node), bare(from));
     const caption = `Reverse, ${now.step - seed} of ${edges.length}: ${bare(node)} passes its gradient on to ${bare(from)}.`;

@@ -157,9 +157,9 @@ function rowFacts(i, computed) {
     if (nodes[operands[k]].kind === "constant") return;
     const edge = incoming[i].find((e) => edges[e][2] === k);
     const number = computed ? [short(numbers.partials[edge])] : [];
-    const decided = conditional(partials[k]);
-    const text = equation(derivative(bare(i), bare(operands[k])), ...(decided ? [] : [named(i, partials[k])]), ...number);
-    table.append(element("dd", decided ? `${text}, by ${written(partials[k], {})}` : text, "whole"));
+    const rule = computed ? ruleOf(i, k) : partials[k];
+    const text = equation(derivative(bare(i), bare(operands[k])), ...(conditional(rule) ? [] : [named(i, rule)]), ...number);
+    table.append(element("dd", conditional(partials[k]) ? `${text}, by ${written(partials[k], {})}` : text, "whole"));
   });
   const sides = computed ? [valued(i, formulaOf(i)), short(numbers.values[i])] : [];
   const wrong = numbers.culprits[i] === i && forwardStep[i] <= now.step;
