@@ -43,9 +43,9 @@ function cull(legible) {
     && at.y > y - margin && at.y < y + height + margin;
   for (const [kind, elements] of [["nodes", groups], ["lines", lines]]) {
     elements.forEach((element, k) => {
-      const now = seen(middles[kind][k]);
-      if (now !== sight[kind][k]) element?.classList.toggle("away", !now);
-      sight[kind][k] = now;
+      const visible = seen(middles[kind][k]);
+      if (visible !== sight[kind][k]) element?.classList.toggle("away", !visible);
+      sight[kind][k] = visible;
     });
   }
 }
