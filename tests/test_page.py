@@ -16,6 +16,7 @@ from autograd_mini import (
     draw,
     log,
     maximum,
+    named,
     page,
     pow,
     primitive,
@@ -141,6 +142,12 @@ def test_a_graph_that_is_too_large_is_refused_in_a_sentence(monkeypatch):
     monkeypatch.setattr(page, "LARGEST", 2)
     with pytest.raises(ValueError, match=r"graphs of at most 2 nodes, got 3; save a picture"):
         live_page(draw(Value(1.0).exp().exp()))
+
+
+def test_no_edge_keeps_the_width_of_a_gradient_that_is_not_there_yet():
+    z = values([1.5, -0.5, 0.75], "z")
+    loss = cross_entropy(named(softmax(z), "p"), [0, 0, 1])
+    assert b"stroke-width=" not in live_page(draw(loss, collapse=["p"], contributions=True))
 
 
 def test_each_number_stands_on_the_line_of_its_name():

@@ -15,8 +15,8 @@ WIDTH = "1.45"  # inches, so that every number fits into its node however it cha
 PADDING = 9.0  # between a node's border and its text, in points
 ROLES = {"data": "data", "∂root": "gradient"}  # other numbers stay as they are drawn
 PLACES = ("d", "points", "x", "y")
-DROPPED = (  # what the style sheet says instead, for light and dark
-    "fill", "stroke", "font-family", "{http://www.w3.org/XML/1998/namespace}space"
+DROPPED = (  # what the style sheet and the step say instead, for light and dark
+    "fill", "stroke", "stroke-width", "font-family", "{http://www.w3.org/XML/1998/namespace}space"
 )  # fmt: skip
 
 
