@@ -378,6 +378,16 @@ def test_scrubbing_back_takes_the_numbers_away(page):
     assert_agrees(opened, root)
 
 
+def test_the_current_edge_is_wide_whatever_it_contributes(page):
+    x = Value(3.0, label="x")
+    opened = page(x * 1e-6 + x * x, contributions=True)
+    opened.press("left", "left")
+    wide = "return getComputedStyle(document.querySelector('.edge.current path')).strokeWidth"
+    for _ in range(3):
+        assert opened.run(wide) == "4px"
+        opened.press("left")
+
+
 def test_every_name_in_the_text_stands_in_the_picture(page):
     root = Value(1.0) * Value(2.0) + Value(3.0, label="x") * Value(4.0, label="x")
     opened = page(root)

@@ -99,7 +99,8 @@ function drawContribution(e, passed) {
   write(cells.contribution[e], passed ? `+= ${short(term)}` : "");
   lines[e].classList.toggle("positive", term > 0);
   lines[e].classList.toggle("negative", term < 0);
-  lines[e].querySelector("path").style.strokeWidth = 0.6 + 3.9 * Math.min(Math.abs(term) / numbers.largest, 1) || 0.6;
+  const width = 0.6 + 3.9 * Math.min(Math.abs(term) / numbers.largest, 1) || 0.6;
+  lines[e].querySelector("path").setAttribute("stroke-width", width); // the style sheet's for the current edge is stronger
 }
 
 function highlight() {
