@@ -172,27 +172,20 @@ const describe = {
 
   reverse: ({ node, edge }) => {
     const [from, , position] = edges[edge];
-    const { sums, counts } = now.gradients;
-    const term = short(numbers.terms[edge]);
-    const left = outgoing[from].length + roots.includes(from) - counts[from];
-    const sum = `${counts[from] === 1 ? "" : `${short(sumBefore(from))} + ${atom(term)} = `}${short(sums[from])}`;
+    const [above, partial, term] = [now.gradients.sums[node], numbers.partials[edge], numbers.terms[edge]];
     const rule = ruleOf(node, position);
-    const words = conditional(rule) ? [] : [named(node, rule)];
     const local = derivative(bare(node), bare(from));
     const caption = `Reverse, ${now.step - seed} of ${edges.length}: ${bare(node)} passes its gradient on to ${bare(from)}.`;
     const product = `${gradientOf(from)} += ${gradientOf(node)} · ${local}`;
-    const factors = `${atom(short(now.gradients.sums[node]))} × ${atom(short(numbers.partials[edge]))}`;
-    if (Number.isNaN(numbers.terms[edge])) {
-      const missing = Number.isNaN(now.gradients.sums[node]) ? gradientOf(node)
-        : Number.isNaN(numbers.partials[edge]) ? equation(local, valued(node, rule)) : factors;
+    const factors = `${atom(short(above))} × ${atom(short(partial))}`;
+    if (Number.isNaN(term)) {
+      const missing = Number.isNaN(above) ? gradientOf(node) : Number.isNaN(partial) ? equation(local, valued(node, rule)) : factors;
       return { caption, arithmetic: product, remark: `${missing} has no value, and so ${gradientOf(from)} has none.` };
     }
     return {
-      caption: `${caption} ${equation(local, ...words, short(numbers.partials[edge]))}`,
-      arithmetic: `${product} = ${factors} = ${term}`,
-      remark: Number.isNaN(sums[from]) ? `${gradientOf(from)} has no value: its terms have no sum.`
-        : left > 0 ? `So far ${gradientOf(from)} = ${sum}; ${counted(left, "more term")} to come.`
-        : `${gradientOf(from)} = ${sum} is complete.`,
+      caption: `${caption} ${equation(local, ...(conditional(rule) ? [] : [named(node, rule)]), short(partial))}`,
+      arithmetic: `${product} = ${factors} = ${short(term)}`,
+      remark: soFar(from, short(term)),
     };
   },
 
@@ -206,6 +199,15 @@ const describe = {
     };
   },
 };
+
+/** A gradient after the current step's term. */
+function soFar(i, term) {
+  const { sums, counts } = now.gradients;
+  if (Number.isNaN(sums[i])) return `${gradientOf(i)} has no value: its terms have no sum.`;
+  const left = outgoing[i].length + roots.includes(i) - counts[i];
+  const sum = `${gradientOf(i)} = ${counts[i] === 1 ? "" : `${short(sumBefore(i))} + ${atom(term)} = `}${short(sums[i])}`;
+  return left > 0 ? `So far ${sum}; ${counted(left, "more term")} to come.` : `${sum} is complete.`;
+}
 
 /** The sum before the current step's term; summed anew, for taking the term off again would round. */
 function sumBefore(i) {
