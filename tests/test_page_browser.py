@@ -597,6 +597,7 @@ def test_the_focus_stays_on_a_button_that_has_come_to_the_end(page):
     opened = page(shared()[-1])
     opened.run("goTo(steps.length - 3); document.getElementById('next').focus()")
     opened.press(" ", " ", " ")
+    opened.rest()
     assert opened.run("return [now.step === steps.length - 1, document.activeElement.id]") == [True, "next"]
 
 
