@@ -172,10 +172,8 @@ class Program:
 
         Raises TypeError for arrays of another type or size.
         """
-        for what, x, size in (
-            ("inputs", inputs, self.code.inputs),
-            ("outputs", outputs, len(self.code.outputs)),
-        ):
+        sizes = ("inputs", inputs, self.code.inputs), ("outputs", outputs, len(self.code.outputs))
+        for what, x, size in sizes:
             flat = isinstance(x, np.ndarray) and x.dtype == float and x.flags.c_contiguous and x.flags.aligned
             if not flat or x.shape != (size,):
                 raise TypeError(f"buffer: {what} must be a contiguous float64 array of shape ({size},)")
@@ -191,11 +189,10 @@ class Program:
 
     def _own_buffers(self) -> _Buffers:
         """The buffers of this thread."""
-        try:
-            return self._local.buffers  # type: ignore[no-any-return]
-        except AttributeError:
-            self._local.buffers = _Buffers(self)
-            return self._local.buffers  # type: ignore[no-any-return]
+        own: _Buffers | None = getattr(self._local, "buffers", None)
+        if own is None:
+            own = self._local.buffers = _Buffers(self)
+        return own
 
     @cached_property
     def _machine(self) -> machine.Machine | None:
@@ -333,8 +330,7 @@ class _Buffers:
 
     def __init__(self, program: Program) -> None:
         flat = np.zeros(program.code.inputs), np.zeros(len(program.code.outputs))
-        self.inputs = views(flat[0], program._inputs)
-        self.outputs = views(flat[1], program._outputs)
+        self.inputs, self.outputs = views(flat[0], program._inputs), views(flat[1], program._outputs)
         self._make = partial(program.buffer, *flat)
 
     @cached_property
