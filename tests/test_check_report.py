@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import sys
 from html.parser import HTMLParser
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import autograd_mini as am
-from autograd_mini import check_gradient, check_jacobian
+from autograd_mini import check_gradient, check_jacobian, named, sigmoid
 
 Z = [1.5, -0.5, 0.75]
 JACOBIAN = {"at": Z, "out": "S"}
@@ -115,7 +116,7 @@ def test_the_dictionary_is_json():
     assert found["sections"] == {"z": "disagrees"}
     named = json.loads(json.dumps(wrong().to_dict()))
     assert [explanation["kind"] for explanation in named["explanations"]][:2] == ["slip", "sign"]
-    assert set(named) == {*am.Report.__dataclass_fields__}
+    assert {*named, "picture"} == {*am.Report.__dataclass_fields__}
 
 
 def test_no_color_follows_the_convention_that_an_empty_value_does_not_count(monkeypatch):
@@ -123,3 +124,25 @@ def test_no_color_follows_the_convention_that_an_empty_value_does_not_count(monk
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "")
     assert "\x1b" in str(wrong())
+
+
+# --- the picture ---
+
+
+def test_the_picture_marks_the_path_that_went_wrong():
+    def loss(z, t):
+        e = np.exp(z)
+        return -np.sum(t * np.log(named(e / np.sum(e), "S")))
+
+    at = {"z": Z, "t": np.array([0, 0, 1])}
+    report = check_gradient(loss, lambda z, t: -t * (1 - softmax(z)), at=at, domain={"t": "one-hot"})
+    nodes = [line for line in report.draw(sums=False).source.splitlines() if "TABLE" in line]
+    marked = [line for line in nodes if "●" in line]
+    assert len(marked) == 3 + 3 + 2 + 3  # z, exp, two sums, S
+    assert not any("log" in line or "*" in line for line in marked)
+    assert pickle.loads(pickle.dumps(report)).to_dict() == report.to_dict()
+
+
+def test_only_what_is_wrong_is_drawn():
+    with pytest.raises(ValueError, match="this report agrees"):
+        check_gradient(sigmoid, "sigmoid(x) * (1 - sigmoid(x))", at=0.3).draw()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from autograd_mini.check.engine import at_pole, combined, jacobian_of, kinks_of
 from autograd_mini.check.evidence import Evidence, Explanation, Point
 from autograd_mini.check.hand import EPSILON, Claim
 from autograd_mini.check.judgement import Judgement, Testimony, Tolerance, described, judge
+from autograd_mini.check.picture import draw_mistake
 from autograd_mini.check.points import domains_of, points_of
 from autograd_mini.check.precision import precise_differences
 from autograd_mini.check.report import (
@@ -109,11 +111,13 @@ def _report(
     verdict = max(sections.values(), key=SEVERITY.__getitem__, default=DISAGREES)
     found = _reason(verdict, entries, subject.out) or places[0].open
     reason = failure or "; ".join(dict.fromkeys(rejected.values())) or found
-    explanations: tuple[Any, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
+    picture = None
     if verdict == DISAGREES and (points := _points_of_dispute(places, sections)):
         with np.errstate(all="ignore"):
             evidence = Evidence(points, _graph_at(subject), subject.call, subject.out)
             explanations = (*_slips(subject, points), *diagnose(evidence))
+        picture = partial(draw_mistake, evidence, explanations)
     proof = ""
     if settings.symbolic and verdict != DISAGREES:
         from autograd_mini.check.symbolic import prove
@@ -136,6 +140,7 @@ def _report(
         proof,
         sections,
         _tolerances(settings, places, entries),
+        picture,
     )
 
 

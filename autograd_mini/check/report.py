@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from autograd_mini.check.evidence import Explanation
+
+if TYPE_CHECKING:
+    from autograd_mini.drawing import Drawing
 
 Index: TypeAlias = "tuple[int | str, ...]"
 
@@ -79,6 +82,20 @@ class Report:
     proof: str = ""
     sections: dict[str, str] = field(default_factory=dict)
     tolerances: dict[str, float] = field(default_factory=dict)
+    picture: Callable[..., Drawing] | None = field(default=None, repr=False, compare=False)
+
+    def draw(self, **options: Any) -> Drawing:
+        """f's graph at the given point, with the path marked on which a wrong derivation went wrong.
+
+        That is from the wrong arguments to the nodes that the first explanation names. ``options`` are
+        those of `autograd_mini.draw`. Raises ValueError if nothing is wrong, or f has no graph.
+        """
+        if self.picture is None:
+            raise ValueError(f"draw: this report {self.verdict}; only a derivation that is wrong is drawn")
+        return self.picture(**options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "picture": None}  # a pickle holds no function of the user's
 
     @property
     def worst(self) -> Entry | None:
@@ -125,7 +142,7 @@ class Report:
         >>> json.loads(json.dumps(report.to_dict(), allow_nan=False))["verdict"]
         'agrees'
         """
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "picture"}
         own["entries"] = [entry._asdict() for entry in self.entries]
         own["explanations"] = [vars(explanation) for explanation in self.explanations]
         return {name: as_json(part) for name, part in own.items()}

@@ -21,15 +21,16 @@ import numpy as np
 from autograd_mini.check.diagnosis import arrangement, chain, factors, losses
 from autograd_mini.check.diagnosis.case import Candidate, Case, Results
 from autograd_mini.check.diagnosis.chain import Chain
-from autograd_mini.check.diagnosis.tape import tape_of
+from autograd_mini.check.diagnosis.tape import Tape, tape_of
 from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
+from autograd_mini.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["diagnose", "diagnose_value"]
+__all__ = ["diagnose", "diagnose_value", "nodes_named"]
 
 Kind: TypeAlias = Callable[[Chain], Iterator[Candidate]]
 ON_THE_GRAPH: list[Kind] = [
@@ -90,6 +91,17 @@ def _explain(case: Case) -> list[Explanation]:
     if not found and tape is not None:
         found = [*_twofold(case, tape)]
     return _chosen(case, found)
+
+
+def nodes_named(evidence: Evidence, graph: Graph, explanation: Explanation) -> list[Value]:
+    """The nodes of a graph, f's at one of the points, that an explanation speaks of."""
+    tape = Tape(Case(evidence, tuple(evidence.points[0].truth)), graph)
+    return [
+        tape.order[i]
+        for group in tape.groups
+        if group.name in explanation.nodes
+        for i in group.nodes.tolist()
+    ]
 
 
 def _truth(case: Case) -> Callable[[int], Results]:

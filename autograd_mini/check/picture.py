@@ -1,0 +1,36 @@
+"""The picture of a report: f's graph at the given point, marked where the derivation went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from autograd_mini.check.diagnosis import nodes_named
+from autograd_mini.check.evidence import Evidence, Explanation, Graph
+from autograd_mini.drawing import Drawing, draw
+from autograd_mini.value import Value, topological_order
+
+
+def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **options: Any) -> Drawing:
+    """The graph at the given point, the path marked from the wrong arguments to what the diagnosis names."""
+    graph = evidence.graph(evidence.points[0])
+    if graph is None:
+        raise ValueError("draw: f does not run on Values, and so has no graph")
+    named = [node for explanation in explanations[:1] for node in nodes_named(evidence, graph, explanation)]
+    wrong = wrong_path(graph, evidence.points[0].truth, named)
+    return draw(graph.outputs, **{"mark": wrong, **options})
+
+
+def wrong_path(graph: Graph, wrong: Iterable[str], named: Collection[Value]) -> list[Value]:
+    """The wrong arguments, and the nodes that lead from them to those that the diagnosis names."""
+    inputs = {x for name in wrong for x in graph.inputs[name].flat if isinstance(x, Value)}
+    order = topological_order(*(x for x in graph.outputs.flat if isinstance(x, Value)))
+    above, below = set(inputs), set(named)
+    for node in order:
+        if not above.isdisjoint(node.args):
+            above.add(node)
+    for node in reversed(order):
+        if node in below:
+            below.update(node.args)
+    path = inputs | above & below
+    return [node for node in order if node in path]
