@@ -6,23 +6,14 @@
 >>> loss.backward()
 >>> z.grad.round(3)
 array([ 0.622,  0.084, -0.706])
+
+The upper floors, programs, drawings and checks, are imported when one of their names is first used.
 """
 
-from autograd_mini import page as page  # lets drawings save themselves as .html
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from autograd_mini.arrays import ValueArray, named, values
-from autograd_mini.check import (
-    Explanation,
-    InconclusiveError,
-    Report,
-    StepsReport,
-    check_gradient,
-    check_jacobian,
-    check_steps,
-    check_update,
-    check_value,
-    check_vjp,
-)
-from autograd_mini.drawing import Drawing, draw
 from autograd_mini.functions import (
     absolute_error,
     binary_cross_entropy,
@@ -35,7 +26,6 @@ from autograd_mini.functions import (
     softmax,
     squared_error,
 )
-from autograd_mini.program import Program, trace
 from autograd_mini.rules import (
     DivisionByZeroError,
     DomainError,
@@ -95,6 +85,24 @@ from autograd_mini.rules import (
 from autograd_mini.scopes import scope
 from autograd_mini.transforms import grad, gradient_graph, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_mini.value import TraceError, Value, topological_order
+
+if TYPE_CHECKING:
+    from autograd_mini.check import (
+        Explanation,
+        InconclusiveError,
+        Report,
+        StepsReport,
+        check_gradient,
+        check_jacobian,
+        check_steps,
+        check_update,
+        check_value,
+        check_vjp,
+    )
+    from autograd_mini.drawing import Drawing, draw
+    from autograd_mini.program import Program, trace
+
+UPPER_FLOORS = ("program", "drawing", "check")
 
 __all__ = [
     "DivisionByZeroError",
@@ -191,3 +199,28 @@ __all__ = [
     "where",
     "xlogy",
 ]
+
+if not TYPE_CHECKING:  # which would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            for floor in UPPER_FLOORS:
+                module = import_module(f"{__name__}.{floor}")
+                if hasattr(module, name):
+                    globals()[name] = found = getattr(module, name)
+                    return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
+
+def _mimebundle(self: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    """What a notebook shows of a Value; the drawing is imported then."""
+    from autograd_mini.drawing import mimebundle
+
+    return mimebundle(self)
+
+
+setattr(Value, "_repr_mimebundle_", _mimebundle)  # noqa: B010 - a lower floor knows nothing of drawing
+setattr(ValueArray, "_repr_mimebundle_", _mimebundle)  # noqa: B010 - as above

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,7 +22,7 @@ from autograd_mini import rules
 from autograd_mini.rules import Primitive
 from autograd_mini.value import TraceError, Value, as_operand, constant, leaf
 
-HOMES = tuple(f"{Path(package.__file__ or '').parent}{os.sep}" for package in (sys.modules[__package__], np))
+HOMES = tuple(os.path.join(package.__path__[0], "") for package in (sys.modules[__package__], np))
 
 
 class Derivative(Value):

@@ -17,15 +17,15 @@ from autograd_mini import (
     log,
     maximum,
     named,
-    page,
     pow,
     primitive,
     rules,
     softmax,
     values,
 )
-from autograd_mini.page import live_page
-from autograd_mini.page.facts import condition, facts, program
+from autograd_mini.drawing import page
+from autograd_mini.drawing.page import live_page
+from autograd_mini.drawing.page.facts import condition, facts, program
 from autograd_mini.value import topological_order
 
 HOSTILE = [
@@ -121,13 +121,10 @@ def test_a_graph_of_500_nodes_takes_a_few_hundred_kilobytes():
     assert len(live_page(draw(root))) < 800_000
 
 
-def test_importing_the_package_reads_no_page():
-    code = "import sys, autograd_mini; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert "autograd_mini.page" in loaded
-    assert not {"autograd_mini.page.picture", "autograd_mini.page.facts", "graphviz"} & set(loaded)
+def test_a_picture_needs_no_page():
+    code = "import sys; from autograd_mini import draw; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"autograd_mini.drawing.page", "graphviz"} & set(loaded.split())
 
 
 def test_a_node_made_by_hand_is_refused_by_name(tmp_path):

@@ -8,9 +8,9 @@ that leave it, of the edge's ∂ times the ∂root at the edge's end, and the pi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,10 +41,8 @@ class Drawing:
     ``digraph`` may be changed before saving, ``source`` is its text in Graphviz's language. ``nodes``
     are the Values in topological order; in the picture ``nodes[3]`` has the id ``n3``, and the edge into
     ``nodes[5]`` from its operand 0, if that is ``nodes[3]``, the id ``n3-n5-0``. The inputs of a Σ or ∏
-    are counted from 0, closed groups have ids such as ``g7``. ``writers`` are further formats by suffix.
+    are counted from 0, closed groups have ids such as ``g7``.
     """
-
-    writers: ClassVar[dict[str, Callable[[Drawing], bytes]]] = {}
 
     def __init__(self, digraph: Digraph, nodes: list[Value], roots: list[Value]) -> None:
         self.digraph = digraph
@@ -65,8 +63,10 @@ class Drawing:
         """
         path = Path(path)
         format = path.suffix[1:].lower()
-        if format in self.writers:
-            picture = self.writers[format](self)
+        if format == "html":
+            from autograd_mini.drawing.page import live_page
+
+            picture = live_page(self)
         elif format in ("dot", "gv"):
             picture = self.source.encode()
         else:
@@ -221,15 +221,15 @@ def _marked(mark: Iterable[str | Value], roots: list[Value], results: list[Value
 # --- notebooks --------------------------------------------------------------------------------------
 
 
-def _show(self: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
+def mimebundle(x: Value | ValueArray) -> dict[str, str]:
     """A Value or an array of Values in a notebook: its graph, or only its text where that is large."""
-    text = {"text/plain": repr(self)}
-    nodes = elements(self)
+    text = {"text/plain": repr(x)}
+    nodes = elements(x)
     if not all(isinstance(node, Value) and not isinstance(node, Traced) for node in nodes) or not _is_small(
         nodes
     ):
         return text
-    return {**draw(self)._repr_mimebundle_(), **text}
+    return {**draw(x)._repr_mimebundle_(), **text}
 
 
 def _is_small(roots: list[Value]) -> bool:
@@ -243,7 +243,3 @@ def _is_small(roots: list[Value]) -> bool:
         if len(seen) > SMALL:
             return False
     return bool(seen)
-
-
-setattr(Value, "_repr_mimebundle_", _show)  # noqa: B010 - a lower floor knows nothing of drawing
-setattr(ValueArray, "_repr_mimebundle_", _show)  # noqa: B010 - as above

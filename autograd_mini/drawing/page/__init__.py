@@ -9,8 +9,10 @@ scripts ``passes.js``, ``picture.js`` and ``controls.js``. A drawing saves itsel
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from autograd_mini.drawing import Drawing  # all else is imported when a page is made
+if TYPE_CHECKING:  # all else is imported when a page is made
+    from autograd_mini.drawing import Drawing
 
 SCRIPTS = ("passes.js", "picture.js", "controls.js")  # each uses what stands before it
 LARGEST = 5000  # nodes: beyond that neither the file nor the browser is quick
@@ -33,8 +35,8 @@ def live_page(drawing: Drawing) -> bytes:
     import json
     from html import escape
 
-    from autograd_mini.page.facts import facts, program
-    from autograd_mini.page.picture import picture
+    from autograd_mini.drawing.page.facts import facts, program
+    from autograd_mini.drawing.page.picture import picture
 
     if len(drawing.nodes) > LARGEST:
         raise ValueError(
@@ -67,6 +69,3 @@ def _hash(text: str) -> str:
     import hashlib
 
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-Drawing.writers["html"] = live_page

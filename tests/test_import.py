@@ -1,0 +1,29 @@
+"""The package itself: its import is cheap, and its names are there all the same."""
+
+import subprocess
+import sys
+
+import pytest
+
+import autograd_mini as am
+
+
+def test_upper_floors_are_imported_when_they_are_used():
+    code = """
+import sys, autograd_mini
+upper = {f"autograd_mini.{floor}" for floor in autograd_mini.UPPER_FLOORS}
+assert not upper & set(sys.modules)
+assert autograd_mini.trace(lambda x: x * x, 0.0)(3.0) == 9.0
+assert upper & set(sys.modules) == {"autograd_mini.program"}
+autograd_mini.check_gradient
+assert upper <= set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there():
+    for name in am.__all__:
+        assert getattr(am, name).__doc__
+    assert set(am.__all__) <= set(dir(am))
+    with pytest.raises(AttributeError, match="module 'autograd_mini' has no attribute 'softmx'"):
+        am.softmx  # noqa: B018 - it is asked for to see the error
