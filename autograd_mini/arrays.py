@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
@@ -145,6 +146,24 @@ def element_label(name: str, index: tuple[int, ...]) -> str:
     if not name or not index:
         return name
     return name + "_" * name[-1].isdigit() + ",".join(map(str, index))
+
+
+ELEMENT = re.compile(r"(.*?\D)(\d+(?:,\d+)*)", re.DOTALL)
+
+
+def split_label(label: str) -> tuple[str, tuple[int, ...]]:
+    """The array's name and the element's index, the reverse of `element_label`; else the label and ().
+
+    >>> split_label("W1_0,2"), split_label("loss")
+    (('W1', (0, 2)), ('loss', ()))
+    """
+    element = ELEMENT.fullmatch(label) if label[-1:].isdecimal() else None
+    if element is None:
+        return label, ()
+    name, index = element.groups()
+    if name[-1] == "_" and name[-2:-1].isdigit():
+        name = name[:-1]
+    return name, tuple(map(int, index.split(",")))
 
 
 def _numbers(x: Any) -> Any:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from autograd_mini import Value, ValueArray, exp, maximum, named, primitive, rules, topological_order, values
+from autograd_mini.arrays import element_label, split_label
 
 rng = np.random.default_rng(0)
 A = rng.normal(size=(3, 4))
@@ -243,3 +244,14 @@ def test_small_integers_do_not_overflow():
 def test_a_sum_builds_one_node_less_than_it_has_terms():
     for total in (np.sum(z := values([1.0, 2.0, 3.0])), np.sum(z, axis=-1), z.sum(axis=0, keepdims=True)[0]):
         assert len(topological_order(total)) == 5
+
+
+@pytest.mark.parametrize("name", ["z", "W1", "x_", "ŷ", "σ²", "layer 1.W"])
+@pytest.mark.parametrize("index", [(0,), (12,), (0, 2), (3, 0, 11)])
+def test_a_label_tells_array_and_element(name, index):
+    assert split_label(element_label(name, index)) == (name, index)
+
+
+@pytest.mark.parametrize("label", ["", "loss", "12", "x₁", "W,", "∂L"])
+def test_other_labels_are_of_no_array(label):
+    assert split_label(label) == (label, ())

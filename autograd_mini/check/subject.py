@@ -7,14 +7,13 @@ number types, and calls the hand derivation with the arguments that it asks for 
 from __future__ import annotations
 
 import copy
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import values
+from autograd_mini.arrays import split_label, values
 from autograd_mini.check.binding import (
     RejectedError,
     arguments_of,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 Index: TypeAlias = tuple[int, ...]
 Arguments: TypeAlias = Mapping[str, Any]
 Recorded: TypeAlias = "tuple[Instructions, list[int]]"
-ELEMENT = re.compile(r"(.+?)_?(\d+(?:,\d+)*)")
 
 
 class Subject(ABC):
@@ -358,12 +356,10 @@ def labelled(order: list[Value], name: str, hand: Any) -> NDArray[Any]:
 
 
 def _elements(order: list[Value], name: str) -> dict[Index, Value]:
-    joint = "_" if name[-1:].isdigit() else ""
-    pattern = re.compile(re.escape(name) + joint + r"(\d+(?:,\d+)*)")
     found: dict[Index, Value] = {}
     for node in order:
-        if match := pattern.fullmatch(node.label):
-            index = tuple(map(int, match[1].split(",")))
+        array, index = split_label(node.label)
+        if index and array == name:
             if index in found:
                 raise ValueError(f"check: two nodes of the graph are labelled {node.label!r}")
             found[index] = node
@@ -375,9 +371,9 @@ def _elements(order: list[Value], name: str) -> dict[Index, Value]:
 
 def labels_of(order: list[Value]) -> list[str]:
     """The labels of nodes and of arrays, which are what has an element 0, 0."""
-    split = [(node.label, ELEMENT.fullmatch(node.label)) for node in order if node.label]
-    arrays = {found[1] for _, found in split if found and not found[2].strip("0,")}
-    return [*dict.fromkeys(found[1] if found and found[1] in arrays else x for x, found in split)]
+    split = {node.label: split_label(node.label) for node in order if node.label}
+    arrays = {array for array, index in split.values() if index and not any(index)}
+    return [*dict.fromkeys(array if array in arrays else label for label, (array, _) in split.items())]
 
 
 def _evaluate(node: Value, data: dict[Value, float]) -> float:

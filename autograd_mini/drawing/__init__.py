@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray
+from autograd_mini.arrays import ValueArray, split_label
 from autograd_mini.drawing.dot import digraph_of
 from autograd_mini.drawing.graph import Graph, Options, select
-from autograd_mini.drawing.groups import array_of
 from autograd_mini.drawing.layout import render
 from autograd_mini.drawing.picture import picture_of
 from autograd_mini.drawing.style import THEMES
@@ -207,7 +206,9 @@ def _marked(mark: Iterable[str | Value], roots: list[Value], results: list[Value
     marked = set()
     for name in wanted:
         found = [
-            node for node in nodes if node is name or (node.label and name in (node.label, array_of(node)))
+            node
+            for node in nodes
+            if node is name or (node.label and name in (node.label, split_label(node.label)[0]))
         ]
         if not found:
             known = sorted({node.label for node in nodes if node.label})

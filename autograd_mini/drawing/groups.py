@@ -5,14 +5,12 @@ Leaves and results that `values` or `named` labelled ``W0,0``, ``W0,1``, … are
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
+from autograd_mini.arrays import split_label
 from autograd_mini.scopes import Path, scope_of
 from autograd_mini.value import Value, constant
-
-ELEMENT = re.compile(r"(?P<name>.*?\D)(?P<index>\d+(?:,\d+)*)", re.DOTALL)
 
 
 def paths(nodes: Iterable[Value]) -> dict[Value, Path]:
@@ -31,26 +29,16 @@ def paths(nodes: Iterable[Value]) -> dict[Value, Path]:
             for operand in node.args:
                 if operand.op is constant:  # it has no scope of its own
                     found.setdefault(operand, path)
-        if node.label and (element := ELEMENT.fullmatch(node.label)):
-            key = path, _array_name(element["name"])
-            arrays[key].append(node)
-            if not element["index"].strip("0,"):
-                whole.add(key)
+        if node.label:
+            name, index = split_label(node.label)
+            if index:
+                arrays[path, name].append(node)
+                if not any(index):
+                    whole.add((path, name))
     for (path, name), elements in arrays.items():
         if (path, name) in whole and len(elements) > 1:
             found.update(dict.fromkeys(elements, (*path, name)))
     return found
-
-
-def array_of(node: Value) -> str:
-    """The name of the array that the node's label tells: ``W`` of W0,1, ``W1`` of W1_0,1, else none."""
-    element = ELEMENT.fullmatch(node.label)
-    return _array_name(element["name"]) if element else ""
-
-
-def _array_name(prefix: str) -> str:
-    # An underscore stands between digits.
-    return prefix[:-1] if prefix[-1:] == "_" and prefix[-2:-1].isdecimal() else prefix
 
 
 def closed(path: Path, names: Collection[str]) -> Path:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini.arrays import split_label
 from autograd_mini.check.diagnosis.case import Case
 from autograd_mini.check.evidence import Graph
 from autograd_mini.rules import Primitive
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     Indices: TypeAlias = NDArray[np.intp]
 
 LARGEST = 20_000  # nodes; beyond that only what needs no graph is tried
-ELEMENT = re.compile(r"(.+?)_?(\d+(?:,\d+)*)")
 IN_PARENTHESES = re.compile(r"\([^()]*\)")
 INFIX = {"add": " + ", "sub": " − ", "mul": "·", "div": " / ", "pow": "^"}
 
@@ -402,13 +402,6 @@ def as_operand(name: str, operators: str = " ·^−") -> str:
     while count:
         outside, count = IN_PARENTHESES.subn("", outside)
     return f"({name})" if set(operators) & set(outside) else name
-
-
-def split_label(label: str) -> tuple[str, tuple[int, ...]]:
-    """The array's name and the element's index: ``W1_0,2`` is element (0, 2) of ``W1``."""
-    if not (label[-1:].isdigit() and (match := ELEMENT.fullmatch(label))):
-        return label, ()
-    return match[1], tuple(map(int, match[2].split(",")))
 
 
 def _order(graph: Graph) -> list[Value]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autograd_mini import rules
-from autograd_mini.arrays import values
+from autograd_mini.arrays import split_label, values
 from autograd_mini.program import Program
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import constant_node, derive, is_pi, products
@@ -125,7 +125,7 @@ def _label(node: Value) -> str:
 
 def _letter(nodes: Sequence[Value]) -> str:
     """What the names of nodes without a label begin with: a letter of which no array is named."""
-    taken = {node.label.rstrip("0123456789,") for node in nodes}
+    taken = {split_label(node.label)[0] for node in nodes}
     return next((letter for letter in "vutpqr" if letter not in taken), "node")
 
 
