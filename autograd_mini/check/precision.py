@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
+T = TypeVar("T")
+
+WITNESS = "f at 50 digits"
 DIGITS = 75
 STEP = 2.0**-83
 EVALUATIONS = 50_000  # instructions on numbers of 75 digits that are worth the wait, about a second
@@ -36,6 +39,17 @@ def context() -> Any:
     own = mpmath.MPContext()
     own.dps = DIGITS
     return own
+
+
+def attempted(compute: Callable[[], T]) -> tuple[T | None, str]:
+    """What is computed at 50 digits, or None and why there is no such witness."""
+    try:
+        return compute(), ""
+    except ImportError:
+        why = "mpmath is not installed (extra: symbolic)"
+    except Exception as error:  # f cannot be recorded
+        why = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return None, f"no witness at 50 digits: {why}"
 
 
 def precise_differences(

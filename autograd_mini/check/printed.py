@@ -9,11 +9,11 @@ import numpy as np
 
 from autograd_mini.check.binding import non_negative
 from autograd_mini.check.diagnosis import diagnose_value
-from autograd_mini.check.evidence import Explanation, Graph
+from autograd_mini.check.evidence import Explanation
 from autograd_mini.check.hand import figures
-from autograd_mini.check.precision import precise_value
+from autograd_mini.check.precision import WITNESS, attempted, precise_value
 from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, SEVERITY, Entry, Report, subscript
-from autograd_mini.check.subject import Subject, value_subject
+from autograd_mini.check.subject import value_subject
 from autograd_mini.check.witness import noise
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def check_value(
     if given.numbers.shape != value.shape:
         reason = f"the printed value has the wrong shape: expected {value.shape}, got {given.numbers.shape}"
         return Report("check_value", DISAGREES, reason, points=1, out=subject.out, sections={"": DISAGREES})
-    precise, remark = _precisely(subject, point)
+    found, remark = attempted(lambda: precise_value(subject, point).reshape(value.shape))
+    precise = np.full(value.shape, nan) if found is None else found
     shaken = noise(lambda x: subject.evaluate(subject.placed(point, x)), subject.flat(point), value.size)
     relative = (1e-12 if given.printed else 1e-6) if rtol is None else rtol
     absolute = given.unit * (1 + 1e-6) + (atol or 0.0)
@@ -76,7 +77,7 @@ def check_value(
     verdict = max(verdicts.flat, key=SEVERITY.__getitem__, default=AGREES)
     explanations: list[Explanation] = []
     if verdict == DISAGREES and np.isfinite(value).all():
-        graph = _graph(subject, point)
+        graph = subject.graph_if_any(point)
         explanations = diagnose_value(value, given.numbers, allowed, subject.arguments, graph, subject.out)
     largest = float(np.max(allowed, initial=0.0))
     return Report(
@@ -85,31 +86,13 @@ def check_value(
         _reason(entries, verdict, subject.out),
         tuple(entries),
         points=1,
-        witnesses=(subject.medium, *(["f at 50 digits"] if not remark else [])),
+        witnesses=(subject.medium, *([WITNESS] if not remark else [])),
         remarks=(remark,) if remark else (),
         out=subject.out,
         explanations=tuple(explanations),
         sections={"": verdict},
         tolerances={"rtol": relative, "atol": float(np.max(absolute, initial=0.0)), "largest": largest},
     )
-
-
-def _precisely(subject: Subject, point: dict[str, Any]) -> tuple[Floats, str]:
-    """f at 50 digits, or nan and why there is none."""
-    try:
-        return precise_value(subject, point).reshape(subject.rows), ""
-    except ImportError:
-        why = "mpmath is not installed (extra: symbolic)"
-    except Exception as error:  # f cannot be recorded
-        why = f"{type(error).__name__}: {error}".partition("\n")[0]
-    return np.full(subject.rows, nan), f"no witness at 50 digits: {why}"
-
-
-def _graph(subject: Subject, point: dict[str, Any]) -> Graph | None:
-    try:
-        return subject.graph(point)
-    except Exception:  # whatever stops f on Values
-        return None
 
 
 def _reason(entries: list[Entry], verdict: str, out: str) -> str:

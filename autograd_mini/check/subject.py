@@ -63,6 +63,13 @@ class Subject(ABC):
     def graph(self, arguments: Arguments) -> Graph:
         """f on Values."""
 
+    def graph_if_any(self, arguments: Arguments) -> Graph | None:
+        """f on Values; None where that stops it, whatever the reason."""
+        try:
+            return self.graph(arguments)
+        except Exception:
+            return None
+
     @abstractmethod
     def recorded(self, arguments: Arguments, moving: Sequence[int]) -> Recorded:
         """f as instructions, and which of the flat inputs they take: at least those ``moving``."""
