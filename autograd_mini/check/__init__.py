@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autograd_mini.check.comparison import Settings, compare
+from autograd_mini.check.comparison import compare
 from autograd_mini.check.evidence import Explanation
 from autograd_mini.check.implied import check_update, check_vjp
 from autograd_mini.check.printed import check_value
 from autograd_mini.check.report import Entry, InconclusiveError, Report
+from autograd_mini.check.settings import Settings
 from autograd_mini.check.steps import Step, StepsReport, check_steps
 from autograd_mini.check.subject import subject_of
 

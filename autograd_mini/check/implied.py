@@ -17,9 +17,10 @@ from autograd_mini.check.binding import (
     parameters_of,
     with_parameters,
 )
-from autograd_mini.check.comparison import Settings, compare
+from autograd_mini.check.comparison import compare
 from autograd_mini.check.hand import EPSILON, Figures, figures
 from autograd_mini.check.report import Report
+from autograd_mini.check.settings import Settings
 from autograd_mini.check.subject import subject_of
 
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call f's result

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE
+from autograd_mini.check.tolerance import Tolerance
 from autograd_mini.check.witness import Limit
 
 if TYPE_CHECKING:
@@ -33,22 +34,6 @@ NOTES = {
     SINGULAR: "neither the engine nor yours is finite here: a factor of the chain rule is not",
     PRECISE_CONFLICT: "engine and derivatives at 50 digits disagree with each other: {precise}",
 }
-
-
-@dataclass
-class Tolerance:
-    """a and b agree within ``atol + rtol · max(|a|, |b|)`` and what the witnesses leave open.
-
-    ``yours_rtol`` and ``yours_atol`` are those of the hand result, an entry each: a printed figure has the
-    unit of its last digit, a number of few digits their rounding. ``size`` is that of f.
-    """
-
-    rtol: float
-    atol: float
-    yours_rtol: Floats
-    yours_atol: Floats
-    size: float
-    wobble: Floats | float = 0.0  # of hand result and engine, when the point moves by its own rounding
 
 
 @dataclass

@@ -19,11 +19,12 @@ import numpy as np
 
 from autograd_mini.arrays import element_label, values
 from autograd_mini.check.binding import arguments_of, caller, listed, numbers_of, plain
-from autograd_mini.check.comparison import Settings, compare
+from autograd_mini.check.comparison import compare
 from autograd_mini.check.engine import jacobian_of
 from autograd_mini.check.evidence import Graph
 from autograd_mini.check.points import domains_of, points_of
 from autograd_mini.check.report import AGREES
+from autograd_mini.check.settings import Settings
 from autograd_mini.check.subject import labelled, labels_of, own, subject_of
 from autograd_mini.rules import Primitive
 from autograd_mini.value import Value, as_operand, constant, topological_order

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from autograd_mini.check.binding import RejectedError, caller, listed, parameters_of, plain
-from autograd_mini.check.comparison import Settings
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
 from autograd_mini.check.hand import EPSILON, Claim, Formula, claim_of, prepared
@@ -31,6 +30,7 @@ from autograd_mini.check.report import (
     unpainted,
     wants_colour,
 )
+from autograd_mini.check.settings import Settings
 from autograd_mini.expressions import INDICES
 
 if TYPE_CHECKING:

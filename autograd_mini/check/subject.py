@@ -92,10 +92,30 @@ class Subject(ABC):
         found: dict[str, Claim | RejectedError] = {}
         for name, result in self.results(arguments, plain(output)).items():
             try:
-                found[name] = result if isinstance(result, RejectedError) else claim_of(name, result)
+                found[name] = result if isinstance(result, RejectedError) else self._claim(name, result)
             except RejectedError as rejected:
                 found[name] = rejected
         return found
+
+    def _claim(self, name: str, result: Any) -> Claim:
+        claim = claim_of(name, result)
+        expected, given = self.rows + self.shapes[name], claim.numbers.shape
+        if given != expected:
+            reason = f"the hand result for {name} has the wrong shape: expected {expected}, got {given}"
+            raise RejectedError(reason, claim.numbers)
+        return claim
+
+    def matrix(
+        self, claims: Mapping[str, Claim | RejectedError], of: Callable[[Claim], Any], missing: float
+    ) -> Floats:
+        """What ``of`` tells of each claim's entries, outputs by inputs; ``missing`` of rejected ones."""
+        outputs = int(np.prod(self.rows))
+        blocks = [np.empty((outputs, 0))]
+        for name, shape in self.shapes.items():
+            claim = claims[name]
+            numbers = missing if isinstance(claim, RejectedError) else of(claim)
+            blocks.append(np.broadcast_to(numbers, self.rows + shape).reshape(outputs, int(np.prod(shape))))
+        return np.concatenate(blocks, axis=1)
 
     def flat(self, arguments: Arguments) -> Floats:
         """The differentiated arguments in one vector."""
