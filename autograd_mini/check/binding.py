@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini.arguments import signature
 from autograd_mini.rules import as_number
 from autograd_mini.value import Value
 
@@ -43,8 +44,7 @@ def parameters_of(f: Any) -> dict[str, inspect.Parameter] | None:
 
 def with_parameters(f: Callable[..., Any], names: Iterable[str]) -> Callable[..., Any]:
     """A function of positional arguments that goes by these names."""
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    f.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]  # functions take any attribute
+    f.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
     return f
 
 
@@ -96,10 +96,10 @@ def caller(f: Any) -> Callable[[Mapping[str, Any]], Any]:
     """f as a function of a mapping of its arguments."""
     if parameters_of(f) is None:
         return lambda arguments: f(*arguments.values())
-    signature = inspect.signature(f)
+    own = inspect.signature(f)
 
     def call(arguments: Mapping[str, Any]) -> Any:
-        bound = inspect.BoundArguments(signature, OrderedDict(arguments))
+        bound = inspect.BoundArguments(own, OrderedDict(arguments))
         return f(*bound.args, **bound.kwargs)
 
     return call

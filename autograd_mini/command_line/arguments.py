@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import keyword
 import math
 import unicodedata
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_mini.check.binding import with_parameters
 from autograd_mini.expressions import Expression, parse
 
 Point = dict[str, Any]
@@ -78,10 +78,7 @@ def function_of(names: Sequence[str], evaluate: Callable[[Point], Any]) -> Calla
     def f(*args: Any, **named: Any) -> Any:
         return evaluate({**dict(zip(names, args, strict=False)), **named})
 
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
-    f.__signature__ = signature  # type: ignore[attr-defined]  # where inspect looks for it
-    return f
+    return with_parameters(f, names)
 
 
 class Formula:

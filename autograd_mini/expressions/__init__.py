@@ -7,12 +7,12 @@ indexing, tuples and lists, and calls of the rows of the derivative table, of th
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from autograd_mini.arguments import signature
 from autograd_mini.arrays import ValueArray, values
 from autograd_mini.expressions.grammar import (
     Compiler,
@@ -72,8 +72,7 @@ class Expression:
         self.names = tuple(name for name in self._columns if name not in CONSTANTS)
         self.constants = tuple(name for name in self._columns if name in CONSTANTS)
         self.__name__ = "f"
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        self.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in self.names])
+        self.__signature__ = signature(self.names)
 
     def __call__(self, *args: Any, **names: Any) -> Any:
         if len(args) > len(self.names):
