@@ -183,6 +183,7 @@ def test_a_terminal_gets_a_bar_and_colour_unless_there_shall_be_none(monkeypatch
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setattr(sys, "stderr", bar := Terminal())
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     assert list(_with_progress(grades, 2)) == grades
     assert "[###############...............] 1/2" in bar.getvalue()
     assert bar.getvalue().endswith(" \r")

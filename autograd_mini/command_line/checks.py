@@ -12,6 +12,7 @@ import numpy as np
 from autograd_mini.check import check_gradient, check_jacobian
 from autograd_mini.check.hand import Formula as HandFormula
 from autograd_mini.check.points import DOMAINS
+from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.command_line.arguments import (
     Formula,
     Point,
@@ -24,7 +25,7 @@ from autograd_mini.command_line.arguments import (
 from autograd_mini.expressions import INDICES, ExpressionError, parse
 from autograd_mini.expressions.vocabulary import unknown_name
 
-STATUS = {"agrees": 0, "disagrees": 1, "inconclusive": 3}
+STATUS = {AGREES: 0, DISAGREES: 1, INCONCLUSIVE: 3}
 DRAWS = 100
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_mini import rules
+from autograd_mini.check.report import subscript
 from autograd_mini.command_line.arguments import Point, function_of, plain, point_of, require_names
 from autograd_mini.expressions import Expression, parse
 from autograd_mini.program import trace
@@ -68,13 +69,13 @@ def _by_name(names: list[str], results: Any) -> dict[str, Any]:
 def _text(value: Any, gradient: Mapping[str, Any], hessian: Mapping[str, Any] | None = None) -> str:
     """A line for each number, the names in one column."""
     rank = np.ndim(value)
-    table: Table = [(f"f{_index(index)}", entry) for index, entry in np.ndenumerate(value)]
+    table: Table = [(subscript("f", index), entry) for index, entry in np.ndenumerate(value)]
     for name, index, partial in _entries(gradient):
-        table.append((f"∂f{_index(index[:rank])}/∂{name}{_index(index[rank:])}", partial))
+        table.append((f"∂{subscript('f', index[:rank])}/∂{subscript(name, index[rank:])}", partial))
     if hessian is not None:  # it is symmetric
         for (x, i, _), (y, j, _) in combinations_with_replacement(list(_entries(gradient)), 2):
             second = np.asarray(hessian[x][y])[i + j]
-            table.append((f"∂²f/∂{x}{_index(i)}∂{y}{_index(j)}", second))
+            table.append((f"∂²f/∂{subscript(x, i)}∂{subscript(y, j)}", second))
     width = max(len(name) for name, _ in table)
     return "\n".join(f"{name:<{width}} {number: .10g}" for name, number in table)
 
@@ -83,7 +84,3 @@ def _entries(gradient: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]
     for name, partials in gradient.items():
         for index, entry in np.ndenumerate(partials):
             yield name, index, entry
-
-
-def _index(index: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, index))}]" if index else ""

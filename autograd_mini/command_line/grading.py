@@ -20,7 +20,9 @@ from functools import partial
 from glob import glob
 from typing import NamedTuple
 
-from autograd_mini.command_line.hand_in import FAILED, INCONCLUSIVE, RIGHT
+from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, painted, wants_colour
+from autograd_mini.check.steps import RIGHT
+from autograd_mini.command_line.hand_in import FAILED
 
 MEMORY_IS_LIMITED = importlib.util.find_spec("resource") is not None
 START = """
@@ -29,7 +31,7 @@ sys.path[:] = json.loads(sys.argv[1])
 from autograd_mini.command_line import hand_in
 hand_in.main()
 """
-COLOURS = {RIGHT: "32", INCONCLUSIVE: "33"}
+SHADES = {RIGHT: AGREES, INCONCLUSIVE: INCONCLUSIVE}  # all else is wrong
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 
 
@@ -166,7 +168,7 @@ def _with_progress(grades: Iterable[Grade], count: int) -> Iterator[Grade]:
 
 
 def _painted(result: Grade) -> str:
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    if not wants_colour():
         return str(result)
-    colour = COLOURS.get(result.verdict, "31")
-    return str(result).replace(result.verdict, f"\x1b[{colour}m{result.verdict}\x1b[0m", 1)
+    shade = SHADES.get(result.verdict, DISAGREES)
+    return str(result).replace(result.verdict, painted(result.verdict, shade), 1)

@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_mini.check import check_gradient, check_steps
+from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE
+from autograd_mini.check.steps import RIGHT, WRONG
 
-RIGHT, INCONCLUSIVE, WRONG, FAILED = "right", "inconclusive", "wrong", "failed to run"
+FAILED = "failed to run"
 LONGEST = 2000  # characters of a reason
 GRAVITY = (RIGHT, INCONCLUSIVE, WRONG, FAILED)
 
@@ -120,12 +122,12 @@ class Task:
         elif missing := [name for name in self.wrt or () if name not in hand]:
             return Outcome(WRONG, missing[0], f"there is no d_{missing[0]}(...)")
         report = check_gradient(self.loss, hand, at=point, wrt=self.wrt)
-        if report.verdict == "agrees":
+        if report.verdict == AGREES:
             return Outcome(RIGHT)
-        if report.verdict == "disagrees" and raised:
+        if report.verdict == DISAGREES and raised:
             raise raised[-1]
         step = next((name for name, verdict in report.sections.items() if verdict == report.verdict), "")
-        if report.verdict == "inconclusive":
+        if report.verdict == INCONCLUSIVE:
             return Outcome(INCONCLUSIVE, step, report.reason)
         return Outcome(WRONG, step, report.explanations[0].text if report.explanations else report.reason)
 
@@ -138,7 +140,7 @@ class Task:
         missing = [name for name in self.wrt or () if name not in claimed]
         if missing and report.first_wrong is None:
             return Outcome(WRONG, missing[0], f"there is no step {missing[0]}")
-        if report.verdict == "agrees":
+        if report.verdict == AGREES:
             return Outcome(RIGHT)
         verdicts = Counter(step.verdict for step in report.steps)
         credit = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
