@@ -113,7 +113,7 @@ def _layouts(shape: Shape, given: Shape) -> Iterator[Arrangement]:
                 )
     if shape != given:
         yield Arrangement(
-            "layout", f"with its entries in a row-by-row layout of shape {given}", f"{size}",
+            "layout", f"with its entries in a row-by-row layout of shape {given}", size,
             lambda a: a.reshape(given),
         )  # fmt: skip
         return
@@ -272,7 +272,7 @@ def entry_factors(case: Case) -> Iterator[Candidate]:
     yours = np.array([case.matrix(point.yours)[wrong] for point in case.points])
     truth = np.array([case.matrix(point.truth)[wrong] for point in case.points])
     factor = float(np.sum(yours * truth) / np.sum(truth * truth))
-    text = constant_name(factor, _sizes(case), case_width(case))
+    text = constant_name(factor, _sizes(case), case.width)
     if text is None or text == "1":
         return
 
@@ -327,7 +327,7 @@ def factors(
     if not (square := float(right @ right)) or not np.isfinite(square):
         return
     c = float(right @ given) / square
-    text = constant_name(c, _sizes(case), case_width(case), common=which == "common")
+    text = constant_name(c, _sizes(case), case.width, common=which == "common")
     if c == 0 or text in ("1", "−1") or (text is None and (which != "any" or case.information < 100)):
         return
     said = text or f"{c:.6g}"
@@ -363,11 +363,3 @@ def _sizes(case: Case) -> dict[int, str]:
             sizes.setdefault(math.prod(shape), f"the number of entries of {name}")
             sizes.setdefault(shape[-1], f"the row length of {name}")
     return sizes
-
-
-def case_width(case: Case) -> float:
-    """How well a constant is known: the relative slack of the largest entry, kept between bounds."""
-    home, name = case.order[0], case.names[0]
-    floor, relative = case.slack(home, name)
-    largest = max(float(np.max(abs(case.points[home].yours[name]), initial=0.0)), 1e-300)
-    return min(1e-2, floor / largest + relative + 1e-9)

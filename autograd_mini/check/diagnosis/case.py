@@ -91,6 +91,14 @@ class Case:
         return floor + 1e-13 * float(np.max(size, initial=0.0)), float(np.max(beyond, initial=0.0)) + 1e-12
 
     @cached_property
+    def width(self) -> float:
+        """How well a constant is known: the relative slack of the largest entry, kept between bounds."""
+        home, name = self.home, self.names[0]
+        floor, relative = self.slack(home, name)
+        largest = max(float(np.max(abs(self.points[home].yours[name]), initial=0.0)), 1e-300)
+        return min(1e-2, floor / largest + relative + 1e-9)
+
+    @cached_property
     def is_one_number(self) -> bool:
         """Whether the hand result is one number, up to its sign, to which a factor can always be found."""
         sizes = np.concatenate(

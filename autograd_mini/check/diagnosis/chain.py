@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.diagnosis.arrangement import case_width
 from autograd_mini.check.diagnosis.case import Candidate, Case, Results, constant_name
 from autograd_mini.check.diagnosis.tape import Edges, Group, Sweep, Tape, as_operand
 from autograd_mini.check.evidence import Explanation
@@ -257,8 +256,8 @@ def paths(chain: Chain) -> Iterator[Candidate]:
     coefficients[~np.isfinite(coefficients)] = 0.0
     whole = (abs(sums - truth) <= 1e-9 * abs(truth).max(initial=0.0)).all(axis=1)
     for k in chain.sift(coefficients[:, None] * sums):
-        text = constant_name(1 + coefficients[k], {}, case_width(case) * 4)
-        if abs(1 + coefficients[k]) < 1e-6 + 4 * case_width(case):
+        text = constant_name(1 + coefficients[k], {}, case.width * 4)
+        if abs(1 + coefficients[k]) < 1e-6 + 4 * case.width:
             text = "0"
         if text in (None, "1") or whole[k]:
             continue
