@@ -77,19 +77,19 @@ def _explain(case: Case) -> list[Explanation]:
     common = [*_fitting(case, arrangement.factors(case, truth, "common"))]
     other = [] if common else [*_fitting(case, arrangement.factors(case, truth))]
     found = [*sign, *_fitting(case, arrangement.entry_factors(case)), *_arranged(case, truth)]
-    tape = Chain(case, known) if case.information >= FEW and (known := tape_of(case)) else None
-    if tape is not None:
-        found = [_with_factors(tape, explanation) for explanation in found]
+    on_graph = Chain(case, known) if case.information >= FEW and (known := tape_of(case)) else None
+    if on_graph is not None:
+        found = [_with_factors(on_graph, explanation) for explanation in found]
     chained: list[Explanation] = []
-    if tape is not None and case.shaped:
-        found += _fitting(case, chain.inner_parts(tape))
+    if on_graph is not None and case.shaped:
+        found += _fitting(case, chain.inner_parts(on_graph))
         kinds = ON_THE_GRAPH if case.information >= RICH else FEW_ON_THE_GRAPH
         if (sign or common or other) and not case.is_one_number:
             kinds = [kind for kind in kinds if kind in SOURCES_OF_A_FACTOR]
-        chained = [explanation for kind in kinds for explanation in _fitting(case, kind(tape))]
+        chained = [explanation for kind in kinds for explanation in _fitting(case, kind(on_graph))]
     found += [*common, *chained, *other]
-    if not found and tape is not None:
-        found = [*_twofold(case, tape)]
+    if not found and on_graph is not None:
+        found = [*_twofold(case, on_graph)]
     return _chosen(case, found)
 
 
@@ -121,16 +121,16 @@ def _arranged(case: Case, base: Callable[[int], Results | None]) -> Iterator[Exp
     yield from found or arrangement.shuffled(case, case.names[0])
 
 
-def _with_factors(tape: Chain, explanation: Explanation) -> Explanation:
+def _with_factors(on_graph: Chain, explanation: Explanation) -> Explanation:
     """The outer product that belongs in the place of an inner one, with the names of its factors."""
-    formula = chain.outer_product(tape) if explanation.kind == "inner for outer" else None
+    formula = chain.outer_product(on_graph) if explanation.kind == "inner for outer" else None
     return replace(explanation, formula=formula) if formula else explanation
 
 
-def _twofold(case: Case, tape: Chain) -> Iterator[Explanation]:
+def _twofold(case: Case, on_graph: Chain) -> Iterator[Explanation]:
     """A mistake on the graph whose result was then misplaced, added up, negated or scaled."""
     every = arrangement.arrangements(case) if len(case.names) == 1 else []
-    unsifted = Chain(case, tape.tape, sifted=False)
+    unsifted = Chain(case, on_graph.tape, sifted=False)
     firsts = factors.common(unsifted) if case.information >= DOUBLE else chain.inner_parts(unsifted)
     for first in islice(firsts, BASES):
         base = cache(first.result)
