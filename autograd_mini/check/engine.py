@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini.drawing.numbers import gradients
 from autograd_mini.value import Value, topological_order
 
 if TYPE_CHECKING:
@@ -33,16 +34,7 @@ def combined(outputs: Sequence[Any], weights: Floats) -> list[Any]:
 
 def _sweep(root: Value, inputs: Sequence[Value | None]) -> list[float]:
     """∂root/∂input for each input, every ``.grad`` left as it was."""
-    order = topological_order(root)
-    before = [node.grad for node in order]
-    try:
-        for node in order:
-            node.grad = 0.0
-        root.backward()
-        gradient = {node: node.grad for node in order}
-    finally:
-        for node, grad in zip(order, before, strict=True):
-            node.grad = grad
+    gradient = gradients([root], topological_order(root))
     return [0.0 if node is None else gradient.get(node, 0.0) for node in inputs]
 
 

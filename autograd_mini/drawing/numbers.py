@@ -19,13 +19,7 @@ def gradients(roots: Sequence[Value], order: list[Value]) -> dict[Value, float]:
         for root in roots:
             root.grad += 1.0
         for node in reversed(order):
-            if not node.args:
-                continue
-            try:
-                node.op.reverse(node)
-            except (ArithmeticError, ValueError):
-                if isinstance(node.op, Source):
-                    raise
+            if node.args:
                 reverse_step(node)
         return {node: node.grad for node in order}
     finally:
