@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray, element_label
+from autograd_mini.arrays import ValueArray, element_label, split_label
 from autograd_mini.rules import as_number
 from autograd_mini.trees import leaves
 from autograd_mini.value import Value
@@ -227,8 +227,7 @@ def _common_label(x: Any) -> str:
     if not isinstance(x, np.ndarray) or not x.size:
         return ""
     label = getattr(x.flat[0], "label", "")
-    end = ",".join("0" * x.ndim)
-    name = label.removesuffix(end).removesuffix("_") if label.endswith(end) else ""
+    name = split_label(label)[0] if x.ndim else label
     labels = [element_label(name, index) for index in np.ndindex(x.shape)]
     return name if labels == [getattr(node, "label", "") for node in x.flat] else ""
 
