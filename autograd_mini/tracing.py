@@ -20,7 +20,7 @@ import numpy as np
 
 from autograd_mini import rules
 from autograd_mini.rules import Primitive
-from autograd_mini.value import TraceError, Value, as_operand, constant, leaf
+from autograd_mini.value import OPERATORS, TraceError, Value, as_operand, constant, leaf
 
 HOMES = tuple(os.path.join(package.__path__[0], "") for package in (sys.modules[__package__], np))
 
@@ -186,17 +186,12 @@ def _bind_traced(row: Primitive) -> Callable[..., Any]:
 def _install(row: Primitive) -> None:
     """The methods of `Traced` itself, so that Python prefers them to those of Value."""
     operator = _bind_traced(row)
-    names = {row.name, row.numpy} | {name for name, of in OPERATORS.items() if of == row.name}
-    for name in names:
+    special = OPERATORS.get(row.name)
+    for name in filter(None, {row.name, row.numpy, special}):
         setattr(Traced, name, operator)
-        if name.startswith("__") and len(row.operands) == 2:
-            setattr(Traced, name.replace("__", "__r", 1), lambda y, x: operator(x, y))
+    if special and len(row.operands) == 2:
+        setattr(Traced, special.replace("__", "__r", 1), lambda y, x: operator(x, y))
 
-
-OPERATORS = {
-    "__add__": "add", "__sub__": "sub", "__mul__": "mul", "__truediv__": "div",
-    "__pow__": "pow", "__neg__": "neg", "__abs__": "abs",
-}  # fmt: skip
 
 rules.register(
     rules.Arithmetic(
