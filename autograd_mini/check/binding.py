@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from autograd_mini.arguments import signature
+from autograd_mini.arrays import values
 from autograd_mini.rules import as_number
 from autograd_mini.value import Value
 
@@ -133,6 +134,22 @@ def non_negative(name: str, given: Any) -> None:
     """ValueError unless a tolerance is a number that can be one."""
     if not isinstance(given, (int, float, np.number)) or not given >= 0:
         raise ValueError(f"check: {name} must be a number, 0 or more, got {given!r}")
+
+
+def is_floating(x: Any) -> bool:
+    """Whether it is a float or an array of floats, and no count, index or Value."""
+    try:
+        return np.asarray(x).dtype.kind == "f"
+    except ValueError:  # ragged
+        return False
+
+
+def as_values(x: Any, name: str) -> Any:
+    """Numbers as Values labelled by the name; Values as they are."""
+    if isinstance(x, Value) or (isinstance(x, np.ndarray) and x.dtype == object):
+        return x
+    numbers = numbers_of(x)
+    return values(numbers, name) if numbers.shape else Value(float(numbers), label=name)
 
 
 def nodes_of(x: Any) -> list[Any]:

@@ -17,8 +17,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import element_label, values
-from autograd_mini.check.binding import arguments_of, caller, listed, numbers_of, plain
+from autograd_mini.arrays import element_label
+from autograd_mini.check.binding import (
+    arguments_of,
+    as_values,
+    caller,
+    is_floating,
+    listed,
+    numbers_of,
+    plain,
+)
 from autograd_mini.check.comparison import compare
 from autograd_mini.check.engine import jacobian_of
 from autograd_mini.check.evidence import Graph
@@ -179,7 +187,7 @@ def _at(call: Callable[[Mapping[str, Any]], Any], arguments: dict[str, Any], mov
 
     What does not depend on a Value has no node, and could not be found by its label.
     """
-    floats = [name for name, x in arguments.items() if name in moved or _is_floating(x)]
+    floats = [name for name, x in arguments.items() if name in moved or is_floating(x)]
     try:
         return _lifted(call, arguments, floats)
     except Exception:  # it wants numbers there
@@ -191,14 +199,7 @@ def _lifted(
     call: Callable[[Mapping[str, Any]], Any], arguments: dict[str, Any], names: list[str]
 ) -> LossGraph:
     floats = {name: numbers_of(arguments[name]) for name in names}
-    lifted = {name: values(x, name) if x.shape else Value(float(x), label=name) for name, x in floats.items()}
+    nodes = {name: as_values(x, name) for name, x in floats.items()}
     with np.errstate(all="ignore"):
-        root = call({**arguments, **lifted})
-    return LossGraph(root, {**arguments, **{name: plain(x) for name, x in floats.items()}}, lifted)
-
-
-def _is_floating(x: Any) -> bool:
-    try:
-        return np.asarray(x).dtype.kind == "f"
-    except ValueError:  # ragged
-        return False
+        root = call({**arguments, **nodes})
+    return LossGraph(root, {**arguments, **{name: plain(x) for name, x in floats.items()}}, nodes)

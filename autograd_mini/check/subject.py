@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import split_label, values
+from autograd_mini.arrays import split_label
 from autograd_mini.check.binding import (
     RejectedError,
     arguments_of,
+    as_values,
     caller,
+    is_floating,
     listed,
     matched,
     nodes_of,
@@ -162,7 +164,7 @@ def value_subject(f: Any, at: Any, out: str | None) -> Subject:
     if not callable(f):
         return _Graph(f, {}, out)
     arguments = arguments_of(f, at)
-    floats = [name for name, x in arguments.items() if np.asarray(x).dtype.kind == "f"]
+    floats = [name for name, x in arguments.items() if is_floating(x)]
     return _Function(f, None, at, floats or None, out)
 
 
@@ -271,7 +273,7 @@ class _Function(Subject):
 
     def _lifted(self, arguments: Arguments) -> dict[str, Any]:
         """The arguments with Values for the differentiated ones."""
-        return {**arguments, **{name: _as_values(arguments[name], name) for name in self.shapes}}
+        return {**arguments, **{name: as_values(arguments[name], name) for name in self.shapes}}
 
 
 def _numbers(what: str, x: Any) -> Floats:
@@ -279,13 +281,6 @@ def _numbers(what: str, x: Any) -> Floats:
         return numbers_of(x)
     except TypeError as error:
         raise TypeError(f"check: {what}: {error}") from None
-
-
-def _as_values(x: Any, name: str) -> Any:
-    if isinstance(x, Value) or (isinstance(x, np.ndarray) and x.dtype == object):
-        return x
-    numbers = numbers_of(x)
-    return values(numbers, name) if numbers.shape else Value(float(numbers), label=name)
 
 
 def own(x: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograd_mini.arrays import element_label, values
-from autograd_mini.check.binding import RejectedError, listed, nodes_of
+from autograd_mini.check.binding import RejectedError, is_floating, listed, nodes_of
 from autograd_mini.check.points import domains_of, points_of
 from autograd_mini.check.precision import DIGITS
 from autograd_mini.check.report import EVIDENCE, PROVED
@@ -80,7 +80,7 @@ def _is_free(name: str, subject: Subject, domains: Mapping[str, Any]) -> bool:
     """Whether an argument that is not differentiated may be any real number, or array of them."""
     if name in subject.shapes or domains.get(name) in ("simplex", "one-hot"):
         return False
-    return np.asarray(subject.arguments[name]).dtype.kind == "f"
+    return is_floating(subject.arguments[name])
 
 
 def _expressions(

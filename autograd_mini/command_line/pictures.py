@@ -6,21 +6,15 @@ import argparse
 import webbrowser
 from pathlib import Path
 
-import numpy as np
-
-from autograd_mini.arrays import values
+from autograd_mini.check.binding import as_values
 from autograd_mini.command_line.arguments import point_of, require_names
 from autograd_mini.drawing import draw as drawing_of
 from autograd_mini.expressions import parse
-from autograd_mini.value import Value
 
 
 def draw(options: argparse.Namespace) -> int:
     """Write the file that ``-o`` names, whose suffix is the format."""
-    leaves = {
-        name: values(x, name) if np.ndim(x) else Value(x, label=name)
-        for name, x in point_of(options.names).items()
-    }
+    leaves = {name: as_values(x, name) for name, x in point_of(options.names).items()}
     formula = parse(options.formula)
     require_names(leaves, formula.names + formula.constants)
     path = drawing_of(formula.evaluate(leaves)).save(options.output)
