@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -54,8 +55,31 @@ class Entry(NamedTuple):
     precise: float = math.nan
 
 
+class Judged(ABC):
+    """What reports of every kind can do: be true if all is right, raise if it is not, be printed."""
+
+    verdict: str
+
+    @abstractmethod
+    def text(self, colour: bool = False) -> str:
+        """The report as lines of text."""
+
+    def __bool__(self) -> bool:
+        return self.verdict == AGREES
+
+    def __str__(self) -> str:
+        return self.text(colour=wants_colour())
+
+    def raise_if_wrong(self) -> None:
+        """Raise AssertionError if something is wrong, InconclusiveError if nothing can be said."""
+        if self.verdict == DISAGREES:
+            raise AssertionError(self.text())
+        if self.verdict == INCONCLUSIVE:
+            raise InconclusiveError(self.text())
+
+
 @dataclass(frozen=True)
-class Report:
+class Report(Judged):
     """The outcome of a check: true if the derivation agrees, a table when printed, HTML in a notebook.
 
     ``verdict`` is "agrees", "disagrees" or "inconclusive" and ``sections`` has one for each argument.
@@ -101,19 +125,6 @@ class Report:
     def worst(self) -> Entry | None:
         """The entry with the largest error among those of the gravest verdict; None without entries."""
         return min(self.entries, key=gravity, default=None)
-
-    def __bool__(self) -> bool:
-        return self.verdict == AGREES
-
-    def raise_if_wrong(self) -> None:
-        """Raise AssertionError if the derivation disagrees, InconclusiveError if nothing can be said."""
-        if self.verdict == DISAGREES:
-            raise AssertionError(self.text())
-        if self.verdict == INCONCLUSIVE:
-            raise InconclusiveError(self.text())
-
-    def __str__(self) -> str:
-        return self.text(colour=wants_colour())
 
     def text(self, colour: bool = False) -> str:
         """The report as lines of text."""

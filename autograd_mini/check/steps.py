@@ -23,12 +23,11 @@ from autograd_mini.check.report import (
     AGREES,
     DISAGREES,
     INCONCLUSIVE,
-    InconclusiveError,
+    Judged,
     as_json,
     painted,
     subscript,
     unpainted,
-    wants_colour,
 )
 from autograd_mini.check.settings import Settings
 from autograd_mini.expressions import INDICES
@@ -65,7 +64,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class StepsReport:
+class StepsReport(Judged):
     """The outcome of `check_steps`: true if every step is right, and a line a step when printed."""
 
     verdict: str
@@ -80,22 +79,9 @@ class StepsReport:
         """The name of the first wrong step, which is the one to repair first."""
         return next((step.name for step in self.steps if step.verdict == WRONG), None)
 
-    def __bool__(self) -> bool:
-        return self.verdict == AGREES
-
     def __getitem__(self, name: str) -> Step:
         """The step of that name."""
         return next(step for step in self.steps if step.name == name)
-
-    def raise_if_wrong(self) -> None:
-        """Raise AssertionError if a step is wrong, InconclusiveError if nothing can be said."""
-        if self.verdict == DISAGREES:
-            raise AssertionError(self.text())
-        if self.verdict == INCONCLUSIVE:
-            raise InconclusiveError(self.text())
-
-    def __str__(self) -> str:
-        return self.text(colour=wants_colour())
 
     def text(self, colour: bool = False) -> str:
         """The report as lines of text."""
