@@ -179,7 +179,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_terminal_gets_a_bar_and_colour_unless_there_shall_be_none(monkeypatch):
-    grades = [Grade("a.py", "right", "", "", 0.1), Grade("b.py", "wrong", "dz", "its sign", 0.2)]
+    grades = [Grade("a.py", "right", "", "", 0.1), Grade("wrong.py", "wrong", "dz", "its sign", 0.2)]
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setattr(sys, "stderr", bar := Terminal())
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -187,7 +187,7 @@ def test_a_terminal_gets_a_bar_and_colour_unless_there_shall_be_none(monkeypatch
     assert list(_with_progress(grades, 2)) == grades
     assert "[###############...............] 1/2" in bar.getvalue()
     assert bar.getvalue().endswith(" \r")
-    assert _painted(grades[1]) == "b.py: \x1b[31mwrong\x1b[0m: dz: its sign"
+    assert _painted(grades[1]) == "wrong.py: \x1b[31mwrong\x1b[0m: dz: its sign"
     monkeypatch.setenv("NO_COLOR", "1")
     assert _painted(grades[1]) == str(grades[1])
 

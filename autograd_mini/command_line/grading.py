@@ -43,8 +43,11 @@ class Grade(NamedTuple):
     seconds: float
 
     def __str__(self) -> str:
-        what = ": ".join(part for part in (self.step, self.reason) if part)
-        return f"{self.file}: {self.verdict}" + f": {what}" * bool(what)
+        return self.line(self.verdict)
+
+    def line(self, verdict: str) -> str:
+        """The grade in one line, with the verdict as it shall look."""
+        return ": ".join(filter(None, (self.file, verdict, self.step, self.reason)))
 
 
 def grade(options: argparse.Namespace) -> int:
@@ -171,4 +174,4 @@ def _painted(result: Grade) -> str:
     if not wants_colour():
         return str(result)
     shade = SHADES.get(result.verdict, DISAGREES)
-    return str(result).replace(result.verdict, painted(result.verdict, shade), 1)
+    return result.line(painted(result.verdict, shade))
