@@ -32,6 +32,7 @@ DISPUTES = 3  # random points at which the third witness is heard
 
 
 def compare(title: str, subject: Subject, settings: Settings) -> Report:
+    """The report on a subject's hand results; ``title`` is the check that was called."""
     probe = probe_of(subject, settings.seed)
     places: list[Place] = []
     remarks: dict[str, None] = {}  # an ordered set
@@ -95,17 +96,17 @@ def _report(
         verdict,
         reason,
         tuple(entries),
-        len(places),
-        redrawn,
-        settings.seed,
-        tuple(witnesses),
-        tuple(remark for remark in remarks if remark),
-        subject.out,
-        explanations,
-        proof,
-        sections,
-        _tolerances(settings, places, entries),
-        picture,
+        points=len(places),
+        skipped=redrawn,
+        seed=settings.seed,
+        witnesses=tuple(witnesses),
+        remarks=tuple(remark for remark in remarks if remark),
+        out=subject.out,
+        explanations=explanations,
+        proof=proof,
+        sections=sections,
+        tolerances=_tolerances(places, entries),
+        picture=picture,
     )
 
 
@@ -129,7 +130,7 @@ def _slips(subject: Subject, points: list[Point]) -> Iterator[Explanation]:
             yield from slips(formula, name, points, known, f"∂{subject.out}/∂{name}")
 
 
-def _tolerances(settings: Settings, places: list[Place], entries: list[Entry]) -> dict[str, float]:
+def _tolerances(places: list[Place], entries: list[Entry]) -> dict[str, float]:
     """The tolerances used; what the witnesses left open is in ``largest``."""
     judged = [place.tolerance for place in places if place.tolerance is not None]
     if not judged:

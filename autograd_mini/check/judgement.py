@@ -46,11 +46,15 @@ class Testimony:
     precise: tuple[Floats, Floats] | None = None
 
     @property
+    def differences(self) -> Floats:
+        """The central derivatives, where there are none the one-sided ones."""
+        central, left, right = (limit.best for limit in self.limits)
+        return np.where(np.isfinite(central), central, np.where(np.isfinite(left), left, right))
+
+    @property
     def reference(self) -> Floats:
         """The engine's derivatives, where it is silent the differences'."""
-        central, left, right = (limit.best for limit in self.limits)
-        sides = np.where(np.isfinite(left), left, right)
-        return np.where(np.isnan(self.engine), np.where(np.isfinite(central), central, sides), self.engine)
+        return np.where(np.isnan(self.engine), self.differences, self.engine)
 
     @property
     def precise_central(self) -> Floats:

@@ -124,10 +124,9 @@ class Place:
 
     def _record(self, yours: Floats, judgement: Judgement, heard: list[int]) -> None:
         testimony, probe = self.testimony, self.probe
-        central, left, right = (limit.best for limit in testimony.limits)
-        witness = np.where(np.isfinite(central), central, np.where(np.isfinite(left), left, right))
+        _, left, right = (limit.best for limit in testimony.limits)
         error = abs(yours - judgement.reference)
-        columns = (yours, testimony.engine, witness, left, right, error)
+        columns = (yours, testimony.engine, testimony.differences, left, right, error)
         precise = testimony.precise_central
         tables = [array.tolist() for array in (*columns, judgement.tolerance, precise)]
         kinks = self._kink_note()
