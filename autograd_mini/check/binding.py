@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 
 
+EPSILON = float(np.finfo(float).eps)
+
+
 class RejectedError(Exception):
     """The hand result cannot be compared; the message says why.
 

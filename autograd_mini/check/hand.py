@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import RejectedError, listed, numbers_of
+from autograd_mini.check.binding import EPSILON, RejectedError, listed, numbers_of
 from autograd_mini.expressions import INDICES, parse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
-
-EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)

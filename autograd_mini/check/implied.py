@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from autograd_mini.check.binding import (
+    EPSILON,
     arguments_of,
     caller,
     listed,
@@ -18,7 +19,7 @@ from autograd_mini.check.binding import (
     with_parameters,
 )
 from autograd_mini.check.comparison import compare
-from autograd_mini.check.hand import EPSILON, Figures, figures
+from autograd_mini.check.hand import Figures, figures
 from autograd_mini.check.report import Report
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subject import subject_of

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import RejectedError
+from autograd_mini.check.binding import EPSILON, RejectedError
 from autograd_mini.check.engine import at_pole, combined, jacobian_of, kinks_of
 from autograd_mini.check.evidence import Point
-from autograd_mini.check.hand import EPSILON, Claim
+from autograd_mini.check.hand import Claim
 from autograd_mini.check.judgement import Judgement, Testimony, described, judge
 from autograd_mini.check.precision import WITNESS, attempted, precise_differences
 from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, Entry

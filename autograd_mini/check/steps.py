@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import RejectedError, caller, listed, parameters_of, plain
+from autograd_mini.check.binding import EPSILON, RejectedError, caller, listed, parameters_of, plain
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
-from autograd_mini.check.hand import EPSILON, Claim, Formula, claim_of, prepared
+from autograd_mini.check.hand import Claim, Formula, claim_of, prepared
 from autograd_mini.check.loss_graph import LossGraph, loss_graphs
 from autograd_mini.check.report import (
     AGREES,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import RejectedError
-from autograd_mini.check.hand import EPSILON, Claim
+from autograd_mini.check.binding import EPSILON, RejectedError
+from autograd_mini.check.hand import Claim
 from autograd_mini.check.sampling import Probe
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subject import Subject

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini.check.binding import EPSILON
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
 Index: TypeAlias = tuple[int, ...]
 
-EPSILON = float(np.finfo(float).eps)
 FIRST_STEP = 0.05
 SHRINK = 3.0  # no power of two: a step that divides the period of f would see a constant
 LEVELS = 16
