@@ -5,7 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from autograd_mini import Value, check_steps, cross_entropy, named, softmax, squared_error, values
+from autograd_mini import (
+    Value,
+    check_gradient,
+    check_steps,
+    cross_entropy,
+    named,
+    softmax,
+    squared_error,
+    values,
+)
 from autograd_mini.check.report import InconclusiveError
 
 RANDOM = np.random.default_rng(4)
@@ -166,6 +175,23 @@ def test_names_mean_arguments_before_steps_before_intermediates():
     np.testing.assert_array_equal(seen["W2"], W2)  # the argument, although a step has its name
     np.testing.assert_allclose(seen["h"], closed_form()["dh"])  # the step, which hides the intermediate
     np.testing.assert_array_equal(seen["b2"], b2)
+
+
+def test_an_array_goes_before_an_element_of_another_with_the_same_label():
+    def cell(c, f, g, t):  # one state from the one before, as in an LSTM: c[1] is labelled c1 too
+        c1 = named(f * c + (1 - f) * g, "c1")
+        return squared_error(np.tanh(c1), t) / 2
+
+    steps = {
+        ("d", "c1"): lambda c1, t: (np.tanh(c1) - t) * (1 - np.tanh(c1) ** 2),
+        "c": lambda d, f: d * f,
+        "g": lambda d, f: d * (1 - f),
+    }
+    at = {"c": [0.3, -0.8], "f": [0.2, 0.9], "g": [0.5, -0.1], "t": [0.0, 1.0]}
+    assert check_steps(cell, steps, at=at)
+    c, f, g = (values(at[name], name) for name in "cfg")
+    hand = {"c1": steps["d", "c1"]((f * c + (1 - f) * g).data, np.array(at["t"]))}
+    assert check_gradient(cell(c, f, g, at["t"]), hand)
 
 
 def test_plain_numbers_count_at_the_given_point_and_may_follow_from_wrong_ones():

@@ -358,12 +358,15 @@ def labelled(order: list[Value], name: str, hand: Any) -> NDArray[Any]:
     """The node labelled ``name``, or the array of the nodes labelled as elements of it.
 
     Elements that do not occur in the graph are None, with derivative 0; so far as the hand result
-    goes beyond the elements that do occur, the array is taken to.
+    goes beyond the elements that do occur, the array is taken to. An array h1 goes before the
+    element 1 of an array h.
     """
     exact = [node for node in order if node.label == name]
     if len(exact) > 1:
         raise ValueError(f"check: {len(exact)} nodes of the graph are labelled {name!r}")
-    if exact:
+    array, index = split_label(name)
+    both = index and {name, array} <= _arrays_of(order)
+    if exact and not both:
         found: dict[Index, Value] = {(): exact[0]}
     else:
         found = _elements(order, name)
@@ -392,10 +395,16 @@ def _elements(order: list[Value], name: str) -> dict[Index, Value]:
 
 
 def labels_of(order: list[Value]) -> list[str]:
-    """The labels of nodes and of arrays, which are what has an element 0, 0."""
-    split = {node.label: split_label(node.label) for node in order if node.label}
-    arrays = {array for array, index in split.values() if index and not any(index)}
-    return [*dict.fromkeys(array if array in arrays else label for label, (array, _) in split.items())]
+    """The labels of nodes and of arrays."""
+    arrays = _arrays_of(order)
+    labels = [(node.label, split_label(node.label)[0]) for node in order if node.label]
+    return [*dict.fromkeys(array if array in arrays else label for label, array in labels)]
+
+
+def _arrays_of(order: list[Value]) -> set[str]:
+    """The names of arrays, which are what has an element 0, 0."""
+    split = (split_label(node.label) for node in order if node.label)
+    return {array for array, index in split if index and not any(index)}
 
 
 def _evaluate(node: Value, data: dict[Value, float]) -> float:
