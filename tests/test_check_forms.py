@@ -224,6 +224,10 @@ def test_a_backward_pass_for_several_inputs():
     }
     with pytest.raises(TypeError, match="backward takes a, b, c; f takes W, x"):
         check_vjp(f, lambda g, a, b, c: None, at=at)
+    with pytest.raises(TypeError, match="takes the cotangent of f's output first"):
+        check_vjp(np.tanh, lambda x, g: g * (1 - np.tanh(x) ** 2), at=at["x"])
+    with pytest.raises(TypeError, match=r"must be a function backward\(grad_out, …\), got '2\*x'"):
+        check_vjp(f, "2*x", at=at)
 
 
 def test_a_scalar_function_has_a_scalar_cotangent():

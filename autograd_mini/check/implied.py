@@ -149,7 +149,14 @@ def _is_open(f: Any) -> bool:
 
 def _order(backward: Any, arguments: list[str], out: str | None) -> list[str | None]:
     """What a backward pass takes after the cotangent: names of f's arguments, None for its output."""
-    parameters = list(parameters_of(backward) or ["", *arguments])[1:]
+    if not callable(backward):
+        raise TypeError(f"check_vjp: backward must be a function backward(grad_out, …), got {backward!r}")
+    cotangent, *parameters = parameters_of(backward) or ["", *arguments]
+    if cotangent in arguments:
+        raise TypeError(
+            f"check_vjp: backward takes the cotangent of f's output first, as backward(grad_out, "
+            f"{cotangent}); its first parameter is f's argument {cotangent!r}"
+        )
     if not parameters and _is_open(backward):  # backward(grad_out, *inputs)
         parameters = arguments
     outputs = {*OUTPUTS, out} - set(arguments)
