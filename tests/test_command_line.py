@@ -184,6 +184,8 @@ BAD = [
     (["grad", "x", "x=1", "--wrt=y"], "y is not given"),
     (["grad", "x", "x=1,2", "--hessian"], "are for one number"),
     (["grad", "x", "x=1", "--source=cobol"], "invalid choice"),
+    (["grad", "x", "x=1", "--source", "--hessian"], "leave out --hessian and --json"),
+    (["grad", "x", "x=1", "--source", "--json"], "leave out --hessian and --json"),
     (["grad", "x", "x=1", "--what"], "unrecognized arguments: --what"),
     (["grad", "9**9**9"], "too large"),
     (["check", "x"], "required: DERIVATIVE"),

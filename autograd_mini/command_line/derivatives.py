@@ -22,6 +22,8 @@ Table = list[tuple[str, float]]
 
 
 def grad(options: argparse.Namespace) -> int:
+    if options.source and (options.hessian or options.json):
+        raise ValueError("--source prints a function for value and gradient; leave out --hessian and --json")
     formula, point = parse(options.formula), point_of(options.names)
     names = _variables(formula, point, options.wrt)
     value = formula.evaluate(point)
