@@ -63,7 +63,7 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     >>> grad(grad(lambda x: x**3))(2.0)
     12.0
 
-    Raises TypeError if ``f`` does not return one Value.
+    Raises TypeError if ``f`` is no function, or does not return one Value.
     """
     of = value_and_grad(f, argnums)
 
@@ -80,6 +80,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
     >>> value_and_grad(lambda w: w["a"] * w["b"])({"a": 2.0, "b": 5.0})
     (10.0, {'a': 5.0, 'b': 2.0})
     """
+    _require_function(f)
 
     @wraps(f)
     def value_and_gradient(*args: Any) -> Any:
@@ -101,6 +102,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     array([[2., 0.],
            [2., 4.]])
     """
+    _require_function(f)
 
     @wraps(f)
     def jacobian_of(*args: Any) -> Any:
@@ -163,6 +165,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     >>> jvp(lambda a, b: a * b, (2.0, 5.0), (1.0, 0.0))
     (10.0, 5.0)
     """
+    _require_tuples("jvp", primals, tangents)
     call = _Call(f, tuple(primals), range(len(primals)))
     output = call.output("jvp")
     seeds = _matching("the tangents of jvp", tuple(tangents), call.tree)
@@ -179,6 +182,7 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     >>> hvp(lambda x: x[0] ** 2 * x[1], [np.array([3.0, 5.0])], [np.array([1.0, 0.0])])
     array([10.,  6.])
     """
+    _require_tuples("hvp", primals, tangents)
     argnums = 0 if len(primals) == 1 else range(len(primals))
     return jvp(grad(f, argnums), primals, tangents)[1]
 
@@ -362,6 +366,7 @@ def name_of(f: Callable[..., Any]) -> str:
 
 def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
     """The names of f's positional parameters, ``x0``, ``x1``, … where it tells none."""
+    _require_function(f)
     try:
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
@@ -371,6 +376,21 @@ def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
     while any(name.startswith(more) for name in names):
         more += "_"
     return [names[i] if i < len(names) else f"{more}{i}" for i in range(count)]
+
+
+def _require_function(f: Any) -> None:
+    if not callable(f):
+        hint = "; a graph that exists has gradient_graph(output, inputs)" * isinstance(f, Value)
+        raise TypeError(f"expected a function, got {_describe(f)}{hint}")
+
+
+def _require_tuples(transform: str, *given: Any) -> None:
+    for what, x in zip(("primals", "tangents"), given, strict=True):
+        if not isinstance(x, (tuple, list)):
+            raise TypeError(
+                f"{transform}: {what} must hold one entry for each argument of f, in a tuple such as "
+                f"(x,), got {_describe(x)}"
+            )
 
 
 def _refill(tree: Any, nodes: Iterator[Value]) -> Any:

@@ -39,6 +39,7 @@ from autograd_mini import (
     squared_error,
     tanh,
     topological_order,
+    trace,
     value_and_grad,
     values,
     vjp,
@@ -686,6 +687,21 @@ def test_a_tangent_of_another_structure_is_refused(tangent: Any) -> None:
     ):
         with pytest.raises(TypeError, match="expected"):
             call()
+
+
+def test_primals_and_tangents_outside_a_tuple_are_refused() -> None:
+    for transform in (jvp, hvp):
+        with pytest.raises(TypeError, match=rf"^{transform.__name__}: primals must hold .* got float 2\.0$"):
+            transform(lambda x: x * x, 2.0, (1.0,))
+        with pytest.raises(TypeError, match=r"tangents must hold .* got an array of shape \(2,\)$"):
+            transform(np.sum, (np.ones(2),), np.ones(2))
+
+
+def test_what_is_no_function_is_refused_at_once() -> None:
+    x = Value(2.0)
+    for transform in (grad, value_and_grad, jacobian, hessian, vjp, trace):
+        with pytest.raises(TypeError, match=r"^expected a function, got Value .*gradient_graph\("):
+            transform(x * x)
 
 
 def test_tangents_and_cotangents_of_another_shape_or_number_are_refused() -> None:
