@@ -378,6 +378,11 @@ def test_the_report_opens_with_the_first_wrong_step():
     assert str(failure.value) == str(report)
 
 
+def test_a_step_that_there_is_not_is_a_key_error():
+    with pytest.raises(KeyError, match="no step is called 'q'; there are e, b2, W2, dh, d, b1, W1"):
+        checked()["q"]
+
+
 def test_the_report_for_machines_and_for_jupyter():
     report = checked(e=lambda y, t: t - y)
     known = json.loads(json.dumps(report.to_dict()))

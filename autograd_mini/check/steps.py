@@ -80,8 +80,11 @@ class StepsReport(Judged):
         return next((step.name for step in self.steps if step.verdict == WRONG), None)
 
     def __getitem__(self, name: str) -> Step:
-        """The step of that name."""
-        return next(step for step in self.steps if step.name == name)
+        """The step of that name; KeyError if there is none."""
+        named = {step.name: step for step in self.steps}
+        if name not in named:
+            raise KeyError(f"no step is called {name!r}; there are {listed(named)}")
+        return named[name]
 
     def text(self, colour: bool = False) -> str:
         """The report as lines of text."""
