@@ -1,6 +1,7 @@
 """Derivations in steps: the first wrong step is found, and what only carries its error is told from it."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -376,6 +377,23 @@ def test_the_report_opens_with_the_first_wrong_step():
     with pytest.raises(AssertionError, match="first wrong step is ∂L/∂W2") as failure:
         report.raise_if_wrong()
     assert str(failure.value) == str(report)
+
+
+def test_the_picture_marks_the_first_wrong_step_and_the_way_to_what_it_uses():
+    def loss(x, a, t):
+        y = named(np.tanh(named(a * x, "z")), "y")
+        return named(squared_error(y, t), "L")
+
+    steps = {("dy", "y"): lambda y, t: 2 * (y - t), ("dz", "z"): lambda dy, z: dy * (1 - z * z)}
+    at = {"x": 0.3, "a": 2.0, "t": 1.0}
+    report = check_steps(loss, steps, at=at)
+    nodes = [line for line in report.draw().source.splitlines() if "TABLE" in line]
+    [z, y] = [line for line in nodes if "●" in line]
+    assert ">z<" in z
+    assert ">y<" in y
+    assert pickle.loads(pickle.dumps(report)).to_dict() == report.to_dict()
+    with pytest.raises(ValueError, match="no step is wrong"):
+        check_steps(loss, {**steps, ("dz", "z"): lambda dy, y: dy * (1 - y * y)}, at=at).draw()
 
 
 def test_a_step_that_there_is_not_is_a_key_error():

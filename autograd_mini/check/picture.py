@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from autograd_mini.check.diagnosis import nodes_named
 from autograd_mini.check.evidence import Evidence, Explanation, Graph
 from autograd_mini.drawing import Drawing, draw
 from autograd_mini.value import Value, topological_order
+
+if TYPE_CHECKING:
+    from autograd_mini.check.loss_graph import LossGraph
 
 
 def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **options: Any) -> Drawing:
@@ -19,6 +24,13 @@ def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **op
     named = [node for explanation in explanations[:1] for node in nodes_named(evidence, graph, explanation)]
     wrong = wrong_path(graph, evidence.points[0].truth, named)
     return draw(graph.outputs, **{"mark": wrong, **options})
+
+
+def draw_step(loss: LossGraph, wrong: str, uses: Iterable[str], **options: Any) -> Drawing:
+    """The loss's graph, the path marked from a wrong step's nodes to those of the steps it uses."""
+    graph = Graph({wrong: loss.nodes(wrong)}, np.array(loss.root, dtype=object))
+    earlier = [node for name in uses for node in loss.nodes(name).flat if node is not None]
+    return draw(loss.root, **{"mark": wrong_path(graph, [wrong], earlier or [loss.root]), **options})
 
 
 def wrong_path(graph: Graph, wrong: Iterable[str], named: Collection[Value]) -> list[Value]:

@@ -8,8 +8,9 @@ what is correct given the user's own: the reverse sweep with their adjoints in t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
 from autograd_mini.check.hand import Claim, Formula, claim_of, prepared
 from autograd_mini.check.loss_graph import LossGraph, loss_graphs
+from autograd_mini.check.picture import draw_step
 from autograd_mini.check.report import (
     AGREES,
     DISAGREES,
@@ -34,6 +36,8 @@ from autograd_mini.expressions import INDICES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from autograd_mini.drawing import Drawing
 
     Floats: TypeAlias = NDArray[np.float64]
 
@@ -73,11 +77,24 @@ class StepsReport(Judged):
     skipped: int
     seed: int
     out: str
+    picture: Callable[..., Drawing] | None = field(default=None, repr=False, compare=False)
 
     @property
     def first_wrong(self) -> str | None:
         """The name of the first wrong step, which is the one to repair first."""
         return next((step.name for step in self.steps if step.verdict == WRONG), None)
+
+    def draw(self, **options: Any) -> Drawing:
+        """The loss's graph at the given point, marked from the first wrong step's node to those it uses.
+
+        ``options`` are those of `autograd_mini.draw`. Raises ValueError if no step is wrong.
+        """
+        if self.picture is None:
+            raise ValueError("draw: no step is wrong; only a derivation that is wrong is drawn")
+        return self.picture(**options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "picture": None}  # a pickle holds no function of the user's
 
     def __getitem__(self, name: str) -> Step:
         """The step of that name; KeyError if there is none."""
@@ -211,7 +228,9 @@ def check_steps(
     )
     verdicts = {step.verdict for step in judged}
     verdict = DISAGREES if WRONG in verdicts else AGREES if verdicts == {RIGHT} else INCONCLUSIVE
-    return StepsReport(verdict, judged, len(losses), skipped, seed, losses[0].out)
+    wrong = next((step for step in judged if step.verdict == WRONG), None)
+    picture = partial(draw_step, losses[0], wrong.node, [nodes[x] for x in wrong.uses]) if wrong else None
+    return StepsReport(verdict, judged, len(losses), skipped, seed, losses[0].out, picture)
 
 
 # --- what is claimed --------------------------------------------------------------------------------
