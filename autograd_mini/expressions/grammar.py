@@ -68,6 +68,11 @@ LONG = (
     (r"\d[\w.]{100}", "a number has more than 100 digits"),
     (r"(?:[-+]\s*){20}", "more than 20 signs in a row"),
 )
+# A number before a letter, or two words; 1e-3 is a number, and if and else are no operands.
+BESIDE = (
+    r"(?<![\w.])\d+\.?\d*(?![eE][-+]?\d)(?=[^\W\d])(?!if|else)"
+    r"|(?<!if)(?<!else)\b\s+(?=\w)(?!(?:if|else)\b)"
+)
 MANY = ((r"\*\*", "powers"), (r"\bif\b", "conditions"))
 
 
@@ -121,6 +126,9 @@ def parsed(text: Any) -> ast.expr:
     except SyntaxError as error:
         message = error.msg.partition(". ")[0].replace("'eval'", "formula")
         column = min(max((error.offset or 1) - 1, 0) + indent, len(line))
+        if found := re.search(BESIDE, line):
+            message = "a product is written with *, and the argument of a function in brackets"
+            column = found.end()
         raise ExpressionError(f"this is no formula: {message}", line, column) from None
     except (Warning, ValueError, MemoryError, RecursionError) as error:
         raise ExpressionError(f"this is no formula: {error or type(error).__name__}", line) from None
