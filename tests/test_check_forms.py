@@ -266,6 +266,12 @@ def test_a_labelled_intermediate():
     assert check_gradient(named(cross_entropy(y, [0, 0, 1]), "L"), {"z": ["0.622", "0.084", "-0.706"]})
 
 
+def test_figures_that_are_none_are_named():
+    for call in (lambda: check_value(np.sum, None, at=Z), lambda: check_update(np.sum, None, 0.1, at=Z)):
+        with pytest.raises(TypeError, match="the printed figures or numbers: expected numbers, got NoneType"):
+            call()
+
+
 @pytest.mark.parametrize(
     ("f", "wrong", "place", "right"),
     [

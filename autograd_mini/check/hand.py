@@ -113,7 +113,10 @@ def figures(printed: Any, decimals: int | None) -> Figures:
         elif isinstance(element, (list, tuple)):
             raise ValueError("rows of printed figures must have one length")
         else:
-            numbers.append(float(numbers_of(element)))
+            try:
+                numbers.append(float(numbers_of(element)))
+            except TypeError as error:
+                raise TypeError(f"check: the printed figures or numbers: {error}") from None
             units.append(ruled)
     shape = array.shape
     return Figures(np.array(numbers).reshape(shape), np.array(units).reshape(shape), any(units))
