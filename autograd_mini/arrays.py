@@ -90,7 +90,16 @@ class ValueArray(np.ndarray[Any, Any]):
             return func(*_on_numbers(args), **_on_numbers(kwargs))
         if func in COMPOSED:
             return _compose(COMPOSED[func], func.__name__, *args, **kwargs)
-        return _wrap(func._implementation(*args, **kwargs))
+        try:
+            return _wrap(func._implementation(*args, **kwargs))
+        except TypeError as error:
+            if not re.search("ufunc|Cannot cast", str(error)):
+                raise
+            name = f"{func.__module__}.{func.__name__}"
+            raise TypeError(
+                f"{name} has no derivative rule for Values; compose it of functions that have one, or apply "
+                "it to .data"
+            ) from error
 
 
 def values(array_like: Any, name: str = "") -> ValueArray:

@@ -187,6 +187,8 @@ def test_what_a_newcomer_does_wrong():
         np.asarray(z, float)
     with pytest.raises(TypeError, match="floor has no derivative rule"):
         np.floor(z)
+    with pytest.raises(TypeError, match=r"numpy\.linalg\.inv has no derivative rule for Values"):
+        np.linalg.inv(values(np.eye(2)))
     with pytest.raises(TypeError, match="got str 'a'"):
         values(["a"])
     with pytest.raises(ValueError, match="rows must have one length"):

@@ -187,6 +187,7 @@ REFUSED = [
     ("x + z.data", 4, "no attributes"),
     ("(1).__class__", 0, "no attributes"),
     ("x^2", 1, r"x \*\* 2"),
+    ("|x|", 0, r"abs\(x\)"),
     ("x² + 1", 1, r"x \*\* 2"),
     ("x − 1", 2, "a minus is written -"),
     ("5 % x", 2, "no meaning"),

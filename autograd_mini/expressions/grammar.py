@@ -63,6 +63,7 @@ INSTEAD = {
     "×": "a product is written *",
     "&": "conditions are multiplied: (x > 0) * (x < 1)",
     "{": "use ( and )",
+    "|": "an absolute value is written abs(x)",
 }
 LONG = (
     (r"\d[\w.]{100}", "a number has more than 100 digits"),
