@@ -222,5 +222,5 @@ def _mimebundle(self: Any, include: Any = None, exclude: Any = None) -> dict[str
     return mimebundle(self)
 
 
-setattr(Value, "_repr_mimebundle_", _mimebundle)  # noqa: B010 - a lower floor knows nothing of drawing
+setattr(Value, "_repr_mimebundle_", _mimebundle)  # noqa: B010 - mypy knows no such attribute: a lower floor knows nothing of drawing
 setattr(ValueArray, "_repr_mimebundle_", _mimebundle)  # noqa: B010 - as above

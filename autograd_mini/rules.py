@@ -115,7 +115,7 @@ class Primitive:
         inf
         """
         try:
-            return self.bound[float](*operands)  # type: ignore[no-any-return]
+            return float(self.bound[float](*operands))
         except DomainError:
             with np.errstate(all="ignore"):
                 return float(self.bound[np.ndarray](*map(np.float64, operands)))

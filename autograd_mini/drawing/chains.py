@@ -13,7 +13,7 @@ from autograd_mini import rules
 from autograd_mini.drawing.numbers import partials
 from autograd_mini.value import Value
 
-SYMBOLS = {rules.add: "Σ", rules.mul: "∏"}
+SYMBOLS: dict[object, str] = {rules.add: "Σ", rules.mul: "∏"}
 
 
 def heads(order: Sequence[Value], together: Callable[[Value, Value], bool]) -> dict[Value, Value]:

@@ -98,7 +98,7 @@ def _boxes(graph: Graph, selection: Selection, options: Options) -> dict[Key, Bo
 def _box(node: Value, graph: Graph, options: Options, id: str, merged: bool) -> Box:
     # Frames in frames bend the edges: an array has one only where no scope has.
     box = Box(id, "interior", node.label, group=scope_of(node) or graph.paths.get(node, ()))
-    box.symbol = chains.SYMBOLS[node.op] if merged else _symbol(node, options)  # type: ignore[index]  # a row
+    box.symbol = chains.SYMBOLS[node.op] if merged else _symbol(node, options)
     if node in graph.ends:
         box.kind = "root"
     elif node.op is constant:

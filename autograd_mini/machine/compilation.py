@@ -72,10 +72,11 @@ def _from_cache(name: str) -> Callable[..., Any]:
     return _with_signature(_modules["memory"][name], name)
 
 
-def _with_signature(function: Any, name: str) -> Callable[..., Any]:
-    function.compile(f"({_signature(name)},)")
-    function.disable_compile()
-    return function  # type: ignore[no-any-return]
+def _with_signature(dispatcher: Any, name: str) -> Callable[..., Any]:
+    dispatcher.compile(f"({_signature(name)},)")
+    dispatcher.disable_compile()
+    function: Callable[..., Any] = dispatcher
+    return function
 
 
 def _signature(name: str) -> str:
@@ -121,7 +122,7 @@ def source(cached: bool) -> str:
     parts = [any_order + text for text in switches.SUMS]
     parts += [outer + inspect.getsource(function) for function in PASSES]
     parts += [inner + inspect.getsource(function) for function in INNER]
-    parts.append(inner + switches.library())
+    parts.append(inner + switches.slow_rows())
     for block, loop in ((False, switches.RUN), (True, switches.RUN_BLOCKS)):
         rare, branches = switches.switch(block)
         parts += [inner + rare, outer + loop.format(cases=branches)]

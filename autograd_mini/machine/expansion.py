@@ -69,7 +69,8 @@ def _template(row: Primitive, inputs: int, constants: list[float]) -> list[tuple
 
     def inlined(row: Primitive, operands: list[Reference]) -> Reference:
         names = dict(zip(row.operands, operands, strict=True))
-        return apply(rules.expression(row.stable), names, call, number)  # type: ignore[no-any-return]
+        result: Reference = apply(rules.expression(row.stable), names, call, number)
+        return result
 
     def number(value: float) -> Reference:
         constants.append(value)

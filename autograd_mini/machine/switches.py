@@ -214,7 +214,7 @@ HOT = {CODE[name] for name in ("add", "sub", "mul", "div", "neg")} | set(
 )
 
 
-def library() -> str:
+def slow_rows() -> str:
     """The slow rows, one number at a time; for samples and for blocks alike."""
     branches = []
     for row in SLOW:

@@ -30,7 +30,7 @@ class C(Language):
         """.split()
     )
     # Functions that math.h declares or the compiler knows.
-    library = frozenset(
+    standard_functions = frozenset(
         """
         acos asin atan atan2 cos sin tan acosh asinh atanh cosh sinh tanh exp exp2 exp10 expm1 frexp ilogb
         ldexp log log10 log1p log2 logb modf scalbn scalbln cbrt fabs hypot pow sqrt erf erfc lgamma tgamma

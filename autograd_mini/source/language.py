@@ -222,7 +222,9 @@ class Language:
     """A function under construction; what differs between languages stands in the classes below."""
 
     reserved: frozenset[str]
-    library: frozenset[str] = frozenset()  # names that a function may not take, though a variable may
+    standard_functions: frozenset[str] = (
+        frozenset()
+    )  # names that a function may not take, though a variable may
     helpers: ClassVar[dict[str, str]] = {}  # functions that the language lacks
     ascii = True
     equalities: ClassVar[dict[str, str]] = {}
@@ -270,7 +272,7 @@ class Language:
         called = {row.name for row in rows} | _called([row.stable for row in rows])
         known = rules.table | {row.name: row for row in rows}
         self.names.taken |= {native + suffix for native in called & set(NATIVE) for suffix in ("", "f")}
-        names = Names(self.names.taken | self.library, self.ascii)
+        names = Names(self.names.taken | self.standard_functions, self.ascii)
         name = names.new(name)
         for function in sorted(called - set(NATIVE)):
             if not _is_operation(known[function].stable, known[function].operands):
