@@ -170,7 +170,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     output = call.output("jvp")
     seeds = _matching("the tangents of jvp", tuple(tangents), call.tree)
     pushed = _pushforward([*map(_as_value, elements(output))], call.inputs, seeds)
-    return call.finish((output, _refill(output, iter(pushed))), also=seeds)  # type: ignore[no-any-return]
+    result: tuple[Any, Any] = call.finish((output, _refill(output, iter(pushed))), also=seeds)
+    return result
 
 
 def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:

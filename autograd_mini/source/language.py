@@ -346,12 +346,12 @@ class Language:
     def formula(self, tree: ast.expr, terms: Mapping[str, Term]) -> Term:
         """A row's formula on the terms of its operands."""
         match tree:
-            case ast.Constant(value):
-                return self.constant(float(value))  # type: ignore[arg-type]
+            case ast.Constant(float() | int() as value):
+                return self.constant(float(value))
             case ast.Name(name):
                 return terms[name] if name in terms else self.constant(name)
-            case ast.UnaryOp(ast.USub(), ast.Constant(value)):
-                return self.constant(-float(value))  # type: ignore[arg-type]
+            case ast.UnaryOp(ast.USub(), ast.Constant(float() | int() as value)):
+                return self.constant(-float(value))
             case ast.UnaryOp(ast.USub(), operand):
                 x = parenthesised(self.number_of(self.formula(operand, terms)), ATOM)
                 return Term(f"-{x.text}", NEGATIVE, x.depth)
