@@ -67,15 +67,21 @@ class NumberType:
         return self._functions[row]
 
     def _bind(self, row: Primitive) -> Callable[..., Any]:
-        formula = rules.expression(getattr(row, self.text))
+        return self.bound(row.name, rules.expression(getattr(row, self.text)), row.operands)
+
+    def bound(
+        self, name: str, formula: ast.expr, operands: tuple[str, ...], **closure: Any
+    ) -> Callable[..., Any]:
+        """The function of the operands that a formula states, on numbers of this type."""
+        formula = rules.functional(formula)
         called = {name: self.function(table[name]) for name in _called(formula, self.native)}
         bound = _Bound()
-        tree = bound.visit(rules.functional(formula))
+        tree = bound.visit(formula)
         numbers = {name: self.number(constant) for name, constant in bound.constants.items()}
         tests = {"_" + name: self.native[name] for name in COMPARISONS if name in self.native}
-        source = f"def function({', '.join(row.operands)}):\n    return {ast.unparse(tree)}"
+        source = f"def function({', '.join(operands)}):\n    return {ast.unparse(tree)}"
         function: Callable[..., Any] = rules.define(
-            row.name, source, tests | dict(self.native), _number=self.number, **numbers, **called
+            name, source, tests | dict(self.native), _number=self.number, **numbers, **called, **closure
         )
         return function
 
@@ -267,6 +273,23 @@ class _Floats(NumberType):
             f"        return _ieee({operands})\n"
         )
         function: Callable[..., Any] = rules.define(row.name, source, rules.FLOATS, _ieee=row.ieee)
+        return function
+
+    def bound(
+        self, name: str, formula: ast.expr, operands: tuple[str, ...], **closure: Any
+    ) -> Callable[..., Any]:
+        source = (
+            f"def function({', '.join(operands)}):\n"
+            f"    try:\n"
+            f"        return {rules.for_floats(formula)}\n"
+            f"    except ArithmeticError:\n"
+            f"        return _inf\n"
+            f"    except ValueError:\n"
+            f"        return _nan\n"
+        )
+        function: Callable[..., Any] = rules.define(
+            name, source, rules.FLOATS, _inf=math.inf, _nan=math.nan, **closure
+        )
         return function
 
 
