@@ -86,7 +86,9 @@ def tape_of(roots: Sequence[Any]) -> Tape:
         tuple(constants),
         tuple(rows),
         np.array(codes, dtype=np.int32),
-        np.array([slot + [-1] * (width - len(slot)) for slot in operands], np.int32).reshape(-1, width),
+        np.array([slot + [-1] * (width - len(slot)) for slot in operands], np.int32).reshape(
+            len(operands), width
+        ),
         np.array(outputs, dtype=np.int32),
     )
     return Tape(code, slots, [node.data for node in inputs])
@@ -123,18 +125,22 @@ class Sweep:
     def outputs(self) -> list[Any]:
         return [self.slots[output] for output in self.code.outputs.tolist()]
 
-    def adjoints(self, seeds: Mapping[int, Any]) -> dict[int, Any]:
-        """The adjoints of the slots on which the seeded ones depend, by a path that no edge cuts."""
+    def adjoints(self, seeds: Mapping[int, Any], held: Mapping[int, Any] | None = None) -> dict[int, Any]:
+        """The adjoints of the slots on which the seeded ones depend, by a path that no edge cuts.
+
+        Those of ``held`` slots are the given ones in the place of their own.
+        """
         first = self.code.first
         add, mul = (self.kind.function(table[name]) for name in ("add", "mul"))
-        found = dict(seeds)
+        held = held or {}
+        found = {**seeds, **held}
         with np.errstate(all="ignore"):
             for i in range(max(found, default=0), first - 1, -1):
                 adjoint = found.get(i)
                 if adjoint is None:
                     continue
                 for operand, partial in zip(self._operands[i - first], self.local(i), strict=True):
-                    if partial is CUT:
+                    if partial is CUT or operand in held:
                         continue
                     term = adjoint if partial is None else mul(adjoint, partial)
                     before = found.get(operand)
@@ -172,7 +178,8 @@ def _partial(kind: NumberType, row: Primitive, text: str) -> Any:
             return CUT
         case "1":
             return None
-    return kind.bound(f"partial of {row.name}", formula, (*row.operands, "z"), cut=CUT)
+    decided = {"where": _decided} if isinstance(kind, _Bounded) else {}
+    return kind.bound(f"partial of {row.name}", formula, (*row.operands, "z"), cut=CUT, **decided)
 
 
 def _without_zeros(partial: ast.expr, cut: ast.expr) -> ast.expr:
@@ -186,12 +193,18 @@ def _without_zeros(partial: ast.expr, cut: ast.expr) -> ast.expr:
 # --- pairs of a value and a bound -------------------------------------------------------------------
 
 
+def _decided(condition: Pair, x: Any, y: Any) -> Any:
+    """One of two, as floats decide: a partial may jump where a value does not, on a kink that is known."""
+    return x if condition[0] else y
+
+
 class _Bounded(NumberType):
     """Pairs (value, bound) over floats or arrays of them.
 
     A row that is one operation or one function of the library is computed in floats, with its rounding
     added; every other row by its formula, operation by operation. Where the operands of a choice are
-    closer than their bounds, the distance to what is not chosen is part of the bound.
+    closer than their bounds, the distance to what is not chosen is part of a value's bound; a derivative
+    is bounded on the side of the kink on which floats put it.
     """
 
     def __init__(self, base: NumberType) -> None:
@@ -205,12 +218,13 @@ class _Bounded(NumberType):
         finite = _finite_bound if self.base.large else _finite_float_bound
 
         def add(x: Pair, y: Pair) -> Pair:
-            z = x[0] + y[0]
-            return z, x[1] + y[1] + U * abs(z)
+            (a, p), (b, q) = x, y
+            z = a + b
+            inexact = (z - a != b) | (z - b != a)
+            return z, finite(p + q + U * abs(z) * inexact)
 
         def sub(x: Pair, y: Pair) -> Pair:
-            z = x[0] - y[0]
-            return z, x[1] + y[1] + U * abs(z)
+            return add(x, (-y[0], y[1]))
 
         def mul(x: Pair, y: Pair) -> Pair:
             (a, p), (b, q) = x, y
@@ -239,6 +253,12 @@ class _Bounded(NumberType):
             other = abs(p - q) + select(c, q_error, p_error)
             return select(c, p, q), select(undecided, most(error, other), error)
 
+        def extreme(name: str) -> Callable[[Pair, Pair], Pair]:
+            def function(x: Pair, y: Pair) -> Pair:
+                return self.base.function(table[name])(x[0], y[0]), most(x[1], y[1])
+
+            return function
+
         def compared(compare: Callable[[Any, Any], Any]) -> Callable[[Pair, Pair], Pair]:
             def function(x: Pair, y: Pair) -> Pair:
                 error = x[1] + y[1]
@@ -249,6 +269,7 @@ class _Bounded(NumberType):
         both = {name: compared(test) for name, test in COMPARE.items()}
         return {
             **{"add": add, "sub": sub, "mul": mul, "neg": neg, "abs": absolute, "where": where},
+            **{name: extreme(name) for name in ("maximum", "minimum")},
             **both,
             **{"_" + name: function for name, function in both.items()},
         }

@@ -23,7 +23,7 @@ from autograd_mini import (
     where,
 )
 from autograd_mini.check import InconclusiveError, check_gradient, check_jacobian, check_value
-from autograd_mini.check.witness import differences
+from autograd_mini.check.witnesses.differences import differences
 
 Z = [1.5, -0.5, 0.75]
 
@@ -48,13 +48,13 @@ def test_a_right_jacobian_agrees_at_the_given_and_the_random_points():
     assert report.points == 6
     assert len(report.entries) == 6 * 9
     assert report.worst.error < 1e-15
-    assert report.witnesses == ("the engine", "differences of f on floats", "f at 50 digits")
+    assert report.witnesses == ("the engine", "f at 50 digits", "f on floats next to the point")
     report.raise_if_wrong()
     first = report.entries[1]
     assert (first.row, first.column, first.point) == ((0,), (1,), 0)
     s = textbook_softmax(np.array(Z))
     assert first.yours == pytest.approx(-s[0] * s[1])
-    assert first.engine == pytest.approx(first.witness)
+    assert first.engine == pytest.approx(first.precise, rel=1e-14)
 
 
 def test_a_wrong_entry_is_found_and_reported():
@@ -118,7 +118,7 @@ def test_only_wrt_arguments_are_moved():
     seen = []
 
     def loss(W, x, t, k):
-        seen.append((x is X, t is T, k))
+        seen.append((np.array_equal(x, X), np.array_equal(t, T), k))
         return np.sum((W @ x - t) ** 2) * k
 
     X, T = np.array([1.0, 2.0, -1.0]), np.array([0.5, -0.5])
@@ -180,8 +180,6 @@ def test_the_cross_entropy_of_predictions_off_the_simplex():
 def test_on_the_border_of_the_domain_one_side_is_enough_to_agree(hand):
     report = check_gradient(lambda S: cross_entropy(S, [0, 1]), hand, at=[0.0, 1.0])
     assert report, str(report)
-    assert math.isnan(report.entries[0].left)
-    assert report.entries[0].right == 0
 
 
 def test_on_the_border_of_the_domain_one_side_blames_nobody():
@@ -288,7 +286,7 @@ def test_f_that_calls_methods_of_value_is_differenced_on_values():
     report = check_gradient(lambda x: (x.tanh() * 2).exp(), lambda x, y: 2 * y * (1 - np.tanh(x) ** 2),
                             at=0.5, out="y")  # fmt: skip
     assert report, str(report)
-    assert "differences of f's forward data on Values" in str(report)
+    assert "f's forward data on Values" in str(report)
 
     def f(x):
         return x.sigmoid()
@@ -453,7 +451,7 @@ def test_a_graph_is_checked_by_labels_and_left_alone():
     report = check_gradient(loss, {"y": dy, "z": dz, "z1": dz[1], "y2": dy[2]})
     assert report, str(report)
     assert report.points == 1
-    assert "the graph recomputed on a copy" in str(report)
+    assert report.witnesses == ("the engine", "f at 50 digits")
     assert [(node.data, node.grad, node.label, node.args) for node in nodes] == before
     wrong = check_gradient(loss, {"y": dy, "z": y.data})
     assert wrong.verdict == "disagrees"
@@ -568,7 +566,7 @@ def test_the_table_marks_bad_entries_puts_the_worst_first_and_is_cut():
     lines = str(report).splitlines()
     assert lines[0].startswith("check_jacobian: disagrees: ∂S[1]/∂z[1]")
     start = next(i for i, line in enumerate(lines) if line.split()[:2] == ["point", "yours"])
-    assert lines[start].split() == ["point", "yours", "engine", "witness", "50", "digits", "difference"]
+    assert lines[start].split() == ["point", "yours", "engine", "50", "digits", "difference"]
     assert lines[start + 1].split()[:3] == ["✗", "given", "∂S[1]/∂z[1]"]
     assert [line[0] for line in lines[start + 1 : start + 7]] == ["✗"] * 6
     assert lines[start + 7] == "… and 48 more, all right"

@@ -112,7 +112,7 @@ def test_a_printed_value_and_a_whole_array():
     printed = ["0.62200588", "0.08417934", "0.29381477"]
     report = check_value(softmax, printed, at=Z)
     assert report, report
-    assert report.witnesses == ("f on floats", "f at 50 digits")
+    assert report.witnesses == ("the engine", "f at 50 digits")
     wrong = check_value(softmax, ["0.622", "0.085", "0.294"], at=Z, out="S")
     assert wrong
     assert check_value(softmax, ["0.622", "0.086", "0.294"], at=Z, out="S").reason.startswith(

@@ -12,8 +12,9 @@ from typing import Any
 from autograd_mini.check.comparison import compare
 from autograd_mini.check.evidence import Explanation
 from autograd_mini.check.implied import check_update, check_vjp
+from autograd_mini.check.judgement.finding import Entry
 from autograd_mini.check.printed import check_value
-from autograd_mini.check.report import Entry, InconclusiveError, Report
+from autograd_mini.check.report import InconclusiveError, Report
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.steps import Step, StepsReport, check_steps
 from autograd_mini.check.subject import subject_of
@@ -83,13 +84,7 @@ def check_gradient(
     A hand result that raises, holds nan or has the wrong shape disagrees. An error inside f at the
     given point is raised; TypeError or ValueError for arguments, labels or domains that do not exist.
     """
-    subject = subject_of(f, hand, at, wrt, out, decimals)
-    if subject.start_output.size != 1:
-        raise ValueError(
-            f"check_gradient: f must have one output, got shape {subject.start_output.shape}; "
-            "use check_jacobian"
-        )
-    subject.rows = ()
+    subject = subject_of(f, hand, at, wrt, out, decimals, scalar="check_gradient")
     return compare("check_gradient", subject, Settings(points, seed, rtol, atol, domain, symbolic, seconds))
 
 

@@ -6,17 +6,11 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
-from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, MARKS
+from autograd_mini.check.verdicts import AGREES, MARKS, TINTS
 
 if TYPE_CHECKING:
     from autograd_mini.check.report import Report
     from autograd_mini.check.steps import StepsReport
-
-TINTS = {
-    AGREES: "rgba(40, 160, 70, 0.25)",
-    INCONCLUSIVE: "rgba(220, 160, 0, 0.25)",
-    DISAGREES: "rgba(220, 50, 50, 0.25)",
-}
 
 
 def page(report: Report) -> str:

@@ -57,13 +57,10 @@ def check_update(
     if unknown := [str(name) for name in after if name not in before]:
         raise ValueError(f"check_update: after= names {listed(unknown)}; f takes {listed(before)}")
     gradient = {name: _implied(name, before[name], x, rate, decimals) for name, x in after.items()}
-    subject = subject_of(f, gradient, at, None, out)
-    if subject.start_output.size != 1:
-        raise ValueError(f"check_update: f must have one output, got shape {subject.start_output.shape}")
-    subject.rows = ()
+    subject = subject_of(f, gradient, at, None, out, scalar="check_update")
     report = compare("check_update", subject, Settings(rtol=rtol, atol=atol))
     remark = f"yours is the gradient that the step implies, (before − after) / {rate:g}"
-    return replace(report, remarks=(*report.remarks, remark))
+    return replace(report, more=(*report.more, remark))
 
 
 def _implied(name: str, before: Any, after: Any, rate: float, decimals: int | None) -> Figures:
@@ -129,9 +126,13 @@ def check_vjp(
 
     wanted = list(wrt or [next(iter(arguments))])
     subject = subject_of(
-        with_parameters(paired, names), with_parameters(by_name, names), start_arguments, wrt, "L"
+        with_parameters(paired, names),
+        with_parameters(by_name, names),
+        start_arguments,
+        wrt,
+        "L",
+        scalar="check_vjp",
     )
-    subject.rows = ()
     domains = {cotangent: "real"}
     if domain is not None:
         domains |= domain if isinstance(domain, Mapping) else {wanted[0]: domain}

@@ -13,7 +13,7 @@ from autograd_mini.drawing import Drawing, draw
 from autograd_mini.value import Value, topological_order
 
 if TYPE_CHECKING:
-    from autograd_mini.check.loss_graph import LossGraph
+    from autograd_mini.check.witnesses.adjoints import Loss
 
 
 def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **options: Any) -> Drawing:
@@ -26,7 +26,7 @@ def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **op
     return draw(graph.outputs, **{"mark": wrong, **options})
 
 
-def draw_step(loss: LossGraph, wrong: str, uses: Iterable[str], **options: Any) -> Drawing:
+def draw_step(loss: Loss, wrong: str, uses: Iterable[str], **options: Any) -> Drawing:
     """The loss's graph, the path marked from a wrong step's nodes to those of the steps it uses."""
     graph = Graph({wrong: loss.nodes(wrong)}, np.array(loss.root, dtype=object))
     earlier = [node for name in uses for node in loss.nodes(name).flat if node is not None]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from autograd_mini.check.binding import listed, numbers_of, plain
-from autograd_mini.check.witness import sample
+from autograd_mini.check.witnesses.differences import sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from math import isfinite, nan
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import non_negative
+from autograd_mini.check.binding import EPSILON
 from autograd_mini.check.diagnosis import diagnose_value
-from autograd_mini.check.evidence import Explanation
-from autograd_mini.check.hand import figures
-from autograd_mini.check.precision import WITNESS, attempted, precise_value
-from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, SEVERITY, Entry, Report, subscript
-from autograd_mini.check.subject import value_subject
-from autograd_mini.check.witness import noise
+from autograd_mini.check.hand import Claim, figures
+from autograd_mini.check.judgement.finding import Finding, Place
+from autograd_mini.check.judgement.rule import Numbers, judged
+from autograd_mini.check.report import Report
+from autograd_mini.check.sampling import Probe
+from autograd_mini.check.settings import Settings
+from autograd_mini.check.subject import Subject, value_subject
+from autograd_mini.check.verdicts import DISAGREES
+from autograd_mini.check.witnesses.differences import noise
+from autograd_mini.check.witnesses.links import SLACK
+from autograd_mini.check.witnesses.recorded import Recorded
+from autograd_mini.check.witnesses.testimony import Testimony
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,61 +52,57 @@ def check_value(
 
     Errors inside f propagate; figures of the wrong shape disagree.
     """
-    for name, tolerance in (("rtol", rtol), ("atol", atol)):
-        if tolerance is not None:
-            non_negative(name, tolerance)
     given = figures(printed, decimals)
     subject = value_subject(f, at, out)
     point = subject.placed(subject.arguments, subject.flat(subject.arguments))
     value = subject.evaluate(point)
+    settings = Settings(0, 0, rtol, atol)
+    place = Place(0, point, value)
     if given.numbers.shape != value.shape:
-        reason = f"the printed value has the wrong shape: expected {value.shape}, got {given.numbers.shape}"
-        return Report("check_value", DISAGREES, reason, points=1, out=subject.out, sections={"": DISAGREES})
-    found, remark = attempted(lambda: precise_value(subject, point).reshape(value.shape))
-    precise = np.full(value.shape, nan) if found is None else found
-    shaken = noise(lambda x: subject.evaluate(subject.placed(point, x)), subject.flat(point), value.size)
-    relative = (1e-12 if given.printed else 1e-6) if rtol is None else rtol
-    absolute = given.unit * (1 + 1e-6) + (atol or 0.0)
+        why = f"the printed value has the wrong shape: expected {value.shape}, got {given.numbers.shape}"
+        return Report("check_value", subject.out, ("",), (Finding(place, failure=why),), settings)
+    yours = given.numbers.reshape(-1, 1)
     with np.errstate(all="ignore"):
-        slack = 4 * shaken.reshape(value.shape) + np.nan_to_num(abs(value - precise))
-        allowed = absolute + relative * np.fmax(abs(value), abs(given.numbers)) + slack
-        error = np.where(given.numbers == value, 0.0, abs(given.numbers - value))
-    verdicts = np.where(np.isfinite(value), DISAGREES, INCONCLUSIVE).astype(object)
-    verdicts[(error <= allowed) & np.isfinite(error)] = AGREES
-    entries = [
-        Entry(
-            "", index, (), 0, mine, own, exact, nan, nan, float(error[index]), str(verdicts[index]), "", slack
+        testimony = _testimony(subject, place)
+        testimony = replace(testimony, open=testimony.open & (yours != testimony.engine))  # ∞ may be printed
+        numbers = Numbers(
+            yours,
+            given.unit.reshape(-1, 1),
+            np.full(yours.shape, EPSILON),
+            np.full(yours.shape, given.printed),
         )
-        for index in np.ndindex(value.shape)
-        for mine, own, exact, slack in [[float(x[index]) for x in (given.numbers, value, precise, allowed)]]
-    ]
-    verdict = max(verdicts.flat, key=SEVERITY.__getitem__, default=AGREES)
-    explanations: list[Explanation] = []
-    if verdict == DISAGREES and np.isfinite(value).all():
-        graph = subject.graph_if_any(point)
-        explanations = diagnose_value(value, given.numbers, allowed, subject.arguments, graph, subject.out)
-    largest = float(np.max(allowed, initial=0.0))
-    return Report(
-        "check_value",
-        verdict,
-        _reason(entries, verdict, subject.out),
-        tuple(entries),
-        points=1,
-        witnesses=(subject.medium, *([WITNESS] if not remark else [])),
-        remarks=(remark,) if remark else (),
-        out=subject.out,
-        explanations=tuple(explanations),
-        sections={"": verdict},
-        tolerances={"rtol": relative, "atol": float(np.max(absolute, initial=0.0)), "largest": largest},
-    )
+        judgement = judged(numbers, testimony, settings, abs(value).reshape(-1, 1))
+    claims = {"": Claim(given.numbers, given.unit)}
+    finding = Finding(place, testimony, judgement, yours, claims)
+    report = Report("check_value", subject.out, ("",), (finding,), settings, medium=subject.medium)
+    if report.verdict != DISAGREES or not np.isfinite(value).all():
+        return report
+    allowed = judgement.allowed.reshape(value.shape)
+    graph = subject.graph_if_any(point)
+    found = diagnose_value(value, given.numbers, allowed, subject.arguments, graph, subject.out)
+    return replace(report, explanations=tuple(found))
 
 
-def _reason(entries: list[Entry], verdict: str, out: str) -> str:
-    wanted = [entry for entry in entries if entry.verdict == verdict]
-    if verdict == INCONCLUSIVE:
-        return "f is not finite at the given point"
-    if verdict == AGREES:
-        return f"the largest error is {max((e.error for e in wanted if isfinite(e.error)), default=0.0):.1e}"
-    worst = max(wanted, key=lambda entry: entry.error)
-    count = f"; {len(wanted)} of {len(entries)} numbers wrong" if len(entries) > 1 else ""
-    return f"{subscript(out, worst.row)} is {worst.engine:.10g}, yours {worst.yours:.10g}{count}"
+def _testimony(subject: Subject, place: Place) -> Testimony:
+    """What f is at the point: at many digits where it can be followed, else as far as its noise tells."""
+    value = place.output.reshape(-1, 1)
+    nothing = np.full(value.shape, np.nan)
+    try:
+        graph = subject.graph(place.arguments)
+        recorded = Recorded.of([*graph.outputs.flat], [])
+        values, _, _ = recorded.bounded([])
+        numbers, bound = (x.reshape(value.shape) for x in values.outputs)
+        if not ((abs(numbers - value) <= SLACK * bound + 1e-14 * abs(value)) | (numbers == value)).all():
+            raise ValueError("on Values f is another function than on floats")
+        truth, error, exact, remarks = recorded.value(bound), np.zeros(value.shape), True, ""
+    except Exception as trouble:  # whatever stops f on Values, its number is there
+        x = subject.flat(place.arguments)
+        shaken = noise(lambda x: subject.evaluate(subject.placed(place.arguments, x)), x, value.size)
+        truth, bound, exact = value, shaken.reshape(value.shape), False
+        error = 4 * bound
+        remarks = f"f could not be followed: {type(trouble).__name__}: {trouble}".partition("\n")[0]
+    probe = Probe([*np.ndindex(place.output.shape)], [("", ())])
+    return Testimony(
+        probe, truth, value, bound, error, np.zeros(value.shape), ~np.isfinite(value), nothing, nothing,
+        nothing, followed=True, exact=exact, remarks=(remarks,) * bool(remarks),
+    )  # fmt: skip

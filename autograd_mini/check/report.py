@@ -6,59 +6,50 @@ import math
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from autograd_mini.check.evidence import Explanation
+from autograd_mini.check.judgement.finding import Entry, Finding
+from autograd_mini.check.judgement.rule import RTOL, settled
+from autograd_mini.check.sampling import Index
+from autograd_mini.check.settings import Settings
+from autograd_mini.check.verdicts import (
+    AGREES,
+    COLOURS,
+    DISAGREES,
+    INCONCLUSIVE,
+    MARKS,
+    SEVERITY,
+    gravest,
+)
 
 if TYPE_CHECKING:
     from autograd_mini.drawing import Drawing
 
-Index: TypeAlias = "tuple[int | str, ...]"
-
-AGREES, INCONCLUSIVE, DISAGREES = "agrees", "inconclusive", "disagrees"
-SEVERITY = {AGREES: 0, INCONCLUSIVE: 1, DISAGREES: 2}
-MARKS = {AGREES: "✓", INCONCLUSIVE: "?", DISAGREES: "✗"}
-COLOURS = {AGREES: "32", INCONCLUSIVE: "33", DISAGREES: "31"}
 PROVED, EVIDENCE = "proved", "evidence at 50 digits"
 ROWS = {AGREES: 3, INCONCLUSIVE: 6, DISAGREES: 6}  # of a printed table
 LARGEST_GRID = 12
+SAID = {"yours": "yours", "engine": "engine", "witness": "witness", "precise": "50 digits"}
+PARTS = (
+    "title verdict reason entries points skipped seed witnesses remarks out explanations proof sections "
+    "tolerances"
+).split()
 
 
 class InconclusiveError(RuntimeError):
     """The check could not tell whether the derivation is right; the message is the report."""
 
 
-class Entry(NamedTuple):
-    """One partial derivative ∂output[row] / ∂name[column] at one point; point 0 is the given one.
-
-    ``engine`` is nan if the engine could not follow, ``precise`` if there is no derivative at 50 digits.
-    ``left`` and ``right`` are the one-sided derivatives, ``error`` is the distance of ``yours`` from
-    the engine, or else from the witness, and ``tolerance`` how large it may be. Of a large Jacobian, a
-    row or column such as ``("±1",)`` stands for the sum of all entries with random signs.
-    """
-
-    name: str
-    row: Index
-    column: Index
-    point: int
-    yours: float
-    engine: float
-    witness: float
-    left: float
-    right: float
-    error: float
-    verdict: str
-    note: str = ""
-    tolerance: float = math.nan
-    precise: float = math.nan
-
-
 class Judged(ABC):
     """What reports of every kind can do: be true if all is right, raise if it is not, be printed."""
 
-    verdict: str
+    @property
+    @abstractmethod
+    def verdict(self) -> str:
+        """The word for the outcome."""
 
     @abstractmethod
     def text(self, colour: bool = False) -> str:
@@ -93,20 +84,81 @@ class Report(Judged):
     """
 
     title: str
-    verdict: str
-    reason: str
-    entries: tuple[Entry, ...] = ()
-    points: int = 0
+    out: str
+    names: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    settings: Settings = field(default_factory=Settings)
     skipped: int = 0
-    seed: int = 0
-    witnesses: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    out: str = "f"
     explanations: tuple[Explanation, ...] = ()
     proof: str = ""
-    sections: dict[str, str] = field(default_factory=dict)
-    tolerances: dict[str, float] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
+    medium: str = "f on floats"
     picture: Callable[..., Drawing] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(entry for finding in self.findings for entry in finding.entries)
+
+    @cached_property
+    def sections(self) -> dict[str, str]:
+        return {name: section_of(name, self.findings) for name in self.names}
+
+    @property
+    def verdict(self) -> str:
+        return gravest(self.sections.values(), DISAGREES)
+
+    @property
+    def points(self) -> int:
+        return len(self.findings)
+
+    @property
+    def seed(self) -> int:
+        return self.settings.seed
+
+    @cached_property
+    def reason(self) -> str:
+        failures = [finding.failure for finding in self.findings if finding.failure]
+        rejected = {
+            name: why + at.where for at in reversed(self.findings) for name, why in at.rejected.items()
+        }
+        said = failures[:1] or [*dict.fromkeys(rejected.values())]
+        return "; ".join(said) or self._reason() or self.findings[0].open
+
+    def _reason(self) -> str:
+        if self.verdict == AGREES:
+            largest = max((e.error for e in self.entries if e.verdict == AGREES), default=0.0)
+            left_open = len({entry.point for entry in self.entries if entry.verdict == INCONCLUSIVE})
+            return f"the largest error is {largest:.1e}" + f"; {left_open} points left open" * bool(left_open)
+        wanted = [entry for entry in self.entries if entry.verdict == self.verdict]
+        if not wanted:
+            return next((why for at in self.findings for why in at.silent.values()), "")
+        worst = min(wanted, key=lambda entry: (entry.point > 0, gravity(entry)))  # the given point says most
+        at = f" at random point {worst.point}" if worst.point else " at the given point" * bool(worst.name)
+        where = derivative(self.out, worst) + at
+        if self.verdict == INCONCLUSIVE:
+            return f"{where}: {worst.note}"
+        count = f"{len(wanted)} of {len(self.entries)} entries wrong"
+        return f"{where} is {worst.truth:.8g}, yours {worst.yours:.8g}; {count}"
+
+    @property
+    def witnesses(self) -> tuple[str, ...]:
+        """Who was heard."""
+        heard = (w for at in self.findings if at.testimony is not None for w in at.judged.witnesses)
+        return tuple(dict.fromkeys(w.format(medium=self.medium) for w in heard))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        found = [remark for at in self.findings for remark in at.remarks]
+        return tuple(dict.fromkeys(filter(None, [*found, *self.more])))
+
+    @property
+    def tolerances(self) -> dict[str, float]:
+        """The relative and absolute ones, and the largest with what rounding may do."""
+        if not self.entries:
+            return {}
+        allowed = [entry.tolerance for entry in self.entries if math.isfinite(entry.tolerance)]
+        rtol = RTOL if self.settings.rtol is None else self.settings.rtol
+        return {"rtol": rtol, "atol": self.settings.atol or 0.0, "largest": max(allowed, default=0.0)}
 
     def draw(self, **options: Any) -> Drawing:
         """f's graph at the given point, with the path marked on which a wrong derivation went wrong.
@@ -119,7 +171,8 @@ class Report(Judged):
         return self.picture(**options)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "picture": None}  # a pickle holds no function of the user's
+        findings = tuple(finding.alone for finding in self.findings)
+        return {**vars(self), "findings": findings, "picture": None}  # nothing of the user's functions
 
     @property
     def worst(self) -> Entry | None:
@@ -153,7 +206,7 @@ class Report(Judged):
         >>> json.loads(json.dumps(report.to_dict(), allow_nan=False))["verdict"]
         'agrees'
         """
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "picture"}
+        own = {name: getattr(self, name) for name in PARTS}
         own["entries"] = [entry._asdict() for entry in self.entries]
         own["explanations"] = [vars(explanation) for explanation in self.explanations]
         return {name: as_json(part) for name, part in own.items()}
@@ -193,21 +246,20 @@ class Report(Judged):
         shown = self._ranked()[: ROWS[self.verdict]]
         if not shown:
             return [], []
-        precise = any(not math.isnan(entry.precise) for entry in shown)
-        headings = ["", "point", "", "yours", "engine", "witness"]
-        headings += ["50 digits"] * precise + ["difference", ""]
-        return headings, [(entry.verdict, self._cells(entry, precise)) for entry in shown]
+        said = [part for part in SAID if any(not math.isnan(getattr(entry, part)) for entry in shown)]
+        headings = ["", "point", "", *(SAID[part] for part in said), "difference", ""]
+        return headings, [(entry.verdict, self._cells(entry, said)) for entry in shown]
 
     def _ranked(self) -> list[Entry]:
         """The gravest first; of these, those at the given point, where one can follow by hand."""
         return sorted(self.entries, key=lambda e: (gravity(e)[0], e.point > 0, gravity(e)))
 
-    def _cells(self, entry: Entry, precise: bool) -> list[str]:
-        numbers = [entry.yours, entry.engine, entry.witness] + [entry.precise] * precise
+    def _cells(self, entry: Entry, said: Iterable[str]) -> list[str]:
+        numbers = [getattr(entry, part) for part in said]
         return [
             MARKS[entry.verdict].replace("✓", ""),
             str(entry.point or "given"),
-            subscript(self.out, entry.row) if not entry.name else derivative(self.out, entry),
+            derivative(self.out, entry),
             *("-" if math.isnan(number) else f"{number:.8g}" for number in numbers),
             f"{entry.error:.1e}",
             entry.note,
@@ -246,6 +298,19 @@ class Report(Judged):
                 f"with what the witnesses leave open at most {t['largest']:.1e}"
             )
         return [*lines, f"witnesses: {', '.join(self.witnesses) or 'none'}", *self.remarks]
+
+
+def section_of(name: str, findings: Sequence[Finding]) -> str:
+    """The verdict on one argument: a wrong entry decides; else every entry takes a clear answer.
+
+    That is one at the given point, or, where rounding leaves an entry open there, at another.
+    """
+    if any(finding.failure or name in finding.rejected for finding in findings):
+        return DISAGREES
+    judgements = [finding.of(name) for finding in findings]
+    if any(judgement is not None and (judgement.verdicts == DISAGREES).any() for judgement in judgements):
+        return DISAGREES
+    return AGREES if settled(judgements) else INCONCLUSIVE
 
 
 def _grid(verdicts: dict[Index, str]) -> list[list[str]]:
@@ -315,5 +380,6 @@ def subscript(name: str, index: Index) -> str:
 
 
 def derivative(out: str, entry: Entry) -> str:
-    """The partial derivative that an entry is, in symbols."""
-    return f"∂{subscript(out, entry.row)}/∂{subscript(entry.name, entry.column)}"
+    """The partial derivative that an entry is, in symbols; of a value, what it is of."""
+    row = subscript(out, entry.row)
+    return f"∂{row}/∂{subscript(entry.name, entry.column)}" if entry.name else row

@@ -6,21 +6,21 @@ in which a wrong one shows unless it is lost among them.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.report import Index
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from autograd_mini.check.subject import Subject
-
     Floats: TypeAlias = NDArray[np.float64]
+Index: TypeAlias = "tuple[int | str, ...]"
 
-ENTRIES = 10_000  # a Jacobian with more is sampled
+ENTRIES = 10_000  # a Jacobian by differences with more is sampled
+WORK = 400_000  # instructions swept for all outputs, or entries, beyond which outputs are sampled
 FEW = 32  # rows, or columns of one argument, that are all taken
 SAMPLE, RANDOM = 16, 4
 
@@ -35,40 +35,47 @@ class Probe:
     directions: Floats | None = None
     note: str = ""
 
-    def seen(self, matrix: Floats, rows: bool = True) -> Floats:
-        """What is compared of a Jacobian; ``rows=False`` if its outputs are the weighted ones already."""
-        if rows and self.weights is not None:
+    def seen(self, matrix: Floats) -> Floats:
+        """What is compared of a Jacobian."""
+        if self.weights is not None:
             matrix = self.weights @ matrix
         return matrix if self.directions is None else matrix @ self.directions.T
 
-    def bound(self, errors: Floats) -> Floats:
-        """How far the compared numbers may be off if independent entries may by ``errors``."""
-        if self.weights is None and self.directions is None:
-            return errors
-        squares = errors**2 if self.weights is None else self.weights**2 @ errors**2
-        total = np.sqrt(squares if self.directions is None else squares @ self.directions.T**2)
-        single = total == np.max(errors)
-        return np.where(single, total, 3 * total)
+    def largest(self, errors: Floats) -> Floats:
+        """How far the compared numbers may be off if every entry may by ``errors``."""
+        if self.weights is not None:
+            errors = abs(self.weights) @ errors
+        return errors if self.directions is None else errors @ abs(self.directions).T
 
 
-def probe_of(subject: Subject, seed: int) -> Probe:
-    rows: list[Index] = list(np.ndindex(subject.rows))
-    sizes = {name: int(np.prod(shape)) for name, shape in subject.shapes.items()}
-    columns = [(name, index) for name, shape in subject.shapes.items() for index in np.ndindex(shape)]
+def probe_of(
+    axes: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]], seed: int, size: int | None
+) -> Probe:
+    """What is compared of an output's and its arguments' entries.
+
+    Where f is recorded, in ``size`` instructions, a reverse sweep gives all inputs at once, so that only
+    outputs are sampled; differences, where ``size`` is None, give one input at a time.
+    """
+    rows: list[Index] = list(np.ndindex(*axes))
+    columns = [(name, index) for name, shape in shapes.items() for index in np.ndindex(shape)]
     total = len(rows) * len(columns)
-    if total <= ENTRIES:
+    if total <= ENTRIES or (size is not None and len(rows) * max(size, len(columns)) <= WORK):
         return Probe(rows, columns)
     random = np.random.default_rng(seed)
     weights, labels = _chosen(len(rows), random)
     row_labels = [rows[i] if isinstance(i, int) else (i,) for i in labels]
+    if size is not None:
+        said = f"of {len(rows)} outputs {sum(map(_is_entry, row_labels))} were compared one by one"
+        note = f"{said}, and {RANDOM} sums over random signs (±)"
+        return Probe(row_labels, columns, weights, None, note) if len(rows) > FEW else Probe(rows, columns)
     directions, column_labels, start = [], [], 0
-    for name, size in sizes.items():
-        own, labels = _chosen(size, random)
+    for name, shape in shapes.items():
+        own, labels = _chosen(math.prod(shape), random)
         block = np.zeros((len(own), len(columns)))
-        block[:, start : start + size] = own
+        block[:, start : start + own.shape[1]] = own
         directions.append(block)
         column_labels += [columns[start + i] if isinstance(i, int) else (name, (i,)) for i in labels]
-        start += size
+        start += own.shape[1]
     single = sum(map(_is_entry, row_labels)) * sum(_is_entry(column) for _, column in column_labels)
     note = (
         f"of {total} entries {single} were compared one by one, and "

@@ -15,24 +15,40 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import EPSILON, RejectedError, caller, listed, parameters_of, plain
+from autograd_mini.check.binding import (
+    RejectedError,
+    arguments_of,
+    as_values,
+    caller,
+    listed,
+    parameters_of,
+    plain,
+)
+from autograd_mini.check.comparison import places_of
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
 from autograd_mini.check.hand import Claim, Formula, claim_of, prepared
-from autograd_mini.check.loss_graph import LossGraph, loss_graphs
+from autograd_mini.check.judgement.finding import Place, program_of
+from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged, settled
 from autograd_mini.check.picture import draw_step
-from autograd_mini.check.report import (
+from autograd_mini.check.report import Judged, as_json, painted, subscript, unpainted
+from autograd_mini.check.settings import Settings
+from autograd_mini.check.subject import Subject, subject_of
+from autograd_mini.check.verdicts import (
     AGREES,
+    CARRIED,
     DISAGREES,
     INCONCLUSIVE,
-    Judged,
-    as_json,
-    painted,
-    subscript,
-    unpainted,
+    MARKS,
+    RIGHT,
+    SHADES,
+    WRONG,
 )
-from autograd_mini.check.settings import Settings
+from autograd_mini.check.witnesses.adjoints import Given, Loss
+from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 from autograd_mini.expressions import INDICES
+from autograd_mini.sweeps import tape_of
+from autograd_mini.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,10 +56,6 @@ if TYPE_CHECKING:
     from autograd_mini.drawing import Drawing
 
     Floats: TypeAlias = NDArray[np.float64]
-
-RIGHT, CARRIED, WRONG = "right", "right given your earlier steps", "wrong"
-MARKS = {RIGHT: "✓", CARRIED: "→", WRONG: "✗", INCONCLUSIVE: "?"}
-SHADES = {RIGHT: AGREES, CARRIED: INCONCLUSIVE, WRONG: DISAGREES, INCONCLUSIVE: INCONCLUSIVE}
 
 
 @dataclass(frozen=True)
@@ -71,13 +83,17 @@ class Step:
 class StepsReport(Judged):
     """The outcome of `check_steps`: true if every step is right, and a line a step when printed."""
 
-    verdict: str
     steps: tuple[Step, ...]
     points: int
     skipped: int
     seed: int
     out: str
     picture: Callable[..., Drawing] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def verdict(self) -> str:
+        verdicts = {step.verdict for step in self.steps}
+        return DISAGREES if WRONG in verdicts else AGREES if verdicts == {RIGHT} else INCONCLUSIVE
 
     @property
     def first_wrong(self) -> str | None:
@@ -216,21 +232,76 @@ def check_steps(
     """
     claims = _claims(steps, decimals)
     settings = Settings(points, seed, rtol, atol, domain)
+    subject, also = _subject(f, claims, at)
     nodes = {claim.name: claim.node for claim in claims}
-    fixed = not all(callable(claim.result) for claim in claims)
-    losses, skipped = loss_graphs(f, at, nodes.values(), fixed, settings)
     for name, node in nodes.items():
-        if name != node and name in losses[0].arguments:
+        if name != node and name in subject.arguments:
             raise ValueError(f"check_steps: the step {name!r} has the name of an argument of f")
-    trials = zip(*(_tried(loss, claims, settings) for loss in losses), strict=True)
-    judged = tuple(
-        _step(claim, nodes, losses, tried, settings) for claim, tried in zip(claims, trials, strict=True)
-    )
-    verdicts = {step.verdict for step in judged}
-    verdict = DISAGREES if WRONG in verdicts else AGREES if verdicts == {RIGHT} else INCONCLUSIVE
-    wrong = next((step for step in judged if step.verdict == WRONG), None)
-    picture = partial(draw_step, losses[0], wrong.node, [nodes[x] for x in wrong.uses]) if wrong else None
-    return StepsReport(verdict, judged, len(losses), skipped, seed, losses[0].out, picture)
+    with np.errstate(all="ignore"):
+        places, skipped = places_of(subject, settings)
+        heard = [_Heard.at(place, subject, also, settings) for place in places]
+        largest = {claim.node: _largest(claim.node, heard) for claim in claims}
+        trials = zip(*(_tried(at, claims, settings, largest) for at in heard), strict=True)
+        judged_steps = tuple(
+            _step(claim, nodes, heard, tried, settings, largest)
+            for claim, tried in zip(claims, trials, strict=True)
+        )
+    wrong = next((step for step in judged_steps if step.verdict == WRONG), None)
+    loss = heard[0].loss
+    picture = partial(draw_step, loss, wrong.node, [nodes[x] for x in wrong.uses]) if wrong else None
+    return StepsReport(judged_steps, len(places), skipped, seed, loss.out, picture)
+
+
+def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list[str]]:
+    """The loss as the subject of a check of what the steps are about, and the intermediates among these."""
+    names = list(dict.fromkeys(claim.node for claim in claims))
+    fixed = not all(callable(claim.result) for claim in claims)
+    if not callable(f):
+        if not isinstance(f, Value):
+            raise TypeError(f"check_steps: f must return one Value, the loss, got {f!r}")
+        hand = {claim.node: None if callable(claim.result) else claim.result for claim in claims}
+        return subject_of(f, hand, None, None, None, scalar="check_steps"), []
+    arguments = arguments_of(f, at)
+    moved = [name for name in arguments if name in names] or [*arguments][:1]
+    subject = subject_of(f, lambda: None, at, moved, None)
+    also = [name for name in names if name not in moved]
+    if subject.start_output.size != 1:
+        raise TypeError(
+            f"check_steps: f must return one Value, the loss, got shape {subject.start_output.shape}"
+        )
+    subject.rows, subject.fixed = (), fixed
+    return subject, also
+
+
+class _Heard(NamedTuple):
+    """The loss at one place, and the testimony on its adjoints."""
+
+    place: Place
+    loss: Loss
+    testimony: Testimony
+
+    @classmethod
+    def at(cls, place: Place, subject: Subject, also: Sequence[str], settings: Settings) -> _Heard:
+        testimony = heard_at(subject, place.arguments, place.output, settings.seed, place.number, also)
+        graph = testimony.graph or subject.graph(place.arguments, also)
+        if not isinstance(graph.outputs.item(), Value):
+            raise TypeError(f"check_steps: f must return one Value, the loss, got {graph.outputs.item()!r}")
+        recorded = testimony.recorded
+        tape = tape_of([*graph.outputs.flat]) if recorded is None else recorded.tape
+        arguments = {} if subject.call is None else place.arguments  # a graph has nodes only
+        return cls(place, Loss(graph, tape, arguments), testimony)
+
+    def on(self, node: str) -> Testimony:
+        """The testimony on one adjoint; where f cannot be followed, none on intermediates."""
+        if any(name == node for name, _ in self.testimony.probe.columns):
+            return self.testimony.about(node)
+        return self.testimony.silent(node, self.loss.nodes(node).shape)
+
+
+def _largest(node: str, heard: Sequence[_Heard]) -> Floats:
+    """The largest adjoint of a node over all places."""
+    sizes = [np.max(abs(np.nan_to_num(at.on(node).truth)), initial=0.0) for at in heard]
+    return np.array([[max(sizes)]])
 
 
 # --- what is claimed --------------------------------------------------------------------------------
@@ -274,7 +345,7 @@ def _asks(name: str, form: Any) -> dict[str, bool]:
     return {x: p.default is inspect.Parameter.empty for x, p in parameters.items()}
 
 
-def _uses(claim: _Claimed, earlier: Mapping[str, tuple[str, Floats]], loss: LossGraph) -> tuple[str, ...]:
+def _uses(claim: _Claimed, earlier: Mapping[str, tuple[str, Floats]], loss: Loss) -> tuple[str, ...]:
     """The earlier steps that a step asks for; numbers come from that for the same node, or from any."""
     if not callable(claim.result):
         return tuple(name for name in earlier if earlier[name][0] == claim.node) or tuple(earlier)
@@ -287,47 +358,67 @@ def _uses(claim: _Claimed, earlier: Mapping[str, tuple[str, Floats]], loss: Loss
 class _Application(NamedTuple):
     """A step applied to some results of earlier steps, and what is correct given these."""
 
+    earlier: Given
     asked: Mapping[str, Any]
-    result: Floats | None
+    claim: Claim | None
     trouble: str  # what keeps the result from being compared
     expected: Floats
-    slack: Floats
-    graph: Graph
+    judgement: Judgement | None  # against the truth
+
+    @property
+    def result(self) -> Floats | None:
+        return None if self.claim is None else self.claim.numbers
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing in the result is wrong."""
+        return self.judgement is not None and not (self.judgement.verdicts == DISAGREES).any()
 
 
 class _Trial(NamedTuple):
-    """A step at one point; ``clear`` tells the entries on which engine and differences agree."""
+    """A step at one point."""
 
     verdict: str
     own: _Application  # to the user's earlier results
     truth: Floats
-    clear: NDArray[np.bool_]
     uses: tuple[str, ...]
     replaced: list[str]  # earlier steps that failed
     carried: list[str]  # earlier steps that are not right here
 
+    @property
+    def clear(self) -> bool:
+        """Whether nothing about it was left open."""
+        return self.own.judgement is None or not (self.own.judgement.verdicts == INCONCLUSIVE).any()
 
-def _tried(loss: LossGraph, claims: Iterable[_Claimed], settings: Settings) -> list[_Trial]:
+
+def _tried(
+    at: _Heard, claims: Iterable[_Claimed], settings: Settings, largest: Mapping[str, Floats]
+) -> list[_Trial]:
     """Every step at one point, in order."""
+    loss = at.loss
     mine: dict[str, tuple[str, Floats]] = {}
     correct: dict[str, tuple[str, Floats]] = {}
     trials: dict[str, _Trial] = {}
     for claim in claims:
-        truth, clear = loss.truth(claim.node)
+        truth = at.on(claim.node).truth.reshape(loss.nodes(claim.node).shape)
         uses = _uses(claim, mine, loss)
-        own = _applied(claim, loss, {name: mine[name] for name in uses}, settings)
-        right = _applied(claim, loss, {name: correct[name] for name in uses}, settings)
-        if _fits(own.result, truth, right.slack, clear):
-            verdict = RIGHT if clear.all() else INCONCLUSIVE
-        elif _fits(right.result, truth, right.slack, clear) or (
-            not callable(claim.result) and _fits(own.result, own.expected, own.slack, clear)
+        wrong = [name for name in uses if trials[name].verdict != RIGHT]
+        own = _applied(claim, at, {name: mine[name] for name in uses}, settings, largest, bool(wrong))
+        right = own
+        if wrong and callable(claim.result):
+            right = _applied(claim, at, {name: correct[name] for name in uses}, settings, largest, False)
+        if own.fits:
+            clear = own.judgement is not None and (own.judgement.verdicts == AGREES).all()
+            verdict = RIGHT if clear else INCONCLUSIVE
+        elif right.fits or (
+            wrong and not callable(claim.result) and _follows(own, at, claim, settings, largest)
         ):
             verdict = CARRIED
         else:
             verdict = WRONG
         replaced = [name for name in uses if trials[name].own.trouble]
         carried = [name for name in uses if trials[name].verdict in (CARRIED, WRONG) and name not in replaced]
-        trials[claim.name] = _Trial(verdict, own, truth, clear, uses, replaced, carried)
+        trials[claim.name] = _Trial(verdict, own, truth, uses, replaced, carried)
         correct[claim.name] = claim.node, truth
         mine[claim.name] = claim.node, truth if own.trouble or own.result is None else own.result
     return [*trials.values()]
@@ -335,11 +426,16 @@ def _tried(loss: LossGraph, claims: Iterable[_Claimed], settings: Settings) -> l
 
 def _applied(
     claim: _Claimed,
-    loss: LossGraph,
-    earlier: Mapping[str, tuple[str, Floats]],
+    at: _Heard,
+    earlier: Given,
     settings: Settings,
+    largest: Mapping[str, Floats],
+    otherwise: bool,
 ) -> _Application:
-    expected, graph = loss.given(claim.node, earlier)
+    """A step applied to earlier results; ``otherwise`` says that these are not the true ones."""
+    loss, testimony = at.loss, at.on(claim.node)
+    truth = testimony.truth.reshape(loss.nodes(claim.node).shape)
+    expected = loss.given(claim.node, earlier) if otherwise else truth
     asked: dict[str, Any] = {}
     result, trouble = None, ""
     try:
@@ -348,49 +444,70 @@ def _applied(
                 asked[name] = plain(earlier[name][1])
             elif required or loss.knows(name):
                 asked[name] = loss.value(name)
-        result = _result(claim, asked, expected.shape)
+        result = claim_of(claim.name, _result(claim, asked, truth.shape))
     except RejectedError as rejected:
         trouble = str(rejected)
     except Exception as error:  # a step that fails is wrong, not a reason to stop
         trouble = f"failed: {type(error).__name__}: {error}".partition("\n")[0]
     if result is None:
-        return _Application(asked, None, trouble, expected, np.zeros(expected.shape), graph)
-    if result.numbers.shape != expected.shape:
-        trouble = f"it has shape {result.numbers.shape}, expected {expected.shape}"
+        return _Application(earlier, asked, None, trouble, expected, None)
+    if result.numbers.shape != truth.shape:
+        trouble = f"it has shape {result.numbers.shape}, expected {truth.shape}"
     elif np.isnan(result.numbers).any():
         index = tuple(map(int, np.argwhere(np.isnan(result.numbers))[0]))
         trouble = f"it holds nan, first at {subscript(claim.name, index)}"
-    slack = _slack(result, expected, abs(loss.root.data), settings)
-    return _Application(asked, result.numbers, trouble, expected, slack, graph)
+    if trouble:
+        return _Application(earlier, asked, result, trouble, expected, None)
+    numbers = _numbers(result)
+
+    def program() -> Program | None:
+        return None if otherwise else _program(claim, asked, numbers.yours, truth.shape)
+
+    fixed = not callable(claim.result)
+    judgement = judged(numbers, testimony, settings, largest[claim.node], fixed, program)
+    return _Application(earlier, asked, result, trouble, expected, judgement)
 
 
-def _result(claim: _Claimed, asked: dict[str, Any], shape: tuple[int, ...]) -> Claim:
+def _result(claim: _Claimed, asked: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
     form = claim.result
     with np.errstate(all="ignore"):
         if isinstance(form, Formula):
-            form = form({name: np.asarray(x) for name, x in asked.items()}, shape)
-        elif callable(form):
-            form = caller(form)(asked)
-    return claim_of(claim.name, form)
+            return form({name: np.asarray(x) for name, x in asked.items()}, shape)
+        return caller(form)(asked) if callable(form) else form
 
 
-def _slack(result: Claim, expected: Floats, size: float, settings: Settings) -> Floats:
-    """How far a result may lie from what is expected: by rounding, or by a unit of the last printed digit."""
-    largest = float(np.max(abs(expected), initial=0.0, where=np.isfinite(expected)))
-    rounding = 64 * EPSILON * size + 1e-14
-    relative = max(1e-6, 64 * result.epsilon) if settings.rtol is None else settings.rtol
-    absolute = max(1e-9, 64 * result.epsilon) * largest + rounding if settings.atol is None else settings.atol
-    rounded = absolute + relative * abs(expected)
-    if result.unit.shape != expected.shape:
-        return rounded
-    return np.where(result.unit > 0, result.unit * (1 + 1e-6) + rounding, rounded)
+def _numbers(claim: Claim) -> Numbers:
+    """A step's result as one row."""
+    yours, unit = (
+        claim.numbers.reshape(1, -1),
+        np.broadcast_to(claim.unit, claim.numbers.shape).reshape(1, -1),
+    )
+    return Numbers(yours, unit, np.full(yours.shape, claim.epsilon), np.full(yours.shape, claim.printed))
 
 
-def _fits(yours: Floats | None, truth: Floats, slack: Floats, clear: NDArray[np.bool_]) -> bool:
-    if yours is None or yours.shape != truth.shape:
+def _program(
+    claim: _Claimed, asked: Mapping[str, Any], yours: Floats, shape: tuple[int, ...]
+) -> Program | None:
+    """The step's own program, if it runs on Values."""
+    if not callable(claim.result):
+        return None
+    try:
+        lifted = {name: as_values(x, name) for name, x in asked.items()}
+        outputs = np.asarray(_result(claim, lifted, shape), dtype=object)
+    except Exception:  # it works on floats, and need not on anything else
+        return None
+    return program_of([*outputs.flat], yours) if outputs.size == yours.size else None
+
+
+def _follows(
+    own: _Application, at: _Heard, claim: _Claimed, settings: Settings, largest: Mapping[str, Floats]
+) -> bool:
+    """Whether numbers are right given the user's earlier ones."""
+    if own.claim is None or own.trouble:
         return False
-    with np.errstate(invalid="ignore"):
-        return bool(np.all((abs(yours - truth) <= slack) | ~clear))
+    given = at.on(claim.node).given(own.expected.reshape(1, -1))
+    judgement = judged(_numbers(own.claim), given, settings, largest[claim.node])
+    return not (judgement.verdicts == DISAGREES).any()
 
 
 # --- the verdict over all points --------------------------------------------------------------------
@@ -399,11 +516,15 @@ def _fits(yours: Floats | None, truth: Floats, slack: Floats, clear: NDArray[np.
 def _step(
     claim: _Claimed,
     nodes: Mapping[str, str],
-    losses: Sequence[LossGraph],
+    heard: Sequence[_Heard],
     trials: Sequence[_Trial],
     settings: Settings,
+    largest: Mapping[str, Floats],
 ) -> Step:
     verdicts = [trial.verdict for trial in trials]
+    judgements = [trial.own.judgement for trial in trials]
+    if verdicts[0] == INCONCLUSIVE and settled(judgements):
+        verdicts[0] = RIGHT  # what rounding left open there is clear elsewhere
     ranking = (WRONG, *verdicts[:1] * (verdicts[0] == INCONCLUSIVE), CARRIED, RIGHT, INCONCLUSIVE)
     verdict = next(v for v in ranking if v in verdicts)
     point = verdicts.index(verdict)
@@ -411,14 +532,15 @@ def _step(
     notes = [f"with the truth in the place of {listed(shown.replaced)}" if shown.replaced else ""]
     explanations: list[Explanation] = []
     if verdict == WRONG:
-        explanations = _explained(claim, nodes, losses, trials, settings)
-        notes.append(shown.own.trouble or _worst(claim.node, losses[0].out, point, shown))
+        explanations = _explained(claim, nodes, heard, trials, settings, largest)
+        notes.append(shown.own.trouble or _worst(claim.node, heard[0].loss.out, point, shown))
         if not explanations and not shown.own.trouble:
             notes.append("no known mistake reproduces it")
     elif verdict == CARRIED:
         notes.append(f"with the error of {listed(shown.carried)}")
-    elif verdict == INCONCLUSIVE:
-        notes.append("engine and differences leave it open at the given point, as on a kink")
+    elif verdict == INCONCLUSIVE and shown.own.judgement is not None:
+        why = dict.fromkeys(filter(None, shown.own.judgement.notes.flat))
+        notes.append(f"{next(iter(why), '')}, at the given point")
     return Step(
         claim.name,
         claim.node,
@@ -436,50 +558,58 @@ def _step(
 def _explained(
     claim: _Claimed,
     nodes: Mapping[str, str],
-    losses: Sequence[LossGraph],
+    heard: Sequence[_Heard],
     trials: Sequence[_Trial],
     settings: Settings,
+    largest: Mapping[str, Floats],
 ) -> list[Explanation]:
     """What is wrong with a step given the user's own earlier results; if these hide it, given random ones."""
-    known = [(loss, trial) for loss, trial in zip(losses, trials, strict=True) if trial.clear.all()]
-    out = losses[0].out
-    found = diagnose(_evidence(claim.node, out, [(loss, trial.own) for loss, trial in known]))
+    known = [(at, trial) for at, trial in zip(heard, trials, strict=True) if trial.clear]
+    found = diagnose(_evidence(claim.node, [(at.loss, trial.own) for at, trial in known]))
     if found or not callable(claim.result) or not trials[0].uses:
         return found
     random = np.random.default_rng(settings.seed)
     applied = []
-    for loss, trial in known:
-        shapes = {name: loss.nodes(nodes[name]).shape for name in trial.uses}
+    for at, trial in known:
+        shapes = {name: at.loss.nodes(nodes[name]).shape for name in trial.uses}
         earlier = {name: (nodes[name], random.standard_normal(shape)) for name, shape in shapes.items()}
-        applied.append((loss, _applied(claim, loss, earlier, settings)))
-    return diagnose(_evidence(claim.node, out, applied))
+        applied.append((at.loss, _applied(claim, at, earlier, settings, largest, True)))
+    return diagnose(_evidence(claim.node, applied))
 
 
-def _evidence(node: str, out: str, applied: Sequence[tuple[LossGraph, _Application]]) -> Evidence:
+def _evidence(node: str, applied: Sequence[tuple[Loss, _Application]]) -> Evidence:
     points: list[Point] = []
-    graphs: list[Graph] = []
+    graphs: list[Callable[[], Graph]] = []
     for loss, step in applied:
-        if step.result is not None:
-            output = np.array(loss.root.data)
-            points.append(
-                Point(step.asked, output, {node: step.expected}, {node: step.result}, {node: step.slack})
-            )
-            graphs.append(step.graph)
-    return Evidence(
-        points, lambda point: next(g for p, g in zip(points, graphs, strict=True) if p is point), None, out
-    )
+        if step.claim is not None:
+            slack = _slack(step.claim, step.expected)
+            parts = {node: step.expected}, {node: step.claim.numbers}, {node: slack}
+            points.append(Point(step.asked, np.array(loss.root.data), *parts))
+            graphs.append(partial(loss.with_adjoints, node, step.earlier))
+
+    def graph(point: Point) -> Graph:
+        return next(make for p, make in zip(points, graphs, strict=True) if p is point)()
+
+    return Evidence(points, graph, None, applied[0][0].out if applied else "f")
+
+
+def _slack(claim: Claim, expected: Floats) -> Floats:
+    """How far a result may be from what an explanation makes of the step."""
+    largest = float(np.max(abs(expected), initial=0.0, where=np.isfinite(expected)))
+    coarse = max(1e-9, 64 * claim.epsilon) * largest + max(1e-6, 64 * claim.epsilon) * abs(expected)
+    return np.where(claim.unit > 0, claim.unit * (1 + 1e-6), coarse) if claim.printed else coarse
 
 
 def _worst(node: str, out: str, point: int, trial: _Trial) -> str:
     """The entry that is off by most."""
-    yours, expected, slack = trial.own.result, trial.own.expected, trial.own.slack
-    assert yours is not None
-    if _fits(yours, expected, slack, trial.clear):
+    own = trial.own
+    assert own.claim is not None
+    slack = _slack(own.claim, own.expected)
+    off = np.nan_to_num(abs(own.claim.numbers - own.expected) / np.maximum(slack, 1e-300), posinf=np.inf)
+    if not (off > 1).any():
         return "an earlier error hides that it is wrong: with correct earlier steps it is not the truth"
-    off = np.where(trial.clear, abs(yours - expected) / np.maximum(slack, 1e-300), 0.0)
     index = tuple(map(int, np.unravel_index(int(np.argmax(off)), off.shape)))
     where = f" at random point {point}" if point else ""
     given = f" given your {listed(trial.uses)}" if trial.uses else ""
-    return (
-        f"∂{out}/∂{subscript(node, index)} is {expected[index]:.8g}{given}, yours {yours[index]:.8g}{where}"
-    )
+    yours = own.claim.numbers[index]
+    return f"∂{out}/∂{subscript(node, index)} is {own.expected[index]:.8g}{given}, yours {yours:.8g}{where}"

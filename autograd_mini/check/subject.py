@@ -6,7 +6,7 @@ number types, and calls the hand derivation with the arguments that it asks for 
 
 from __future__ import annotations
 
-import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,6 +15,7 @@ import numpy as np
 
 from autograd_mini.arrays import split_label
 from autograd_mini.check.binding import (
+    EPSILON,
     RejectedError,
     arguments_of,
     as_values,
@@ -29,9 +30,8 @@ from autograd_mini.check.binding import (
 from autograd_mini.check.evidence import Graph
 from autograd_mini.check.hand import Claim, Formula, claim_of, is_fixed, prepared
 from autograd_mini.expressions import parse
-from autograd_mini.instructions import Instructions
-from autograd_mini.program import Program, trace
 from autograd_mini.rules import Primitive
+from autograd_mini.trees import map_leaves
 from autograd_mini.value import Value, topological_order
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 Index: TypeAlias = tuple[int, ...]
 Arguments: TypeAlias = Mapping[str, Any]
-Recorded: TypeAlias = "tuple[Instructions, list[int]]"
 
 
 class Subject(ABC):
@@ -54,7 +53,8 @@ class Subject(ABC):
     medium = "f on floats"
     out = "f"
     named_out: str | None = None  # if the user named it
-    shared = True  # whether one recording serves for all inputs
+    coarse = 1.0  # how much coarser than a double the numbers are that f gives
+    changed: tuple[str, ...] = ()  # arguments that f changes in place
     call: Callable[[Arguments], Any] | None = None
 
     @abstractmethod
@@ -62,8 +62,8 @@ class Subject(ABC):
         """The output at a point, on floats."""
 
     @abstractmethod
-    def graph(self, arguments: Arguments) -> Graph:
-        """f on Values."""
+    def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
+        """f on Values; ``also`` are labelled intermediates whose nodes are wanted."""
 
     def graph_if_any(self, arguments: Arguments) -> Graph | None:
         """f on Values; None where that stops it, whatever the reason."""
@@ -73,16 +73,16 @@ class Subject(ABC):
             return None
 
     @abstractmethod
-    def recorded(self, arguments: Arguments, moving: Sequence[int]) -> Recorded:
-        """f as instructions, and which of the flat inputs they take: at least those ``moving``."""
-
-    @abstractmethod
     def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         """The hand result for each name, as it came; RejectedError if it cannot be had."""
 
     def formulas(self) -> dict[str, Formula]:
         """The hand results that are formulas as text."""
         return {}
+
+    def derived(self, arguments: Arguments) -> list[Any] | None:
+        """The hand results computed on Values, outputs by inputs; None where that stops them."""
+        return None
 
     def known(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         """What a hand derivation may ask for by name, all its own, as it may work in place."""
@@ -145,8 +145,22 @@ def subject_of(
     wrt: str | Sequence[str] | None,
     out: str | None,
     decimals: int | None = None,
+    scalar: str = "",
 ) -> Subject:
-    """The subject of a check, for a Jacobian unless its ``rows`` are set to ()."""
+    """The subject of a check; one that is called ``scalar`` needs f to have one output."""
+    subject = _subject(f, hand, at, wrt, out, decimals)
+    if scalar:
+        if subject.start_output.size != 1:
+            instead = "; use check_jacobian" * (scalar == "check_gradient")
+            shape = subject.start_output.shape
+            raise ValueError(f"{scalar}: f must have one output, got shape {shape}{instead}")
+        subject.rows = ()
+    return subject
+
+
+def _subject(
+    f: Any, hand: Any, at: Any, wrt: str | Sequence[str] | None, out: str | None, decimals: int | None
+) -> Subject:
     form = prepared(hand, decimals)
     if isinstance(f, str):
         f = parse(f)
@@ -182,6 +196,22 @@ class _Function(Subject):
             self._differentiate([name for name in self.arguments if name in given])
         self.rows = self.start_output.shape
         self.fixed = is_fixed(hand)
+        self.changed = self._changed()
+
+    def _changed(self) -> tuple[str, ...]:
+        """The arguments of f that it changes in place, which is told and does no harm."""
+        assert self.call is not None
+        given = self.placed(self.arguments, self.flat(self.arguments))
+        mine = {name: own(x) for name, x in given.items()}
+        with np.errstate(all="ignore"):
+            result = self.call(self._lifted(mine) if self.lifted else mine)
+        kind = np.asarray(result).dtype
+        self.coarse = float(np.finfo(kind).eps) / EPSILON if kind.kind == "f" and kind.itemsize < 8 else 1.0
+        return tuple(
+            name
+            for name, x in given.items()
+            if isinstance(x, np.ndarray) and not np.array_equal(x, mine[name], equal_nan=x.dtype.kind == "f")
+        )
 
     def _differentiate(self, wrt: Sequence[str]) -> None:
         """Settle the arguments differentiated and f at the given point; errors of f propagate."""
@@ -206,23 +236,28 @@ class _Function(Subject):
             return _numbers("f", self._call(self._lifted(arguments) if self.lifted else arguments))
 
     def _call(self, arguments: Arguments) -> Any:
+        """f on copies of its arguments, which it may change."""
         assert self.call is not None
-        return self.call(arguments)
+        return self.call({name: own(x) for name, x in arguments.items()})
 
-    def graph(self, arguments: Arguments) -> Graph:
+    def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
         lifted = self._lifted(arguments)
+        if also:  # what depends on no Value has no node, and could not be found by its label
+            others = [name for name, x in arguments.items() if name not in self.shapes and is_floating(x)]
+            more = {name: as_values(arguments[name], name) for name in others}
+            try:
+                outputs = self._outputs({**lifted, **more})
+            except Exception:  # it wants numbers there
+                outputs = self._outputs(lifted)
+        else:
+            outputs = self._outputs(lifted)
+        nodes = {name: np.asarray(lifted[name], dtype=object) for name in self.shapes}
+        order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
+        return Graph({**nodes, **{name: labelled(order, name, ()) for name in also}}, outputs)
+
+    def _outputs(self, lifted: Arguments) -> NDArray[Any]:
         with np.errstate(all="ignore"):
-            outputs = np.asarray(self._call(lifted), dtype=object)
-        return Graph({name: np.asarray(lifted[name], dtype=object) for name in self.shapes}, outputs)
-
-    def recorded(self, arguments: Arguments, moving: Sequence[int]) -> Recorded:
-        examples = [np.zeros(shape) for shape in self.shapes.values()]
-
-        def traced(*inputs: Any) -> list[Any]:
-            return nodes_of(self._call({**arguments, **dict(zip(self.shapes, inputs, strict=True))}))
-
-        code = trace(traced, *examples).code
-        return code, list(range(code.inputs))
+            return np.asarray(self._call(lifted), dtype=object)
 
     def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         result = self.hand
@@ -241,6 +276,22 @@ class _Function(Subject):
                 for name, part in zip(self.shapes, result, strict=False)
             ]
         return _by_name(result, list(self.shapes), self.arguments)
+
+    def derived(self, arguments: Arguments) -> list[Any] | None:
+        if self.fixed:
+            return None
+        try:
+            lifted = self._lifted(arguments)
+            output = self._call(lifted) if self.named_out else None
+            found = self.results(lifted, output)
+            outputs = math.prod(self.rows)
+            blocks = [
+                np.asarray(found[name], dtype=object).reshape(self.rows + shape).reshape(outputs, -1)
+                for name, shape in self.shapes.items()
+            ]
+        except Exception:  # it works on floats, and need not on anything else
+            return None
+        return [*np.concatenate(blocks, axis=1).flat]
 
     def formulas(self) -> dict[str, Formula]:
         claimed = self.hand if isinstance(self.hand, Mapping) else dict.fromkeys(self.shapes, self.hand)
@@ -284,8 +335,8 @@ def _numbers(what: str, x: Any) -> Floats:
 
 
 def own(x: Any) -> Any:
-    """A copy of what can be changed in place."""
-    return x.copy() if isinstance(x, np.ndarray) else copy.deepcopy(x) if isinstance(x, list) else x
+    """A copy of what can be changed in place; Values in it are the same ones."""
+    return map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, x)
 
 
 def _by_name(result: Any, wrt: list[str], arguments: Arguments) -> dict[str, Any]:
@@ -309,7 +360,6 @@ class _Graph(Subject):
 
     medium = "the graph recomputed on a copy"
     fixed = True
-    shared = False
 
     def __init__(self, root: Any, hand: Mapping[str, Any], out: str | None) -> None:
         self.hand = hand
@@ -341,14 +391,10 @@ class _Graph(Subject):
         roots = [data.get(node, node.data) if isinstance(node, Value) else node for node in self.roots]
         return np.array(roots, dtype=float).reshape(self.start_output.shape)
 
-    def graph(self, arguments: Arguments) -> Graph:
+    def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
         outputs = np.empty(len(self.roots), dtype=object)
         outputs[:] = self.roots
         return Graph(self.found, outputs.reshape(self.start_output.shape))
-
-    def recorded(self, arguments: Arguments, moving: Sequence[int]) -> Recorded:
-        inputs = {i: node for i in moving if (node := self.inputs[i]) is not None}
-        return Program.from_graph(self.roots, list(inputs.values())).code, list(inputs)
 
     def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         return dict(self.hand)

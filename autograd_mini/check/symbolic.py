@@ -19,7 +19,6 @@ import numpy as np
 from autograd_mini.arrays import element_label, values
 from autograd_mini.check.binding import RejectedError, is_floating, listed, nodes_of
 from autograd_mini.check.points import domains_of, points_of
-from autograd_mini.check.precision import DIGITS
 from autograd_mini.check.report import EVIDENCE, PROVED
 from autograd_mini.check.subject import Subject
 from autograd_mini.program import trace
@@ -29,6 +28,7 @@ from autograd_mini.value import Value
 
 Expressions: TypeAlias = list[Any]
 POINTS = 5
+DIGITS = 75
 LONGEST = 2000  # instructions of a program that is worth turning into expressions
 CHILD = """
 import pickle, sys

@@ -20,8 +20,8 @@ from functools import partial
 from glob import glob
 from typing import NamedTuple
 
-from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, painted, wants_colour
-from autograd_mini.check.steps import RIGHT
+from autograd_mini.check.report import painted, wants_colour
+from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE, RIGHT, SHADES
 from autograd_mini.command_line.hand_in import FAILED
 
 MEMORY_IS_LIMITED = importlib.util.find_spec("resource") is not None
@@ -31,7 +31,6 @@ sys.path[:] = json.loads(sys.argv[1])
 from autograd_mini.command_line import hand_in
 hand_in.main()
 """
-SHADES = {RIGHT: AGREES, INCONCLUSIVE: INCONCLUSIVE}  # all else is wrong
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 
 

@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_mini.check import check_gradient, check_steps
-from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE
-from autograd_mini.check.steps import RIGHT, WRONG
+from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
 
 FAILED = "failed to run"
 LONGEST = 2000  # characters of a reason

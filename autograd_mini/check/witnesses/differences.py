@@ -27,6 +27,8 @@ Index: TypeAlias = tuple[int, ...]
 FIRST_STEP = 0.05
 SHRINK = 3.0  # no power of two: a step that divides the period of f would see a constant
 LEVELS = 16
+SPACINGS = (2.0**-42, 2.0**-28, 2.0**-20, 2.0**-12)  # of points next to each other
+STILL = 0.3  # of these points at which f may stay as it is
 
 
 class Limit:
@@ -105,17 +107,21 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
 
     At equally spaced points next to each other, high differences of a smooth function vanish, and
     those of independent errors of size σ have variance σ² (2k)! / k!² (Hamming; Moré and Wild, Estimating
-    computational noise, 2011).
+    computational noise, 2011). The points lie as close as f tells them apart.
     """
     random = np.random.default_rng(0)
-    step = 2.0**-42 * np.maximum(abs(x), 2.0**-10) * random.choice([-1.0, 1.0], x.shape)
-    table = np.array([sample(function, x + k * step, size) for k in range(-3, 5)])
+    direction = np.maximum(abs(x), 2.0**-10) * random.choice([-1.0, 1.0], x.shape)
     found = np.zeros(size)
-    with np.errstate(all="ignore"):
-        for k in range(1, 6):
-            table = np.diff(table, axis=0)
-            if k > 2:
-                found = np.fmax(found, np.sqrt(np.mean(table**2, axis=0) / math.comb(2 * k, k)))
+    for spacing in SPACINGS:
+        table = np.array([sample(function, x + k * spacing * direction, size) for k in range(-3, 5)])
+        still = (np.diff(table, axis=0) == 0).mean(axis=0)  # where f does not move, as one in float32
+        with np.errstate(all="ignore"):
+            for k in range(1, 6):
+                table = np.diff(table, axis=0)
+                if k > 2:
+                    found = np.fmax(found, np.sqrt(np.mean(table**2, axis=0) / math.comb(2 * k, k)))
+        if (still < STILL).all():
+            break
     return found
 
 

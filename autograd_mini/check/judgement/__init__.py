@@ -1,0 +1,1 @@
+"""Who is right: one rule, which holds a hand result against the testimony on it."""

@@ -1,0 +1,270 @@
+"""What was found at one point: the claims there, the testimony, and the verdict on every entry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.binding import EPSILON, RejectedError
+from autograd_mini.check.evidence import Point
+from autograd_mini.check.hand import Claim
+from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged
+from autograd_mini.check.sampling import Index
+from autograd_mini.check.settings import Settings
+from autograd_mini.check.subject import Subject
+from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE
+from autograd_mini.check.witnesses.recorded import Recorded
+from autograd_mini.check.witnesses.testimony import Testimony
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+
+class Entry(NamedTuple):
+    """One partial derivative ∂output[row] / ∂name[column] at one point; point 0 is the given one.
+
+    ``engine`` is nan if the engine could not follow, ``precise`` unless it was taken at many digits, and
+    ``witness``, the differences, if it could. ``left`` and ``right`` are one-sided derivatives, ``error`` is
+    the distance of ``yours`` from the truth and ``tolerance`` what rounding may make of that. Of a large
+    Jacobian, a row or column such as ``("±1",)`` stands for the sum of all entries with random signs.
+    """
+
+    name: str
+    row: Index
+    column: Index
+    point: int
+    yours: float
+    engine: float
+    witness: float
+    left: float
+    right: float
+    error: float
+    verdict: str
+    note: str = ""
+    tolerance: float = math.nan
+    precise: float = math.nan
+
+    @property
+    def truth(self) -> float:
+        """What the verdict was held to."""
+        known = (x for x in (self.precise, self.engine, self.witness) if not math.isnan(x))
+        return next(known, math.nan)
+
+
+FEW = 8  # characters of a constant that somebody wrote, unlike a result
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point at which a derivation is tried, the given one or number 1, 2, …, and f's output there."""
+
+    number: int
+    arguments: Mapping[str, Any]
+    output: Floats
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found at one place; ``rejected`` are results that are wrong without a comparison, ``silent``
+    those that failed where a right one may."""
+
+    place: Place
+    testimony: Testimony | None = None
+    judgement: Judgement | None = None
+    yours: Floats | None = None
+    claims: Mapping[str, Claim | RejectedError] = field(default_factory=dict)
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    silent: Mapping[str, str] = field(default_factory=dict)
+    failure: str = ""
+    open: str = ""
+
+    @property
+    def where(self) -> str:
+        return f" (at random point {self.place.number})" * bool(self.place.number)
+
+    @property
+    def judged(self) -> Testimony:
+        """The testimony that was judged by, as sharp as it had to be."""
+        assert self.testimony is not None
+        return self.testimony if self.judgement is None else self.judgement.testimony
+
+    @property
+    def alone(self) -> Finding:
+        """The same without the graph and what the user gave, which need not outlive the check."""
+        if self.judgement is None:
+            return replace(self, testimony=None, claims={})
+        bare = replace(self.judged, recorded=None, seeds=(), graph=None)
+        judgement = replace(self.judgement, testimony=bare)
+        return replace(
+            self, place=replace(self.place, arguments={}), testimony=bare, judgement=judgement, claims={}
+        )
+
+    @property
+    def remarks(self) -> list[str]:
+        """What else there is to say."""
+        if self.testimony is None:
+            return [self.open]
+        silent = [why + self.where for why in self.silent.values()]
+        coarsest = max((getattr(claim, "epsilon", 0.0) for claim in self.claims.values()), default=0.0)
+        kind = "float32" if coarsest < 1e-5 else "float16"
+        coarse = f"yours is {kind} and held to what that resolves (ε = {coarsest:.1e})" * (coarsest > EPSILON)
+        return [self.testimony.probe.note, *self.testimony.remarks, *silent, coarse]
+
+    def of(self, name: str) -> Judgement | None:
+        """The judgement on one argument; None where it was not compared."""
+        if self.judgement is None or self.testimony is None or name in self.silent or name in self.rejected:
+            return None
+        columns = [c for c, (x, _) in enumerate(self.testimony.probe.columns) if x == name]
+        return self.judgement.about(columns)
+
+    @property
+    def heard(self) -> list[int]:
+        """The columns of the names that have a result to compare."""
+        assert self.testimony is not None
+        out = {*self.rejected, *self.silent}
+        return [c for c, (name, _) in enumerate(self.testimony.probe.columns) if name not in out]
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every entry that was compared."""
+        if self.judgement is None or self.yours is None:
+            return ()
+        return tuple(self._entries())
+
+    def _entries(self) -> Iterator[Entry]:
+        judgement, yours = self.judgement, self.yours
+        assert judgement is not None
+        assert yours is not None
+        testimony = judgement.testimony
+        with np.errstate(all="ignore"):
+            error = np.where(yours == testimony.truth, 0.0, abs(yours - testimony.truth))
+        precise = testimony.truth if testimony.exact else np.full(yours.shape, np.nan)
+        columns = (
+            yours, testimony.engine, testimony.differences, testimony.left, testimony.right, error,
+            judgement.allowed, precise,
+        )  # fmt: skip
+        tables = [column.tolist() for column in columns]
+        more = ", …" if len(testimony.kinks) > 3 else ""
+        kinks = f" (on a kink: {', '.join(testimony.kinks[:3])}{more})" if testimony.kinks else ""
+        probe, heard = testimony.probe, self.heard
+        for r, row in enumerate(probe.rows):
+            for c in heard:
+                name, column = probe.columns[c]
+                mine, engine, differences, left, right, apart, allowed, exact = (x[r][c] for x in tables)
+                verdict, note = judgement.verdicts[r, c], judgement.notes[r, c]
+                note += kinks * bool(note and testimony.open[r, c])
+                yield Entry(
+                    name, row, column, self.place.number, mine, engine, differences, left, right, apart,
+                    verdict, note, allowed, exact,
+                )  # fmt: skip
+
+    @property
+    def mute(self) -> bool:
+        """Whether no hand result could be had."""
+        failed = {*self.rejected, *self.silent}
+        return bool(failed) and all(getattr(claim, "numbers", None) is None for claim in self.claims.values())
+
+    @property
+    def clear(self) -> bool:
+        """Whether everything that was heard was decided."""
+        if self.judgement is None:
+            return False
+        verdicts = self.judgement.verdicts[:, self.heard]
+        return bool((verdicts != INCONCLUSIVE).all() and np.isfinite(self.judgement.testimony.truth).all())
+
+    def evidence(self, subject: Subject) -> Point | None:
+        """What the diagnosis is told; None where nothing is sure, or only a part was compared."""
+        if not self.clear or self.judgement is None:
+            return None
+        testimony = self.judgement.testimony
+        if testimony.probe.weights is not None or testimony.probe.directions is not None:
+            return None
+        truth, allowed = testimony.truth, self.judgement.allowed
+        largest = np.max(abs(truth), initial=0.0)
+        shape = (*subject.rows, truth.shape[-1])
+        yours = {name: x.numbers for name, x in self.claims.items() if x.numbers is not None}
+        truths, slacks = (subject.split(x.reshape(shape)) for x in (truth, allowed + 1e-9 * largest))
+        output = self.place.output.reshape(subject.rows)
+        return Point(self.place.arguments, output, truths, yours, slacks)
+
+
+def found_at(
+    place: Place, subject: Subject, testimony: Testimony, settings: Settings, largest: Floats
+) -> Finding:
+    """The claims at a place, judged; ``largest`` is each row's largest derivative over all places."""
+    try:
+        claims = subject.claims(place.arguments, place.output)
+    except RejectedError as why:
+        claims = dict.fromkeys(subject.shapes, why)
+        if not why.raised:
+            failure = str(why) + f" (at random point {place.number})" * bool(place.number)
+            return Finding(place, testimony, None, None, claims, {}, {}, failure)
+    numbers = _numbers(subject, claims, testimony)
+    if len(testimony.probe.rows) != len(largest):  # sampled here, and not elsewhere
+        largest = np.zeros((len(testimony.probe.rows), 1))
+
+    def program() -> Program | None:
+        outputs = None if testimony.probe.weights is not None else subject.derived(place.arguments)
+        return None if outputs is None else program_of(outputs, numbers.yours)
+
+    judgement = judged(numbers, testimony, settings, largest, subject.fixed, program)
+    rejected, silent = _excused(claims, numbers.yours, judgement)
+    return Finding(place, testimony, judgement, numbers.yours, claims, rejected, silent)
+
+
+def _numbers(subject: Subject, claims: Mapping[str, Claim | RejectedError], testimony: Testimony) -> Numbers:
+    probe = testimony.probe
+    yours = probe.seen(subject.matrix(claims, lambda claim: claim.numbers, np.nan))
+    unit = probe.largest(subject.matrix(claims, lambda claim: claim.unit, 0.0))
+    epsilon = subject.matrix(claims, lambda claim: claim.epsilon, EPSILON)
+    printed = subject.matrix(claims, lambda claim: claim.printed, 0.0) > 0
+    if epsilon.shape != yours.shape:
+        epsilon = np.full(yours.shape, np.max(epsilon, initial=EPSILON))
+        printed = np.full(yours.shape, printed.any())
+    return Numbers(yours, unit, epsilon, printed)
+
+
+def program_of(outputs: Sequence[Any], yours: Floats) -> Program | None:
+    """The program of a hand result computed on Values, if it repeats there what it gave on floats."""
+    try:
+        recorded = Recorded.of(outputs, [])
+    except TypeError:  # a node made by hand
+        return None
+    values, _, _ = recorded.bounded([])
+    numbers, bounds = (x.reshape(yours.shape) for x in values.outputs)
+    if not (abs(numbers - yours) <= 4 * bounds + 1e-12 * abs(yours)).all():
+        return None
+    written = all(len(repr(abs(c))) <= FEW for c in recorded.tape.code.constants if not isinstance(c, str))
+    return Program(bounds, lambda: recorded.value(bounds.ravel()).reshape(yours.shape), written)
+
+
+def _excused(
+    claims: Mapping[str, Claim | RejectedError], yours: Floats, judgement: Judgement
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Which results cannot be compared, and so are wrong; and which fail where a derivative may."""
+    rejected: dict[str, str] = {}
+    silent: dict[str, str] = {}
+    testimony = judgement.testimony
+    for name, claim in claims.items():
+        own = [c for c, (x, _) in enumerate(testimony.probe.columns) if claims[x] is claim]
+        settled = judgement.verdicts[:, own] == DISAGREES
+        failed = np.isnan(yours[:, own])
+        if isinstance(claim, RejectedError):
+            why, excused = str(claim), claim.raised and not settled.all()
+        elif (failed & settled).any():
+            index = tuple(int(i) for i in np.argwhere(np.isnan(claim.numbers))[0])
+            why, excused = f"the hand result for {name} holds nan, first at {index}", False
+        else:
+            continue
+        if excused or (failed.any() and getattr(claim, "raised", True) and testimony.at_pole):
+            silent[name] = f"{why}, where the derivatives of f do not settle"
+        else:
+            rejected[name] = why
+    return rejected, silent

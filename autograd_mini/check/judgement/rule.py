@@ -1,0 +1,210 @@
+"""The one rule of closeness, which every check uses.
+
+A hand result h and the truth T agree if
+
+    |h − T| ≤ rtol · max(|h|, |T|) + one unit of the last printed digit + 4 ε |h|,
+
+the last for numbers of fewer digits than a double. Beyond what rounding may do, to it as to the engine,
+
+    … + 16 · max(bound of the engine's derivative, bound of the hand's own program, u · max |T| of the row),
+
+they disagree; and what plain numbers owe to the rounding of the point is theirs as well. In between, many
+digits of the hand's own program may decide; where they cannot, the entry is left open here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.binding import EPSILON
+from autograd_mini.check.settings import Settings
+from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
+from autograd_mini.check.witnesses.testimony import Testimony
+from autograd_mini.sweeps import U
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+    Mask: TypeAlias = NDArray[np.bool_]
+Verdicts: TypeAlias = "NDArray[np.object_]"
+
+RTOL = 1e-6
+ROUNDING = 16  # bounds by which a derivation as good as the engine's may be off
+HIDDEN = 100  # a derivative this many times what f's rounding hides is f's own
+SURE, COARSE = 5e-4, 1e-2  # relative errors of differences that still acquit, and that still accuse
+
+UNSEEN = "f's own rounding hides this derivative: it rests on the engine's word alone"
+ROUNDED = "it differs by what rounding may have done; at this point nothing can be said"
+ONE_SIDED = "the one-sided derivatives differ: one-sided {left:.6g} and {right:.6g}"
+NO_DERIVATIVE = "there is no finite derivative here: one-sided {left:.6g} and {right:.6g}"
+UNSETTLED = "the differences do not settle: one-sided {left:.6g} and {right:.6g}"
+UNCLEAR = "the differences tell too few digits: they leave {error:.1e} open"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A claim as numbers, outputs by inputs: the results, what a printed figure leaves open, their ε."""
+
+    yours: Floats
+    unit: Floats
+    epsilon: Floats
+    printed: Mask
+
+
+@dataclass(frozen=True)
+class Program:
+    """The hand result's own program: how far rounding may have moved it, and what it is at many digits.
+
+    It ``accuses`` if its constants are what somebody wrote, and not rounded results themselves.
+    """
+
+    bound: Floats
+    exact: Callable[[], Floats]
+    accuses: bool
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on every entry, why one is left open, and how far it might have been from the truth."""
+
+    verdicts: Verdicts
+    notes: Verdicts
+    allowed: Floats
+    testimony: Testimony  # as sharp as it had to be
+
+    def about(self, columns: Sequence[int]) -> Judgement:
+        """The same on some of the inputs."""
+        verdicts, notes, allowed = self.verdicts[:, columns], self.notes[:, columns], self.allowed[:, columns]
+        return Judgement(verdicts, notes, allowed, self.testimony)
+
+
+def near(claim: Numbers, truth: Floats, settings: Settings) -> Floats:
+    """How far a result may be from the truth, rounding aside."""
+    yours = np.nan_to_num(abs(claim.yours))
+    size = np.fmax(yours, abs(truth))
+    relative = np.where(claim.printed, 1e-12, RTOL) if settings.rtol is None else settings.rtol
+    coarse = np.where(claim.epsilon > EPSILON, 4 * claim.epsilon, 0.0) if settings.rtol is None else 0.0
+    return np.asarray((settings.atol or 0.0) + relative * size + claim.unit * (1 + 1e-6) + coarse * yours)
+
+
+def judged(
+    claim: Numbers,
+    testimony: Testimony,
+    settings: Settings,
+    largest: Floats,
+    fixed: bool = False,
+    program: Callable[[], Program | None] = lambda: None,
+) -> Judgement:
+    """The verdict on a claim; ``largest`` is the largest derivative of each row over all points."""
+    with np.errstate(all="ignore"):
+        judge = _against_the_graph if testimony.followed else _against_differences
+        return judge(claim, testimony, settings, largest, fixed, program)
+
+
+def _against_the_graph(
+    claim: Numbers,
+    testimony: Testimony,
+    settings: Settings,
+    largest: Floats,
+    fixed: bool,
+    program: Callable[[], Program | None],
+) -> Judgement:
+    yours = claim.yours
+    closely = near(claim, testimony.truth, settings)
+    coarseness = np.maximum(claim.epsilon / EPSILON, testimony.coarse)
+    rounding = np.maximum(testimony.bound, U * largest) * coarseness
+    distance = abs(yours - testimony.truth)
+    sure = distance + testimony.error <= closely
+    if not (sure | (distance - testimony.error > closely + 2 * ROUNDING * rounding)).all():
+        testimony = testimony.sharpened()
+        closely = near(claim, testimony.truth, settings)
+    truth = testimony.truth
+    distance = np.where(yours == truth, 0.0, abs(yours - truth)) + testimony.error
+    if fixed and not (distance <= closely).all():
+        closely = closely + ROUNDING * testimony.sways()
+    decided = distance <= closely
+    exact, own = None, None
+    if not decided.all() and (own := program()) is not None:
+        rounding = np.maximum(rounding, own.bound * coarseness)
+        if (~decided & (distance <= closely + ROUNDING * rounding)).any():
+            exact = own.exact()
+    loosely = closely + ROUNDING * rounding
+    beyond = ~(distance <= loosely)
+    if own is not None and exact is not None:
+        alike = abs(exact - truth) + testimony.error <= closely
+        known = ~decided & ~beyond & np.isfinite(exact)
+        decided |= known & alike
+        if own.accuses:
+            beyond |= known & ~alike
+    verdicts = np.full(yours.shape, INCONCLUSIVE, dtype=object)
+    notes = np.full(yours.shape, "", dtype=object)
+    verdicts[decided], verdicts[beyond] = AGREES, DISAGREES
+    notes[~decided & ~beyond] = ROUNDED
+    size = np.fmax(abs(yours), abs(truth))
+    hidden = (testimony.unseen > size / HIDDEN) & ((size > 0) | np.isinf(testimony.unseen))
+    _leave_open(verdicts, notes, hidden, UNSEEN)
+    _leave_open_sides(verdicts, notes, testimony)
+    if testimony.trouble:
+        _leave_open(verdicts, notes, np.ones(yours.shape, dtype=bool), testimony.trouble)
+    return Judgement(verdicts, notes, loosely, testimony)
+
+
+def _against_differences(
+    claim: Numbers,
+    testimony: Testimony,
+    settings: Settings,
+    largest: Floats,
+    fixed: bool,
+    program: Callable[[], Program | None],
+) -> Judgement:
+    """The verdict where f cannot be followed: differences acquit and accuse so far as they are sure."""
+    yours, truth = claim.yours, testimony.truth
+    slack = 10 * testimony.error
+    size = np.fmax(abs(yours), abs(truth))
+    closely = near(claim, truth, settings)
+    distance = np.where(yours == truth, 0.0, abs(yours - truth))
+    resolved = slack <= np.maximum(np.maximum(SURE * size, closely), 1e-8 * largest * (yours == 0))
+    decided = (distance <= closely + slack) & resolved
+    beyond = ~(distance <= closely + slack) & (testimony.error <= COARSE * size)
+    verdicts = np.full(yours.shape, INCONCLUSIVE, dtype=object)
+    notes = np.full(yours.shape, "", dtype=object)
+    verdicts[decided], verdicts[beyond] = AGREES, DISAGREES
+    for index in np.argwhere(~decided & ~beyond):
+        notes[tuple(index)] = UNCLEAR.format(error=testimony.error[tuple(index)])
+    _leave_open_sides(verdicts, notes, testimony)
+    if testimony.trouble:
+        _leave_open(verdicts, notes, np.ones(yours.shape, dtype=bool), testimony.trouble)
+    return Judgement(verdicts, notes, closely + slack, testimony)
+
+
+def _leave_open(verdicts: Verdicts, notes: Verdicts, where: Mask, why: str) -> None:
+    verdicts[where], notes[where] = INCONCLUSIVE, why
+
+
+def _leave_open_sides(verdicts: Verdicts, notes: Verdicts, testimony: Testimony) -> None:
+    """Entries that have no derivative, or two: nobody is right or wrong about them."""
+    for index in map(tuple, np.argwhere(testimony.open)):
+        left, right = testimony.left[index], testimony.right[index]
+        finite = np.isfinite(testimony.truth[index])
+        why = (ONE_SIDED if finite else NO_DERIVATIVE) if testimony.followed else UNSETTLED
+        verdicts[index], notes[index] = INCONCLUSIVE, why.format(left=left, right=right)
+
+
+def settled(judgements: Sequence[Judgement | None]) -> bool:
+    """Whether every entry is right at the given point, or, where rounding leaves it open, at another.
+
+    The given point's judgement comes first; it is None where nothing was compared.
+    """
+    given, *others = judgements
+    if given is None:
+        return False
+    right = given.verdicts == AGREES
+    for other in others:
+        if other is not None and other.verdicts.shape == right.shape:
+            right |= (given.notes == ROUNDED) & (other.verdicts == AGREES)
+    return bool(right.all())

@@ -1,0 +1,22 @@
+"""The words of a verdict, and how they are marked: one place for all checks, reports and exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+AGREES, INCONCLUSIVE, DISAGREES = "agrees", "inconclusive", "disagrees"
+RIGHT, CARRIED, WRONG = "right", "right given your earlier steps", "wrong"  # of a step, or a hand-in
+SEVERITY = {AGREES: 0, INCONCLUSIVE: 1, DISAGREES: 2}
+SHADES = {RIGHT: AGREES, CARRIED: INCONCLUSIVE, WRONG: DISAGREES} | {verdict: verdict for verdict in SEVERITY}
+MARKS = {AGREES: "✓", RIGHT: "✓", INCONCLUSIVE: "?", CARRIED: "→", DISAGREES: "✗", WRONG: "✗"}
+COLOURS = {AGREES: "32", INCONCLUSIVE: "33", DISAGREES: "31"}
+TINTS = {
+    AGREES: "rgba(40, 160, 70, 0.25)",
+    INCONCLUSIVE: "rgba(220, 160, 0, 0.25)",
+    DISAGREES: "rgba(220, 50, 50, 0.25)",
+}
+
+
+def gravest(verdicts: Iterable[str], otherwise: str) -> str:
+    """The gravest of some verdicts."""
+    return max(verdicts, key=SEVERITY.__getitem__, default=otherwise)

@@ -1,0 +1,327 @@
+"""The testimony on a derivative at one point: what it is, how far floats tell it, and who says so.
+
+Where f can be followed, the truth is the derivative of its recorded graph, at many digits or on floats with a
+bound, and f's own changes confirm that the graph is f. Where it cannot, extrapolated differences speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.binding import EPSILON
+from autograd_mini.check.evidence import Graph
+from autograd_mini.check.sampling import Probe, probe_of
+from autograd_mini.check.subject import Subject
+from autograd_mini.check.witnesses.differences import Limit, differences, sample
+from autograd_mini.check.witnesses.links import SLACK, Link, linked
+from autograd_mini.check.witnesses.recorded import Recorded, Seeds
+from autograd_mini.rules import DomainError
+from autograd_mini.sweeps import U
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+    Mask: TypeAlias = NDArray[np.bool_]
+
+ENGINE, DIGITS = "the engine", "f at 50 digits"
+MOVED, DIFFERENCES = "{medium} next to the point", "differences of {medium}"
+RANDOM = "f gives another result when it is called again: nothing can be said"
+CONTRADICTION = "engine and witness disagree with each other: f moves, as with what it detaches"
+AT_ONCE = 60_000  # instructions swept that are worth the wait, about half a second at many digits
+ON_DEMAND = 600_000  # where floats leave something open
+NEAR = 2.0**-40  # a step across a kink that floats do not tell from the point
+MATRICES = "truth engine bound error unseen open left right differences".split()
+STEPS = (2.0**-70, 2.0**-100)  # at many digits
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """The derivatives at a point, outputs by inputs, and what is known about them, before any claim.
+
+    ``bound`` is how far rounding may have moved ``engine``, the derivatives on floats, and so anybody's;
+    ``error`` how far ``truth`` itself may be off. ``left`` and ``right`` are the one-sided derivatives where
+    they were taken; ``open`` are entries in which they differ, or that do not exist. ``unseen`` is how large
+    a derivative f's own rounding may hide, ``coarse`` how much coarser than a double f's result is.
+    """
+
+    probe: Probe
+    truth: Floats
+    engine: Floats
+    bound: Floats
+    error: Floats
+    unseen: Floats
+    open: Mask
+    left: Floats
+    right: Floats
+    differences: Floats
+    followed: bool
+    exact: bool = False
+    coarse: float = 1.0
+    trouble: str = ""  # why nothing can be said at all
+    kinks: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    linked: bool = False  # f itself was moved and asked
+    stopped: bool = False  # f left its domain on Values
+    recorded: Recorded | None = None
+    seeds: Seeds = ()
+    graph: Graph | None = None
+
+    def about(self, name: str) -> Testimony:
+        """The same about one of the names only."""
+        columns = [c for c, (own, _) in enumerate(self.probe.columns) if own == name]
+        probe = replace(self.probe, columns=[self.probe.columns[c] for c in columns])
+        recorded = self.recorded
+        if recorded is not None:
+            recorded = Recorded(recorded.tape, [recorded.inputs[c] for c in columns])
+        parts = {part: getattr(self, part)[:, columns] for part in MATRICES}
+        return replace(self, probe=probe, recorded=recorded, **parts)
+
+    def given(self, expected: Floats) -> Testimony:
+        """The same with another truth, what is correct given something else."""
+        return replace(self, truth=expected, error=np.zeros(expected.shape), exact=True)
+
+    def silent(self, name: str, shape: tuple[int, ...]) -> Testimony:
+        """What can be said of a name on which there is no testimony: nothing."""
+        columns = [(name, index) for index in np.ndindex(shape)]
+        nothing = np.full((len(self.probe.rows), len(columns)), np.nan)
+        parts = dict.fromkeys(MATRICES, nothing) | {"open": np.isnan(nothing)}
+        return replace(self, probe=replace(self.probe, columns=columns), **parts)
+
+    @property
+    def witnesses(self) -> tuple[str, ...]:
+        if not self.followed:
+            return (DIFFERENCES,) if np.isfinite(self.differences).any() else ()
+        return (ENGINE, *[DIGITS] * self.exact, *[MOVED] * self.linked)
+
+    @property
+    def at_pole(self) -> bool:
+        """Whether some intermediate is not finite, as in tanh(ln 0), or a derivative with respect to one, as
+        in √(relu x) for x < 0; or f left its domain on Values."""
+        if self.recorded is None:
+            return self.stopped
+        return not self.recorded.is_finite(self.seeds)
+
+    def sharpened(self) -> Testimony:
+        """The same with the truth at many digits, where these were not worth the wait before."""
+        if self.exact or self.recorded is None or len(self.recorded) * len(self.seeds) > ON_DEMAND:
+            return self
+        truth = self.recorded.exact(self.seeds, self.bound)
+        return replace(self, truth=truth, error=np.zeros(truth.shape), exact=True)
+
+    def sways(self) -> Floats:
+        """How far the truth moves when every leaf does by its own rounding, at many digits."""
+        most = np.zeros(self.truth.shape)
+        if self.recorded is None:
+            return most
+        random = np.random.default_rng(1)
+        start = np.array(self.recorded.tape.start)
+        for _ in range(2):
+            moved = U * abs(start) * random.choice([-1.0, 1.0], start.size)
+            there = self.recorded.exact(self.seeds, self.bound, moved.tolist())
+            most = np.fmax(most, abs(there - self.truth))
+        return most
+
+
+def heard_at(
+    subject: Subject,
+    arguments: Mapping[str, Any],
+    output: Floats,
+    seed: int,
+    number: int,
+    also: Sequence[str] = (),
+) -> Testimony:
+    """The testimony at point ``number``, where f's output is the given one.
+
+    It is about the subject's arguments, and the labelled intermediates that are ``also`` asked for.
+    """
+    coarse = subject.coarse
+    repeated = [subject.evaluate(arguments) for _ in range(2)]
+    with np.errstate(all="ignore"):
+        allowed = 1e4 * EPSILON * coarse * abs(output)
+        steady = all(((abs(again - output) <= allowed) | ~np.isfinite(output)).all() for again in repeated)
+    trouble = "" if steady else RANDOM
+    remarks: list[str] = []
+    stopped = False
+    try:
+        graph = subject.graph(arguments, also)
+        inputs = [node for array in graph.inputs.values() for node in array.flat]
+        recorded = Recorded.of([*graph.outputs.flat], inputs)
+        if len(recorded.tape.code.outputs) != output.size:
+            raise ValueError(f"{len(recorded.tape.code.outputs)} outputs on Values, {output.size} on floats")
+        shapes = {name: array.shape for name, array in graph.inputs.items()}
+        probe = probe_of(subject.rows, shapes, seed, len(recorded))
+        found = _followed(subject, arguments, output, probe, recorded, coarse, number)
+        if found is not None:
+            return replace(found, trouble=trouble or found.trouble, graph=graph)
+        remarks.append("on Values f is another function than on floats: differences decide")
+    except Exception as error:  # whatever stops f on Values, its differences still speak
+        stopped = isinstance(error, (DomainError, ArithmeticError))
+        remarks.append(f"the engine could not follow: {type(error).__name__}: {error}".partition("\n")[0])
+    probe = probe_of(subject.rows, subject.shapes, seed, None)
+    return _differenced(subject, arguments, output, probe, coarse, trouble, tuple(remarks), stopped)
+
+
+def _followed(
+    subject: Subject,
+    arguments: Mapping[str, Any],
+    output: Floats,
+    probe: Probe,
+    recorded: Recorded,
+    coarse: float,
+    number: int,
+) -> Testimony | None:
+    """The testimony of the recorded graph, None if it is not that of f."""
+    seeds = recorded.seeds(probe.weights)
+    values, engine, bound = recorded.bounded(seeds)
+    numbers, bounds = values.outputs
+    flat = output.ravel()
+    with np.errstate(all="ignore"):
+        allowed = SLACK * (bounds + U * abs(numbers)) * coarse
+        if not ((abs(numbers - flat) <= allowed) | (numbers == flat)).all():
+            return None
+    work = len(recorded) * len(seeds)
+    exact = work <= AT_ONCE and number < 2
+    truth = recorded.exact(seeds, bound) if exact else engine
+    link = Link(np.zeros(engine.shape))
+    x = subject.flat(arguments)
+    if subject.call is not None and x.size:
+        weights = probe.weights
+
+        def function(point: Floats) -> Floats:
+            return sample(subject.evaluate, subject.placed(arguments, point), output.size)
+
+        if weights is None or number == 0:
+            jacobian = engine[:, : x.size] if weights is None else np.ones((output.size, x.size))
+            link = linked(recorded, function, x, jacobian, coarse, bounds if number else None)
+            if link.refuted:
+                return None
+        unseen, border = np.zeros(engine.shape), np.zeros(engine.shape[1], dtype=bool)
+        if weights is None and number == 0:
+            unseen[:, : x.size] = link.unseen
+        if link.border is not None:
+            border[: x.size] = link.border
+        link = Link(unseen, border=border)
+    ties = values.ties()
+    left, right = np.full(engine.shape, np.nan), np.full(engine.shape, np.nan)
+    open_ = ~np.isfinite(truth)
+    if ties or open_.any():
+        differs, left, right = _sides(recorded, seeds, bound, truth, any(ties.values()))
+        open_ |= differs
+        left, right = (np.where(open_, side, np.nan) for side in (left, right))
+    trouble = ""
+    if exact and number == 0 and not ties and probe.weights is None and _contradicts(recorded, truth, bound):
+        trouble = CONTRADICTION
+    if link.border is not None:
+        open_ |= link.border
+    return Testimony(
+        probe, truth, engine, bound,
+        np.zeros(bound.shape) if exact else bound,
+        link.unseen, open_, left, right,
+        np.full(engine.shape, np.nan),
+        followed=True,
+        exact=exact,
+        linked=subject.call is not None,
+        coarse=coarse,
+        trouble=trouble,
+        kinks=tuple(ties),
+        recorded=recorded,
+        seeds=seeds,
+    )  # fmt: skip
+
+
+def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
+    """Whether the table's derivatives are not those of the table's formulas, along a random direction."""
+    columns = {slot: column for column, slot in enumerate(recorded.inputs)}
+    start = np.array(recorded.tape.start)
+    known = [slot for slot in range(start.size) if slot in columns]
+    random = np.random.default_rng(0)
+    direction = np.zeros(start.size)
+    direction[known] = (np.maximum(abs(start), 2.0**-10) * random.uniform(-1.0, 1.0, start.size))[known]
+    left, right = recorded.slopes(direction)
+    along = truth[:, [columns[slot] for slot in known]] * direction[known]
+    terms = np.sum(abs(along), axis=1) + 1e-9 * np.sum(bound, axis=1)
+    expected = np.sum(along, axis=1)
+    apart = np.minimum(abs(left - expected), abs(right - expected))
+    return bool((apart > 1e-6 * terms).any())
+
+
+def _sides(
+    recorded: Recorded, seeds: Seeds, bound: Floats, truth: Floats, near: bool
+) -> tuple[Mask, Floats, Floats]:
+    """Which derivatives differ next to the point, and those below and above it along every input.
+
+    Leaves move a little at many digits: where a derivative jumps, it is on a kink, whatever convention gives
+    at the kink itself. One that does not is none of the kink's business. Where a kink is only ``near``, so
+    that floats do not tell on which side the point lies, the leaves are also moved across it.
+    """
+    start = np.array(recorded.tape.start)
+    sizes = np.maximum(abs(start), 2.0**-10)
+    random = np.random.default_rng(0)
+    differs = np.zeros(truth.shape, dtype=bool)
+    sides: list[Floats] = []
+    for signs in (np.ones(start.size), random.choice([-1.0, 1.0], start.size)):
+        direction = signs * sizes * random.uniform(0.5, 1.0, start.size)
+        jumps: list[Floats] = []
+        for step in (*STEPS, NEAR)[: 2 + near]:
+            moved = step * direction
+            below, above = (recorded.exact(seeds, bound, (side * moved).tolist()) for side in (-1, 1))
+            sides += [below, above]
+            jumps.append(abs(above - below))
+        size = np.fmax(abs(below), abs(above))
+        smooth = (jumps[1] <= 1e-9 * size) | (jumps[1] <= jumps[0] / 2)  # as where only the slope has a kink
+        differs |= ~smooth | (jumps[-1] > 1e-6 * size + 1e-3 * bound) if near else ~smooth
+    return differs, sides[2], sides[3]
+
+
+# --- differences ------------------------------------------------------------------------------------
+
+
+def _differenced(
+    subject: Subject,
+    arguments: Mapping[str, Any],
+    output: Floats,
+    probe: Probe,
+    coarse: float,
+    trouble: str,
+    remarks: tuple[str, ...],
+    stopped: bool,
+) -> Testimony:
+    """The testimony of differences alone: where they settle to one number, that is the derivative."""
+    weights = probe.weights
+
+    def function(x: Floats) -> Floats:
+        found = sample(subject.evaluate, subject.placed(arguments, x), output.size)
+        return found if weights is None else weights @ found
+
+    x = subject.flat(arguments)
+    limits = differences(function, x, function(x), probe.directions)
+    central, left, right = (limit.best for limit in limits)
+    error, agreed = _settled(limits)
+    middle = np.where(np.isfinite(central), central, np.where(np.isfinite(left), left, right))
+    nothing = np.full(middle.shape, np.nan)
+    return Testimony(
+        probe, middle, nothing, np.zeros(middle.shape), error, np.zeros(middle.shape), ~agreed,
+        left, right, middle, followed=False, coarse=coarse, trouble=trouble, remarks=remarks,
+        stopped=stopped,
+    )  # fmt: skip
+
+
+def _settled(limits: tuple[Limit, Limit, Limit]) -> tuple[Floats, Mask]:
+    """The error of the differences, and whether all three, so far as they spoke, are one number within it."""
+    best = np.array([limit.best for limit in limits])
+    errors = np.array([limit.error for limit in limits])
+    spoke = np.isfinite(best)
+    with np.errstate(all="ignore"):
+        error = np.where(spoke.all(axis=0), np.max(np.where(spoke, errors, 0.0), axis=0), np.inf)
+        spread = np.max(best, axis=0) - np.min(best, axis=0)
+        size = np.max(abs(best), axis=0)
+        largest = np.max(size, initial=0.0, where=np.isfinite(size), axis=1, keepdims=True)
+        agreed = (
+            spoke.all(axis=0) & (error <= 1e-2 * size + 1e-7 * largest) & (spread <= 4 * error + 1e-6 * size)
+        )
+    return error, agreed

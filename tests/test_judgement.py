@@ -1,0 +1,228 @@
+"""The judgement where floats are short of digits: the right is never blamed, the wrong never passed."""
+
+import math
+
+import numpy as np
+import pytest
+
+import autograd_mini as am
+from autograd_mini import check_gradient, check_jacobian, check_steps, check_update, check_vjp, named
+
+
+def erf(x):
+    return np.vectorize(math.erf)(x) if not isinstance(x, am.Value) else am.erf(x)
+
+
+def black_scholes_call(S, K=100.0, r=0.01, v=0.2, T=1.0):
+    d1 = (am.log(S / K) + (r + v * v / 2) * T) / (v * math.sqrt(T))
+    d2 = d1 - v * math.sqrt(T)
+
+    def normal(d):
+        return 0.5 * (1 + am.erf(d / math.sqrt(2)))
+
+    return S * normal(d1) - K * math.exp(-r * T) * normal(d2)
+
+
+def delta(S, K=100.0, r=0.01, v=0.2, T=1.0):
+    d1 = (math.log(S / K) + (r + v * v / 2) * T) / (v * math.sqrt(T))
+    return 0.5 * math.erfc(-d1 / math.sqrt(2))
+
+
+def softmax(z):
+    e = np.exp(z - np.max(z))
+    return e / np.sum(e)
+
+
+A, B = np.random.default_rng(5).normal(size=(6, 3)), np.random.default_rng(6).normal(size=6)
+OPTIMUM = np.linalg.lstsq(A, B, rcond=None)[0]
+
+CANCELLING = {
+    "log sigmoid": (lambda x: am.log(am.sigmoid(x)), lambda x: 1 / (1 + math.exp(x)), 30.0),
+    "grad tanh": (am.grad(lambda x: am.tanh(x)), lambda x: -2 * math.tanh(x) / math.cosh(x) ** 2, 19.0),
+    "gelu": (
+        lambda x: x * 0.5 * (1 + am.erf(x / math.sqrt(2))),
+        lambda x: 0.5 * math.erfc(-x / math.sqrt(2)) + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi),
+        -8.0,
+    ),
+    "one minus sigmoid": (
+        lambda x: x * (1 - am.sigmoid(x)),
+        lambda x: 1 / (1 + math.exp(x)) - x * math.exp(-x) / (1 + math.exp(-x)) ** 2,
+        30.0,
+    ),
+    "black scholes": (black_scholes_call, delta, 25.0),
+    "saturated softmax": (
+        lambda z: softmax(z)[0],
+        lambda z: softmax(z)[0] * (np.array([1.0, 0.0]) - softmax(z)),
+        [60.0, 0.0],
+    ),
+    "log softmax": (
+        lambda z: -am.log_softmax(z)[0],
+        lambda z: np.array([-math.exp(z[1] - z[0]), math.exp(z[1] - z[0])]) / (1 + math.exp(z[1] - z[0])),
+        [60.0, 0.0],
+    ),
+    "saturated tanh": (lambda x: am.tanh(x) ** 2, lambda x: 2 * math.tanh(x) / math.cosh(x) ** 2, 18.0),
+    "least squares": (
+        lambda w: np.sum((A @ w - B) ** 2), lambda w: 2 * A.T @ A @ w - 2 * A.T @ B, OPTIMUM,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CANCELLING)
+def test_a_right_derivation_is_not_blamed_where_f_cancels(name):
+    f, hand, at = CANCELLING[name]
+    assert check_gradient(f, hand, at=at).verdict != "disagrees"
+    assert check_gradient(f, hand(np.asarray(at) if np.ndim(at) else at), at=at).verdict != "disagrees"
+    assert not check_gradient(f, lambda x: -np.asarray(hand(x)), at=at)
+
+
+def test_a_step_that_cancels_is_not_blamed():
+    def loss(x):
+        return named(named(x, "y") ** 3 / 3, "L")
+
+    def hand(x):
+        return (x + 1e4) ** 2 - 2e4 * x - 1e8
+
+    assert check_steps(loss, {"x": hand}, at=0.7).verdict != "disagrees"
+    assert check_gradient(loss, hand, at=0.7).verdict != "disagrees"
+    assert check_steps(loss, {"x": lambda x: hand(x) * 1.01}, at=0.7).verdict != "agrees"
+
+
+def single(f):
+    """f in float32, as a function on floats that Values cannot follow."""
+    return lambda *x: np.asarray(f(*(np.float32(np.asarray(part, float)) for part in x)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_f_in_float32_is_judged_by_what_float32_resolves(seed):
+    random = np.random.default_rng(seed)
+    W, x = random.normal(size=(3, 4)), random.normal(size=4)
+
+    def f(x):
+        return np.sum(np.float32(W) @ np.float32(np.asarray(x, float)))
+
+    assert check_gradient(f, lambda x: W.sum(axis=0), at=x).verdict != "disagrees"
+    assert not check_gradient(f, lambda x: 1.001 * W.sum(axis=0), at=x)
+    soft = single(lambda z: softmax(z)[1])
+    right = lambda z: softmax(z)[1] * (np.eye(4)[1] - softmax(z))  # noqa: E731
+    assert check_gradient(soft, right, at=x).verdict != "disagrees"
+    assert not check_gradient(soft, lambda z: right(z) * np.array([1, 1, 1.01, 1]), at=x)
+
+
+ROWS = np.array([[1.0, 2.0], [3.0, -1.0]])
+PASSED = {
+    "a large term": (lambda x, y: 1e12 * x + y, {"x": 1e12, "y": 0.0}, {"x": 1.0, "y": 1.0}),
+    "an offset": (lambda x: 1e15 + x, {"x": 2.0}, {"x": 1.0}),
+    "a small entry": (
+        lambda p: 1e5 * p[0] ** 2 + 1e-4 * am.exp(p[1]), {"p": [2e5, 3e-4 * math.e]}, {"p": [1.0, 1.0]},
+    ),
+    "a tail": (lambda x: am.exp(-x), {"x": lambda x: -2 * math.exp(-x)}, {"x": 40.0}),
+    "float32": (
+        lambda p: 1e6 * p[0] + p[1], {"p": np.array([1e6, 0], np.float32)}, {"p": [1.0, 1.0]},
+    ),
+    "padded": (
+        lambda w: np.sum(am.maximum(np.vstack([ROWS, [0.0, 0.0]]) @ w, 0)),
+        {"w": lambda w: -ROWS.T @ (ROWS @ w > 0)},
+        {"w": [1.0, 0.5]},
+    ),
+    "a branch": (lambda x: 1 + 0 * x if x == 0 else 1 + 1e-5 * x, {"x": 0.0}, {"x": 0.0}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PASSED)
+def test_a_wrong_derivation_is_not_passed_whatever_its_size_beside_the_others(name):
+    f, hand, at = PASSED[name]
+    assert not check_gradient(f, hand, at=at)
+
+
+def test_a_wrong_step_of_a_small_number_is_not_passed():
+    def loss(y):
+        return named(1e-20 * named(y, "h") ** 2, "L")
+
+    assert check_steps(loss, {"y": lambda y: 2e-20 * y}, at=3.0)
+    assert not check_steps(loss, {"y": lambda y: 3e-20 * y}, at=3.0)
+
+
+def raw(x):
+    """The number of a Value: what is computed with it loses its derivative."""
+    return x.data if isinstance(x, am.Value) else x
+
+
+def test_a_function_that_loses_a_gradient_on_values_passes_nothing_wrong_and_blames_nothing_right():
+    def f(x, y):
+        return 1e8 * x + raw(y)
+
+    at = {"x": 1.0, "y": 2.0}
+    for right, wrong in [(1.0, 0.0), (1.0, 1.1)]:
+        assert check_gradient(f, {"x": 1e8, "y": right}, at=at).verdict != "disagrees"
+        assert not check_gradient(f, {"x": 1e8, "y": wrong}, at=at)
+    assert check_update(f, {"y": 2.0 - 0.1}, rate=0.1, at=at).verdict != "disagrees"
+    assert not check_update(f, {"y": 2.0}, rate=0.1, at=at)
+    tiny = {"x": 1.0, "y": 1e-9}
+    assert check_gradient(f, {"x": 1e8, "y": 1.0}, at=tiny).verdict != "disagrees"
+    assert not check_gradient(f, {"x": 1e8, "y": 0.0}, at=tiny)
+
+
+def test_of_a_function_that_draws_at_random_nothing_can_be_said():
+    random = np.random.default_rng(0)
+
+    def dropout(x):
+        return np.sum(x * (random.random(4) > 0.5))
+
+    for hand in (np.ones(4), np.zeros(4), lambda x: x):
+        report = check_gradient(dropout, hand, at=np.ones(4))
+        assert report.verdict == "inconclusive"
+        assert "another result when it is called again" in report.reason
+
+
+def test_f_may_change_its_argument():
+    def f(x):
+        x *= 2
+        return np.sum(x**2)
+
+    report = check_gradient(f, lambda x: 8 * x, at=np.array([1.0, 2.0]))
+    assert report, report
+    assert "f changes its argument x in place" in str(report)
+    assert not check_gradient(f, lambda x: 4 * x, at=np.array([1.0, 2.0]))
+
+
+def test_an_update_in_float32_or_beside_large_parameters():
+    after = np.float32(1.0) - np.float32(0.1) * np.float32(2.0)
+    assert check_update(lambda w: w**2, after, rate=0.1, at=1.0).verdict != "disagrees"
+    assert check_update(lambda w: w**2, np.float32(0.9), rate=0.1, at=1.0).verdict == "disagrees"
+    assert check_update(lambda w: w * 3.0, 1e3 - 1e-9 * 3.0, rate=1e-9, at=1e3).verdict != "disagrees"
+    assert not check_update(lambda w: w * 3.0, 1e3 - 1e-9 * 30.0, rate=1e-9, at=1e3)
+
+
+def test_a_kink_excuses_only_what_it_changes():
+    def f(x, y):
+        return am.relu(x) + 3 * y
+
+    at = {"x": 0.0, "y": 1.0}
+    report = check_gradient(f, {"x": 0.0, "y": 2.0}, at=at)
+    assert report.sections == {"x": "inconclusive", "y": "disagrees"}
+    assert check_gradient(f, {"x": 1.0, "y": 3.0}, at=at).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.0 + 1e-9, 1.001, 0.0, -1.0])
+@pytest.mark.parametrize("name", ["gelu", "log sigmoid", "least squares", "saturated softmax", "plain"])
+def test_one_claim_has_one_verdict(name, factor):
+    f, hand, at = {**CANCELLING, "plain": (lambda x: am.sin(x) * x, None, 0.7)}[name]
+    hand = hand or (lambda x: math.sin(x) + x * math.cos(x))
+    at = np.asarray(at) if np.ndim(at) else at
+    start = np.array(hand(at)) * factor
+    rate = 1.0
+    verdicts = {
+        "gradient": check_gradient(f, start, at=at).verdict,
+        "steps": check_steps(lambda x: named(f(x), "L"), {"x": start}, at={"x": at}).verdict,
+        "jacobian": check_jacobian(f, start, at=at).verdict,
+    }
+    assert len(set(verdicts.values())) == 1, verdicts
+    functions = {
+        "gradient": check_gradient(f, lambda x: np.array(hand(x)) * factor, at=at).verdict,
+        "vjp": check_vjp(f, lambda grad_out, x: grad_out * np.array(hand(x)) * factor, at=at).verdict,
+        "steps": check_steps(
+            lambda x: named(f(x), "L"), {"x": lambda x: np.array(hand(x)) * factor}, at={"x": at}
+        ).verdict,
+    }
+    assert len(set(functions.values())) == 1, functions
+    assert rate
