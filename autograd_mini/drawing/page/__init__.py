@@ -35,6 +35,7 @@ def live_page(drawing: Drawing) -> bytes:
     import json
     from html import escape
 
+    from autograd_mini.drawing.dot import visible
     from autograd_mini.drawing.page.facts import facts, program
     from autograd_mini.drawing.page.picture import picture
 
@@ -45,7 +46,7 @@ def live_page(drawing: Drawing) -> bytes:
         )
     known = facts(drawing.nodes, drawing.roots)
     parts = {
-        "title": escape(str(known["name"])),
+        "title": escape(visible(known["name"])),
         "style": _file("page.css"),
         "picture": picture(drawing),
         "facts": json.dumps(known, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
