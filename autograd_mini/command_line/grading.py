@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib.util
+import io
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from typing import NamedTuple
 from autograd_mini.check.report import AGREES, DISAGREES, INCONCLUSIVE, painted, wants_colour
 from autograd_mini.check.steps import RIGHT
 from autograd_mini.command_line.hand_in import FAILED
+from autograd_mini.files import write
 
 MEMORY_IS_LIMITED = importlib.util.find_spec("resource") is not None
 START = """
@@ -71,8 +73,9 @@ def grade(options: argparse.Namespace) -> int:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if options.csv:
-        with open(options.csv, "w", newline="", encoding="utf-8", errors="replace") as file:
-            csv.writer(file).writerows([Grade._fields, *grades])
+        table = io.StringIO(newline="")
+        csv.writer(table).writerows([Grade._fields, *grades])
+        write(options.csv, table.getvalue().encode(errors="replace"))
     verdicts = {result.verdict for result in grades}
     return 0 if verdicts == {RIGHT} else 3 if verdicts <= {RIGHT, INCONCLUSIVE} else 1
 

@@ -20,6 +20,7 @@ from autograd_mini.drawing.graph import Graph, Options, select
 from autograd_mini.drawing.layout import render
 from autograd_mini.drawing.picture import picture_of
 from autograd_mini.drawing.style import THEMES
+from autograd_mini.files import write
 from autograd_mini.recording import collector_paused
 from autograd_mini.tracing import Traced
 from autograd_mini.transforms import gradient_graph
@@ -57,8 +58,8 @@ class Drawing:
         """Write the picture and return its path; the suffix is the format: .svg, .png, .pdf, .dot, …
 
         Raises ValueError for a format that cannot be written, RuntimeError if there is no Graphviz or
-        its layout fails, TimeoutError if that takes longer than ``timeout`` seconds; then a file that
-        was there is as it was.
+        its layout fails, TimeoutError if that takes longer than ``timeout`` seconds, OSError if the
+        file cannot be written; then a file that was there is as it was.
         """
         path = Path(path)
         format = path.suffix[1:].lower()
@@ -70,7 +71,7 @@ class Drawing:
             picture = self.source.encode()
         else:
             picture = render(self.source, format, timeout)
-        path.write_bytes(picture)
+        write(path, picture)
         return path
 
     def _repr_svg_(self) -> str | None:
