@@ -59,14 +59,16 @@ class Drawing:
 
         Raises ValueError for a format that cannot be written, RuntimeError if there is no Graphviz or
         its layout fails, TimeoutError if that takes longer than ``timeout`` seconds, OSError if the
-        file cannot be written; then a file that was there is as it was.
+        file cannot be written; then a file that was there is as it was. Of this time the system's
+        ``dot`` gets half where the bundled renderer can stand in for it; if that has to, a
+        RuntimeWarning says why.
         """
         path = Path(path)
         format = path.suffix[1:].lower()
         if format == "html":
             from autograd_mini.drawing.page import live_page
 
-            picture = live_page(self)
+            picture = live_page(self, timeout)
         elif format in ("dot", "gv"):
             picture = self.source.encode()
         else:
@@ -75,15 +77,12 @@ class Drawing:
         return path
 
     def _repr_svg_(self) -> str | None:
-        try:
-            return render(self.source, "svg").decode()
-        except (RuntimeError, TimeoutError):
-            return None
+        return self._repr_mimebundle_().get("image/svg+xml")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         try:
             return {"image/svg+xml": render(self.source, "svg").decode(), "text/plain": repr(self)}
-        except (RuntimeError, TimeoutError) as error:  # a notebook shows the sentence, not a traceback
+        except (RuntimeError, TimeoutError, ValueError) as error:  # its sentence, not a traceback
             return {"text/plain": f"{error}\n\n{self.source}"}
 
 

@@ -18,7 +18,7 @@ SCRIPTS = ("passes.js", "picture.js", "controls.js")  # each uses what stands be
 LARGEST = 5000  # nodes: beyond that neither the file nor the browser is quick
 
 
-def live_page(drawing: Drawing) -> bytes:
+def live_page(drawing: Drawing, timeout: float | None = 60.0) -> bytes:
     """The page of a drawing, as UTF-8; the same graph gives the same bytes.
 
     A policy in its head lets the browser load nothing and run no script but the page's own two, which it
@@ -48,7 +48,7 @@ def live_page(drawing: Drawing) -> bytes:
     parts = {
         "title": escape(visible(known["name"])),
         "style": _file("page.css"),
-        "picture": picture(drawing),
+        "picture": picture(drawing, timeout),
         "facts": json.dumps(known, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "program": program(drawing.nodes, drawing.roots),
         "script": "\n".join(map(_file, SCRIPTS)),
