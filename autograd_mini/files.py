@@ -18,13 +18,13 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
 
     Raises OSError, which names ``path``.
     """
-    target = os.path.realpath(path)
-    beside = os.path.join(os.path.dirname(target), f".{uuid4().hex}")
     try:
         if _is_stream(path):
             with open(path, "ab") as file:
                 file.write(content)
             return
+        target = os.path.realpath(path)
+        beside = os.path.join(os.path.dirname(target), f".{uuid4().hex}")
         before = _writable(target)
         try:
             with open(beside, "xb") as file:

@@ -77,9 +77,10 @@ def run(
                 status = process.wait(0.05)
     finally:
         _kill(process)
+        last = time.monotonic() + 1.0  # what left the group may hold the pipes for ever
         for thread in threads:
             with suppress(RuntimeError):  # it was not started
-                thread.join(1.0)  # for ever, if what left the group holds the pipe
+                thread.join(max(0.0, last - time.monotonic()))
         for pipe in (process.stdin, process.stdout, process.stderr):
             assert pipe is not None
             pipe.close()

@@ -80,6 +80,7 @@ def check_is_a_picture_only(svg):
 @settings(max_examples=25, deadline=None)
 @given(name=names)
 @example(CLICK)
+@example("]")
 @example("<layer 1>")
 @example("<b>")
 @example("a &amp; b &lt; &#65;")

@@ -166,7 +166,7 @@ class _Text:
 def _lines(text: str) -> list[str]:
     """The lines of a text for a label: Graphviz reads entities and backslashes in all, and skips tabs."""
     lines = text.replace("\\", "\\\\").replace("\t", " ").splitlines()
-    return [escape(visible(line)) for line in lines]
+    return [escape(visible(line)).replace("]", "&#93;") for line in lines]  # 2.42 fails on ]
 
 
 def visible(text: str) -> str:

@@ -70,7 +70,7 @@ def render(source: str, format: str, timeout: float | None = 60.0) -> bytes:
     end = time.monotonic() + (math.inf if timeout is None else timeout)
     errors: dict[str, Exception] = {}
     for program in found:
-        share = (end - time.monotonic()) / (len(found) - len(errors))
+        share = max(0.0, end - time.monotonic()) / (len(found) - len(errors))
         try:
             picture = _drawn_by(program, source, format, share)
         except (RuntimeError, TimeoutError, ValueError) as error:
