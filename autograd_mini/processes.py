@@ -39,8 +39,8 @@ def run(
     folder: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Run:
-    """Run a program on ``given`` until it ends, ``timeout`` seconds are over, ``stop`` is set, or its output
-    or its errors are longer than ``size`` bytes, and kept that far.
+    """Run a program on ``given`` until it ends, or is ended: after ``timeout`` seconds, when ``stop`` is set,
+    or when its output or its errors are longer than ``size`` bytes, of which so many are kept.
 
     >>> run([sys.executable, "-c", "print(input())"], b"hello", timeout=60, size=100).output.split()
     [b'hello']
@@ -105,7 +105,7 @@ def _feed(pipe: IO[bytes], given: bytes) -> None:
 
 
 def _collect(pipe: IO[bytes], into: bytearray, size: int) -> None:
-    with suppress(OSError, ValueError):  # it was closed
+    with suppress(BufferError, OSError, ValueError):  # it was closed, and what is there is being copied
         while len(into) <= size and (part := pipe.read(1 << 16)):
             into += part
 
