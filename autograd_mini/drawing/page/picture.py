@@ -35,11 +35,12 @@ def picture(drawing: Drawing, timeout: float | None) -> str:
     graph = svg[0]
     graph.remove(graph[0])  # the paper
     nodes = {f"n{i}": node for i, node in enumerate(drawing.nodes)}
+    roots = set(drawing.roots)
     for group in graph:
         node = nodes.get(group.get("id", ""))
         if node is not None:
             kind = "constant" if node.op is constant else "interior" if node.args else "leaf"
-            group.set("class", f"node {'root' if node in drawing.roots else kind}")
+            group.set("class", f"node {'root' if node in roots else kind}")
             _mark_numbers(group)
         elif group.get("class") == "edge":
             _mark_edge(group)
