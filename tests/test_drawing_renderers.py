@@ -191,7 +191,7 @@ def test_what_a_renderer_started_ends_with_it(tmp_path, alone, ending):
     beat = f"while :; do echo beat >> {beats}; sleep 0.01; done"
     alone(f"({beat}) &\n(trap '' TERM HUP; {beat}) &\nwhile [ ! -e {beats} ]; do sleep 0.01; done\n{ending}")
     with pytest.raises((RuntimeError, TimeoutError)):
-        layout.render(drawing().source, "svg", timeout=1)
+        layout.render(drawing().source, "svg", timeout=2)
     size = beats.stat().st_size
     time.sleep(0.2)
     assert beats.stat().st_size == size
