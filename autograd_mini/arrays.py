@@ -11,7 +11,8 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ except ImportError:
 from autograd_mini import rules
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import Traced, conjunction, disjunction, negation
-from autograd_mini.value import Value
+from autograd_mini.value import Value, errors_wait
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -83,9 +84,14 @@ class ValueArray(np.ndarray[Any, Any]):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
-        return _apply_ufunc(ufunc, method, inputs, out, options)
+        with _as_numpy():
+            return _apply_ufunc(ufunc, method, inputs, out, options)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        with _as_numpy():
+            return self._apply_function(func, args, kwargs)
+
+    def _apply_function(self, func: Any, args: Any, kwargs: Any) -> Any:
         if func in ON_DATA:
             return func(*_on_numbers(args), **_on_numbers(kwargs))
         if func in COMPOSED:
@@ -199,6 +205,13 @@ def _wrap(result: Any) -> Any:
     if isinstance(result, np.ndarray) and result.dtype == object:
         return result.view(ValueArray) if result.shape else result.item()
     return result
+
+
+@contextmanager
+def _as_numpy() -> Iterator[None]:
+    """Outside its domain an operation gives inf or nan; the error waits for someone who depends on it."""
+    with errors_wait(), np.errstate(all="ignore"):
+        yield
 
 
 # --- ufuncs -----------------------------------------------------------------------------------------
@@ -413,7 +426,8 @@ def _average(x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = 
 
 
 def _elementwise(row: Primitive, *operands: Any) -> Any:
-    return _wrap(np.frompyfunc(row, len(row.operands), 1)(*map(_as_objects, operands)))
+    with _as_numpy():
+        return _wrap(np.frompyfunc(row, len(row.operands), 1)(*map(_as_objects, operands)))
 
 
 def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -446,7 +460,8 @@ def _install_ufunc(row: Primitive) -> None:
 def _scalar_ufunc(
     self: Value, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
 ) -> Any:
-    return _apply_ufunc(ufunc, method, inputs, out, options)
+    with np.errstate(all="ignore"):
+        return _apply_ufunc(ufunc, method, inputs, out, options)
 
 
 def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any) -> Any:

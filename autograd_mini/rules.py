@@ -9,6 +9,10 @@ The text is bound to a number type by an `Arithmetic`. Floats and NumPy arrays a
 modules register Values and arrays of Values, and every row, also one that a user adds later, reaches
 all of them. A formula is a Python expression made of numbers, operands, ``pi``, arithmetic,
 comparisons, ``and``, ``a if c else b`` and names of other rows.
+
+A conditional of a partial may end in ``cut``: the number 0, and the edge to the operand is cut, so that
+whatever lies below contributes nothing through it. A plain 0 there is a convention, as at relu's kink, and
+an ordinary factor.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import keyword
 import math
 import numbers
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -95,6 +99,11 @@ class Primitive:
                 return self.bound[arithmetic.type](*operands)
         got = ", ".join(type(operand).__name__ for operand in operands)
         raise TypeError(f"{self.name}: expected numbers, NumPy arrays or Values, got {got}")
+
+    @cached_property
+    def selects(self) -> bool:
+        """Whether its result can be without an operand, as that of a maximum is without the smaller one."""
+        return any("cut" in names_in(partial) for partial in self.partials)
 
     def __str__(self) -> str:
         partials = "".join(f";  ∂{x}: {p}" for x, p in zip(self.operands, self.partials, strict=True))
@@ -191,9 +200,10 @@ def primitive(
     """Add a row to the table: a function, its method on Value, its derivative, everything.
 
     ``formula`` is an expression in the operands, ``partials`` one expression per operand in the
-    operands and the result ``z``. ``operands`` are ``"x"`` or ``"x y"`` unless named. ``stable`` is
-    the form evaluated on floats and arrays where the textbook's would overflow or cancel. ``symbol``
-    is drawn in pictures, ``numpy`` names the ufunc if its name differs from ``name``.
+    operands and the result ``z``, whose conditionals may end in ``cut``: an edge that is not there.
+    ``operands`` are ``"x"`` or ``"x y"`` unless named. ``stable`` is the form evaluated on floats and
+    arrays where the textbook's would overflow or cancel. ``symbol`` is drawn in pictures, ``numpy``
+    names the ufunc if its name differs from ``name``.
 
     >>> from autograd_mini import Value, primitive
     >>> swish = primitive("swish", "x * sigmoid(x)", "sigmoid(x) * (1 + x - z)")
@@ -228,7 +238,7 @@ def _validate(row: Primitive) -> None:
     ):
         raise ValueError(
             f"primitive {row.name}: operands need names of their own, none of them z (the result), "
-            f"g (the adjoint), pi or a row's, got {' '.join(row.operands)!r}"
+            f"g (the adjoint), pi, cut or a row's, got {' '.join(row.operands)!r}"
         )
     if len(row.partials) != len(row.operands):
         raise ValueError(
@@ -236,9 +246,12 @@ def _validate(row: Primitive) -> None:
             f'{", ".join(row.operands)}, got {len(row.partials)}; other operands are named: operands="a b"'
         )
     arity = {name: len(known.operands) for name, known in table.items()} | {row.name: len(row.operands)}
-    for text in (row.formula, row.stable, *row.partials):
-        result = ["z"] * (text in row.partials)
-        _check_formula(row.name, text, {*row.operands, "pi", *result}, arity)
+    for text in (row.formula, row.stable):
+        _check_formula(row.name, text, {*row.operands, "pi"}, arity)
+    for text in row.partials:
+        _check_formula(row.name, text, {*row.operands, "pi", "z", "cut"}, arity)
+        if text == "cut" or "cut" in names_in(ast.unparse(times("g", expression(text)))):
+            raise ValueError(f"primitive {row.name}: cut is a branch of a conditional, got {text!r}")
     taken = {known.numpy: known.name for known in table.values()}
     for name in {row.name, row.numpy} & set(taken):
         raise ValueError(f"primitive {row.name}: NumPy's {name} belongs to the row {taken[name]}")
@@ -282,7 +295,7 @@ def _is_free(name: str) -> bool:
         and not name.startswith("_")
         and not keyword.iskeyword(name)
         and name not in table
-        and name != "pi"
+        and name not in ("pi", "cut")
     )
 
 
@@ -310,13 +323,22 @@ def can_raise(formula: ast.expr) -> bool:
     return any(isinstance(node, (ast.Div, ast.Pow, ast.Call)) for node in ast.walk(formula))
 
 
-def times(adjoint: str, partial: ast.expr) -> ast.expr:
-    """``adjoint * partial``, the product drawn into conditionals so that an excluded branch is 0, not 0·∞."""
+def times(adjoint: str, partial: ast.expr, cut: str = "0.0", zero: str = "0.0") -> ast.expr:
+    """``adjoint * partial``, the product drawn into conditionals so that an excluded branch is 0, not 0·∞.
+
+    ``cut`` is what stands for the product over an edge that is cut, ``zero`` for one by a plain 0.
+
+    >>> ast.unparse(times("g", expression("cut if x < 0 else 0 if x == 0 else 1")))
+    '0.0 if x <= 0 else g'
+    """
     if isinstance(partial, ast.IfExp):
-        return ast.IfExp(partial.test, times(adjoint, partial.body), times(adjoint, partial.orelse))
+        body, orelse = (times(adjoint, branch, cut, zero) for branch in (partial.body, partial.orelse))
+        return _joined(ast.IfExp(partial.test, body, orelse))
     match ast.unparse(partial):
+        case "cut":
+            return expression(cut)
         case "0":
-            return expression("0.0")
+            return expression(zero)
         case "1":
             return expression(adjoint)
         case "-1":
@@ -325,6 +347,51 @@ def times(adjoint: str, partial: ast.expr) -> ast.expr:
         case ast.BinOp(ast.Constant(1), ast.Div(), denominator):  # one rounding fewer
             return ast.BinOp(expression(adjoint), ast.Div(), denominator)
     return ast.BinOp(expression(adjoint), ast.Mult(), partial)
+
+
+def _joined(choice: ast.IfExp) -> ast.IfExp:
+    """``a if x < y else a if x == y else b`` by one comparison."""
+    match choice:
+        case ast.IfExp(ast.Compare(x, [ast.Lt()], [y]), a, ast.IfExp(ast.Compare(v, [ast.Eq()], [w]), b, c)):
+            if list(map(ast.unparse, (x, y, a))) == list(map(ast.unparse, (v, w, b))):
+                return ast.IfExp(ast.Compare(x, [ast.LtE()], [y]), a, c)
+    return choice
+
+
+def opening(partial: ast.expr) -> ast.expr:
+    """1 where the edge with that partial is open, 0 where it is cut.
+
+    >>> ast.unparse(opening(expression("cut if x < 0 else 0 if x == 0 else 1")))
+    '0 if x < 0 else 1'
+    """
+    if isinstance(partial, ast.IfExp):
+        body, orelse = opening(partial.body), opening(partial.orelse)
+        if ast.unparse(body) != ast.unparse(orelse):
+            return ast.IfExp(partial.test, body, orelse)
+        return body
+    return ast.Constant(0 if ast.unparse(partial) == "cut" else 1)
+
+
+SMOOTH = frozenset("sin cos tan atan tanh asinh erf erfc abs".split())
+
+
+@cache
+def is_tame(text: str) -> bool:
+    """Whether a formula and all its derivatives are finite where its operands are, overflow of + and * apart.
+
+    >>> is_tame("x * tanh(y)"), is_tame("1 / x"), is_tame("sqrt(x)")
+    (True, False, False)
+    """
+    for node in ast.walk(expression(text)):
+        match node:
+            case ast.BinOp(op=ast.Pow()):
+                return False
+            case ast.BinOp(op=ast.Div(), right=divisor) if not isinstance(divisor, ast.Constant):
+                return False
+            case ast.Call(ast.Name(name)) if name not in SMOOTH:
+                if name in NATIVE or not is_tame(table[name].formula):
+                    return False
+    return True
 
 
 class _Substitute(ast.NodeTransformer):
@@ -359,7 +426,7 @@ class _ForFloats(ast.NodeTransformer):
         return ast.Constant(math.pi) if node.id == "pi" else node
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        return ast.Constant(float(ast.literal_eval(node)))
+        return node if node.value is None else ast.Constant(float(ast.literal_eval(node)))
 
 
 class _Elementwise(ast.NodeTransformer):
@@ -558,8 +625,10 @@ neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative")
 pow = primitive(
     "pow",
     "x ** y",
-    "0 if y == 0 and x == 0 else y * x ** (y - 1)",
-    "0 if x == 0 else z * log(x)",
+    # y - 1 may need more bits than y has, and x to what is lost differs from 1 far out.
+    "0 if y == 0 and x == 0 else y * x ** (y - 1) if y - (y - 1) == 1 else "
+    "y * (z / x) if abs(x) > 0 and abs(x) < 1e308 else y * x ** (y - 1)",
+    "0 if x == 0 and y >= 0 else z * log(x)",
     symbol="**",
     numpy="power",
     domain="x > 0 or (x == 0 and y >= 0) or (x < 0 and y % 1 == 0)",
@@ -570,18 +639,27 @@ abs = primitive("abs", "abs(x)", "sign(x)", numpy="absolute")
 maximum = primitive(
     "maximum",
     "x if x > y else y if y >= x else x + y",
-    "1 if x > y else 0 if x < y else 1 / 2",
-    "1 if y > x else 0 if y < x else 1 / 2",
+    "1 if x > y else cut if x < y else 1 / 2",
+    "1 if y > x else cut if y < x else 1 / 2",
     symbol="max",
 )
 minimum = primitive(
     "minimum",
     "x if x < y else y if y <= x else x + y",
-    "1 if x < y else 0 if x > y else 1 / 2",
-    "1 if y < x else 0 if y > x else 1 / 2",
+    "1 if x < y else cut if x > y else 1 / 2",
+    "1 if y < x else cut if y > x else 1 / 2",
     symbol="min",
 )
-where = primitive("where", "x if c else y", "0", "1 if c else 0", "0 if c else 1", operands="c x y")
+where = primitive("where", "x if c else y", "0", "1 if c else cut", "cut if c else 1", operands="c x y")
+convention = primitive(
+    "convention",
+    "x if c else y",
+    "0",
+    "1 if c else 0",
+    "0 if c else 1",
+    operands="c x y",
+    note="convention is a conditional inside a partial: unlike where it cuts nothing.",
+)
 less = primitive("less", "1 if x < y else 0", "0", "0", symbol="<")
 less_equal = primitive("less_equal", "1 if x <= y else 0", "0", "0", symbol="<=")
 equal = primitive("equal", "1 if x == y else 0", "0", "0", symbol="==")
@@ -611,21 +689,31 @@ logaddexp = primitive(
 )
 xlogy = primitive(
     "xlogy",
-    "0 if x == 0 else x * log(y)",
+    "0 if x == 0 and y == y else x * log(y)",
     "0 if x == 0 and y <= 0 else log(y)",
     "0 if x == 0 and y <= 0 else x / y",
     domain="x == 0 or y > 0",
 )
 sqrt = primitive("sqrt", "sqrt(x)", "1 / (2 * z)", domain="x >= 0")
-cbrt = primitive("cbrt", "cbrt(x)", "1 / (3 * z * z)")
+cbrt = primitive("cbrt", "cbrt(x)", "z ** -2 / 3")
 square = primitive("square", "x * x", "2 * x")
 reciprocal = primitive("reciprocal", "1 / x", "-z * z", domain="x != 0")
 
 sin = primitive("sin", "sin(x)", "cos(x)", domain="abs(x) < inf")
 cos = primitive("cos", "cos(x)", "-sin(x)", domain="abs(x) < inf")
 tan = primitive("tan", "tan(x)", "1 + z * z", domain="abs(x) < inf")
-asin = primitive("asin", "asin(x)", "1 / sqrt((1 - x) * (1 + x))", numpy="arcsin", domain="abs(x) <= 1")
-acos = primitive("acos", "acos(x)", "-1 / sqrt((1 - x) * (1 + x))", numpy="arccos", domain="abs(x) <= 1")
+semicircle = primitive(
+    "semicircle", "sqrt(1 - x * x)", "-x / z", stable="sqrt((1 - x) * (1 + x))", domain="abs(x) <= 1"
+)
+hyperbola = primitive(
+    "hyperbola",
+    "sqrt(x * x - 1)",
+    "x / z",
+    stable="sqrt(abs(x) - 1) * sqrt(abs(x) + 1)",
+    domain="abs(x) >= 1",
+)
+asin = primitive("asin", "asin(x)", "1 / semicircle(x)", numpy="arcsin", domain="abs(x) <= 1")
+acos = primitive("acos", "acos(x)", "-1 / semicircle(x)", numpy="arccos", domain="abs(x) <= 1")
 atan = primitive("atan", "atan(x)", "1 / (1 + x * x)", numpy="arctan")
 atan2 = primitive(
     "atan2",
@@ -644,13 +732,20 @@ tanh = primitive(
     note="tanh's partial 1 - z * z is exact to 2**-52 absolute, not relative: it is 0 from abs(x) = 19.1 on.",
 )
 asinh = primitive("asinh", "asinh(x)", "1 / hypot(1, x)", numpy="arcsinh")
-acosh = primitive("acosh", "acosh(x)", "1 / (sqrt(x - 1) * sqrt(x + 1))", numpy="arccosh", domain="x >= 1")
-atanh = primitive("atanh", "atanh(x)", "1 / ((1 - x) * (1 + x))", numpy="arctanh", domain="abs(x) < 1")
-erf = primitive("erf", "erf(x)", "2 / sqrt(pi) * exp(-x * x)")
-erfc = primitive("erfc", "erfc(x)", "-2 / sqrt(pi) * exp(-x * x)")
+acosh = primitive("acosh", "acosh(x)", "1 / hyperbola(x)", numpy="arccosh", domain="x >= 1")
+atanh = primitive("atanh", "atanh(x)", "1 / square(semicircle(x))", numpy="arctanh", domain="abs(x) < 1")
+_HALF = "(x * 134217729 - (x * 134217729 - x))"  # x to half of its bits, so that its square is exact
+gaussian = primitive(
+    "gaussian",
+    "exp(-x * x)",
+    "-2 * x * z",
+    stable=f"exp(-x * x) if abs(x) > 28 else exp(-square{_HALF}) * exp(({_HALF} - x) * ({_HALF} + x))",
+)
+erf = primitive("erf", "erf(x)", "2 / sqrt(pi) * gaussian(x)")
+erfc = primitive("erfc", "erfc(x)", "-2 / sqrt(pi) * gaussian(x)")
 
 hypot = primitive("hypot", "hypot(x, y)", "0 if z == 0 else x / z", "0 if z == 0 else y / z")
-relu = primitive("relu", "0 if x <= 0 else x", "0 if x <= 0 else 1", symbol="ReLU")
+relu = primitive("relu", "0 if x <= 0 else x", "cut if x < 0 else 0 if x == 0 else 1", symbol="ReLU")
 softplus = primitive(
     "softplus", "log(1 + exp(x))", "sigmoid(x)", stable="maximum(x, 0) + log1p(exp(-abs(x)))"
 )

@@ -9,20 +9,14 @@ from __future__ import annotations
 
 import ast
 import math
-import os
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache, partial
 from typing import Any, NoReturn
 
-import numpy as np
-
 from autograd_mini import rules
 from autograd_mini.rules import Primitive
-from autograd_mini.value import OPERATORS, TraceError, Value, as_operand, constant, leaf
-
-HOMES = tuple(os.path.join(package.__path__[0], "") for package in (sys.modules[__package__], np))
+from autograd_mini.value import OPERATORS, TraceError, Value, as_operand, caller, constant, leaf
 
 
 class Derivative(Value):
@@ -147,10 +141,7 @@ def negation(p: Any) -> Any:
 
 def _refuse(why: str) -> NoReturn:
     """TraceError with the line of the caller's own code that asked for the number."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith((*HOMES, "<autograd_mini")):
-        frame = frame.f_back
-    raise TraceError(f"while tracing, {frame.f_code.co_filename}:{frame.f_lineno}: {why}")
+    raise TraceError(f"while tracing, {caller()}: {why}")
 
 
 def traced_input(label: str) -> Traced:
@@ -254,7 +245,7 @@ def fold(row: Primitive, constants: list[float | None]) -> int | float | None:
     better; 1 · x, x / 1, x ** 1 and a decided ``where``, but neither 0 · x nor x + 0.
     """
     name = row.name
-    if name == "where" and constants[0] is not None:
+    if name in ("where", "convention") and constants[0] is not None:
         return 1 if constants[0] else 2
     if name == "mul" and constants[0] == 1.0:
         return 1
@@ -271,24 +262,46 @@ def fold(row: Primitive, constants: list[float | None]) -> int | float | None:
 
 
 @cache
-def products(row: Primitive) -> tuple[Callable[..., Value] | None, ...]:
+def products(row: Primitive, forward: bool = False) -> tuple[Callable[..., Value] | None, ...]:
     """For each operand the product of adjoint and partial as a graph, a function of g, z and the operands.
 
-    None stands for a partial that is 0.
+    None stands for a partial that is 0; the node `CUT` comes from an edge that is cut at every input.
+    A ``forward`` sweep has in g what a reverse sweep multiplies with later on, so that 0 · ∞ arises here.
     """
-    return tuple(None if text == "0" else _product(row, text) for text in row.partials)
+    zero = "g * 0" if forward else "cut"
+    return tuple(
+        None if text == "0" else _graph(row, rules.times("g", rules.expression(text), "cut", zero))
+        for text in row.partials
+    )
 
 
-def _product(row: Primitive, partial_text: str) -> Callable[..., Value]:
-    formula = rules.functional(rules.times("g", rules.expression(partial_text)))
+@cache
+def openings(row: Primitive) -> tuple[Callable[..., Value], ...]:
+    """For each operand the condition under which the edge to it is open, as `products` are given."""
+    return tuple(_graph(row, rules.opening(rules.expression(text))) for text in row.partials)
+
+
+def _graph(row: Primitive, formula: ast.expr) -> Callable[..., Value]:
+    """A formula made from the row's partial, as a function of nodes."""
+    if not row.selects:
+        formula = _Conventions().visit(formula)
+    formula = rules.functional(formula)
     for node in ast.walk(formula):
         if isinstance(node, ast.Name) and node.id in rules.table:
             NODES.setdefault(node.id, partial(derive, rules.table[node.id]))
     source = ast.unparse(_ConstantNodes().visit(formula))
-    product: Callable[..., Value] = rules.define(
-        "product", f"def function(g, z, {', '.join(row.operands)}):\n    return {source}\n", NODES
+    function: Callable[..., Value] = rules.define(
+        row.name, f"def function(g, z, {', '.join(row.operands)}):\n    return {source}\n", NODES
     )
-    return product
+    return function
+
+
+class _Conventions(ast.NodeTransformer):
+    """The conditionals of a partial that selects nothing, which cut nothing when they are differentiated."""
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        self.generic_visit(node)
+        return ast.Call(ast.Name("convention"), [node.test, node.body, node.orelse], [])
 
 
 class _ConstantNodes(ast.NodeTransformer):
@@ -298,4 +311,9 @@ class _ConstantNodes(ast.NodeTransformer):
 
 PI = constant_node(math.pi)
 PI.label = "pi"
-NODES: dict[str, Any] = {"_constant": constant_node, "pi": PI}  # grows by the rows that partials call
+CUT = constant_node(0.0)
+NODES: dict[str, Any] = {
+    "_constant": constant_node,
+    "pi": PI,
+    "cut": CUT,
+}  # grows by the rows that partials call

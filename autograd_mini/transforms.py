@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from operator import index
@@ -20,10 +20,19 @@ import numpy as np
 
 from autograd_mini import rules
 from autograd_mini.arrays import ValueArray, named, values
+from autograd_mini.liveness import Liveness
 from autograd_mini.rules import as_number
-from autograd_mini.tracing import Derivative, Traced, constant_node, derive, products
+from autograd_mini.tracing import CUT, Derivative, Traced, constant_node, derive, products
 from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, unflatten
-from autograd_mini.value import Source, Value, constant, depth_first_order, topological_order
+from autograd_mini.value import (
+    Source,
+    Value,
+    check_defined,
+    constant,
+    depth_first_order,
+    errors_wait,
+    topological_order,
+)
 
 Tree: TypeAlias = Any  # a scalar, an array, or a nested tuple, list or dict of them
 Argnums: TypeAlias = "int | Sequence[int]"
@@ -53,29 +62,37 @@ def gradient_graph(output: Value, inputs: Tree) -> Tree:
     return _refill(inputs, iter(_pullback([output], [constant_node(1.0)], wanted, output.label or "f")))
 
 
-def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that gives the gradient of the scalar function ``f``, in the structure of its argument.
 
     ``argnums`` says with respect to which argument, or to which several (then the result is a tuple).
+    Keyword arguments are passed to ``f`` as they are. With ``has_aux``, ``f`` returns a pair of its value
+    and of anything else, and the result is the pair of the gradient and of that.
 
     >>> grad(lambda x: x**3)(2.0)
     12.0
     >>> grad(grad(lambda x: x**3))(2.0)
     12.0
+    >>> grad(lambda x, n: (x**n, x + n), has_aux=True)(2.0, n=3)
+    (12.0, 5.0)
 
-    Raises TypeError if ``f`` is no function, or does not return one Value.
+    Raises TypeError if ``f`` is no function, or does not return one number; DomainError if the result
+    depends on an operation outside its domain.
     """
-    of = value_and_grad(f, argnums)
+    of = value_and_grad(f, argnums, has_aux)
 
     @wraps(f)
-    def gradient(*args: Any) -> Any:
-        return of(*args)[1]
+    def gradient(*args: Any, **named: Any) -> Any:
+        value, gradient = of(*args, **named)
+        return (gradient, value[1]) if has_aux else gradient
 
     return gradient
 
 
-def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """Like `grad`, but giving the pair of the function's value and its gradient.
+
+    With ``has_aux`` the first of the pair is ``f``'s own pair.
 
     >>> value_and_grad(lambda w: w["a"] * w["b"])({"a": 2.0, "b": 5.0})
     (10.0, {'a': 5.0, 'b': 2.0})
@@ -83,19 +100,20 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
     _require_function(f)
 
     @wraps(f)
-    def value_and_gradient(*args: Any) -> Any:
-        call = _Call(f, args, argnums)
+    def value_and_gradient(*args: Any, **named: Any) -> Any:
+        call = _Call(f, args, argnums, named, has_aux)
         output = call.scalar("grad")
         adjoints = _pullback([output], [constant_node(1.0)], call.inputs, output.label or call.name)
-        return call.finish((output, call.fill(adjoints)))
+        return call.finish((call.with_aux(output), call.fill(adjoints)))
 
     return value_and_gradient
 
 
-def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def jacobian(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that gives ∂fᵢ/∂xⱼ, for arrays of shape ``output.shape + input.shape``.
 
     Where output or input are trees, the result is the output's tree with the input's tree at each leaf.
+    ``argnums``, ``has_aux`` and keyword arguments are as in `grad`.
 
     >>> import numpy as np
     >>> jacobian(lambda x: np.cumsum(x * x))(np.array([1.0, 2.0]))
@@ -105,8 +123,8 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     _require_function(f)
 
     @wraps(f)
-    def jacobian_of(*args: Any) -> Any:
-        call = _Call(f, args, argnums)
+    def jacobian_of(*args: Any, **named: Any) -> Any:
+        call = _Call(f, args, argnums, named, has_aux)
         output = call.output("jacobian")
 
         def rows(leaf: Any) -> Any:
@@ -125,7 +143,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
             )
             return unflatten(call.tree, stacked)
 
-        return call.finish(map_leaves(rows, output))
+        return call.finish(call.with_aux(map_leaves(rows, output)))
 
     return jacobian_of
 
@@ -141,14 +159,14 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     return jacobian(grad(f, argnums), argnums)
 
 
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+def vjp(f: Callable[..., Any], *primals: Any, **named: Any) -> tuple[Any, Callable[[Any], Any]]:
     """f's result and its pullback: cotangents of the result ↦ (cotangentᵀ · Jacobian, one per argument).
 
     >>> y, pullback = vjp(lambda a, b: a * b, 2.0, 5.0)
     >>> y, pullback(1.0)
     (10.0, (5.0, 2.0))
     """
-    call = _Call(f, primals, range(len(primals)))
+    call = _Call(f, primals, range(len(primals)), named)
     output = call.output("vjp")
 
     def pullback(cotangents: Any) -> Any:
@@ -197,20 +215,21 @@ def _pullback(
     """The reverse sweep as a graph: Σ seed · ∂output/∂input for each input."""
     order = depth_first_order(*outputs)
     active = _depending(order, inputs)
+    liveness = Liveness(order, outputs)
     adjoints: dict[Value, Value] = {}
     for output, seed in zip(outputs, seeds, strict=True):
         adjoints[output] = _plus(adjoints.get(output), seed)
     for node in reversed(order):
         adjoint = adjoints.get(node)
-        if adjoint is None or node not in active or _is_zero(adjoint):
+        if adjoint is None or node not in active:
             continue
         if active.isdisjoint(node.args):  # an input, and nothing below it that depends on another
             continue
-        for operand, product in zip(node.args, _products(node), strict=True):
+        for i, (operand, product) in enumerate(zip(node.args, _products(node), strict=True)):
             if product is not None and operand in active:
                 term = product(adjoint, node, *node.args)
-                if not _is_zero(term):
-                    adjoints[operand] = _plus(adjoints.get(operand), term)
+                if term is not CUT:
+                    adjoints[operand] = _plus(adjoints.get(operand), liveness.masked(node, i, term))
     for node in (*reversed(order), *inputs):
         if node.label and node in adjoints:
             _name(adjoints[node], f"∂{name}/∂{node.label}")
@@ -223,10 +242,10 @@ def _pushforward(outputs: Sequence[Value], inputs: Sequence[Value], seeds: Seque
     for node in depth_first_order(*outputs):
         if node in tangents or tangents.keys().isdisjoint(node.args):
             continue
-        for operand, product in zip(node.args, _products(node), strict=True):
-            if product is not None and operand in tangents and not _is_zero(tangents[operand]):
+        for operand, product in zip(node.args, _products(node, forward=True), strict=True):
+            if product is not None and operand in tangents:
                 term = product(tangents[operand], node, *node.args)
-                if not _is_zero(term):
+                if term is not CUT:
                     tangents[node] = _plus(tangents.get(node), term)
     return [tangents[node] if node in tangents else constant_node(0.0) for node in outputs]
 
@@ -240,7 +259,7 @@ def _depending(order: Iterable[Value], inputs: Iterable[Value]) -> set[Value]:
     return active
 
 
-def _products(node: Value) -> tuple[Callable[..., Value] | None, ...]:
+def _products(node: Value, forward: bool = False) -> tuple[Callable[..., Value] | None, ...]:
     if isinstance(node.op, Source):
         raise TypeError(
             f"the node {node.op.symbol!r} was made by hand and carries no rule to differentiate; "
@@ -248,15 +267,11 @@ def _products(node: Value) -> tuple[Callable[..., Value] | None, ...]:
         )
     if node.op is rules.pow and node.args[1].op is constant and node.args[1].data == 0.0:
         return None, None  # x**0 is 1
-    return products(node.op)
+    return products(node.op, forward)
 
 
 def _plus(total: Value | None, term: Value) -> Value:
     return term if total is None else derive(rules.add, total, term)
-
-
-def _is_zero(node: Value) -> bool:
-    return node.op is constant and node.data == 0.0
 
 
 def _name(adjoint: Value, label: str) -> None:
@@ -284,7 +299,14 @@ def _living(nodes: Iterable[Value]) -> Iterator[None]:
 class _Call:
     """One call of ``f`` on fresh nodes in place of the arguments ``argnums``."""
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        argnums: Argnums,
+        named: Mapping[str, Any] = {},
+        has_aux: bool = False,
+    ) -> None:
         try:
             positions = [*map(index, argnums)] if isinstance(argnums, Sequence) else [index(argnums)]
         except TypeError:
@@ -295,15 +317,22 @@ class _Call:
         self.name = name_of(f)
         names = parameter_names(f, len(args))
         fresh = list(args)
-        self.symbolic = any(isinstance(node, Value) for node in elements(args))
+        self.symbolic = any(isinstance(node, Value) for node in elements((args, dict(named))))
         for position in positions:
             fresh[position] = map_named(self._fresh, args[position], names[position])
         self.tree = copied(tuple(fresh[i] for i in positions))  # f may pop from its dicts and lists
         if not isinstance(argnums, Sequence):
             [self.tree] = self.tree
         self.inputs = elements(self.tree)
-        with _living(self.inputs):
-            self.result = f(*fresh)
+        with _living(self.inputs), errors_wait():
+            self.result = f(*fresh, **named)
+        self.aux: tuple[Any, ...] = ()
+        if has_aux:
+            if not isinstance(self.result, (tuple, list)) or len(self.result) != 2:
+                raise TypeError(
+                    f"has_aux: {self.name} must return a pair (value, aux), got {_describe(self.result)}"
+                )
+            self.result, self.aux = self.result[0], (self.result[1],)
 
     def _fresh(self, leaf: Any, name: str) -> Any:
         """A leaf's stand-in: a number gets a leaf of its own, a Value a node that is identical to it."""
@@ -324,25 +353,33 @@ class _Call:
         return Value(leaf, label=name)
 
     def output(self, transform: str) -> Any:
-        """The result, a tree in which at least one entry is a Value."""
-        if not any(isinstance(node, Value) for node in elements(self.result)):
+        """The result, a tree of Values and of numbers, on which no argument has an effect."""
+        entries = elements(self.result)
+        if not entries or not all(isinstance(x, Value) or as_number(x) is not None for x in entries):
             raise TypeError(
                 f"{transform}: {self.name} must return Values computed from its arguments, "
                 f"got {_describe(self.result)}"
             )
+        check_defined(*(x for x in entries if isinstance(x, Value)))
         return self.result
 
     def scalar(self, transform: str) -> Value:
-        """The result, which must be one Value."""
+        """The result, which must be one number."""
         result = self.result
-        if isinstance(result, np.ndarray) and result.shape == () and result.dtype == object:
+        if isinstance(result, np.ndarray) and result.shape == ():
             result = result.item()
-        if isinstance(result, Value):
-            return result
-        raise TypeError(
-            f"{transform}: {self.name} must return one Value computed from its arguments, got "
-            f"{_describe(result)}" + "; use jacobian for several" * (np.size(elements(result)) > 1)
-        )
+        if not isinstance(result, Value) and as_number(result) is None:
+            raise TypeError(
+                f"{transform}: {self.name} must return one Value computed from its arguments, got "
+                f"{_describe(result)}" + "; use jacobian for several" * (np.size(elements(result)) > 1)
+            )
+        output = _as_value(result)
+        check_defined(output)
+        return output
+
+    def with_aux(self, result: Any) -> Any:
+        """The result, in a pair with what f returned beside its value."""
+        return (result, *self.aux) if self.aux else result
 
     def fill(self, adjoints: Iterable[Value]) -> Any:
         """The adjoints of the inputs in the structure of the arguments."""

@@ -14,14 +14,18 @@ gradient. For ``mul`` they read::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from autograd_mini import rules
-from autograd_mini.rules import Primitive, as_number
+from autograd_mini.rules import DomainError, Primitive, as_number
 
 
 class TraceError(TypeError):
@@ -99,17 +103,24 @@ class Value:
         """Set ``.grad`` of every node below to the derivative of this one with respect to it.
 
         Leaves add up over calls, until `zero_grad`; interior nodes are fresh in each call. One sweep
-        in reverse topological order, linear in the edges, without recursion. Partials that do not
-        exist are inf or nan; nothing is raised half-way.
+        in reverse topological order, linear in the edges, without recursion. A node that is reached
+        over cut edges only, such as a branch that `where` did not take, has gradient 0 and passes
+        nothing on. Partials that do not exist are inf or nan; nothing is raised half-way.
+
+        Raises DomainError, with nothing changed, if an array function left its domain at a node that
+        the result depends on.
         """
         if not isinstance(self, Value):
             raise TypeError(f"backward: the root must be a Value, got {_describe(self)}")
+        check_defined(self)
         interior = interior_order(self)
         for node in interior:
-            node.grad = 0.0
+            node.grad = UNREACHED
         self.grad += 1.0
         interior.reverse()
         for node in interior:
+            if node.grad is UNREACHED:
+                continue
             step = node.op.reverse  # looked up apart from the call, which CPython does faster
             try:
                 step(node)
@@ -121,14 +132,25 @@ class Value:
     def forward(self) -> None:
         """Recompute every node below, and this one, from the leaves' current data.
 
-        Raises DomainError where an operation leaves its domain, TypeError at a node made by hand;
-        then nothing has changed.
+        Raises DomainError where an operation that the result depends on leaves its domain, TypeError at
+        a node made by hand; then nothing has changed.
         """
         interior = interior_order(self)
         before = [node.data for node in interior]
+        errors: dict[Value, DomainError] = {}
         try:
             for node in interior:
-                node.data = node._evaluate(*(operand.data for operand in node.args))
+                operands = [operand.data for operand in node.args]
+                try:
+                    node.data = node._evaluate(*operands)
+                except DomainError as error:
+                    errors[node] = error
+                    node.data = cast(Primitive, node.op).ieee(*operands)
+            if errors:
+                live = live_nodes([self], interior)
+                for node in interior:
+                    if node in errors and node in live:
+                        raise errors[node]
         except BaseException:
             for node, data in zip(interior, before, strict=True):
                 node.data = data
@@ -151,12 +173,10 @@ class Value:
         except rules.DomainError as error:
             raise self.op.error(error, tuple(x.label for x in self.args), operands) from None
 
-    # --- comparison: by data with numbers and for order, by identity between Values ---
+    # --- comparison goes by number; sets and dicts find a node by its identity, which is its hash ---
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Value):
-            return self is other
-        number = as_number(other)
+        number = _data(other)
         return NotImplemented if number is None else self.data == number
 
     __hash__ = object.__hash__
@@ -269,6 +289,10 @@ class Value:
         def sqrt(self) -> Value: ...
         def cbrt(self) -> Value: ...
         def square(self) -> Value: ...
+        def semicircle(self) -> Value: ...
+        def hyperbola(self) -> Value: ...
+        def gaussian(self) -> Value: ...
+        def convention(self, x: _Other, y: _Other) -> Value: ...
         def reciprocal(self) -> Value: ...
         def sin(self) -> Value: ...
         def cos(self) -> Value: ...
@@ -288,6 +312,106 @@ class Value:
         def hypot(self, y: _Other) -> Value: ...
         def relu(self) -> Value: ...
         def softplus(self) -> Value: ...
+
+
+UNREACHED = float("0")  # a zero of its own: the gradient of a node to which no open edge has led yet
+
+
+class Undefined(Value):
+    """A node at which an array function left its domain: its number is inf or nan, as NumPy has it.
+
+    The error waits: it is raised by whatever asks for a derivative through the node.
+    """
+
+    __slots__ = ("error",)
+    error: DomainError
+    exist = False  # until there is one, nobody looks for them
+
+
+_waiting: ContextVar[bool] = ContextVar("errors wait", default=False)
+HOMES = tuple(os.path.join(package.__path__[0], "") for package in (sys.modules[__package__], np))
+
+
+@contextmanager
+def errors_wait() -> Iterator[None]:
+    """Inside, an operation that leaves its domain gives an `Undefined` node instead of raising."""
+    before = _waiting.set(True)
+    try:
+        yield
+    finally:
+        _waiting.reset(before)
+
+
+def caller() -> str:
+    """The file and line of the user's own code that is being run."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith((*HOMES, "<autograd_mini")):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _outside(row: Primitive, cause: Exception, operands: tuple[Value, ...]) -> Value:
+    """What a row gives outside its domain: its error, raised or put into a node."""
+    data = tuple(x.data for x in operands)
+    error = row.error(cause, tuple(x.label for x in operands), data)
+    if not _waiting.get():
+        raise error from None
+    Undefined.exist = True
+    node: Undefined = rules.FLOATS["_new"](Undefined)
+    node.error = type(error)(f"{error}, at {caller()}")
+    node.data = row.ieee(*data)
+    node.grad = 0.0
+    node.label = ""
+    node.op = row
+    node.args = operands
+    return node
+
+
+def check_defined(*roots: Value) -> None:
+    """Raise the error of the first `Undefined` node that the roots depend on, if there is one."""
+    if Undefined.exist:
+        order = depth_first_order(*roots)
+        undefined = [node for node in order if isinstance(node, Undefined)]
+        if undefined:
+            live = live_nodes(roots, order)
+            for node in undefined:
+                if node in live:
+                    raise node.error.with_traceback(None)
+
+
+def live_nodes(roots: Sequence[Value], order: Sequence[Value]) -> set[Value]:
+    """The nodes to which a path without cut edges leads from a root, at today's numbers."""
+    live = set(roots)
+    for node in reversed(order):
+        if node in live:
+            live.update(operand for operand, open in zip(node.args, open_edges(node), strict=True) if open)
+    return live
+
+
+def open_edges(node: Value) -> Sequence[Any]:
+    """For each operand, whether the edge to it is open; what a trace does not know yet counts as open."""
+    if isinstance(node.op, Source):
+        return [True] * len(node.args)
+    if not node.op.selects:
+        return [partial != "0" for partial in node.op.partials]
+    try:
+        numbers = [np.float64(x.data) for x in (node, *node.args)]
+    except TraceError:
+        return [partial != "0" for partial in node.op.partials]
+    with np.errstate(all="ignore"):
+        return _openings(node.op)(*numbers)
+
+
+@cache
+def _openings(row: Primitive) -> Callable[..., tuple[Any, ...]]:
+    """Whether each edge is open, as a function of the result and the operands."""
+    open = [
+        "0" if partial == "0" else rules.elementwise(rules.opening(rules.expression(partial)))
+        for partial in row.partials
+    ]
+    source = f"def function(z, {', '.join(row.operands)}):\n    return ({', '.join(open)},)\n"
+    function: Callable[..., tuple[Any, ...]] = rules.define("openings", source, rules.ARRAYS)
+    return function
 
 
 def topological_order(*roots: Value) -> list[Value]:
@@ -415,6 +539,7 @@ def _bind_values(row: Primitive) -> Callable[..., Any]:
         "_as_operand": as_operand,
         "_constant": constant,
         "_TraceError": TraceError,
+        "_outside": _outside,
     }
     operator: Callable[..., Any] = rules.define(row.name, _operator_source(row), rules.FLOATS, **names)
     operator.__doc__ = str(row)
@@ -448,8 +573,8 @@ def _reverse_ieee(node: Value, row: Primitive) -> None:
     operands = [np.float64(x.data) for x in node.args]
     with np.errstate(all="ignore"):
         products = array_products(row)(np.float64(node.grad), np.float64(node.data), *operands)
-    for operand, product in zip(node.args, products, strict=True):
-        if operand.op is not constant:
+    for operand, product, open in zip(node.args, products, open_edges(node), strict=True):
+        if open and operand.op is not constant:
             operand.grad += float(product)
 
 
@@ -483,9 +608,7 @@ def _operator_source(row: Primitive) -> str:
     if rules.can_raise(rules.expression(row.stable)):
         lines += [
             "    except (ArithmeticError, ValueError) as _cause:",
-            f"        _error = _row.error(_cause, ({operands.replace(', ', '.label, ')}.label,), "
-            f"({operands.replace(', ', '.data, ')}.data,))",
-            "        raise _error from None",
+            f"        return _outside(_row, _cause, ({operands},))",
         ]
     lines += [
         "    z.grad = 0.0",
@@ -498,22 +621,22 @@ def _operator_source(row: Primitive) -> str:
 
 
 def _reverse_source(row: Primitive) -> str:
-    """``operand.grad += adjoint * partial`` for every operand that is not a constant.
+    """``operand.grad += adjoint * partial`` for every operand that is not a constant and not cut off.
 
     Where one can raise, all products are computed before the first is added, so that a step that raises
     has changed nothing.
     """
     data = {x: f"{x}_.data" for x in (*row.operands, "z")}
     products = {
-        x: rules.for_floats(rules.times("g", rules.expression(partial)), **data)
+        x: rules.for_floats(rules.times("g", rules.expression(partial), "None"), **data)
         for x, partial in zip(row.operands, row.partials, strict=True)
         if partial != "0"
     }
     lines = ["def function(z_):", f"    {', '.join(f'{x}_' for x in row.operands)}, = z_.args"]
     lines += ["    g = z_.grad"]
-    if any(rules.can_raise(rules.expression(partial)) for partial in row.partials):
-        lines += [f"    d{x} = {p} if {x}_.op is not _constant else 0.0" for x, p in products.items()]
-        lines += [f"    {x}_.grad += d{x}" for x in products]
+    if row.selects or any(rules.can_raise(rules.expression(partial)) for partial in row.partials):
+        lines += [f"    d{x} = {p} if {x}_.op is not _constant else None" for x, p in products.items()]
+        lines += [f"    if d{x} is not None: {x}_.grad += d{x}" for x in products]
     else:
         lines += [f"    if {x}_.op is not _constant: {x}_.grad += {p}" for x, p in products.items()]
     return "\n".join(lines)

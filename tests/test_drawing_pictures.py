@@ -3,9 +3,7 @@
 import html
 import math
 import re
-import shutil
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from itertools import pairwise
@@ -455,19 +453,6 @@ def test_long_edges_do_not_hold_the_layout_up():
     layout.render(draw(x).source, "svg", timeout=60)
 
 
-def test_the_time_limit_of_the_layout_is_a_sentence(tmp_path, monkeypatch):
-    drawing = draw(loss_of()[1])
-    real = subprocess.run
-
-    def slow(command, **options):
-        return real([sys.executable, "-c", "import time; time.sleep(60)"], **options)
-
-    monkeypatch.setattr(subprocess, "run", slow)
-    with pytest.raises(TimeoutError, match=r"did not lay the graph out within 0.2 s: .*limit=.*timeout=$"):
-        drawing.save(tmp_path / "picture.svg", timeout=0.2)
-    assert not list(tmp_path.iterdir())
-
-
 # --- themes, determinism, writers, notebooks ---
 
 
@@ -516,7 +501,7 @@ def test_the_same_graph_gives_the_same_bytes():
     assert picture() == picture()
 
 
-@pytest.mark.skipif(not layout.executable(), reason="no Graphviz here")
+@pytest.mark.skipif(not layout.programs(), reason="no Graphviz here")
 def test_values_and_arrays_show_themselves_while_small():
     z, loss = loss_of()
     assert "<svg" in loss._repr_mimebundle_()["image/svg+xml"]
@@ -583,7 +568,7 @@ def test_nan_and_infinity_are_drawn():
 
 def test_the_rendered_sizes_leave_room_for_the_text():
     """The bundled renderer knows the widths of Helvetica: no 'hard-coded metrics' fallback."""
-    pure = shutil.which("graphviz-pure") or layout.executable()
+    pure = layout.programs()[-1]
     done = subprocess.run(
         [pure, "-Kdot", "-Tsvg"], input=draw(loss_of()[1]).source.encode(), capture_output=True
     )

@@ -91,10 +91,6 @@ def test_a_formula_of_arrays_on_numbers_values_and_traced(text, operands, wanted
         lambda *xs: formula.evaluate({**dict(zip(arrays, xs, strict=True)), **rest}), *arrays.values()
     )
     np.testing.assert_allclose(program(*arrays.values()), wanted, rtol=1e-14)
-    if text.startswith("log(z)"):  # an array of Values builds both branches, as NumPy's where does
-        with pytest.raises(DomainError):
-            formula.evaluate({"z": values(Z)})
-        return
     on_values = formula.evaluate({**{name: values(x) for name, x in arrays.items()}, **rest})
     np.testing.assert_allclose(getattr(on_values, "data", on_values), wanted, rtol=1e-14)
 

@@ -64,6 +64,15 @@ def gradient(body):
     return START + f"def gradient(W, b, x, t):\n    d = d_z(W, b, x, t)\n    {body}\n"
 
 
+FLOOD = """
+import os
+for stream in range(3, 30):
+    try:
+        os.write(stream, {})
+    except OSError:
+        pass
+os._exit(0)
+"""
 HAND_INS = {
     # name: (what is handed in, the verdict, what the line says besides)
     # The endless ones come first: the others are done while their time runs out.
@@ -109,6 +118,8 @@ HAND_INS = {
     "exits": ("import sys\nsys.exit('done')\n", "failed to run", "SystemExit: done"),
     "exits_late": (gradient("raise SystemExit(3)"), "failed to run", "SystemExit: 3"),
     "exits_at_once": ("import os\nos._exit(0)\n", "failed to run", "it ended its process with status 0"),
+    "floods": (FLOOD.format("b'x' * 10**7"), "failed to run", "it wrote more than 1,048,576 bytes"),
+    "brackets": (FLOOD.format("b'[' * 10**6"), "failed to run", "it ended its process with status 0"),
     "killed": ("import os\nos.kill(os.getpid(), 9)\n", "failed to run", "SIGKILL"),
     "without_end": ("a = []\nwhile True:\n    a.append(bytearray(10**8))\n", "failed to run", "MemoryError"),
 }

@@ -34,6 +34,7 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "maximum": max,
     "minimum": min,
     "where": lambda c, x, y: x if c else y,
+    "convention": lambda c, x, y: x if c else y,
     "less": lambda x, y: mp.mpf(x < y),
     "less_equal": lambda x, y: mp.mpf(x <= y),
     "equal": lambda x, y: mp.mpf(x == y),
@@ -50,6 +51,9 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "sqrt": mp.sqrt,
     "cbrt": lambda x: mp.sign(x) * mp.root(abs(x), 3),
     "square": lambda x: x**2,
+    "semicircle": lambda x: mp.sqrt(1 - x * x),
+    "hyperbola": lambda x: mp.sqrt(x * x - 1),
+    "gaussian": lambda x: mp.exp(-x * x),
     "reciprocal": lambda x: 1 / x,
     "sin": mp.sin,
     "cos": mp.cos,
@@ -78,6 +82,8 @@ ANGLES = [*ANY, 1e-300, 100.0, 1e10, 1.5707963, 3.1415926, 0.0]
 UNIT = [0.3, -0.7, 1e-8, 0.999999, -0.9999999999, 1e-300, 0.5]
 PAIRS = [(0.3, -0.7), (1.5, 2.25), (-3.0, 1e-8), (1e-8, 5.0), (-2.0, -0.5), (1e100, 3.0), (1e-150, 2e-150)]
 
+CHOICES = [(1.0, 2.0, 3.0), (0.0, 2.0, 3.0), (-1.0, 0.5, 1e100)]
+
 POINTS: dict[str, list[Any]] = {
     **dict.fromkeys("add sub mul div hypot atan2 maximum minimum less less_equal equal".split(), PAIRS),
     **dict.fromkeys("log log2 log10 sqrt".split(), POSITIVE),
@@ -96,12 +102,18 @@ POINTS: dict[str, list[Any]] = {
     **dict.fromkeys("sin cos tan".split(), ANGLES),
     **dict.fromkeys("asin acos atanh".split(), UNIT),
     "acosh": [1.5, 1.000001, 7.0, 1e100, 1.0000000001],
-    "erf": [*ANY, 5.0, -5.0, 1e-300, 0.0],
-    "erfc": [*ANY, 5.0, 26.0, -5.0, 0.0],
-    "pow": [(2.0, 0.5), (0.3, -0.7), (1.5, 100.5), (1e-8, 3.0), (1e100, 2.5), (7.0, 1.0), (0.999, -50.0)],
+    "erf": [*ANY, 5.0, -5.0, 19.3, 1e-300, 0.0],
+    "erfc": [*ANY, 5.0, 19.3, 26.0, -5.0, 0.0],
+    "gaussian": [*ANY, 5.0, -19.3, 26.0, 1e-300, 0.0],
+    "semicircle": UNIT,
+    "hyperbola": [1.5, 1.000001, -7.0, 1e100, 1.0000000001],
+    "pow": [
+        (2.0, 0.5), (0.3, -0.7), (1.5, 100.5), (1e-8, 3.0), (1e100, 2.5), (7.0, 1.0), (0.999, -50.0),
+        (1e300, 0.1), (3e100, -0.7),
+    ],
     "logaddexp": [(0.3, -0.7), (1.5, 1.5), (800.0, 799.0), (-800.0, -700.0), (50.0, -50.0), (1e5, 3.0)],
     "xlogy": [(0.3, 0.7), (2.0, 1e-300), (-1.5, 3.0), (1e-300, 2.0), (5.0, 1e100), (0.0, 2.0)],
-    "where": [(1.0, 2.0, 3.0), (0.0, 2.0, 3.0), (-1.0, 0.5, 1e100)],
+    **dict.fromkeys(["where", "convention"], CHOICES),
 }  # fmt: skip
 
 CASES = [

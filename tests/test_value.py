@@ -259,13 +259,18 @@ def test_forward_stops_at_a_node_made_by_hand() -> None:
 # --- comparison, hash, text ---
 
 
-def test_between_values_equality_is_identity() -> None:
-    x, y = Value(1.0), Value(1.0)
-    assert x == x
-    assert x != y
+def test_between_values_equality_goes_by_number_and_hash_by_identity() -> None:
+    x, y, nan = Value(1.0), Value(1.0), Value(math.nan)
+    assert x == y
+    assert (x != y) is False
+    assert nan != nan
+    assert x == 1.0 == y
     assert len({x, y, x}) == 2
+    assert {x: 1, y: 2}[x] == 1
     assert hash(x) != hash(y)
-    assert y not in [x]
+    assert y in [x]
+    assert [Value(2.0), x].index(y) == 1
+    assert not any(y is q for q in [x])
 
 
 def test_with_numbers_and_for_order_data_is_compared() -> None:

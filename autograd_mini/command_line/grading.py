@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib.util
+import io
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from glob import glob
 from typing import NamedTuple
@@ -23,7 +21,10 @@ from typing import NamedTuple
 from autograd_mini.check.report import painted, wants_colour
 from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE, RIGHT, SHADES
 from autograd_mini.command_line.hand_in import FAILED
+from autograd_mini.files import write
+from autograd_mini.processes import printable, run
 
+LARGEST = 1 << 20  # bytes of a verdict
 MEMORY_IS_LIMITED = importlib.util.find_spec("resource") is not None
 START = """
 import json, sys
@@ -53,8 +54,8 @@ def grade(options: argparse.Namespace) -> int:
     if options.timeout <= 0 or options.memory <= 0 or options.jobs <= 0:
         raise ValueError("--timeout, --memory and --jobs must be positive")
     stop = threading.Event()
-    run = partial(_graded, options.reference, timeout=options.timeout, memory=options.memory, stop=stop)
-    trial = run("")
+    graded = partial(_graded, options.reference, timeout=options.timeout, memory=options.memory, stop=stop)
+    trial = graded("")
     if trial.verdict == FAILED:
         raise ValueError(f"the reference {options.reference} failed to run: {trial.reason}")
     # Where the shell leaves patterns alone, as on Windows, they are expanded here.
@@ -62,7 +63,7 @@ def grade(options: argparse.Namespace) -> int:
     grades = []
     with ThreadPoolExecutor(options.jobs) as pool:
         try:
-            for result in _with_progress(pool.map(run, files), len(files)):
+            for result in _with_progress(pool.map(graded, files), len(files)):
                 grades.append(result)
                 print(_painted(result), flush=True)
         except BaseException:  # Ctrl-C, or nobody reads any more
@@ -70,8 +71,9 @@ def grade(options: argparse.Namespace) -> int:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if options.csv:
-        with open(options.csv, "w", newline="", encoding="utf-8", errors="replace") as file:
-            csv.writer(file).writerows([Grade._fields, *grades])
+        table = io.StringIO(newline="")
+        csv.writer(table).writerows([Grade._fields, *grades])
+        write(options.csv, table.getvalue().encode(errors="replace"))
     verdicts = {result.verdict for result in grades}
     return 0 if verdicts == {RIGHT} else 3 if verdicts <= {RIGHT, INCONCLUSIVE} else 1
 
@@ -82,68 +84,33 @@ def grade(options: argparse.Namespace) -> int:
 def _graded(reference: str, hand_in: str, timeout: float, memory: int, stop: threading.Event) -> Grade:
     """What the process of a hand-in wrote, or how it ended without."""
     start = time.perf_counter()
-    request = {"reference": os.path.abspath(reference), "hand_in": hand_in and os.path.abspath(hand_in)}
-    with (
-        tempfile.TemporaryFile() as output,
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-    ):
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-c",
-                START,
-                json.dumps(sys.path),
-                json.dumps({**request, "memory": memory}),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={**os.environ, **ONE_THREAD},
-            start_new_session=True,
+    request = {
+        "reference": os.path.abspath(reference),
+        "hand_in": hand_in and os.path.abspath(hand_in),
+        "memory": memory,
+    }
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        done = run(
+            [sys.executable, "-I", "-c", START, json.dumps(sys.path), json.dumps(request)],
+            timeout=timeout,
+            size=LARGEST,
+            stop=stop,
+            folder=folder,
+            environment={**os.environ, **ONE_THREAD},
         )
-        try:
-            while process.poll() is None and time.perf_counter() < start + timeout and not stop.is_set():
-                time.sleep(0.01)
-            status = process.returncode
-            end = f"it was not done after {timeout:g} s" if status is None else _ending(status)
-        finally:
-            _kill(process)
-        output.seek(0)
-        result = _read(output.read()) or {"verdict": FAILED, "step": "", "reason": end}
+    end = f"it {done.trouble or 'ended its process with status 0'}"
+    result = _read(done.output) or {"verdict": FAILED, "step": "", "reason": end}
     return Grade(
         hand_in, result["verdict"], result["step"], result["reason"], round(time.perf_counter() - start, 3)
     )
 
 
-def _ending(status: int) -> str:
-    if status < 0:
-        return f"its process was ended by {signal.Signals(-status).name}"
-    return f"it ended its process with status {status}"
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and what it started."""
-    if sys.platform == "win32":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True)
-    else:
-        with suppress(OSError):  # there may be nothing left
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def _read(output: bytes) -> dict[str, str] | None:
     try:
         result = json.loads(output)
-        return {name: _on_one_line(str(result[name])) for name in ("verdict", "step", "reason")}
-    except (KeyError, TypeError, ValueError):
+        return {name: printable(str(result[name])) for name in ("verdict", "step", "reason")}
+    except (KeyError, RecursionError, TypeError, ValueError):
         return None
-
-
-def _on_one_line(text: str) -> str:
-    """The text without line ends, and without what could command a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 # --- the terminal -------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from autograd_mini.drawing.graph import Graph, Options, select
 from autograd_mini.drawing.layout import render
 from autograd_mini.drawing.picture import picture_of
 from autograd_mini.drawing.style import THEMES
+from autograd_mini.files import write
 from autograd_mini.recording import collector_paused
 from autograd_mini.tracing import Traced
 from autograd_mini.transforms import gradient_graph
@@ -57,32 +58,31 @@ class Drawing:
         """Write the picture and return its path; the suffix is the format: .svg, .png, .pdf, .dot, …
 
         Raises ValueError for a format that cannot be written, RuntimeError if there is no Graphviz or
-        its layout fails, TimeoutError if that takes longer than ``timeout`` seconds; then a file that
-        was there is as it was.
+        its layout fails, TimeoutError if that takes longer than ``timeout`` seconds, OSError if the
+        file cannot be written; then a file that was there is as it was. Of this time the system's
+        ``dot`` gets half where the bundled renderer can stand in for it; if that has to, a
+        RuntimeWarning says why.
         """
         path = Path(path)
         format = path.suffix[1:].lower()
         if format == "html":
             from autograd_mini.drawing.page import live_page
 
-            picture = live_page(self)
+            picture = live_page(self, timeout)
         elif format in ("dot", "gv"):
             picture = self.source.encode()
         else:
             picture = render(self.source, format, timeout)
-        path.write_bytes(picture)
+        write(path, picture)
         return path
 
     def _repr_svg_(self) -> str | None:
-        try:
-            return render(self.source, "svg").decode()
-        except (RuntimeError, TimeoutError):
-            return None
+        return self._repr_mimebundle_().get("image/svg+xml")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         try:
             return {"image/svg+xml": render(self.source, "svg").decode(), "text/plain": repr(self)}
-        except (RuntimeError, TimeoutError) as error:  # a notebook shows the sentence, not a traceback
+        except (RuntimeError, TimeoutError, ValueError) as error:  # its sentence, not a traceback
             return {"text/plain": f"{error}\n\n{self.source}"}
 
 

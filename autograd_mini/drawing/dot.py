@@ -75,7 +75,7 @@ def _boxes(digraph: Digraph, boxes: list[Box], text: _Text) -> None:
         for group in inner[path]:
             names[group] = f"cluster_{len(names)}"
             with graph.subgraph(name=names[group]) as frame:
-                frame.attr(id=names[group], label=text.plain(group[-1]), **text.frame())
+                frame.attr(id=names[group], label="\\n".join(_lines(group[-1])), **text.frame())
                 fill(frame, group)
 
     fill(digraph, ())
@@ -112,9 +112,10 @@ class _Text:
         if box.number is not None:
             title.append(f'<FONT COLOR="{self.theme.muted}">{box.number}.</FONT>')
         if box.title.strip():
-            title.append(f"<B>{_escape(box.title)}</B>" if box.kind != "rest" else _escape(box.title))
+            name = "<BR/>".join(_lines(box.title))
+            title.append(f"<B>{name}</B>" if box.kind != "rest" else name)
         if box.symbol.strip():
-            title.append(f'<FONT POINT-SIZE="14">{_escape(box.symbol)}</FONT>')
+            title.append(f'<FONT POINT-SIZE="14">{"<BR/>".join(_lines(box.symbol))}</FONT>')
         if box.kind == "constant":
             title += [self.number(number) for _, number in box.rows]
         if box.marked:
@@ -158,18 +159,19 @@ class _Text:
         return look
 
     def notes(self, notes: Iterable[str]) -> dict[str, str]:
-        label = "".join(f"{self.plain(note)}\\l" for note in notes)
+        label = "".join(f"{line}\\l" for note in notes for line in _lines(note))
         return {"label": label, "labelloc": "t", "labeljust": "l"} if label else {}
 
-    def plain(self, text: str) -> str:
-        """Text that is no table: one line, with nothing in it that Graphviz reads as its own."""
-        return re.sub(r"\s", " ", re.sub(NO_XML, "\N{REPLACEMENT CHARACTER}", text)).replace("\\", "\\\\")
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text for a label: Graphviz reads entities and backslashes in all, and skips tabs."""
+    lines = text.replace("\\", "\\\\").replace("\t", " ").splitlines()
+    return [escape(visible(line)).replace("]", "&#93;") for line in lines]  # 2.42 fails on ]
 
 
-def _escape(text: str) -> str:
-    """``text`` for an HTML-like label, in which Graphviz reads backslashes too."""
-    lines = text.replace("\\", "\\\\").splitlines()
-    return "<BR/>".join(escape(re.sub(NO_XML, "\N{REPLACEMENT CHARACTER}", line)) for line in lines)
+def visible(text: str) -> str:
+    """The text with a sign in the place of each character that XML cannot hold."""
+    return re.sub(NO_XML, "\N{REPLACEMENT CHARACTER}", text)
 
 
 # --- the order from left to right -------------------------------------------------------------------

@@ -14,7 +14,6 @@ import inspect
 import os
 import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -23,6 +22,7 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
+from autograd_mini import files
 from autograd_mini.machine import codes, functions, passes, switches
 
 PASSES = (passes.tiers, passes.count_uses, passes.join, passes.depths, passes.emit)
@@ -138,9 +138,7 @@ def _cached_module() -> dict[str, Any]:
         text, path = source(cached=True), _home() / "machine.py"
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-                file.write(text)
-            os.replace(file.name, path)  # at once: other processes may be reading it
+            files.write(path, text.encode())  # at once: other processes may be reading it
         spec = importlib.util.spec_from_file_location("_autograd_mini_machine", path)
         assert spec is not None
         assert spec.loader is not None

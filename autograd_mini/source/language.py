@@ -238,6 +238,7 @@ class Language:
         self.definitions: dict[str, str] = {}
         self.imports: set[str] = set()
         self.terms: dict[int, Term] = {}
+        self.postponed: Set[int] = frozenset()  # slots that are computed when they are asked for
         self.body: list[str] = []
         self.blank = False  # whether a blank line is due
 
@@ -301,7 +302,7 @@ class Language:
             term = self.fitting(row, operands[i][: len(row.operands)])
             often = uses[slot] > 1 and not (term.truth and len(term.text) <= SHORT and not term.depth)
             if i in named or ((often or (slot in returned and len(term.text) > SHORT)) and not term.simple):
-                term = self.assign(named.get(i) or self.names.temporary(), term)
+                term = self.assign(named.get(i) or self.names.temporary(), term, slot)
             self.terms[slot] = term
 
     def fitting(self, row: Primitive, slots: list[int]) -> Term:
@@ -314,13 +315,17 @@ class Language:
             if not long or (fits and (not of_names or _native(row.stable, row.operands))):
                 return term
             slot = max(long, key=lambda slot: len(self.terms[slot].text))
-            self.terms[slot] = self.assign(self.names.temporary(), self.terms[slot])
+            self.terms[slot] = self.assign(self.names.temporary(), self.terms[slot], slot)
 
-    def assign(self, name: str, term: Term) -> Term:
+    def assign(self, name: str, term: Term, slot: int) -> Term:
         if self.blank:
             self.body.append("")
             self.blank = False
-        self.body.append(self.assignment(name, self.number_of(term).text))
+        text = self.number_of(term).text
+        if slot in self.postponed:
+            self.body.append(self.postponement(name, text))
+            return Term(f"{name}()", name=True)
+        self.body.append(self.assignment(name, text))
         return Term(name, name=True)
 
     # --- terms ---
@@ -480,6 +485,9 @@ class Language:
         raise NotImplementedError
 
     def definition(self, name: str, parameters: list[str], unused: list[str], result: str) -> str:
+        raise NotImplementedError
+
+    def postponement(self, name: str, text: str) -> str:
         raise NotImplementedError
 
     def destructure(self, names: str, text: str) -> str:

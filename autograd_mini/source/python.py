@@ -5,10 +5,12 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import ClassVar
 
+from autograd_mini.instructions import Instructions
+from autograd_mini.rules import can_raise, expression
 from autograd_mini.source.language import (
     ATOM,
     COMPARE,
@@ -25,12 +27,37 @@ from autograd_mini.source.language import (
     wrapped,
 )
 
+NESTED = 100  # functions that call one another: below Python's limit of recursion
+
+
+def _in_branches(code: Instructions, live: list[int], returned: Set[int]) -> Set[int]:
+    """The slots that only branches of `where` use and that `math` may not have, or need such a one.
+
+    Computed when their branch is taken, they raise nothing where it is not.
+    """
+    codes, operands = code.codes.tolist(), code.operands.tolist()
+    always = set(returned)
+    for i in reversed(live):
+        row, slot = code.rows[codes[i]], code.first + i
+        if row.name == "where":
+            always.add(operands[i][0])
+        elif slot in always:
+            always.update(operands[i][: len(row.operands)])
+    depth: dict[int, int] = {}
+    for i in live:
+        row, slot = code.rows[codes[i]], code.first + i
+        below = [depth[operand] for operand in operands[i] if operand in depth]
+        if slot not in always and (below or can_raise(expression(row.stable))):
+            depth[slot] = 1 + max(below, default=0)
+    return depth.keys() if max(depth.values(), default=0) <= NESTED else frozenset()
+
 
 class Python(Language):
     reserved = frozenset([*keyword.kwlist, "__debug__", "abs", "pi", "inf", "nan"])
     ascii = False
     conjunction = "and"
     none = "None"
+    caches = False
     helpers: ClassVar[dict[str, str]] = {  # for Python 3.10
         "exp2": "def exp2(x):\n    return 2.0 ** x",
         "cbrt": (
@@ -41,6 +68,19 @@ class Python(Language):
             "    return root - (root - x / root / root) / 3.0"
         ),
     }
+
+    def statements(
+        self,
+        code: Instructions,
+        live: list[int],
+        uses: Mapping[int, int],
+        returned: set[int],
+        labels: Mapping[int, str],
+        reverse: int,
+    ) -> None:
+        if not self.expand:  # what is run as it is goes on in NumPy's arithmetic where it raises
+            self.postponed = _in_branches(code, live, returned)
+        super().statements(code, live, uses, returned, labels, reverse)
 
     def constant(self, value: float | str) -> Term:
         if isinstance(value, str) or not math.isfinite(value):
@@ -79,6 +119,10 @@ class Python(Language):
     def assignment(self, name: str, text: str) -> str:
         return f"    {name} = {text}"
 
+    def postponement(self, name: str, text: str) -> str:
+        self.caches = True
+        return f"    @cache\n    def {name}():\n        return {text}\n"
+
     def definition(self, name: str, parameters: list[str], unused: list[str], result: str) -> str:
         return f"def {name}({', '.join(parameters)}):\n    return {result}"
 
@@ -98,7 +142,8 @@ class Python(Language):
             self.body.append(self.spread("return ", items, ""))
         else:
             self.body.append(wrapped(f"return {opening}", items, closing))
-        imports = f"from math import {', '.join(sorted(self.imports))}\n" if self.imports else ""
+        imports = "from functools import cache\n" * bool(self.caches)
+        imports += f"from math import {', '.join(sorted(self.imports))}\n" if self.imports else ""
         blocks = [imports] * bool(imports) + [f"{text}\n" for text in self.definitions.values()]
         function = "\n".join([f"def {name}({', '.join(arguments)}):", *self.body])
         return "\n\n".join([*blocks, function])

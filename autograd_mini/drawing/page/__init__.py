@@ -18,7 +18,7 @@ SCRIPTS = ("passes.js", "picture.js", "controls.js")  # each uses what stands be
 LARGEST = 5000  # nodes: beyond that neither the file nor the browser is quick
 
 
-def live_page(drawing: Drawing) -> bytes:
+def live_page(drawing: Drawing, timeout: float | None = 60.0) -> bytes:
     """The page of a drawing, as UTF-8; the same graph gives the same bytes.
 
     A policy in its head lets the browser load nothing and run no script but the page's own two, which it
@@ -35,6 +35,7 @@ def live_page(drawing: Drawing) -> bytes:
     import json
     from html import escape
 
+    from autograd_mini.drawing.dot import visible
     from autograd_mini.drawing.page.facts import facts, program
     from autograd_mini.drawing.page.picture import picture
 
@@ -45,9 +46,9 @@ def live_page(drawing: Drawing) -> bytes:
         )
     known = facts(drawing.nodes, drawing.roots)
     parts = {
-        "title": escape(str(known["name"])),
+        "title": escape(visible(known["name"])),
         "style": _file("page.css"),
-        "picture": picture(drawing),
+        "picture": picture(drawing, timeout),
         "facts": json.dumps(known, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "program": program(drawing.nodes, drawing.roots),
         "script": "\n".join(map(_file, SCRIPTS)),

@@ -18,9 +18,10 @@ from typing import Any
 
 from autograd_mini import rules
 from autograd_mini.arrays import split_label, values
+from autograd_mini.liveness import Liveness
 from autograd_mini.program import Program
 from autograd_mini.rules import Primitive
-from autograd_mini.tracing import constant_node, derive, is_pi, products
+from autograd_mini.tracing import CUT, constant_node, derive, is_pi, products
 from autograd_mini.value import Source, Value, constant, topological_order
 
 
@@ -165,11 +166,12 @@ def _row(row: Primitive) -> dict[str, Any]:
 
 def _sweep(roots: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     """The partials and the terms adjoint × partial of all edges, as nodes of a gradient graph."""
-    one, zero = constant_node(1.0), constant_node(0.0)
+    one, order = constant_node(1.0), topological_order(*roots)
+    liveness = Liveness(order, roots)
     adjoints = dict.fromkeys(roots, one)
     partials: dict[tuple[Value, int], Value] = {}
     terms: dict[tuple[Value, int], Value] = {}
-    for node in reversed(topological_order(*roots)):
+    for node in reversed(order):
         for i, operand in enumerate(node.args):
             if isinstance(node.op, Source):
                 raise TypeError(
@@ -177,12 +179,18 @@ def _sweep(roots: Sequence[Value]) -> tuple[list[Value], list[Value]]:
                     "to compute; add its rule with primitive(...)"
                 )
             product = products(node.op)[i]
-            partials[node, i] = zero if product is None else product(one, node, *node.args)
-            terms[node, i] = zero if product is None else product(adjoints[node], node, *node.args)
-            seen = adjoints.get(operand)
-            adjoints[operand] = terms[node, i] if seen is None else derive(rules.add, seen, terms[node, i])
-    order = [(node, i) for _, node, i in _edges(roots)]
-    return [partials[edge] for edge in order], [terms[edge] for edge in order]
+            partials[node, i] = CUT if product is None else product(one, node, *node.args)
+            term = CUT
+            if product is not None and adjoints[node] is not CUT:
+                term = product(adjoints[node], node, *node.args)
+                if term is not CUT:
+                    term = liveness.masked(node, i, term)
+            seen = adjoints.get(operand, CUT)
+            if term is not CUT:
+                seen = term if seen is CUT else derive(rules.add, seen, term)
+            adjoints[operand], terms[node, i] = seen, term
+    edges = [(node, i) for _, node, i in _edges(roots)]
+    return [partials[edge] for edge in edges], [terms[edge] for edge in edges]
 
 
 # --- domains and branches ---------------------------------------------------------------------------
@@ -206,7 +214,7 @@ def branches(row: Primitive) -> list[str]:
 
     >>> from autograd_mini import relu
     >>> branches(relu)
-    ['0: (x) => (x[0] <= 0) ? "0" : "1"']
+    ['0: (x) => (x[0] < 0) ? "0" : (x[0] === 0) ? "0" : "1"']
     """
     members = []
     for k, text in enumerate(row.partials):
@@ -221,7 +229,7 @@ def _branch(tree: ast.expr, operands: tuple[str, ...]) -> str:
     if isinstance(tree, ast.IfExp):
         body, other = _branch(tree.body, operands), _branch(tree.orelse, operands)
         return f"{_javascript(tree.test, operands)} ? {body} : {other}"
-    return json.dumps(ast.unparse(tree)).replace("<", "\\u003c")
+    return json.dumps(ast.unparse(tree).replace("cut", "0")).replace("<", "\\u003c")
 
 
 SIGNS = {

@@ -7,10 +7,9 @@ import xml.etree.ElementTree as ET
 from itertools import groupby, pairwise
 
 from autograd_mini.drawing import Drawing
-from autograd_mini.drawing.layout import render
+from autograd_mini.drawing.layout import SVG, render
 from autograd_mini.value import constant
 
-SVG = "{http://www.w3.org/2000/svg}"
 WIDTH = "1.45"  # inches, so that every number fits into its node however it changes
 PADDING = 9.0  # between a node's border and its text, in points
 ROLES = {"data": "data", "∂root": "gradient"}  # other numbers stay as they are drawn
@@ -20,14 +19,14 @@ DROPPED = (  # what the style sheet and the step say instead, for light and dark
 )  # fmt: skip
 
 
-def picture(drawing: Drawing) -> str:
+def picture(drawing: Drawing, timeout: float | None) -> str:
     """The drawing as an SVG element for HTML.
 
     The group of node 3 has the id ``n3``, of its first operand's edge ``n0-n3-0``; the texts in them that
     hold numbers have the classes ``data``, ``gradient`` and ``partial``.
     """
     head, brace, body = drawing.source.partition("{\n")
-    svg = ET.fromstring(render(f"{head}{brace}\tnode [width={WIDTH}]\n{body}", "svg"))
+    svg = ET.fromstring(render(f"{head}{brace}\tnode [width={WIDTH}]\n{body}", "svg", timeout))
     for name in ("width", "height"):
         svg.attrib.pop(name, None)
     svg.set("id", "picture")
@@ -35,12 +34,13 @@ def picture(drawing: Drawing) -> str:
         _tidy(element)
     graph = svg[0]
     graph.remove(graph[0])  # the paper
+    nodes = {f"n{i}": node for i, node in enumerate(drawing.nodes)}
+    roots = set(drawing.roots)
     for group in graph:
-        found = re.fullmatch(r"n(\d+)", group.get("id", ""))
-        if found:
-            node = drawing.nodes[int(found[1])]
+        node = nodes.get(group.get("id", ""))
+        if node is not None:
             kind = "constant" if node.op is constant else "interior" if node.args else "leaf"
-            group.set("class", f"node {'root' if node in drawing.roots else kind}")
+            group.set("class", f"node {'root' if node in roots else kind}")
             _mark_numbers(group)
         elif group.get("class") == "edge":
             _mark_edge(group)
@@ -66,7 +66,9 @@ def _tidy(element: ET.Element) -> None:
 def _mark_numbers(group: ET.Element) -> None:
     """Set a node's numbers flush right, each on its name's line, and the lines above them in the middle."""
     texts = group.findall(f"{SVG}text")
-    shapes = [child for child in group if child not in texts]
+    shapes = [child for child in group if _places(child)[1]]
+    if not shapes:
+        return  # a node that was given another look
     across, _ = _places(shapes[0])
     for shape in shapes:
         _as_rectangle(shape)
