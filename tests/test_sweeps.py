@@ -112,7 +112,10 @@ def test_a_node_made_by_hand_has_no_formula():
         tape_of([Value(4.0, (x,), "square")])
 
 
-@pytest.mark.parametrize("name", rules.table)
+OWN = [name for name in rules.table if name in am.__all__]
+
+
+@pytest.mark.parametrize("name", OWN)
 def test_every_row_has_a_bound_on_floats_and_on_arrays_that_holds(name):
     row = rules.table[name]
     at = {"acosh": [1.3]}.get(name, [0.4, 0.7, 2.0])[: len(row.operands)]

@@ -8,7 +8,7 @@ the last for numbers of fewer digits than a double. Beyond what rounding may do,
 
     … + 16 · max(bound of the engine's derivative, bound of the hand's own program, u · max |T| of the row),
 
-they disagree; and what plain numbers owe to the rounding of the point is theirs as well. In between, many
+they disagree; plain numbers also owe to the rounding of the point, |T(x(1 ± u)) − T(x)|. In between, many
 digits of the hand's own program may decide; where they cannot, the entry is left open here.
 """
 
@@ -125,9 +125,9 @@ def _against_the_graph(
         closely = near(claim, testimony.truth, settings)
     truth = testimony.truth
     distance = np.where(yours == truth, 0.0, abs(yours - truth)) + testimony.error
-    if fixed and not (distance <= closely).all():
-        closely = closely + ROUNDING * testimony.sways()
     decided = distance <= closely
+    if fixed and not decided.all():
+        rounding = np.maximum(rounding, testimony.sways())
     exact, own = None, None
     if not decided.all() and (own := program()) is not None:
         rounding = np.maximum(rounding, own.bound * coarseness)
