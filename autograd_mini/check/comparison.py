@@ -54,12 +54,7 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
 def examined(subject: Subject, settings: Settings) -> tuple[tuple[Finding, ...], int]:
     """What is found at every point, and how many points were drawn again."""
     places, redrawn = places_of(subject, settings)
-    told = [
-        heard_at(subject, place.arguments, place.output, settings.seed, place.number)
-        if np.isfinite(place.output).all()
-        else None
-        for place in places
-    ]
+    told = told_at(subject, places, settings)
     largest = _largest(told)
     findings: list[Finding] = []
     for place, testimony in zip(places, told, strict=True):
@@ -85,6 +80,28 @@ def places_of(subject: Subject, settings: Settings) -> tuple[list[Place], int]:
         if not np.isfinite(places[-1].output).all():
             break
     return places, redrawn
+
+
+def told_at(
+    subject: Subject, places: Sequence[Place], settings: Settings, also: Sequence[str] = ()
+) -> list[Testimony | None]:
+    """The testimony at every place; None where f is not finite.
+
+    What is asked of f at the given point only, whether its graph is f and what its rounding hides, holds at
+    the others too.
+    """
+    told: list[Testimony | None] = []
+    for place in places:
+        if not np.isfinite(place.output).all():
+            told.append(None)
+            continue
+        given = told[0] if told else None
+        testimony = heard_at(
+            subject, place.arguments, place.output, settings.seed, place.number, also,
+            follow=given is None or given.followed,
+        )  # fmt: skip
+        told.append(testimony if given is None else testimony.hiding(given.unseen))
+    return told
 
 
 def _largest(told: Sequence[Testimony | None]) -> Floats:

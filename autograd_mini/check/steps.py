@@ -24,7 +24,7 @@ from autograd_mini.check.binding import (
     parameters_of,
     plain,
 )
-from autograd_mini.check.comparison import places_of
+from autograd_mini.check.comparison import places_of, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
 from autograd_mini.check.hand import Claim, Formula, claim_of, prepared
@@ -45,7 +45,7 @@ from autograd_mini.check.verdicts import (
     WRONG,
 )
 from autograd_mini.check.witnesses.adjoints import Given, Loss
-from autograd_mini.check.witnesses.testimony import Testimony, heard_at
+from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.expressions import INDICES
 from autograd_mini.sweeps import tape_of
 from autograd_mini.value import Value
@@ -239,7 +239,12 @@ def check_steps(
             raise ValueError(f"check_steps: the step {name!r} has the name of an argument of f")
     with np.errstate(all="ignore"):
         places, skipped = places_of(subject, settings)
-        heard = [_Heard.at(place, subject, also, settings) for place in places]
+        told = told_at(subject, places, settings, also)
+        heard = [
+            _Heard.at(place, subject, also, testimony)
+            for place, testimony in zip(places, told, strict=True)
+            if testimony is not None
+        ]
         largest = {claim.node: _largest(claim.node, heard) for claim in claims}
         trials = zip(*(_tried(at, claims, settings, largest) for at in heard), strict=True)
         judged_steps = tuple(
@@ -249,7 +254,7 @@ def check_steps(
     wrong = next((step for step in judged_steps if step.verdict == WRONG), None)
     loss = heard[0].loss
     picture = partial(draw_step, loss, wrong.node, [nodes[x] for x in wrong.uses]) if wrong else None
-    return StepsReport(judged_steps, len(places), skipped, seed, loss.out, picture)
+    return StepsReport(judged_steps, len(heard), skipped, seed, loss.out, picture)
 
 
 def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list[str]]:
@@ -281,8 +286,7 @@ class _Heard(NamedTuple):
     testimony: Testimony
 
     @classmethod
-    def at(cls, place: Place, subject: Subject, also: Sequence[str], settings: Settings) -> _Heard:
-        testimony = heard_at(subject, place.arguments, place.output, settings.seed, place.number, also)
+    def at(cls, place: Place, subject: Subject, also: Sequence[str], testimony: Testimony) -> _Heard:
         graph = testimony.graph or subject.graph(place.arguments, also)
         if not isinstance(graph.outputs.item(), Value):
             raise TypeError(f"check_steps: f must return one Value, the loss, got {graph.outputs.item()!r}")

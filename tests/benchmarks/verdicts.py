@@ -3,10 +3,10 @@
     python tests/benchmarks/verdicts.py [count] [seed]
 
 Of every kind, functions are drawn whose numbers are short of digits somewhere: beside large offsets, of many
-scales, in tails, tiny and huge, cancelling, in float32, at an optimum, on ties, or losing a gradient on Values.
-A right derivation is the textbook's, as a function or as its numbers; a wrong one differs from it in one entry
-that is not 0, by a relative 10⁻³ to 1. Printed are the verdicts by kind, and every right derivation that was
-accused and every wrong one that was passed, with its seed.
+scales, in tails, tiny and huge, cancelling, in float32, at an optimum, on ties, or losing a gradient on
+Values. A right derivation is the textbook's, as a function or as its numbers; a wrong one differs from it in
+one entry that is not 0, by a relative 10⁻³ to 1. Printed are the verdicts by kind, and every right derivation
+that was accused and every wrong one that was passed, with its seed.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Index: TypeAlias = tuple[int, ...]
 
 FIRST_STEP = 0.05
+COARSE, COARSE_STEP = 1e-10, 0.4  # of a function that is rounded so much, steps begin larger
 SHRINK = 3.0  # no power of two: a step that divides the period of f would see a constant
 LEVELS = 16
 SPACINGS = (2.0**-42, 2.0**-28, 2.0**-20, 2.0**-12)  # of points next to each other
@@ -82,8 +83,9 @@ def _differences_along(
 ) -> tuple[Limit, Limit, Limit]:
     central, left, right = limits = tuple(Limit(power, output.shape) for power in (2, 1, 1))
     moving = np.flatnonzero(direction)
-    step = FIRST_STEP * float(np.max(abs(x[moving]), initial=1.0))
     size = np.max(abs(output), initial=0.0)
+    first = FIRST_STEP if (rounding <= COARSE * size).all() else COARSE_STEP
+    step = first * float(np.max(abs(x[moving]), initial=1.0))
     unit = direction / (direction @ direction)
     for level in range(LEVELS):
         up, down = x + step * direction, x - step * direction
