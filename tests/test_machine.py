@@ -1,9 +1,6 @@
-"""The machine against the table's rows in NumPy arithmetic, and what it promises about its cache."""
+"""The machine against the table's rows in NumPy arithmetic."""
 
 import itertools
-import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -314,44 +311,3 @@ def test_without_numba(monkeypatch):
     monkeypatch.setattr(machine, "available", lambda: False)
     with pytest.raises(ImportError, match=r'python -m pip install "autograd-mini\[fast\]"'):
         Machine(Code(1).instructions(0))
-
-
-# --- the cache --------------------------------------------------------------------------------------
-
-SCRIPT = """
-import sys
-from autograd_mini.machine import compilation
-assert "numba" not in sys.modules
-counts = compilation.compiled("depths"), compilation._functions["depths"].stats
-print(sum(counts[1].cache_hits.values()), sum(counts[1].cache_misses.values()))
-"""
-
-
-def run(cache):
-    environment = {**os.environ, "AUTOGRAD_MINI_CACHE": str(cache)}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout.split(), done.stderr
-
-
-def test_a_cache_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").touch()
-    hits, notice = run(tmp_path / "file" / "cache")
-    assert hits[0] == "0"
-    assert notice.count("cannot be used") == 1
-
-
-def test_a_second_process_loads_what_the_first_compiled_and_notices_damage(tmp_path):
-    assert run(tmp_path)[0] == ["0", "1"]
-    hits, notice = run(tmp_path)
-    assert hits == ["1", "0"]
-    assert "cannot be used" not in notice  # a busy computer may say that it compiles
-    (source,) = tmp_path.rglob("machine.py")
-    source.write_text("damaged(")
-    for file in tmp_path.rglob("*.nb?"):
-        file.write_bytes(file.read_bytes()[:100])
-    hits, notice = run(tmp_path)
-    assert hits[0] == "0"
-    assert "cannot be used" in notice
-    assert run(tmp_path)[0] == ["0", "1"]
