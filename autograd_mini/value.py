@@ -101,6 +101,10 @@ class Value:
         Leaves add up over calls, until `zero_grad`; interior nodes are fresh in each call. One sweep
         in reverse topological order, linear in the edges, without recursion. Partials that do not
         exist are inf or nan; nothing is raised half-way.
+
+        Ctrl-C, or an error in a ``_backward`` made by hand, leaves a part of the sums on the leaves: call
+        `zero_grad` before the next sweep. Sweeps in several threads at once give wrong sums, without a
+        word, where their graphs share a node, be it a leaf.
         """
         if not isinstance(self, Value):
             raise TypeError(f"backward: the root must be a Value, got {_describe(self)}")
