@@ -1,5 +1,6 @@
 """The witnesses, the points they are heard at, and the tolerances that follow from what they say."""
 
+import math
 import sys
 import time
 
@@ -10,7 +11,7 @@ import autograd_mini as am
 from autograd_mini import check_gradient, check_jacobian, cross_entropy, softmax
 from autograd_mini.check.precision import precise_differences
 from autograd_mini.check.subject import subject_of
-from autograd_mini.check.witness import differences, noise
+from autograd_mini.check.witness import SHRINK, Limit, differences, noise
 
 Z = [1.5, -0.5, 0.75]
 
@@ -78,6 +79,155 @@ def test_a_function_that_would_take_long_at_50_digits_is_spared_it():
     )
     assert report
     assert "would take long" in str(report)
+
+
+# --- each column against its closed form ---
+
+
+def along(f, *x):
+    """The three limits of a function of a vector, for the only output along every axis."""
+    x = np.array(x)
+    limits = differences(lambda x: np.array([f(*x)]), x, np.array([f(*x)], float))
+    return [(limit.best[0], limit.error[0]) for limit in limits]
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_limit_is_exact_once_it_has_removed_every_term(power):
+    def quotient(h):
+        return np.array([5 - 2 * h**power + 7 * h ** (2 * power), 7 + h**power])
+
+    limit, rounding = Limit(power, (2,)), np.array([1e-12, 1e-9])
+    steps = [0.5 / SHRINK**k for k in range(4)]
+    limit.add(quotient(steps[0]), rounding)
+    assert np.isnan(limit.best).all()
+    assert np.isinf(limit.error).all()
+    limit.add(quotient(steps[1]), rounding)
+    ratio = SHRINK**power
+    once = (ratio * quotient(steps[1]) - quotient(steps[0])) / (ratio - 1)
+    np.testing.assert_allclose(limit.best, once, rtol=1e-14)
+    coarse = np.maximum(abs(once - quotient(steps[0])), abs(once - quotient(steps[1])))
+    np.testing.assert_allclose(limit.error, coarse + rounding, rtol=1e-12)
+    for step in steps[2:]:
+        limit.add(quotient(step), rounding)
+    np.testing.assert_allclose(limit.best, [5, 7], rtol=1e-13)
+    assert (limit.error < 1e-11 + rounding).all()
+    assert (limit.error >= rounding).all()
+
+
+def test_a_limit_takes_what_is_strictly_better_and_never_nan():
+    limit = Limit(1, (4,))
+    limit.improve(np.array([1.0, 1.0, 1.0, np.nan]), np.array([0.5, 0.5, np.nan, np.nan]))
+    limit.improve(np.array([2.0, 3.0, 2.0, 2.0]), np.array([0.5, 0.25, np.inf, 0.0]))
+    np.testing.assert_array_equal(limit.best, [1, 3, np.nan, 2])
+    np.testing.assert_array_equal(limit.error, [0.5, 0.25, np.inf, 0])
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "central", "left", "right"),
+    [
+        (lambda x: 4.0, 0.3, 0, 0, 0),
+        (lambda x: 3 * x, -2.0, 3, 3, 3),
+        (lambda x: x**5, 1.5, 5 * 1.5**4, 5 * 1.5**4, 5 * 1.5**4),
+        (lambda x: np.exp(x), 40.0, np.exp(40), np.exp(40), np.exp(40)),
+        (lambda x: 1 / x, 1e-2, -1e4, -1e4, -1e4),
+        (lambda x: np.sin(x), 1e4, np.cos(1e4), np.cos(1e4), np.cos(1e4)),
+        (lambda x: 5 * x if x > 1 else 2 * x + 3, 1.0, 3.5, 2, 5),
+        (lambda x: 3 * x + max(x, 0.0) ** 2, 0.0, 3, 3, 3),  # its one-sided quotients settle sooner
+        (lambda x: 7 * x - min(x - 1, 0.0) ** 2, 1.0, 7, 7, 7),
+    ],
+)
+def test_central_left_and_right_derivatives(f, x, central, left, right):
+    for (best, error), wanted in zip(along(f, x), (central, left, right), strict=True):
+        slack = 1e-8 * max(1.0, abs(wanted))
+        assert abs(best[0] - wanted) <= error[0] + 1e-15
+        assert error[0] <= slack or wanted == 3.5  # between 2 and 5 central quotients settle on a mean
+
+
+def test_partial_derivatives_stand_in_the_order_of_the_axes():
+    for best, error in along(lambda x, y, z: x * y**2 + np.exp(z), 2.0, -3.0, 0.5):
+        np.testing.assert_allclose(best, [9, -12, np.exp(0.5)], rtol=1e-9)
+        assert (error < 1e-8 * 12).all()
+
+
+def test_one_sided_differences_at_the_edge_of_a_domain():
+    (central, _), (left, _), (right, _) = along(lambda x: x**1.5 if x >= 0 else np.nan, 0.0)
+    assert np.isnan(central[0])
+    assert np.isnan(left[0])
+    assert right[0] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_derivative_along_a_direction_is_that_of_its_length():
+    x, directions = np.array([0.3, -1.2]), np.array([[3.0, 0.0], [0.0, 0.25], [2.0, -2.0]])
+    for limit in differences(lambda x: x[:1] * x[1], x, x[:1] * x[1], directions):
+        np.testing.assert_allclose(limit.best[0], directions @ [-1.2, 0.3], rtol=1e-9)
+
+
+def sequence(numbers):
+    """A function that takes these values one after another, wherever it is called."""
+    values = iter(numbers)
+    return lambda x: np.array([next(values)])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "wanted"),
+    [
+        (
+            [(-1) ** k for k in range(8)],
+            32 / math.sqrt(math.comb(10, 5)),
+        ),  # 2⁵, over the root
+        ([k**2 for k in range(8)], 0.0),
+        ([k**3 for k in range(8)], 6 / math.sqrt(math.comb(6, 3))),
+        ([k**4 / 24 for k in range(8)], math.sqrt(np.mean((np.arange(5) + 1.5) ** 2) / math.comb(6, 3))),
+        ([0, 0, 0, 0, 0, 0, 0, 1], None),
+    ],
+)
+def test_noise_is_the_root_mean_square_of_high_differences(numbers, wanted):
+    if wanted is None:  # one point is off: each difference's mean by hand
+        wanted = max(math.sqrt(1 / (8 - k) / math.comb(2 * k, k)) for k in (3, 4, 5))
+    assert noise(sequence(numbers), np.array([0.7]), 1)[0] == pytest.approx(wanted, rel=1e-12, abs=1e-300)
+
+
+def test_noise_is_heard_at_equal_steps_next_to_the_point():
+    x, heard = np.array([0.7, -300.0, 0.0]), []
+    noise(lambda x: heard.append(x) or x[:1], x, 1)
+    steps = np.diff(heard, axis=0)
+    assert len(heard) == 8
+    np.testing.assert_array_equal(heard[3], x)
+    np.testing.assert_allclose(abs(steps), 2.0**-42 * np.array([[0.7, 300.0, 2.0**-10]] * 7), rtol=1e-2)
+
+
+def test_noise_of_a_function_undefined_nearby_is_that_of_nothing():
+    assert noise(lambda x: np.array([np.nan]), np.array([0.7]), 1)[0] == 0
+
+
+COLUMNS = [  # f, the point, then engine, central, left and right, and right at 50 digits
+    (lambda x: am.sin(x) * x, 0.7, math.sin(0.7) + 0.7 * math.cos(0.7)),
+    (lambda x: am.exp(-x * x), -1.3, 2.6 * math.exp(-1.69)),
+    (lambda x: am.log(x) / x, 2.5, (1 - math.log(2.5)) / 6.25),
+    (lambda x: am.atan2(x, 2.0), 1.0, 0.4),
+    (lambda x: am.relu(x) ** 2 + 3 * x, 0.0, 3.0),
+]
+
+
+@pytest.mark.parametrize(("f", "x", "wanted"), COLUMNS)
+def test_every_column_of_an_entry_is_the_closed_form(f, x, wanted):
+    pytest.importorskip("mpmath")
+    report = check_gradient(f, lambda x: wanted, at=x, points=0)
+    (entry,) = report.entries
+    assert report
+    for column in (entry.engine, entry.yours, entry.precise):
+        assert column == pytest.approx(wanted, rel=1e-14)
+    for column in (entry.witness, entry.left, entry.right):
+        assert column == pytest.approx(wanted, rel=1e-8)
+    assert entry.error == pytest.approx(abs(entry.engine - wanted), abs=1e-15)
+
+
+def test_the_columns_at_a_kink_are_the_two_slopes_and_their_mean():
+    report = check_gradient(lambda x: am.where(x > 1, 5 * x, 2 * x + 3), lambda x: 2.0, at=1.0, points=0)
+    (entry,) = report.entries
+    assert (entry.left, entry.right) == (pytest.approx(2), pytest.approx(5))
+    assert entry.witness == pytest.approx(3.5)
+    assert report.verdict != "disagrees"
 
 
 # --- noise and tolerances ---
