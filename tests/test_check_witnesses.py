@@ -162,6 +162,22 @@ def test_a_derivative_along_a_direction_is_that_of_its_length():
         np.testing.assert_allclose(limit.best[0], directions @ [-1.2, 0.3], rtol=1e-9)
 
 
+def test_outputs_that_settle_late_are_waited_for_beside_those_that_settle_soon():
+    def f(x):
+        return np.array([4.0, np.sin(40 * x[0]), 2 * x[0]])
+
+    x = np.array([0.3])
+    for limit in differences(f, x, f(x)):
+        np.testing.assert_allclose(limit.best[:, 0], [0, 40 * np.cos(12), 2], rtol=1e-8, atol=1e-12)
+        assert limit.error[1, 0] < 1e-5
+
+
+def test_a_function_whose_differences_settle_is_not_asked_again():
+    asked = []
+    differences(lambda x: asked.append(x) or 3 * x, np.array([0.3]), np.array([0.9]))
+    assert len(asked) == 8 + 2 * 5  # for the noise, then at five steps to both sides
+
+
 def sequence(numbers):
     """A function that takes these values one after another, wherever it is called."""
     values = iter(numbers)
@@ -403,6 +419,10 @@ def test_points_outside_the_domain_of_f_are_drawn_again_and_counted():
     [
         ("circle", "the domain of x must be"),
         ((1, 0), "the domain of x must be"),
+        ((0, np.inf), "the domain of x must be"),
+        ((np.nan, 1), "the domain of x must be"),
+        (("a", 1), "the domain of x must be"),
+        ((0, 1, 2), "the domain of x must be"),
         ("simplex", "is for arrays, and x is a scalar"),
         ({"y": (0, 1)}, "domain= names 'y'; f's arguments are x"),
     ],

@@ -216,6 +216,13 @@ def test_sums_do_not_depend_on_the_number_of_cores(monkeypatch):
     assert np.array_equal(sums, [sums[0]] * 4)
 
 
+def test_a_product_that_is_only_summed_is_not_stored():
+    code = Code(2)
+    batch = Machine(code.instructions(code("mul", 0, 1))).batch([True, True])
+    assert batch(np.empty(2), np.array([[2.0, 3.0], [5.0, 7.0]]), "sum") == 41
+    assert batch._blocks[True].size == 2  # the inputs
+
+
 def test_constants_alone_are_computed_once():
     code = Code(1, (2.0, 0.0))
     outputs = code("log", 1), code("div", 1, 2), code("mul", 0, code("sqrt", code("log", 1)))

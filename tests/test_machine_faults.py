@@ -22,6 +22,7 @@ def run(script, path=(), flags=(), **environment):
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines(), done.stderr
@@ -305,3 +306,48 @@ def test_a_whole_file_that_numba_does_not_take_is_compiled_again(warm, tmp_path)
     assert counts == MISSED
     assert said.count("cannot be used") == 1
     assert compile_one(tmp_path) == (HIT, [], "")
+
+
+# --- a process that forks ---------------------------------------------------------------------------
+
+FORKED = """
+import os
+import threading
+
+from autograd_mini.machine import compilation, threads
+
+threads.WORTH_A_THREAD = 1
+threads.cores = lambda: 4
+held, done = threading.Event(), threading.Event()
+
+
+def hold():
+    with compilation._lock, threads._lock:
+        held.set()
+        done.wait()
+
+
+def work(begin, end):
+    parts.append((begin, end))
+
+
+parts = []
+threads.spread(work, 4, 10)
+assert sorted(parts) == [(k, k + 1) for k in range(4)]
+threading.Thread(target=hold).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    parts.clear()
+    free = compilation._lock.acquire(timeout=5) and threads._lock.acquire(timeout=5)
+    threads._lock.release()
+    threads.spread(work, 4, 10)
+    os._exit(0 if free and sorted(parts) == [(k, k + 1) for k in range(4)] else 1)
+print(os.waitpid(child, 0)[1])
+done.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX forks")
+def test_a_forked_process_has_locks_and_threads_of_its_own():
+    assert run(FORKED, flags=["-W", "ignore"])[0] == ["0"]
