@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def available() -> bool:
-    """Whether numba, which compiles the machine, is installed and works."""
+    """Whether numba is installed and compiles the machine, which it does now unless it has before."""
     return works("tiers", "count_uses", "join", "depths", "emit", "run")
 
 

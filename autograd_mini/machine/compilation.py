@@ -34,13 +34,21 @@ INNER = (
 )  # fmt: skip
 
 _functions: dict[str, Callable[..., Any]] = {}
-_failure: Exception | None = None  # of numba, which is asked no more after it
+_failure = ""  # of numba, which is asked no more after it
 _lock = threading.RLock()
 
 
 def compiled(name: str) -> Callable[..., Any]:
     """A function of the machine in machine code, from the cache if it is there."""
-    return _functions.get(name) or _compile(name)
+    if name not in _functions:
+        with _lock:
+            if name not in _functions:
+                dispatcher = _module()[name]
+                dispatcher._cache = Cache(name)
+                dispatcher.compile(f"({_signature(name)},)")
+                dispatcher.disable_compile()
+                _functions[name] = dispatcher
+    return _functions[name]
 
 
 def works(*names: str) -> bool:
@@ -49,7 +57,7 @@ def works(*names: str) -> bool:
     if _functions.keys() >= set(names):
         return True
     with _lock:
-        if _failure is None:
+        if not _failure:
             try:
                 for name in names:
                     compiled(name)
@@ -57,25 +65,13 @@ def works(*names: str) -> bool:
             except Exception as error:  # whatever a numba raises that does not fit what surrounds it
                 if isinstance(error, ModuleNotFoundError) and error.name == "numba":
                     return False
-                _failure = error
+                _failure = _first_line(error)
             warnings.warn(
-                f"autograd_mini: numba is installed but does not work ({_first_line(_failure)}); "
-                "programs run without it",
+                f"autograd_mini: numba is installed but does not work ({_failure}); programs run without it",
                 RuntimeWarning,
                 stacklevel=2,
             )
     return False
-
-
-def _compile(name: str) -> Callable[..., Any]:
-    with _lock:
-        if name not in _functions:
-            dispatcher = _module()[name]
-            dispatcher._cache = Cache(name)
-            dispatcher.compile(f"({_signature(name)},)")
-            dispatcher.disable_compile()
-            _functions[name] = dispatcher
-    return _functions[name]
 
 
 def _signature(name: str) -> str:
@@ -131,6 +127,8 @@ def source() -> str:
 @cache
 def _module() -> dict[str, Any]:
     """The names of the machine's source, run; numba looks for the module where modules are."""
+    import numba  # noqa: F401 # where it is missing, no source is written first
+
     module = ModuleType("_autograd_mini_machine")
     exec(compile(source(), "<autograd_mini machine>", "exec"), vars(module))
     sys.modules[module.__name__] = module
