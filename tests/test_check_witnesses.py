@@ -11,7 +11,7 @@ import autograd_mini as am
 from autograd_mini import check_gradient, check_jacobian, cross_entropy, softmax
 from autograd_mini.check.precision import precise_differences
 from autograd_mini.check.subject import subject_of
-from autograd_mini.check.witness import SHRINK, Limit, differences, noise
+from autograd_mini.check.witness import FIRST_STEP, SHRINK, Limit, differences, noise
 
 Z = [1.5, -0.5, 0.75]
 
@@ -203,6 +203,19 @@ def test_noise_is_the_root_mean_square_of_high_differences(numbers, wanted):
     assert noise(sequence(numbers), np.array([0.7]), 1)[0] == pytest.approx(wanted, rel=1e-12, abs=1e-300)
 
 
+def test_noise_counts_twice_over_the_step():
+    x, calls = np.array([0.5]), []
+
+    def f(x):  # noisy in the eight calls for the noise, then 3x
+        calls.append(x)
+        return 1e-3 * np.array([(-1.0) ** len(calls)]) if len(calls) <= 8 else 3 * x
+
+    found = 1e-3 * 32 / math.sqrt(math.comb(10, 5))
+    for limit in differences(f, x, 3 * x):  # exact at the first two steps, and noisier at smaller ones
+        assert limit.best[0, 0] == pytest.approx(3, rel=1e-12)
+        assert limit.error[0, 0] == pytest.approx(2 * found / (FIRST_STEP / SHRINK), rel=1e-9)
+
+
 def test_noise_is_heard_at_equal_steps_next_to_the_point():
     x, heard = np.array([0.7, -300.0, 0.0]), []
     noise(lambda x: heard.append(x) or x[:1], x, 1)
@@ -290,6 +303,44 @@ def test_a_hand_result_that_loses_digits_is_not_called_wrong_and_a_wrong_one_is(
 
     assert check_gradient(f, hand, at=2.0).verdict == "agrees"
     assert check_gradient(f, lambda x: hand(x, 1e-4), at=2.0).verdict == "disagrees"
+
+
+EPS = np.finfo(float).eps
+SINGLE = float(np.finfo(np.float32).eps)
+
+
+@pytest.mark.parametrize(
+    ("hand", "options", "rtol", "atol"),
+    [
+        (lambda x: 3.0, {}, 1e-6, 1e-12 * 3 + 64 * EPS * 6),
+        (lambda x: np.float32(3), {}, 64 * SINGLE, 64 * SINGLE * 3),
+        (3.0, {}, 1e-6, 1e-9 * 3 + 64 * EPS * 6 + 1e-14),
+        ("3.00", {}, 1e-12, 0.01 * (1 + 1e-6) + 3e-14),
+        ("3.00", {"atol": 1e-5}, 1e-12, 0.01 + 1e-5),
+        (3.0, {"rtol": 1e-3}, 1e-3, 1e-9 * 3 + 64 * EPS * 6 + 1e-14),
+        (lambda x: 3.0, {"rtol": 1e-3, "atol": 1e-5}, 1e-3, 1e-5),
+        (3.0, {"rtol": 0.0, "atol": 0.0}, 0.0, 0.0),
+    ],
+)
+def test_tolerances_in_closed_form(hand, options, rtol, atol):
+    report = check_gradient(lambda x: 3 * x, hand, at=2.0, points=0, **options)
+    assert report.tolerances["rtol"] == pytest.approx(rtol, rel=1e-12)
+    assert report.tolerances["atol"] == pytest.approx(atol, rel=1e-12)
+    (entry,) = report.entries
+    left_open = entry.tolerance - atol - 3 * rtol  # what the witnesses do not settle
+    assert -1e-6 * rtol <= left_open < 1e-8 + 1e-6 * rtol
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(3.0099, "agrees"), (3.0101, "disagrees")])
+def test_a_printed_figure_is_right_within_one_unit_of_its_last_digit(slope, verdict):
+    assert check_gradient(lambda x: slope * x, "3.00", at=2.0).verdict == verdict
+    assert check_gradient(lambda x: (6 - slope) * x, "3.00", at=2.0).verdict == verdict
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(3 + 2.9e-6, "agrees"), (3 + 3.1e-6, "disagrees")])
+def test_a_function_is_right_within_a_millionth(slope, verdict):
+    assert check_gradient(lambda x: 3 * x, lambda x: slope, at=2.0).verdict == verdict
+    assert check_gradient(lambda x: 3 * x, lambda x: 6 - slope, at=2.0).verdict == verdict
 
 
 def test_float32_is_held_to_float32():
