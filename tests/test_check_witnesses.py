@@ -172,10 +172,35 @@ def test_outputs_that_settle_late_are_waited_for_beside_those_that_settle_soon()
         assert limit.error[1, 0] < 1e-5
 
 
-def test_a_function_whose_differences_settle_is_not_asked_again():
-    asked = []
-    differences(lambda x: asked.append(x) or 3 * x, np.array([0.3]), np.array([0.9]))
-    assert len(asked) == 8 + 2 * 5  # for the noise, then at five steps to both sides
+def asked(f, x):
+    """The points at which differences ask for f at x, but for those that tell its noise."""
+    heard = []
+    differences(lambda x: heard.append(x[0]) or f(x), np.array([x]), f(np.array([x])))
+    return heard[8:]
+
+
+@pytest.mark.parametrize("f", [lambda x: 3 * x, lambda x: x**3, lambda x: 1e6 + 1e-3 * x])
+def test_a_function_whose_differences_settle_is_not_asked_again(f):
+    assert len(asked(f, 0.3)) == 2 * 5
+
+
+@pytest.mark.parametrize(("x", "step"), [(0.3, 0.05), (-0.9, 0.05), (200.0, 10.0), (-3.0, 0.15)])
+def test_steps_go_to_both_sides_and_shrink(x, step):
+    points = np.reshape(asked(lambda x: np.exp(-x), x), (-1, 2))
+    wanted = step / SHRINK ** np.arange(len(points))
+    np.testing.assert_allclose(points - x, np.stack([wanted, -wanted], axis=1), rtol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [2.0**-40, 2.0**40])
+def test_derivatives_go_with_the_scale_of_the_function(scale):
+    def f(x):
+        return np.array([np.sin(20 * x[0]), np.exp(x[0])])
+
+    x = np.array([0.3])
+    large = differences(lambda x: scale * f(x), x, scale * f(x))
+    for limit, scaled in zip(differences(f, x, f(x)), large, strict=True):
+        np.testing.assert_array_equal(scaled.best, scale * limit.best)
+        np.testing.assert_array_equal(scaled.error, scale * limit.error)
 
 
 def sequence(numbers):

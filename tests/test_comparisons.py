@@ -1,4 +1,4 @@
-"""Every comparison below, at and above equality: of Values, of arrays, in recorded functions, in the rows."""
+"""Comparisons below, at and above equality: of Values, arrays, in recorded functions, in rows; and labels."""
 
 import itertools
 import math
@@ -118,7 +118,7 @@ def test_clip_has_partial_1_on_its_bounds(x, slope):
     assert trace(grad(lambda x: np.clip(x, -1.0, 1.0)), 0.0)(x) == slope
 
 
-# --- labels at the first slot ---
+# --- labels ---
 
 
 def test_the_first_slot_has_its_label():
@@ -128,3 +128,15 @@ def test_the_first_slot_has_its_label():
     first = am.named(Value(2.0).exp(), "e")  # of constants alone: there is no input before it
     assert record([first * first], []).labels[len(record([first], []).code.constants)] == "e"
     assert record([x * 3.0], [am.named(x, "x")]).labels == {0: "x"}
+
+
+@pytest.mark.parametrize("transform", [grad, value_and_grad])
+def test_a_derivative_is_labelled_with_the_label_of_the_output_or_the_functions_name(transform):
+    def loss(x):
+        return (x * x).exp()
+
+    def labelled(x):
+        return am.named((x * x).exp(), "L")
+
+    assert "∂loss/∂x" in trace(transform(loss), 0.0).labels.values()
+    assert "∂L/∂x" in trace(transform(labelled), 0.0).labels.values()
