@@ -302,9 +302,7 @@ def test_damage_is_compiled_again_and_mended(damaged, warm, tmp_path):
 def test_a_whole_file_that_numba_does_not_take_is_compiled_again(warm, tmp_path):
     content = pickle.dumps(("no", "code"))
     (tmp_path / warm.name).write_bytes(hashlib.sha256(content).digest() + content)
-    counts, _, said = compile_one(tmp_path)
-    assert counts == MISSED
-    assert said.count("cannot be used") == 1
+    assert compile_one(tmp_path)[0] == MISSED
     assert compile_one(tmp_path) == (HIT, [], "")
 
 

@@ -148,19 +148,15 @@ class Cache:
         self.name = name
 
     def load_overload(self, signature: str, context: Any) -> Any:
-        """What was kept; None, and a notice, if it is to be compiled: it is absent, damaged or unreadable."""
+        """What was kept; None, and a notice, if it is to be compiled."""
         from numba.core.compiler import CompileResult
 
         rebuild: Any = CompileResult._rebuild
         context.refresh()
-        try:
+        with suppress(Exception):  # what is absent, unreadable, or of a numba that is not quite this one
             content = self._path(signature, context).read_bytes()
             if hashlib.sha256(content[32:]).digest() == content[:32]:
                 return rebuild(context, *pickle.loads(content[32:]))
-        except OSError:
-            pass
-        except Exception as error:  # of whole files that this numba does not take
-            _say_unusable(error)
         _say("compiling the machine once for this computer, later runs load it")
         return None
 
@@ -180,7 +176,8 @@ class Cache:
             finally:
                 written.unlink(missing_ok=True)
         except Exception as error:  # a full disk, a directory for reading only, no home
-            _say_unusable(error)
+            detail = f" ({_first_line(error)})"
+            _say("the cache of machine code cannot be used; compiling in memory", detail)
 
     def _path(self, signature: str, context: Any) -> Path:
         """Named for all that machine code depends on."""
@@ -214,10 +211,6 @@ def _say(message: str, detail: str = "") -> None:
         _said.add(message)
         with suppress(OSError, ValueError):  # a disk that is full may be that of the log as well
             print(f"autograd_mini: {message}{detail}", file=sys.stderr, flush=True)
-
-
-def _say_unusable(error: Exception) -> None:
-    _say("the cache of machine code cannot be used; compiling in memory", f" ({_first_line(error)})")
 
 
 def _first_line(error: Exception) -> str:
