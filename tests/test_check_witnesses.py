@@ -472,6 +472,69 @@ def test_arguments_without_a_domain_stay_unless_they_are_differentiated():
     assert len({tuple(x) for x, _ in points}) == 6
 
 
+@pytest.mark.parametrize(("x", "reach"), [(0.0, 0.5), (0.9, 0.5), (-0.9, 0.5), (100.0, 50.0), (-8.0, 4.0)])
+def test_points_lie_around_the_given_one_as_far_as_half_of_it(x, reach):
+    points = []
+    check_gradient(lambda x: 3 * x, lambda x: points.append(float(x)) or 3.0, at=x, points=40)
+    away = np.unique(points) - x
+    assert len(away) == 41
+    assert reach * 0.8 < away.max() <= reach
+    assert reach * 0.8 < -away.min() <= reach
+
+
+def test_points_come_closer_after_each_outside_the_domain_of_f():
+    points = []
+    report = check_gradient(
+        lambda x: np.log(x), lambda x: points.append(float(x)) or 1 / x, at=1e-3, points=6
+    )
+    away = abs(np.unique(points) - 1e-3).max()
+    assert report.points == 7
+    assert report.skipped > 0
+    assert 0 < away <= 0.5 / 2  # some were drawn below 0
+
+
+@pytest.mark.parametrize("domain", ["simplex", "one-hot"])
+def test_a_row_of_a_matrix_is_a_point_of_the_simplex(domain):
+    points = []
+
+    def hand(t):
+        points.append(t)
+        return 2 * t
+
+    at = np.full((4, 3), 1 / 3)
+    assert check_gradient(lambda t: np.sum(t * t), hand, at=at, domain=domain, points=5)
+    drawn = [t for t in points if not np.array_equal(t, at) and abs(t.sum(axis=1) - 1).max() < 1e-9]
+    assert len(drawn) >= 5
+    assert all(t.shape == (4, 3) and (t >= 0).all() for t in drawn)
+    if domain == "one-hot":
+        assert {tuple(row) for t in drawn for row in t} == set(map(tuple, np.eye(3)))
+
+
+@pytest.mark.parametrize("domain", [(2, 5), (-1.0, -0.5)])
+def test_an_interval_is_drawn_from_end_to_end(domain):
+    points, low, high = [], *domain
+    check_gradient(
+        lambda x: 3 * x, lambda x: points.append(float(x)) or 3.0, at=3.0, domain=domain, points=40
+    )
+    drawn = np.array([x for x in np.unique(points) if x != 3.0])
+    reach = 0.15 * (high - low)
+    assert low <= drawn.min() < low + reach
+    assert high - reach < drawn.max() <= high
+
+
+def test_classes_are_drawn_up_to_the_last():
+    classes = set()
+
+    def hand(z, t):
+        classes.add(int(t))
+        return numpy_softmax(z) - np.eye(3)[t]
+
+    check_gradient(
+        lambda z, t: cross_entropy(softmax(z), t), hand, at={"z": Z, "t": 1}, domain={"t": (0, 2)}, points=20
+    )
+    assert classes == {0, 1, 2}
+
+
 def test_a_single_domain_and_a_class_that_is_an_integer():
     assert check_gradient(lambda p: am.log(p), lambda p: 1 / p, at=0.5, domain=(0, 1))
 
