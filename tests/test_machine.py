@@ -216,6 +216,18 @@ def test_sums_do_not_depend_on_the_number_of_cores(monkeypatch):
     assert np.array_equal(sums, [sums[0]] * 4)
 
 
+def test_what_no_output_needs_is_not_run():
+    streams = []
+    for dead in (False, True):
+        code = Code(2)
+        product = code("mul", 0, 1)
+        if dead:
+            code("exp", code("tanh", code("add", product, product)))
+        built = Machine(code.instructions(code("sub", product, 0)))
+        streams.append((built._lines.stream.tolist(), built._lines.size))
+    assert streams[0] == streams[1]
+
+
 def test_a_product_that_is_only_summed_is_not_stored():
     code = Code(2)
     batch = Machine(code.instructions(code("mul", 0, 1))).batch([True, True])
