@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from autograd_mini import Value, trace
+from autograd_mini import Value, grad, trace, value_and_grad
 from autograd_mini.instructions import Instructions
 from autograd_mini.recording import record
 
@@ -71,3 +71,17 @@ def test_programs_with_few_numbers_are_pickled(f):
     again = pickle.loads(pickle.dumps(program))
     given = [5.0] * len(examples)
     assert again(*given) == program(*given) == f(*given)
+
+
+def test_what_depends_on_a_derivative_comes_after_all_that_does_not():
+    def f(x):
+        return (x * x).exp()
+
+    both = trace(value_and_grad(f), 0.0)
+    assert [both.code.rows[k].name for k in both.code.codes[: both.reverse]] == ["mul", "exp"]
+    assert both.reverse < len(both.code)
+    later = trace(lambda x: (3.0 * grad(f)(x) + 1.0, f(x).sin()), 0.0)  # asked for first, and written last
+    names = [later.code.rows[k].name for k in later.code.codes]
+    assert names[: later.reverse] == ["mul", "exp", "sin"]
+    assert names[-2:] == ["mul", "add"]
+    assert trace(f, 0.0).reverse == 2

@@ -458,3 +458,13 @@ def test_the_documentation_table_has_every_row() -> None:
     text = rules.derivative_table()
     assert all(f"| `{row.name}({', '.join(row.operands)})` |" in text for row in table.values())
     assert "2**-52" in text
+
+
+def test_the_cube_root_for_pythons_without_one():
+    for x in (0.0, -0.0, math.inf, -math.inf, math.nan):  # their own cube roots
+        np.testing.assert_array_equal(rules._cbrt(x), x)
+        assert math.copysign(1, rules._cbrt(x)) == math.copysign(1, x)
+    near = np.random.default_rng(0).normal(size=200)
+    for x in (*near.tolist(), 1.0, 8.0, -27.0, 5e-324, -1e-310, 1e308):
+        exact = mp.cbrt(abs(x)) * mp.sign(x)
+        assert abs(rules._cbrt(x) - exact) <= 2.5e-16 * abs(exact)
