@@ -85,21 +85,21 @@ class _Graph:
         those of a user's own class, which pickle as any object does.
         """
         size, met, first = len(self.nodes), self.met, self.first
-        table: dict[tuple[type, Any], int] = {}
         others: dict[Value, int] = {}
         places = []
         for node in self.nodes:
             for x in node.args:
                 place = met.get(x, ALONE) - first
                 places.append(place if 0 <= place < size else others.setdefault(x, size + len(others)))
+        table: dict[tuple[type, Any], int] = {}
         codes = _packed("<i4", (table.setdefault((type(node), node.op), len(table)) for node in self.nodes))
         for _, op in table:
             if isinstance(op, Source):
                 op.__reduce__()  # refuses a node made by hand
         arrays = (
             np.array(places, "<i4").tobytes(),
-            _packed("<f8", (node.data for node in self.nodes)),
-            _packed("<f8", (node.grad for node in self.nodes)),
+            _packed("<f8", map(operator.attrgetter("data"), self.nodes)),
+            _packed("<f8", map(operator.attrgetter("grad"), self.nodes)),
         )
         labels = {i: node.label for i, node in enumerate(self.nodes) if node.label}
         made = [(*_empty(kind), op) for kind, op in table]
@@ -230,6 +230,7 @@ def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
     plain, new, get = _Plain(), object.__new__, memo.get
     memo[id(self)] = root = new(type(self))
     nodes, copies = [self], [root]
+    add, add_copy = nodes.append, copies.append
     with collector_paused():
         for node, twin in zip(nodes, copies, strict=True):  # both grow
             operands = []
@@ -239,8 +240,8 @@ def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
                     kind = type(x)
                     if kind is Value or plain[kind]:
                         memo[id(x)] = operand = new(kind)
-                        nodes.append(x)
-                        copies.append(operand)
+                        add(x)
+                        add_copy(operand)
                     else:
                         operand = copy.deepcopy(x, memo)
                 operands.append(operand)
