@@ -13,6 +13,7 @@ The upper floors, programs, drawings and checks, are imported when one of their 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from autograd_mini import copies
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.functions import (
     absolute_error,
@@ -213,6 +214,9 @@ if not TYPE_CHECKING:  # which would take any name for one of these
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})
+
+
+copies.install()
 
 
 def _mimebundle(self: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -8,6 +8,7 @@ it prints itself as source, maps over a batch, and pickles as data.
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,7 +41,7 @@ from autograd_mini.recording import collector_paused, record
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import PI, constant_node, derive, traced_input
 from autograd_mini.transforms import name_of, parameter_names
-from autograd_mini.trees import copied, elements, map_leaves, map_named, matched, rebuilder
+from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, rebuilder
 from autograd_mini.value import Value, topological_order
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
 
 EMITTED = 50_000  # programs beyond this many instructions are interpreted: compile() would take seconds
 BLOCK = 1024  # samples that a batch without numba takes at a time
-FORMAT = "autograd_mini program 1"
+FORMAT = "autograd_mini program 2"
+UNSUMMED = "autograd_mini program 1"  # is read too, without the checksum that it has not
 
 
 def trace(f: Callable[..., Any], *examples: Any) -> Program:
@@ -67,6 +69,7 @@ def trace(f: Callable[..., Any], *examples: Any) -> Program:
     Raises TraceError, with the line, where ``f`` asks for a number: an ``if``, ``.data``, an index.
     """
     nodes: list[Value] = []
+    leaves(examples)  # refuses what is nested too deep
 
     def traced(example: Any, name: str) -> Any:
         shape = _leaf(example, name).shape
@@ -313,8 +316,8 @@ class Program:
         return restored, (self._state(),)
 
     def _state(self) -> dict[str, Any]:
-        """The program as plain data; rows go by their names."""
-        return {
+        """The program as plain data with a checksum; rows go by their names."""
+        state = {
             "format": FORMAT,
             "name": self.name,
             "arguments": {name: encoded(tree) for name, tree in self.arguments.items()},
@@ -323,6 +326,7 @@ class Program:
             "labels": self.labels,
             "reverse": self.reverse,
         }
+        return {**state, "checksum": _checksum(state)}
 
 
 class _Buffers:
@@ -483,18 +487,48 @@ def _on_values(code: Instructions, inputs: list[Any]) -> list[Any]:
 
 
 def restored(state: Any) -> Program:
-    """The program that was pickled; ValueError for damaged or foreign data and rows not known here."""
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    """The program that was pickled; ValueError for damaged or foreign data and rows not known here.
+
+    Programs of a format without a checksum are read, and checked for their structure only.
+    """
+    if not isinstance(state, dict) or state.get("format") not in (FORMAT, UNSUMMED):
         raise ValueError(f"this is no pickled program of the format {FORMAT!r}")
     try:
+        if state["format"] == FORMAT and state["checksum"] != _checksum(state):
+            raise ValueError("the pickled program is damaged: its checksum is another")
         code = Instructions.restored(state["code"])
         arguments = {str(name): decoded(tree) for name, tree in state["arguments"].items()}
         results = decoded(state["results"])
         labels = {int(slot): str(label) for slot, label in state["labels"].items()}
+        leaves(arguments), leaves(results)  # refuse what is nested too deep
         program = Program(str(state["name"]), arguments, results, code, labels, int(state["reverse"]))
         sizes = [sum(slot.leaf.size for slot in slots) for slots in (program._inputs, program._outputs)]
         if sizes != [code.inputs, len(code.outputs)]:
             raise ValueError("arguments and results are not those of the instructions")
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError) as error:
         raise ValueError(f"the pickled program is damaged: {type(error).__name__} {error}") from None
     return program
+
+
+def _checksum(state: Mapping[str, Any]) -> int:
+    """CRC-32 of the plain data, without the checksum itself."""
+    code = state["code"]
+    arrays = [code[part] for part in ("codes", "operands", "outputs")]
+    exact = [
+        code["inputs"],
+        code["constants"],
+        code["rows"],
+        state["name"],
+        state["labels"],
+        state["reverse"],
+    ]
+    text = repr(exact) + _text([*state["arguments"].items(), state["results"]])
+    return zlib.crc32(b"".join([text.encode(errors="backslashreplace"), *arrays]))
+
+
+def _text(structure: Any) -> str:
+    """An encoded structure as text; keys that need not be the same text elsewhere go by their type."""
+    if isinstance(structure, (list, tuple)):
+        return f"{type(structure).__name__}({','.join(map(_text, structure))})"
+    kind = type(structure)
+    return repr(structure) if kind in (str, int, float, bool, type(None)) else kind.__name__

@@ -96,15 +96,11 @@ def _class(kind: type[Value], path: Path) -> type[Value]:
     kind = getattr(kind, "_kind", kind)
     found: type[Value] | None = _classes.get((kind, path))
     if found is None:
-        names = {"__slots__": (), "_scope": path, "_kind": kind, "__reduce_ex__": _reduce}
+        names = {"__slots__": (), "_scope": path, "_kind": kind, "_empty": (_remake, (kind, path))}
         found = _classes[kind, path] = type(kind.__name__, (kind,), names)
     return found
 
 
-def _reduce(self: Any, protocol: int) -> Any:
-    """Copies and pickles name the class by what it was made of."""
-    return _remake, (self._kind, self._scope), *object.__reduce_ex__(self, max(protocol, 2))[2:]
-
-
 def _remake(kind: Any, path: Path) -> Any:
+    """An empty node, which copies and pickles name by what its class was made of."""
     return object.__new__(_class(kind, path))

@@ -10,15 +10,21 @@ import numpy as np
 
 from autograd_mini.rules import define
 
+DEPTH = 100  # of containers in containers; Python's parser, which reads trees as source, knows 200
 
-def leaves(tree: Any) -> list[Any]:
-    """The scalars and arrays of a tree, in order; None holds none."""
+
+def leaves(tree: Any, depth: int = 0) -> list[Any]:
+    """The scalars and arrays of a tree, in order; None holds none.
+
+    Raises ValueError for a tree that is nested deeper than 100 containers, or holds itself.
+    """
     if tree is None:
         return []
-    if isinstance(tree, (tuple, list)):
-        return [leaf for branch in tree for leaf in leaves(branch)]
-    if isinstance(tree, dict):
-        return [leaf for branch in tree.values() for leaf in leaves(branch)]
+    if isinstance(tree, (tuple, list, dict)):
+        if depth == DEPTH:
+            raise ValueError(f"tuples, lists and dicts are nested more than {DEPTH} deep")
+        branches = tree.values() if isinstance(tree, dict) else tree
+        return [leaf for branch in branches for leaf in leaves(branch, depth + 1)]
     return [tree]
 
 

@@ -107,6 +107,10 @@ class Value:
         over cut edges only, such as a branch that `where` did not take, has gradient 0 and passes
         nothing on. Partials that do not exist are inf or nan; nothing is raised half-way.
 
+        Ctrl-C, or an error in a ``_backward`` made by hand, leaves a part of the sums on the leaves: call
+        `zero_grad` before the next sweep. Sweeps in several threads at once give wrong sums, without a
+        word, where their graphs share a node, be it a leaf.
+
         Raises DomainError, with nothing changed, if an array function left its domain at a node that
         the result depends on.
         """

@@ -9,7 +9,7 @@ import pytest
 
 import autograd_mini as am
 from autograd_mini import check_gradient, check_jacobian, cross_entropy, softmax
-from autograd_mini.check.witnesses.differences import differences, noise
+from autograd_mini.check.witnesses.differences import COARSE_STEP, SHRINK, Limit, differences, noise
 from autograd_mini.check.witnesses.recorded import Recorded
 
 Z = [1.5, -0.5, 0.75]
@@ -68,6 +68,210 @@ def test_where_many_digits_would_take_long_floats_and_their_bounds_decide():
     assert report.witnesses == ("the engine", "f on floats next to the point")
 
 
+# --- each column against its closed form ---
+
+
+def along(f, *x):
+    """The three limits of a function of a vector, for the only output along every axis."""
+    x = np.array(x)
+    limits = differences(lambda x: np.array([f(*x)]), x, np.array([f(*x)], float))
+    return [(limit.best[0], limit.error[0]) for limit in limits]
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_limit_is_exact_once_it_has_removed_every_term(power):
+    def quotient(h):
+        return np.array([5 - 2 * h**power + 7 * h ** (2 * power), 7 + h**power])
+
+    limit, rounding = Limit(power, (2,)), np.array([1e-12, 1e-9])
+    steps = [0.5 / SHRINK**k for k in range(4)]
+    limit.add(quotient(steps[0]), rounding)
+    assert np.isnan(limit.best).all()
+    assert np.isinf(limit.error).all()
+    limit.add(quotient(steps[1]), rounding)
+    ratio = SHRINK**power
+    once = (ratio * quotient(steps[1]) - quotient(steps[0])) / (ratio - 1)
+    np.testing.assert_allclose(limit.best, once, rtol=1e-14)
+    coarse = np.maximum(abs(once - quotient(steps[0])), abs(once - quotient(steps[1])))
+    np.testing.assert_allclose(limit.error, coarse + rounding, rtol=1e-12)
+    for step in steps[2:]:
+        limit.add(quotient(step), rounding)
+    np.testing.assert_allclose(limit.best, [5, 7], rtol=1e-13)
+    assert (limit.error < 1e-11 + rounding).all()
+    assert (limit.error >= rounding).all()
+
+
+def test_a_limit_takes_what_is_strictly_better_and_never_nan():
+    limit = Limit(1, (4,))
+    limit.improve(np.array([1.0, 1.0, 1.0, np.nan]), np.array([0.5, 0.5, np.nan, np.nan]))
+    limit.improve(np.array([2.0, 3.0, 2.0, 2.0]), np.array([0.5, 0.25, np.inf, 0.0]))
+    np.testing.assert_array_equal(limit.best, [1, 3, np.nan, 2])
+    np.testing.assert_array_equal(limit.error, [0.5, 0.25, np.inf, 0])
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "central", "left", "right"),
+    [
+        (lambda x: 4.0, 0.3, 0, 0, 0),
+        (lambda x: 3 * x, -2.0, 3, 3, 3),
+        (lambda x: x**5, 1.5, 5 * 1.5**4, 5 * 1.5**4, 5 * 1.5**4),
+        (lambda x: np.exp(x), 40.0, np.exp(40), np.exp(40), np.exp(40)),
+        (lambda x: 1 / x, 1e-2, -1e4, -1e4, -1e4),
+        (lambda x: np.sin(x), 1e4, np.cos(1e4), np.cos(1e4), np.cos(1e4)),
+        (lambda x: 5 * x if x > 1 else 2 * x + 3, 1.0, 3.5, 2, 5),
+        (lambda x: 3 * x + max(x, 0.0) ** 2, 0.0, 3, 3, 3),  # its one-sided quotients settle sooner
+        (lambda x: 7 * x - min(x - 1, 0.0) ** 2, 1.0, 7, 7, 7),
+    ],
+)
+def test_central_left_and_right_derivatives(f, x, central, left, right):
+    for (best, error), wanted in zip(along(f, x), (central, left, right), strict=True):
+        slack = 1e-8 * max(1.0, abs(wanted))
+        assert abs(best[0] - wanted) <= error[0] + 1e-15
+        assert error[0] <= slack or wanted == 3.5  # between 2 and 5 central quotients settle on a mean
+
+
+def test_partial_derivatives_stand_in_the_order_of_the_axes():
+    for best, error in along(lambda x, y, z: x * y**2 + np.exp(z), 2.0, -3.0, 0.5):
+        np.testing.assert_allclose(best, [9, -12, np.exp(0.5)], rtol=1e-9)
+        assert (error < 1e-8 * 12).all()
+
+
+def test_one_sided_differences_at_the_edge_of_a_domain():
+    limits = along(lambda x: x**1.5 if x >= 0 else np.nan, 0.0)
+    for best, error in limits[:2]:
+        assert np.isnan(best[0])
+        assert np.isinf(error[0])
+    right, _ = limits[2]
+    assert right[0] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_derivative_along_a_direction_is_that_of_its_length():
+    x, directions = np.array([0.3, -1.2]), np.array([[3.0, 0.0], [0.0, 0.25], [2.0, -2.0]])
+    for limit in differences(lambda x: x[:1] * x[1], x, x[:1] * x[1], directions):
+        np.testing.assert_allclose(limit.best[0], directions @ [-1.2, 0.3], rtol=1e-9)
+
+
+def test_outputs_that_settle_late_are_waited_for_beside_those_that_settle_soon():
+    def f(x):
+        return np.array([4.0, np.sin(40 * x[0]), 2 * x[0]])
+
+    x = np.array([0.3])
+    for limit in differences(f, x, f(x)):
+        np.testing.assert_allclose(limit.best[:, 0], [0, 40 * np.cos(12), 2], rtol=1e-8, atol=1e-12)
+        assert limit.error[1, 0] < 1e-4
+
+
+def asked(f, x):
+    """The points at which differences ask for f at x, but for those that tell its noise."""
+    heard, at = [], np.array([x])
+    noise(lambda x: heard.append(x[0]) or f(x), at, f(at).size)
+    before = len(heard)
+    differences(lambda x: heard.append(x[0]) or f(x), at, f(at))
+    return heard[2 * before :]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: 0 * x,
+        lambda x: 3 * x,
+        lambda x: x**3,
+        lambda x: 1e6 + 1e-3 * x,
+        lambda x: np.array([1e6 * (x[0] - 0.3), 0.0]),  # what is small beside the largest is settled
+    ],
+)
+def test_a_function_whose_differences_settle_is_not_asked_again(f):
+    assert len(asked(f, 0.3)) == 2 * 5
+
+
+@pytest.mark.parametrize(("x", "step"), [(0.3, 0.05), (-0.9, 0.05), (200.0, 10.0), (-3.0, 0.15)])
+def test_steps_go_to_both_sides_and_shrink(x, step):
+    points = np.reshape(asked(lambda x: np.exp(-x), x), (-1, 2))
+    wanted = step / SHRINK ** np.arange(len(points))
+    np.testing.assert_allclose(points - x, np.stack([wanted, -wanted], axis=1), rtol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [2.0**-40, 2.0**40])
+def test_derivatives_go_with_the_scale_of_the_function(scale):
+    def f(x):
+        return np.array([np.sin(20 * x[0]), np.exp(x[0])])
+
+    x = np.array([0.3])
+    large = differences(lambda x: scale * f(x), x, scale * f(x))
+    for limit, scaled in zip(differences(f, x, f(x)), large, strict=True):
+        np.testing.assert_array_equal(scaled.best, scale * limit.best)
+        np.testing.assert_array_equal(scaled.error, scale * limit.error)
+
+
+def sequence(numbers):
+    """A function that takes these values one after another, wherever it is called."""
+    values = iter(numbers)
+    return lambda x: np.array([next(values)])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "wanted"),
+    [
+        (
+            [(-1) ** k for k in range(8)],
+            32 / math.sqrt(math.comb(10, 5)),
+        ),  # 2⁵, over the root
+        ([k**2 for k in range(8)], 0.0),
+        ([k**3 for k in range(8)], 6 / math.sqrt(math.comb(6, 3))),
+        ([k**4 / 24 for k in range(8)], math.sqrt(np.mean((np.arange(5) + 1.5) ** 2) / math.comb(6, 3))),
+    ],
+)
+def test_noise_is_the_root_mean_square_of_high_differences(numbers, wanted):
+    assert noise(sequence(numbers), np.array([0.7]), 1)[0] == pytest.approx(wanted, rel=1e-12, abs=1e-300)
+
+
+def test_noise_counts_twice_over_the_step():
+    x, calls = np.array([0.5]), []
+
+    def f(x):  # noisy in the eight calls for the noise, then 3x
+        calls.append(x)
+        return 1e-3 * np.array([(-1.0) ** len(calls)]) if len(calls) <= 8 else 3 * x
+
+    found = 1e-3 * 32 / math.sqrt(math.comb(10, 5))
+    for limit in differences(f, x, 3 * x):  # exact at the first two steps, and noisier at smaller ones
+        assert limit.best[0, 0] == pytest.approx(3, rel=1e-12)
+        assert limit.error[0, 0] == pytest.approx(2 * found / (COARSE_STEP / SHRINK), rel=1e-9)
+
+
+def test_noise_is_heard_at_equal_steps_next_to_the_point():
+    x, heard = np.array([0.7, -300.0, 0.0] * 8), []
+    noise(lambda x: heard.append(x) or x[:1], x, 1)
+    steps = np.diff(heard, axis=0)
+    assert len(heard) == 8
+    np.testing.assert_array_equal(heard[3], x)
+    wanted = 2.0**-42 * np.tile([0.7, 300.0, 2.0**-10], 8)
+    np.testing.assert_allclose(steps / (wanted * np.sign(steps[0])), 1.0, rtol=1e-2)
+    assert set(np.sign(steps[0])) == {-1, 1}
+
+
+def test_noise_of_a_function_undefined_nearby_is_that_of_nothing():
+    assert noise(lambda x: np.array([np.nan]), np.array([0.7]), 1)[0] == 0
+
+
+COLUMNS = [  # f, the point, and the derivative
+    (lambda x: am.sin(x) * x, 0.7, math.sin(0.7) + 0.7 * math.cos(0.7)),
+    (lambda x: am.exp(-x * x), -1.3, 2.6 * math.exp(-1.69)),
+    (lambda x: am.log(x) / x, 2.5, (1 - math.log(2.5)) / 6.25),
+    (lambda x: am.atan2(x, 2.0), 1.0, 0.4),
+    (lambda x: am.relu(x) ** 2 + 3 * x, 0.0, 3.0),
+]
+
+
+@pytest.mark.parametrize(("f", "x", "wanted"), COLUMNS)
+def test_every_column_of_an_entry_is_the_closed_form(f, x, wanted):
+    report = check_gradient(f, lambda x: wanted, at=x, points=0)
+    (entry,) = report.entries
+    assert report
+    for column in (entry.engine, entry.yours, entry.precise):
+        assert column == pytest.approx(wanted, rel=1e-14)
+    assert entry.error == pytest.approx(abs(entry.engine - wanted), abs=1e-14)
+
+
 # --- noise and tolerances ---
 
 
@@ -112,6 +316,22 @@ def test_a_hand_result_that_loses_digits_is_not_called_wrong_and_a_wrong_one_is(
 
     assert check_gradient(f, hand, at=2.0).verdict == "agrees"
     assert check_gradient(f, lambda x: hand(x, 1e-4), at=2.0).verdict == "disagrees"
+
+
+EPS = np.finfo(float).eps
+SINGLE = float(np.finfo(np.float32).eps)
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(3.0099, "agrees"), (3.0101, "disagrees")])
+def test_a_printed_figure_is_right_within_one_unit_of_its_last_digit(slope, verdict):
+    assert check_gradient(lambda x: slope * x, "3.00", at=2.0).verdict == verdict
+    assert check_gradient(lambda x: (6 - slope) * x, "3.00", at=2.0).verdict == verdict
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(3 + 2.9e-6, "agrees"), (3 + 3.1e-6, "disagrees")])
+def test_a_function_is_right_within_a_millionth(slope, verdict):
+    assert check_gradient(lambda x: 3 * x, lambda x: slope, at=2.0).verdict == verdict
+    assert check_gradient(lambda x: 3 * x, lambda x: 6 - slope, at=2.0).verdict == verdict
 
 
 def test_float32_is_held_to_float32():
@@ -229,6 +449,86 @@ def test_arguments_without_a_domain_stay_unless_they_are_differentiated():
     assert len({tuple(x) for x, _ in points}) == 6
 
 
+@pytest.mark.parametrize(("x", "reach"), [(0.0, 0.5), (0.9, 0.5), (-0.9, 0.5), (100.0, 50.0), (-8.0, 4.0)])
+def test_points_lie_around_the_given_one_as_far_as_half_of_it(x, reach):
+    points = []
+    check_gradient(lambda x: 3 * x, lambda x: points.append(float(x)) or 3.0, at=x, points=40)
+    away = np.unique(points) - x
+    assert len(away) == 41
+    assert reach * 0.8 < away.max() <= reach
+    assert reach * 0.8 < -away.min() <= reach
+
+
+def test_points_come_closer_after_each_outside_the_domain_of_f():
+    points = []
+    report = check_gradient(
+        lambda x: np.log(x), lambda x: points.append(float(x)) or 1 / x, at=1e-3, points=6
+    )
+    away = abs(np.unique(points) - 1e-3).max()
+    assert report.points == 7
+    assert report.skipped > 0
+    assert 0 < away <= 0.5 / 2  # some were drawn below 0
+
+
+@pytest.mark.parametrize("domain", ["simplex", "one-hot"])
+def test_a_row_of_a_matrix_is_a_point_of_the_simplex(domain):
+    points = []
+
+    def hand(t):
+        points.append(t)
+        return 2 * t
+
+    at = np.full((4, 3), 1 / 3)
+    assert check_gradient(lambda t: np.sum(t * t), hand, at=at, domain=domain, points=5)
+    drawn = [t for t in points if not np.array_equal(t, at) and abs(t.sum(axis=1) - 1).max() < 1e-9]
+    assert len(drawn) >= 5
+    assert all(t.shape == (4, 3) and (t >= 0).all() for t in drawn)
+    if domain == "one-hot":
+        assert {tuple(row) for t in drawn for row in t} == set(map(tuple, np.eye(3)))
+
+
+@pytest.mark.parametrize("domain", [(2, 5), (-1.0, -0.5)])
+def test_an_interval_is_drawn_from_end_to_end(domain):
+    points, low, high = [], *domain
+    check_gradient(
+        lambda x: 3 * x, lambda x: points.append(float(x)) or 3.0, at=3.0, domain=domain, points=40
+    )
+    drawn = np.array([x for x in np.unique(points) if x != 3.0])
+    reach = 0.15 * (high - low)
+    assert low <= drawn.min() < low + reach
+    assert high - reach < drawn.max() <= high
+
+
+def test_classes_are_drawn_up_to_the_last():
+    classes = set()
+
+    def hand(z, t):
+        assert type(t) is int
+        classes.add(t)
+        return numpy_softmax(z) - np.eye(3)[t]
+
+    check_gradient(
+        lambda z, t: cross_entropy(softmax(z), t), hand, at={"z": Z, "t": 1}, domain={"t": (0, 2)}, points=20
+    )
+    assert classes == {0, 1, 2}
+
+
+def test_several_classes_are_drawn_one_by_one():
+    drawn = []
+
+    def hand(z, t):
+        drawn.append(tuple(map(int, t)))
+        return np.bincount(t, minlength=3).astype(float)
+
+    at = {"z": np.array(Z), "t": np.array([0, 2])}
+    report = check_gradient(
+        lambda z, t: z[int(t[0])] + z[int(t[1])], hand, at=at, domain={"t": (0, 2)}, points=20
+    )
+    assert report, report
+    assert any(first != second for first, second in drawn)
+    assert {k for pair in drawn for k in pair} == {0, 1, 2}
+
+
 def test_a_single_domain_and_a_class_that_is_an_integer():
     assert check_gradient(lambda p: am.log(p), lambda p: 1 / p, at=0.5, domain=(0, 1))
 
@@ -260,6 +560,10 @@ def test_points_outside_the_domain_of_f_are_drawn_again_and_counted():
     [
         ("circle", "the domain of x must be"),
         ((1, 0), "the domain of x must be"),
+        ((0, np.inf), "the domain of x must be"),
+        ((np.nan, 1), "the domain of x must be"),
+        (("a", 1), "the domain of x must be"),
+        ((0, 1, 2), "the domain of x must be"),
         ("simplex", "is for arrays, and x is a scalar"),
         ({"y": (0, 1)}, "domain= names 'y'; f's arguments are x"),
     ],

@@ -5,6 +5,7 @@ import importlib.util
 import math
 import pickle
 import random
+import tracemalloc
 from pathlib import Path
 
 import mpmath
@@ -26,7 +27,7 @@ from autograd_mini import (
     trace,
     values,
 )
-from autograd_mini.expressions import ExpressionError, parse
+from autograd_mini.expressions import ExpressionError, parse, vocabulary
 
 Z = np.array([1.5, -0.5, 0.75])
 W = np.array([[1.0, 2.0], [3.0, 5.0]])
@@ -235,6 +236,8 @@ REFUSED = [
     ("1 if x else " * 60 + "2", 362, "30 conditions"),
     ("** " * 1300, 90, "30 powers"),
     ("αβγ + δ.T", 6, "attributes"),
+    ("9" * 10**6, 4000, "at most 4000 characters"),
+    ("**".join("9" * 25), 0, "too large for a float"),
     (None, 0, "is text, got NoneType"),
     (b"x", 0, "is text, got bytes"),
 ]
@@ -297,6 +300,62 @@ def test_what_fails_when_evaluated_points_at_its_place(text, names, column, mess
     with pytest.raises(ExpressionError, match=message) as failed:
         formula.evaluate(names)
     assert failed.value.column == column
+
+
+EYE, ONES = "eye(1000)", np.ones(3000)
+BOMBS = [
+    (f"[{', '.join([EYE] * 300)}]", {}, "shape .300, 1000, 1000. is too large", 30),
+    (f"[[[{', '.join([EYE] * 100)}], x], x]", {"x": 1}, "shape .100, 1000, 1000. is too large", 30),
+    (" @ ".join([EYE] * 30), {}, "at most 50,000,000 entries in all", 100),
+    (" + ".join([EYE] * 300), {}, "entries in all", 100),
+    (f"max({', '.join([EYE] * 300)})", {}, "entries in all", 500),
+    ("(" * 39 + EYE + "".join(f" * {EYE})" for _ in range(39)), {}, "entries in all", 100),
+    ("softmax(" * 10 + EYE + "[0]" + ")" * 10 + " + sum(outer(W, W))" * 20, {"W": ONES}, "in all", 300),
+    ("+".join(["W @ W"] * 500), {"W": np.ones((700, 700))}, "entries in all", 100),
+    ("+".join(["tanh(z)"] * 300), {"z": np.zeros(2 * 10**5)}, "entries in all", 100),
+    ("diag(z)" + "*diag(z)" * 100, {"z": ONES}, "entries in all", 400),
+    ("cross_entropy(z, 0)", {"z": np.full(10**5, 1e-5)}, "shape .100000, 100000. is too large", 30),
+    ("cross_entropy_from_logits(z, 0)", {"z": np.zeros(10**4)}, "is too large", 30),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "message", "mebibytes"), BOMBS, ids=[f"{text[:20]}" for text, *_ in BOMBS]
+)
+def test_what_would_grow_is_refused_before_it_is_made(text, names, message, mebibytes):
+    formula = parse(text)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ExpressionError, match=message):
+            formula.evaluate(names)
+        assert tracemalloc.get_traced_memory()[1] < mebibytes << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "text", ["+".join(["exp(z)"] * 30), "+".join(["softmax(z)"] * 3), "mean(z)" + "-mean(z)" * 30]
+)
+def test_operations_on_values_count_more(text, monkeypatch):
+    monkeypatch.setattr(vocabulary, "WORK", 10**5)
+    formula = parse(text)
+    formula(np.zeros(100))
+    formula(values(np.zeros(10)))
+    with pytest.raises(
+        ExpressionError, match="at most 100,000 entries in all, of which an operation on a Value"
+    ):
+        formula(values(np.zeros(100)))
+
+
+def test_the_bound_is_that_of_one_evaluation():
+    formula = parse("+".join(["sum(outer(z, z))"] * 4))
+    z = np.ones(2000)
+    for _ in range(5):
+        assert formula(z) == 4 * 2000**2
+    table = parse("sum(outer(z, z)) * i")
+    assert table.tabulate({"z": z}, (3,)).tolist() == [0.0, 2000.0**2, 2 * 2000.0**2]
+    with pytest.raises(ExpressionError, match="entries in all"):
+        table.tabulate({"z": z}, (30,))
 
 
 def test_leaving_the_domain_of_a_row_is_the_rows_own_error():

@@ -13,7 +13,6 @@ import pytest
 from autograd_mini import Value, draw, files
 from autograd_mini.command_line import grading, main
 from autograd_mini.files import write
-from autograd_mini.machine import compilation
 
 resource = pytest.importorskip("resource", reason="this system limits no files")
 
@@ -75,14 +74,6 @@ def test_a_full_disk_leaves_the_table_that_was_there(tmp_path, capsys, monkeypat
     assert main(["grade", *files, "--csv", str(table)]) == 2
     assert f"too large: '{table}'" in capsys.readouterr().err
     check_is_untouched(table)
-
-
-def test_a_full_disk_leaves_no_half_of_the_machine(tmp_path, monkeypatch):
-    monkeypatch.setattr(compilation, "_home", lambda: tmp_path)
-    monkeypatch.setattr(compilation, "_modules", {})
-    with full_disk(), pytest.raises(OSError, match="too large"):
-        compilation._cached_module()
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -1,9 +1,6 @@
-"""The machine against the table's rows in NumPy arithmetic, and what it promises about its cache."""
+"""The machine against the table's rows in NumPy arithmetic."""
 
 import itertools
-import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -219,6 +216,25 @@ def test_sums_do_not_depend_on_the_number_of_cores(monkeypatch):
     assert np.array_equal(sums, [sums[0]] * 4)
 
 
+def test_what_no_output_needs_is_not_run():
+    streams = []
+    for dead in (False, True):
+        code = Code(2)
+        product = code("mul", 0, 1)
+        if dead:
+            code("exp", code("tanh", code("add", product, product)))
+        built = Machine(code.instructions(code("sub", product, 0)))
+        streams.append((built._lines.stream.tolist(), built._lines.size))
+    assert streams[0] == streams[1]
+
+
+def test_a_product_that_is_only_summed_is_not_stored():
+    code = Code(2)
+    batch = Machine(code.instructions(code("mul", 0, 1))).batch([True, True])
+    assert batch(np.empty(2), np.array([[2.0, 3.0], [5.0, 7.0]]), "sum") == 41
+    assert batch._blocks[True].size == 2  # the inputs
+
+
 def test_constants_alone_are_computed_once():
     code = Code(1, (2.0, 0.0))
     outputs = code("log", 1), code("div", 1, 2), code("mul", 0, code("sqrt", code("log", 1)))
@@ -314,44 +330,3 @@ def test_without_numba(monkeypatch):
     monkeypatch.setattr(machine, "available", lambda: False)
     with pytest.raises(ImportError, match=r'python -m pip install "autograd-mini\[fast\]"'):
         Machine(Code(1).instructions(0))
-
-
-# --- the cache --------------------------------------------------------------------------------------
-
-SCRIPT = """
-import sys
-from autograd_mini.machine import compilation
-assert "numba" not in sys.modules
-counts = compilation.compiled("depths"), compilation._functions["depths"].stats
-print(sum(counts[1].cache_hits.values()), sum(counts[1].cache_misses.values()))
-"""
-
-
-def run(cache):
-    environment = {**os.environ, "AUTOGRAD_MINI_CACHE": str(cache)}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout.split(), done.stderr
-
-
-def test_a_cache_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").touch()
-    hits, notice = run(tmp_path / "file" / "cache")
-    assert hits[0] == "0"
-    assert notice.count("cannot be used") == 1
-
-
-def test_a_second_process_loads_what_the_first_compiled_and_notices_damage(tmp_path):
-    assert run(tmp_path)[0] == ["0", "1"]
-    hits, notice = run(tmp_path)
-    assert hits == ["1", "0"]
-    assert "cannot be used" not in notice  # a busy computer may say that it compiles
-    (source,) = tmp_path.rglob("machine.py")
-    source.write_text("damaged(")
-    for file in tmp_path.rglob("*.nb?"):
-        file.write_bytes(file.read_bytes()[:100])
-    hits, notice = run(tmp_path)
-    assert hits[0] == "0"
-    assert "cannot be used" in notice
-    assert run(tmp_path)[0] == ["0", "1"]

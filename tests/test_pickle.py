@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import io
 import logging
@@ -9,8 +10,10 @@ import pickle
 import pickletools
 import subprocess
 import sys
+import zlib
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -211,6 +214,13 @@ def test_rows_go_by_name(swish: Callable[..., Any]) -> None:
 
 
 def state() -> dict[str, Any]:
+    """The plain data of a program in the format without a checksum, which shows every other check."""
+    data = summed()
+    del data["checksum"]
+    return data | {"format": "autograd_mini program 1"}
+
+
+def summed() -> dict[str, Any]:
     program = step()
     _, (data,) = program.__reduce__()
     return copy.deepcopy(data)
@@ -228,6 +238,7 @@ def ints(*numbers: int) -> bytes:
         ("inputs", 19),
         ("inputs", 21),
         ("inputs", 2**40),
+        ("inputs", 10**30),
         ("inputs", 20.0),
         ("inputs", "20"),
         ("inputs", None),
@@ -284,6 +295,12 @@ def test_operands_come_before_their_use() -> None:
         restored(data)
 
 
+def nested(tree: Any, depth: int) -> Any:
+    for _ in range(depth):
+        tree = ["list", [tree]]
+    return tree
+
+
 @pytest.mark.parametrize(
     ("part", "new"),
     [
@@ -298,6 +315,11 @@ def test_operands_come_before_their_use() -> None:
         ("arguments", {"W": None}),
         ("results", ["leaf", []]),
         ("results", ["leaf", [2**40, 2**40]]),
+        ("results", nested(["leaf", []], 250)),
+        ("results", nested(["leaf", []], 5000)),
+        ("arguments", {"W": nested(["leaf", [20]], 5000)}),
+        ("labels", {float("inf"): "b"}),
+        ("reverse", float("inf")),
         ("results", ["tuple", 3]),
         ("results", None),
         ("labels", None),
@@ -316,6 +338,153 @@ def test_damaged_structures_are_refused(part: str, new: Any) -> None:
 def test_foreign_data_is_refused(foreign: Any) -> None:
     with pytest.raises(ValueError, match=r"^this is no pickled program of the format "):
         restored(foreign)
+
+
+OLD = (
+    "c-mD@yH3ME5RBtTVuTP4qIF3X#1~Mcpm0Zz&=Id=OZJ_04+sSkLPVn2j-`M<;dl6vuy;u$SZQwe_GWH(o|BK)XcPiZgtKa?MRnV^vYiduUwXo+"
+    "24j_mir(po&M>Q$?u8{h{U<1Pg5rWOk)j8}s3y#XUb-HnH9;J$=!R3$fvC9xj2?ZXIpo^mgh#oKsh*QsH+103Jz<{#Fj=Syw(GQVa4adum@kwx"
+    "R`^+0m*1a0zSg{rRu9`RW7A5)xOW{-PW=~#=EvTB^apHN4WNar__gqz4TopNjD#`XAr9<`ayG0mpQhZ%eA8jpi96_m>vGf_lu>h3W|;rHz0~J?"
+    "tSH#M2W^1L*sbZBX20t5idF"
+)
+
+
+def test_a_program_from_before_there_were_checksums_is_read() -> None:
+    program = pickle.loads(zlib.decompress(base64.b85decode(OLD)))
+    loss, slope = program(2.0, 3.0)
+    assert loss == pytest.approx(0.2 * np.sin(3.0))
+    assert slope == pytest.approx(0.1 * np.sin(3.0))
+
+
+def test_no_damaged_pickle_gives_another_number() -> None:
+    """Damage in what the pickle's operations are given; in the operations it is Python's own affair."""
+    rng = np.random.default_rng(1)
+    program = trace(value_and_grad(lambda x, y: x * np.sin(0.3 * y) + 0.7, (0, 1)), 0.0, 0.0)
+    data, want = pickle.dumps(program), program(2.0, 3.0)
+    starts = [(place or 0, opcode.name) for opcode, _, place in pickletools.genops(data)]
+    ends = [place for place, _ in starts[1:]] + [len(data)]
+    given = [
+        i
+        for (start, name), end in zip(starts, ends, strict=True)
+        if name not in ("PROTO", "FRAME")
+        for i in range(start + 1, end)
+    ]
+    refused = 0
+    for _ in range(1000):
+        damaged = bytearray(data)
+        for _ in range(rng.integers(1, 3)):
+            damaged[given[rng.integers(len(given))]] = rng.integers(256)
+        try:
+            numbers = pickle.loads(bytes(damaged))(2.0, 3.0)
+        except Exception:  # pickle itself raises whatever the bytes make it do
+            refused += 1
+            continue
+        assert numbers == want
+    assert refused > 900
+
+
+ODD: list[Any] = [
+    None, True, 0, -1, 1, 2**31, 2**70, 1.5, float("inf"), float("nan"), "", "pi", "add", b"", b"\0" * 8,
+    [], (), {}, [[]], {"a": 1}, ["leaf", []], ["list", []], object(), int, np.zeros(3),
+]  # fmt: skip
+
+
+def mutated(data: Any, rng: np.random.Generator) -> Any:
+    """The data with one thing in it, at random, exchanged, removed, doubled, wrapped or turned round."""
+    inside = isinstance(data, (list, tuple, dict, bytes)) and len(data) > 0
+    if inside and rng.random() < 0.8:
+        if isinstance(data, bytes):
+            i = int(rng.integers(len(data)))
+            return data[:i] + bytes([rng.integers(256)]) + data[i + 1 :]
+        keys = list(data) if isinstance(data, dict) else range(len(data))
+        key = keys[int(rng.integers(len(keys)))]
+        items = dict(data) if isinstance(data, dict) else list(data)
+        change = rng.integers(6)
+        if change == 0:
+            del items[key]
+        elif change == 1 and isinstance(items, dict):
+            items[ODD[int(rng.integers(15))]] = items.pop(key)
+        elif change == 1:
+            items.append(items[key])
+        else:
+            items[key] = mutated(items[key], rng)
+        return tuple(items) if isinstance(data, tuple) else items
+    match rng.integers(6):
+        case 0:
+            return [data]
+        case 1 if isinstance(data, (int, float)):
+            return data + 1
+        case 2 if isinstance(data, (list, tuple, bytes)):
+            return data[::-1]
+        case 3:
+            return nested(data, int(rng.integers(1, 2000)))
+        case 4 if isinstance(data, (list, tuple, bytes)):
+            return data * 2
+    return ODD[int(rng.integers(len(ODD)))]
+
+
+def test_structured_mutation_is_refused_or_changes_no_number() -> None:
+    rng = np.random.default_rng(3)
+    whole, arguments = summed(), point()
+    want = flat(restored(whole)(*arguments))
+    refused = 0
+    for _ in range(1500):
+        data = mutated(whole, rng)
+        try:
+            program = restored(data)
+        except ValueError:
+            refused += 1
+            continue
+        assert flat(program(*arguments)) == want
+    assert refused > 1300
+
+
+def test_structured_mutation_without_a_checksum_raises_nothing_else() -> None:
+    rng = np.random.default_rng(4)
+    whole = state()
+    for _ in range(3000):
+        try:
+            program = restored(mutated(whole, rng))
+        except ValueError:
+            continue
+        assert isinstance(program, Program)
+
+
+def test_keys_that_have_no_text_of_their_own_come_back() -> None:
+    program = trace(lambda x: {frozenset({"a", "b"}): x, Parity.ODD: 2 * x, 3: x}, 0.0)
+    again = pickle.loads(pickle.dumps(program))
+    assert again(1.0) == {frozenset({"b", "a"}): 1.0, Parity.ODD: 2.0, 3: 1.0}
+
+
+class Parity(Enum):
+    ODD = object()
+
+    def __reduce_ex__(self, protocol: int) -> Any:
+        return getattr, (Parity, self.name)
+
+
+@pytest.mark.parametrize("depth", [101, 250, 5000])
+def test_a_structure_that_is_nested_too_deep_is_refused(depth: int) -> None:
+    def deep(x: Any) -> Any:
+        for _ in range(depth):
+            x = [x]
+        return x
+
+    with pytest.raises(ValueError, match="nested more than 100 deep"):
+        trace(deep, 0.0)
+    with pytest.raises(ValueError, match="nested more than 100 deep"):
+        trace(lambda x: 0.0, deep(0.0))
+
+
+def test_the_deepest_structure_is_called_printed_and_pickled() -> None:
+    def deep(x: Any) -> Any:
+        for _ in range(100):
+            x = [x]
+        return x
+
+    program = pickle.loads(pickle.dumps(trace(deep, 0.0)))
+    assert program(1.5) == deep(1.5)
+    exec(program.source(), names := {})
+    assert names["deep"](1.5) == deep(1.5)
 
 
 def test_no_truncated_pickle_is_read() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import pickle
 from collections.abc import Callable, Iterator
@@ -470,3 +471,32 @@ def test_the_documentation_table_has_every_row() -> None:
     text = rules.derivative_table()
     assert all(f"| `{row.name}({', '.join(row.operands)})` |" in text for row in table.values())
     assert "2**-52" in text
+
+
+def test_the_cube_root_for_pythons_without_one():
+    for x in (0.0, -0.0, math.inf, -math.inf, math.nan):  # their own cube roots
+        np.testing.assert_array_equal(rules._cbrt(x), x)
+        assert math.copysign(1, rules._cbrt(x)) == math.copysign(1, x)
+    near = np.random.default_rng(0).normal(size=200)
+    for x in (*near.tolist(), 1.0, 8.0, -27.0, 5e-324, -1e-310, 1e308):
+        exact = mp.cbrt(abs(x)) * mp.sign(x)
+        assert abs(rules._cbrt(x) - exact) <= 2.5e-16 * abs(exact)
+
+
+@pytest.mark.parametrize("row", [row for row in table.values() if row.domain], ids=lambda row: row.name)
+def test_a_row_raises_just_where_its_domain_says(row: Primitive) -> None:
+    edges = [0.0, -0.0, 0.5, 1.0, 2.0, math.nextafter(1, 2), math.nextafter(1, 0), 5e-324]
+    numbers = [*edges, *(-x for x in edges)]
+    if len(row.operands) == 1:  # C's pow gives 0 ** -inf and (-2) ** inf a number, which is no matter here
+        numbers += [math.inf, -math.inf]
+    for operands in itertools.product(numbers, repeat=len(row.operands)):
+        named = dict(zip(row.operands, operands, strict=True))
+        inside = bool(eval(row.domain, {"abs": abs, "inf": math.inf}, named))
+        try:
+            row.bound[float](*operands)
+        except OverflowError:
+            continue
+        except DomainError:
+            assert not inside, (row.name, operands)
+        else:
+            assert inside, (row.name, operands)

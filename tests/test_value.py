@@ -585,3 +585,9 @@ def test_the_typed_methods_are_those_of_the_table():
     methods = {name: count for name, count in typed.items() if not name.startswith("__")}
     assert methods == {row.name: len(row.operands) for row in rules.table.values()}
     assert all(callable(getattr(Value, name)) for name in typed)
+
+
+@pytest.mark.parametrize("children", [(Value(2.0), 3.0), (3.0, Value(2.0)), (Value(2.0), "label")])
+def test_every_child_of_a_node_made_by_hand_is_a_value(children: Any) -> None:
+    with pytest.raises(TypeError, match=r"^Value: _children must be Values"):
+        Value(1.0, children, "+")

@@ -3,6 +3,10 @@
 What a formula may hold is listed: names and numbers, ``+ - * / ** @``, comparisons, ``a if c else b``,
 indexing, tuples and lists, and calls of the rows of the derivative table, of the library's functions and of
 ``sum mean max min dot outer diag transpose eye``. All else is refused, and nothing is executed.
+
+An evaluation makes at most 10⁷ entries in one array and 5·10⁷ in all, intermediate ones included. There an
+operation on a Value counts as 50, and 100 products in a matrix product as one. What is more is refused before
+it is made.
 """
 
 from __future__ import annotations
@@ -115,14 +119,16 @@ class Expression:
 
         def table(operands: Operands) -> Any:
             entries = [
-                self._function(Operands({**operands.names, **dict(zip(indices, index, strict=True))}))
+                self._function(
+                    Operands({**operands.names, **dict(zip(indices, index, strict=True))}, work=operands.work)
+                )
                 for index in np.ndindex(*shape)
             ]
             for entry in entries:
                 if np.shape(entry):
                     message = f"with indices it must be a number, got an array of shape {np.shape(entry)}"
                     raise ExpressionError(message, self._line)
-            return array_of(entries).reshape(shape)
+            return array_of(operands, entries, len(entries)).reshape(shape)
 
         return self._run(table, names, indices)
 

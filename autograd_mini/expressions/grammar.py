@@ -239,7 +239,7 @@ class Compiler(ast.NodeVisitor):
 
     def operator(self, node: ast.BinOp) -> Callable[..., Any]:
         if isinstance(node.op, ast.MatMult):
-            return lambda operands, x, y: matmul(x, y)
+            return matmul
         if type(node.op) not in rules.OPERATORS:
             self.refuse(node.right, "the operators are + - * / ** and @")
         row = rules.table[rules.OPERATORS[type(node.op)]]
@@ -282,7 +282,9 @@ class Compiler(ast.NodeVisitor):
 
     def visit_List(self, node: ast.List | ast.Tuple) -> Function:
         entries = [self.function(entry) for entry in node.elts]
-        return lambda operands: self.at(node, array_of, [entry(operands) for entry in entries])
+        return lambda operands: self.at(
+            node, array_of, operands, (entry(operands) for entry in entries), len(entries)
+        )
 
     def visit_Tuple(self, node: ast.Tuple) -> Function:
         return self.visit_List(node)

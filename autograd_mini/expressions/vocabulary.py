@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, reduce
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,39 @@ from autograd_mini.value import Value
 
 SIZE = 10**7  # entries of an array of numbers that a formula may make
 NODES = 2 * 10**5  # operations in one array of Values
+NODE = SIZE // NODES  # entries of numbers that an operation on a Value is counted as
+PRODUCTS = 100  # products of numbers inside of a matrix product that are counted as one entry
+WORK = 5 * SIZE  # entries that the whole evaluation of a formula may make
 
 
 class Operands:
     """The values of the names; on Values, constants are nodes too, exact for every number type."""
 
-    def __init__(self, names: Mapping[str, Any], exact: bool | None = None) -> None:
+    def __init__(
+        self, names: Mapping[str, Any], exact: bool | None = None, work: list[int] | None = None
+    ) -> None:
         self.names = names
         nodes = (isinstance(x, (Value, ValueArray)) for x in names.values())
         self.exact = any(nodes) if exact is None else exact
+        self.work = [0] if work is None else work  # entries made so far, one count for one evaluation
+
+    def make(self, shape: Sequence[int], *operands: Any, limit: int = SIZE, each: float = 1) -> None:
+        """Count the entries of an array before it is made; ValueError if it, or all together, is too large.
+
+        ``each`` is what one entry counts, ``limit`` how many there may be; among Values there are fewer,
+        which count more.
+        """
+        if any(isinstance(x, (Value, ValueArray)) for x in operands):
+            limit, each = NODES, max(each, NODE)
+        count = math.prod(shape)
+        if count > limit:
+            raise ValueError(f"an array of shape {tuple(shape)} is too large for a formula")
+        self.work[0] += math.ceil(count * each)
+        if self.work[0] > WORK:
+            raise ValueError(
+                f"a formula makes at most {WORK:,} entries in all, of which an operation on a Value "
+                f"counts as {NODE}"
+            )
 
     def apply(self, row: Primitive, *operands: Any) -> Any:
         """The row on the operands; among Values, ``1 / 3`` and ``log(2)`` are nodes and not rounded."""
@@ -39,12 +64,12 @@ class Operands:
                 if folded is None:
                     return row(*map(constant_node, numbers))
                 return operands[folded] if isinstance(folded, int) else folded
-        _fits(np.broadcast_shapes(*map(np.shape, operands)), *operands)
+        self.make(np.broadcast_shapes(*map(np.shape, operands)), *operands)
         return row(*operands)
 
     def rounded(self) -> Operands:
         """The operands with constants as plain numbers, which an index needs."""
-        return Operands(self.names, exact=False) if self.exact else self
+        return Operands(self.names, exact=False, work=self.work) if self.exact else self
 
 
 CONSTANTS: dict[str, Callable[[Operands], Any]] = {
@@ -79,14 +104,19 @@ def functions() -> dict[str, tuple[Callable[..., Any], int, int]]:
         function = getattr(library, name)
         parameters = inspect.signature(function).parameters.values()
         count = sum(parameter.default is parameter.empty for parameter in parameters)
-        known[name] = (partial(_ignoring_operands, function), count, count)
+        known[name] = (partial(_library, function), count, count)
     for row in rules.table.values():
         arity = len(row.operands)
         known[row.name] = known[row.numpy] = (partial(_row, row), arity, arity)
     return known
 
 
-def _ignoring_operands(function: Callable[..., Any], operands: Operands, *arguments: Any) -> Any:
+def _library(function: Callable[..., Any], operands: Operands, *arguments: Any) -> Any:
+    shape = np.broadcast_shapes(*map(np.shape, arguments))
+    nodes = any(isinstance(x, (Value, ValueArray)) for x in arguments)
+    operands.make(shape, *arguments, each=10 * NODE if nodes else NODE)  # they fold entry by entry
+    if function.__name__.startswith("cross_entropy") and np.ndim(arguments[1]) < np.ndim(arguments[0]):
+        operands.make(np.shape(arguments[0])[-1:] * 2)  # a class becomes a row of the identity
     return function(*arguments)
 
 
@@ -100,6 +130,7 @@ def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
             return x
         if not np.size(x) and function is not np.sum:
             raise ValueError(f"an empty array has no {function.__name__}")
+        operands.make(np.shape(x), x)
         return function(x, axis=axis)
 
     return reduced
@@ -119,28 +150,29 @@ def _extremum(name: str, row: Primitive) -> Callable[..., Any]:
     return extremum
 
 
-def matmul(x: Any, y: Any) -> Any:
+def matmul(operands: Operands, x: Any, y: Any) -> Any:
     if not np.ndim(x) or not np.ndim(y):
         raise TypeError("@ multiplies arrays; a product with a number is written *")
     if np.shape(x)[-1] != np.shape(y)[max(np.ndim(y) - 2, 0)]:
         raise ValueError(f"shapes {np.shape(x)} and {np.shape(y)} do not fit for a matrix product")
     shape = np.shape(x)[:-1] + np.shape(y)[:-2] + np.shape(y)[-1:] * (np.ndim(y) > 1)
-    _fits(shape)
-    _fits((*shape, np.shape(x)[-1]), x, y, limit=100 * SIZE)  # each entry is a sum
+    operands.make(shape)
+    terms = (*shape, np.shape(x)[-1])  # each entry is a sum
+    operands.make(terms, x, y, limit=PRODUCTS * SIZE, each=1 / PRODUCTS)
     return x @ y
 
 
 def _dot(operands: Operands, x: Any, y: Any) -> Any:
-    return matmul(x, y) if np.ndim(x) and np.ndim(y) else operands.apply(rules.mul, x, y)
+    return matmul(operands, x, y) if np.ndim(x) and np.ndim(y) else operands.apply(rules.mul, x, y)
 
 
 def _outer(operands: Operands, x: Any, y: Any) -> Any:
-    _fits((np.size(x), np.size(y)), x, y)
+    operands.make((np.size(x), np.size(y)), x, y)
     return np.outer(x, y)
 
 
 def _diag(operands: Operands, x: Any) -> Any:
-    _fits(np.shape(x) * (3 - np.ndim(x)))
+    operands.make(np.shape(x) * (3 - np.ndim(x)))
     return np.diag(x)
 
 
@@ -152,6 +184,7 @@ def _eye(operands: Operands, n: Any) -> Any:
     size = whole(n.data if isinstance(n, Value) and not isinstance(n, Traced) else n)
     if not 0 < size <= 1000:
         raise ValueError(f"eye(n) takes n from 1 to 1000, got {size}")
+    operands.make((size, size))
     return np.eye(size)
 
 
@@ -176,21 +209,20 @@ LIBRARY = (
 # --- arrays -----------------------------------------------------------------------------------------
 
 
-def _fits(shape: Sequence[int], *operands: Any, limit: int = SIZE) -> None:
-    if any(isinstance(x, (Value, ValueArray)) for x in operands):
-        limit = NODES
-    if math.prod(shape) > limit:
-        raise ValueError(f"an array of shape {tuple(shape)} is too large for a formula")
+def array_of(operands: Operands, entries: Iterable[Any], count: int) -> Any:
+    """Numbers, Values or arrays of one shape as an array with one more axis in front.
 
-
-def array_of(entries: Sequence[Any]) -> Any:
-    """Numbers, Values or arrays of one shape as an array with one more axis in front."""
-    _fits((len(entries), *(np.shape(entries[0]) if entries else ())))
-    if any(isinstance(entry, np.ndarray) for entry in entries):
-        return np.stack(entries)
-    if any(isinstance(entry, Value) for entry in entries):
-        return values([entry if isinstance(entry, Value) else constant_node(entry) for entry in entries])
-    return np.array(entries, dtype=float)
+    The first of the entries tells how large that is, before the second is made.
+    """
+    entries = iter(entries)
+    made = list(islice(entries, 1))
+    operands.make((count, *(np.shape(made[0]) if made else ())))
+    made += entries
+    if any(isinstance(entry, np.ndarray) for entry in made):
+        return np.stack(made)
+    if any(isinstance(entry, Value) for entry in made):
+        return values([entry if isinstance(entry, Value) else constant_node(entry) for entry in made])
+    return np.array(made, dtype=float)
 
 
 def entry(array: Any, index: Sequence[Any]) -> Any:

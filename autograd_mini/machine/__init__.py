@@ -7,7 +7,6 @@ which it reads.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from autograd_mini.instructions import Instructions
 from autograd_mini.machine.codes import INPUT, VARYING
+from autograd_mini.machine.compilation import works
 from autograd_mini.machine.expansion import expanded
 from autograd_mini.machine.lowering import OwnInstructions
 from autograd_mini.machine.many_samples import Blocks
@@ -27,19 +27,21 @@ if TYPE_CHECKING:
 
 
 def available() -> bool:
-    """Whether numba, which compiles the machine, is installed."""
-    return importlib.util.find_spec("numba") is not None
+    """Whether numba is installed and compiles the machine, which it does now unless it has before."""
+    return works("tiers", "count_uses", "join", "depths", "emit", "run")
 
 
 class Machine:
     """Evaluates instructions in machine code, in IEEE arithmetic: nothing raises, 1 / 0 is inf.
 
-    Raises ImportError if numba is not installed.
+    Raises ImportError if numba is not installed, or does not work.
     """
 
     def __init__(self, code: Instructions) -> None:
         if not available():
-            raise ImportError('Machine: numba is not installed; python -m pip install "autograd-mini[fast]"')
+            raise ImportError(
+                'Machine: numba is not installed or broken; python -m pip install "autograd-mini[fast]"'
+            )
         self._code, tier = expanded(code)
         self._lines = Lines(self._code, tier, INPUT, self._code.outputs)
 
@@ -56,14 +58,17 @@ class Machine:
         _check("outputs", outputs, len(self._code.outputs), written=True)
         return self._lines.evaluation(inputs, outputs)
 
-    def batch(self, varying: ArrayLike) -> Batch:
-        """The same instructions on many samples; ``varying`` tells which inputs differ among them."""
+    def batch(self, varying: ArrayLike) -> Batch | None:
+        """The same instructions on many samples; ``varying`` tells which inputs differ among them.
+
+        None if numba, which compiles the loop over samples only now, fails at it.
+        """
         mask = np.asarray(varying, bool)
         if mask.shape != (self._code.inputs,):
             raise ValueError(
                 f"varying: expected one bool for each of {self._code.inputs} inputs, got {mask.shape}"
             )
-        return Batch(self._code, mask)
+        return Batch(self._code, mask) if works("run_blocks") else None
 
 
 class Batch:

@@ -1,23 +1,25 @@
 """The machine's functions in machine code: compiled by numba once for a computer, then loaded from a cache.
 
-The functions are written to the cache as one Python module, beside which numba keeps what it compiles.
 The cache is the directory ``AUTOGRAD_MINI_CACHE``, or else ``autograd-mini`` where the platform keeps
-caches (``~/.cache``, ``~/Library/Caches``, ``%LOCALAPPDATA%``). It has one directory for each version of
-the functions, of numba, NumPy and Python; old ones stay. All of it may be deleted at any time.
+caches (``~/.cache``, ``~/Library/Caches``, ``%LOCALAPPDATA%``). It has one file for each function and
+version of its source, of numba, NumPy and Python, and for each kind of processor; old ones stay. All of it
+may be deleted at any time. A cache that is there is only read; nothing is written anywhere else.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import os
-import shutil
+import pickle
 import sys
 import threading
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -32,51 +34,44 @@ INNER = (
 )  # fmt: skip
 
 _functions: dict[str, Callable[..., Any]] = {}
-_modules: dict[str, dict[str, Any]] = {}
-_lock = threading.Lock()
+_failure = ""  # of numba, which is asked no more after it
+_lock = threading.RLock()
 
 
 def compiled(name: str) -> Callable[..., Any]:
     """A function of the machine in machine code, from the cache if it is there."""
-    return _functions.get(name) or _compile(name)
-
-
-def _compile(name: str) -> Callable[..., Any]:
-    import numba  # noqa: F401 # takes its time, which is not compiling
-
-    with _lock:
-        if name not in _functions:
-            notice = threading.Timer(1.0, _say_compiling)
-            notice.daemon = True
-            notice.start()
-            try:
-                _functions[name] = _from_cache(name)
-            finally:
-                notice.cancel()
+    if name not in _functions:
+        with _lock:
+            if name not in _functions:
+                dispatcher = _module()[name]
+                dispatcher._cache = Cache(name)
+                dispatcher.compile(f"({_signature(name)},)")
+                dispatcher.disable_compile()
+                _functions[name] = dispatcher
     return _functions[name]
 
 
-def _from_cache(name: str) -> Callable[..., Any]:
-    """The function from the cache, compiled into it if it is not there; in memory if that cannot be."""
-    if "memory" not in _modules:
-        try:
-            return _with_signature(_cached_module()[name], name)
-        except Exception as error:  # whatever numba and pickle make of a damaged file or a full disk
-            kind = type(error).__name__
-            _say(f"the cache {_cache_directory()} cannot be used ({kind}: {error}); compiling in memory")
-            _modules.pop("cached", None)
-            shutil.rmtree(_home(), ignore_errors=True)  # lest the next process find the damage again
-        module: dict[str, Any] = {}
-        exec(compile(source(cached=False), "<autograd_mini machine>", "exec"), module)
-        _modules["memory"] = module
-    return _with_signature(_modules["memory"][name], name)
-
-
-def _with_signature(dispatcher: Any, name: str) -> Callable[..., Any]:
-    dispatcher.compile(f"({_signature(name)},)")
-    dispatcher.disable_compile()
-    function: Callable[..., Any] = dispatcher
-    return function
+def works(*names: str) -> bool:
+    """Whether numba is installed and these functions compile; where it fails, one warning says how."""
+    global _failure
+    if _functions.keys() >= set(names):
+        return True
+    with _lock:
+        if not _failure:
+            try:
+                for name in names:
+                    compiled(name)
+                return True
+            except Exception as error:  # whatever a numba raises that does not fit what surrounds it
+                if isinstance(error, ModuleNotFoundError) and error.name == "numba":
+                    return False
+                _failure = _first_line(error)
+            warnings.warn(
+                f"autograd_mini: numba is installed but does not work ({_failure}); programs run without it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return False
 
 
 def _signature(name: str) -> str:
@@ -108,15 +103,15 @@ def pointer(context, address, kind):
 
 
 @cache
-def source(cached: bool) -> str:
-    """The module that numba compiles, with or without a cache beside it."""
+def source() -> str:
+    """The module that numba compiles."""
     constants = "".join(
         f"{name} = {value!r}\n"
         for name, value in {**vars(codes), **vars(passes), **vars(functions)}.items()
         if name.isupper() and isinstance(value, (int, float))
     )
     options = 'nogil=True, error_model="numpy", no_cfunc_wrapper=True'
-    outer = f"@njit({options}, cache={cached})\n"
+    outer = f"@njit({options})\n"
     inner = f"@njit({options}, no_cpython_wrapper=True)\n"
     any_order = f"@njit({options}, no_cpython_wrapper=True, fastmath={{'reassoc'}})\n"
     parts = [any_order + text for text in switches.SUMS]
@@ -129,34 +124,63 @@ def source(cached: bool) -> str:
     return "\n\n".join([HEADER, constants, *parts])
 
 
+@cache
+def _module() -> dict[str, Any]:
+    """The names of the machine's source, run; numba looks for the module where modules are."""
+    import numba  # noqa: F401 # where it is missing, no source is written first
+
+    module = ModuleType("_autograd_mini_machine")
+    exec(compile(source(), "<autograd_mini machine>", "exec"), vars(module))
+    sys.modules[module.__name__] = module
+    return vars(module)
+
+
 # --- the cache --------------------------------------------------------------------------------------
 
 
-def _cached_module() -> dict[str, Any]:
-    """The machine's source as a module in the cache; it is written there if it is absent or changed."""
-    if "cached" not in _modules:
-        text, path = source(cached=True), _home() / "machine.py"
-        if not path.exists() or path.read_text("utf-8") != text:
+class Cache:
+    """Where numba looks for one function's machine code, and leaves it: a file that opens with its hash.
+
+    (Numba's own cache uses no directory that it cannot write, and then writes elsewhere.)
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load_overload(self, signature: str, context: Any) -> Any:
+        """What was kept; None, and a notice, if it is to be compiled."""
+        from numba.core.compiler import CompileResult
+
+        rebuild: Any = CompileResult._rebuild
+        context.refresh()
+        with suppress(Exception):  # what is absent, unreadable, or of a numba that is not quite this one
+            content = self._path(signature, context).read_bytes()
+            if hashlib.sha256(content[32:]).digest() == content[:32]:
+                return rebuild(context, *pickle.loads(content[32:]))
+        _say("compiling the machine once for this computer, later runs load it")
+        return None
+
+    def save_overload(self, signature: str, result: Any) -> None:
+        """Keep what was compiled, all of it or nothing: other processes may be reading."""
+        from numba.core import serialize
+
+        dumps: Any = serialize.dumps
+        try:
+            content = dumps(result._reduce())
+            path = self._path(signature, result.target_context)
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.write(path, text.encode())  # at once: other processes may be reading it
-        spec = importlib.util.spec_from_file_location("_autograd_mini_machine", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # where numba looks for it
-        spec.loader.exec_module(module)
-        _modules["cached"] = vars(module)
-    return _modules["cached"]
+            files.write(path, hashlib.sha256(content).digest() + content)
+        except Exception as error:  # a full disk, a directory for reading only, no home
+            detail = f" ({_first_line(error)})"
+            _say("the cache of machine code cannot be used; compiling in memory", detail)
 
+    def _path(self, signature: str, context: Any) -> Path:
+        """Named for all that machine code depends on."""
+        import numba
 
-@cache
-def _home() -> Path:
-    """The directory of this source under these versions: all that machine code depends on, but the CPU."""
-    import numba
-
-    versions = (numba.__version__, np.__version__, sys.version)
-    key = hashlib.sha256(repr((source(cached=True), versions)).encode()).hexdigest()
-    return _cache_directory() / key[:16]
+        versions = numba.__version__, np.__version__, sys.version, context.codegen().magic_tuple()
+        key = hashlib.sha256(repr((source(), signature, versions)).encode()).hexdigest()
+        return _cache_directory() / f"{self.name}-{key[:32]}"
 
 
 def _cache_directory() -> Path:
@@ -173,19 +197,25 @@ def _cache_directory() -> Path:
 # --- notices ----------------------------------------------------------------------------------------
 
 
-@cache
-def _say_compiling() -> None:
-    _say("compiling the machine once for this computer, later runs load it")
+_said: set[str] = set()
 
 
-def _say(message: str) -> None:
-    print(f"autograd_mini: {message}", file=sys.stderr, flush=True)
+def _say(message: str, detail: str = "") -> None:
+    """Print a message, once."""
+    if message not in _said:
+        _said.add(message)
+        with suppress(OSError, ValueError):  # a disk that is full may be that of the log as well
+            print(f"autograd_mini: {message}{detail}", file=sys.stderr, flush=True)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _forget_lock() -> None:
     """A forked process has none of its parent's threads, one of which may have held the lock."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
