@@ -8,7 +8,7 @@ import pytest
 
 import autograd_mini as am
 from autograd_mini import check_gradient, check_jacobian, cross_entropy
-from autograd_mini.check.symbolic import is_zero
+from autograd_mini.check.witnesses.symbols import is_zero
 
 sympy = pytest.importorskip("sympy")
 Z = [1.5, -0.5, 0.75]

@@ -25,7 +25,8 @@ from autograd_mini import (
     values,
 )
 from autograd_mini.check.diagnosis import diagnose, diagnose_value
-from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
+from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
+from autograd_mini.check.subjects.subject import Graph
 
 Arguments = Mapping[str, Any]
 Random = np.random.Generator

@@ -16,7 +16,7 @@ from autograd_mini import (
     squared_error,
     values,
 )
-from autograd_mini.check.report import InconclusiveError
+from autograd_mini.check.reports.report import InconclusiveError
 
 RANDOM = np.random.default_rng(4)
 W1, b1 = RANDOM.normal(size=(3, 2)), RANDOM.normal(size=3)

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.check.binding import non_negative
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -29,4 +27,10 @@ class Settings:
             raise ValueError(f"check: seed must be a whole number, 0 or more, got {self.seed!r}")
         for name in ("rtol", "atol"):
             if (given := getattr(self, name)) is not None:
-                non_negative(name, given)
+                _non_negative(name, given)
+
+
+def _non_negative(name: str, given: Any) -> None:
+    """ValueError unless a tolerance is a number that can be one."""
+    if not isinstance(given, (int, float, np.number)) or not given >= 0:
+        raise ValueError(f"check: {name} must be a number, 0 or more, got {given!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 AGREES, INCONCLUSIVE, DISAGREES = "agrees", "inconclusive", "disagrees"
+PROVED, EVIDENCE = "proved", "evidence at 50 digits"
 RIGHT, CARRIED, WRONG = "right", "right given your earlier steps", "wrong"  # of a step, or a hand-in
 SEVERITY = {AGREES: 0, INCONCLUSIVE: 1, DISAGREES: 2}
 SHADES = {RIGHT: AGREES, CARRIED: INCONCLUSIVE, WRONG: DISAGREES} | {verdict: verdict for verdict in SEVERITY}

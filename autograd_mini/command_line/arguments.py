@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.check.binding import with_parameters
+from autograd_mini.check.subjects.arguments import with_parameters
 from autograd_mini.expressions import Expression, parse
 
 Point = dict[str, Any]

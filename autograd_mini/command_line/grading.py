@@ -18,7 +18,7 @@ from functools import partial
 from glob import glob
 from typing import NamedTuple
 
-from autograd_mini.check.report import painted, wants_colour
+from autograd_mini.check.reports.report import painted, wants_colour
 from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE, RIGHT, SHADES
 from autograd_mini.command_line.hand_in import FAILED
 from autograd_mini.files import write

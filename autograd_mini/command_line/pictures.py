@@ -6,7 +6,7 @@ import argparse
 import webbrowser
 from pathlib import Path
 
-from autograd_mini.check.binding import as_values
+from autograd_mini.check.subjects.arguments import as_values
 from autograd_mini.command_line.arguments import point_of, require_names
 from autograd_mini.drawing import draw as drawing_of
 from autograd_mini.expressions import parse

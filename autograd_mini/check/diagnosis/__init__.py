@@ -21,8 +21,9 @@ import numpy as np
 from autograd_mini.check.diagnosis import arrangement, chain, factors, losses
 from autograd_mini.check.diagnosis.case import Candidate, Case, Results
 from autograd_mini.check.diagnosis.chain import Chain
+from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.diagnosis.tape import Tape, tape_of
-from autograd_mini.check.evidence import Evidence, Explanation, Graph, Point
+from autograd_mini.check.subjects.subject import Graph
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:

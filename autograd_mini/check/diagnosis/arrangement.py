@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from autograd_mini.check.diagnosis.case import Candidate, Case, Results, constant_name
-from autograd_mini.check.evidence import Explanation
+from autograd_mini.check.diagnosis.evidence import Explanation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.evidence import Evidence, Explanation, Point
+from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from autograd_mini.check.diagnosis.case import Candidate, Case, Results, constant_name
+from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.diagnosis.tape import Edges, Group, Sweep, Tape, as_operand
-from autograd_mini.check.evidence import Explanation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,8 +14,8 @@ import numpy as np
 
 from autograd_mini.check.diagnosis.case import Candidate, Case
 from autograd_mini.check.diagnosis.chain import Chain, inner_factors, inner_parts, other_functions, path
+from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.diagnosis.tape import Edges, Group, Sweep, Tape, as_operand
-from autograd_mini.check.evidence import Explanation
 from autograd_mini.rules import table
 from autograd_mini.value import constant
 

@@ -13,8 +13,9 @@ from autograd_mini import functions
 from autograd_mini.arrays import values
 from autograd_mini.check.diagnosis.case import Candidate, Case
 from autograd_mini.check.diagnosis.chain import Chain
+from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.diagnosis.tape import Group, Sweep, Tape
-from autograd_mini.check.evidence import Explanation, Graph
+from autograd_mini.check.subjects.subject import Graph
 from autograd_mini.value import constant
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from autograd_mini.check.binding import RejectedError
-from autograd_mini.check.evidence import Explanation, Point
-from autograd_mini.check.hand import Formula
+from autograd_mini.check.diagnosis.evidence import Explanation, Point
+from autograd_mini.check.subjects.arguments import RejectedError
+from autograd_mini.check.subjects.hand import Formula
 
 POINTS = 3  # at least, as one number is met by chance
 CHANGES = 300

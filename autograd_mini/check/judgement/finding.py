@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import EPSILON, RejectedError
-from autograd_mini.check.evidence import Point
-from autograd_mini.check.hand import Claim
 from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged
-from autograd_mini.check.sampling import Index
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subject import Subject
+from autograd_mini.check.subjects.arguments import EPSILON, RejectedError
+from autograd_mini.check.subjects.hand import Claim
+from autograd_mini.check.subjects.sampling import Index
+from autograd_mini.check.subjects.subject import Subject
 from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.check.witnesses.testimony import Testimony
@@ -178,21 +177,6 @@ class Finding:
             return False
         verdicts = self.judgement.verdicts[:, self.heard]
         return bool((verdicts != INCONCLUSIVE).all() and np.isfinite(self.judgement.testimony.truth).all())
-
-    def evidence(self, subject: Subject) -> Point | None:
-        """What the diagnosis is told; None where nothing is sure, or only a part was compared."""
-        if not self.clear or self.judgement is None:
-            return None
-        testimony = self.judgement.testimony
-        if testimony.probe.weights is not None or testimony.probe.directions is not None:
-            return None
-        truth, allowed = testimony.truth, self.judgement.allowed
-        largest = np.max(abs(truth), initial=0.0)
-        shape = (*subject.rows, truth.shape[-1])
-        yours = {name: x.numbers for name, x in self.claims.items() if x.numbers is not None}
-        truths, slacks = (subject.split(x.reshape(shape)) for x in (truth, allowed + 1e-9 * largest))
-        output = self.place.output.reshape(subject.rows)
-        return Point(self.place.arguments, output, truths, yours, slacks)
 
 
 def found_at(

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import EPSILON
 from autograd_mini.check.settings import Settings
+from autograd_mini.check.subjects.arguments import EPSILON
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.sweeps import U

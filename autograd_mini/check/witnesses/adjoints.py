@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from autograd_mini.arrays import element_label
-from autograd_mini.check.binding import listed, numbers_of, plain
-from autograd_mini.check.evidence import Graph
-from autograd_mini.check.subject import labelled, labels_of, own
+from autograd_mini.check.subjects.arguments import listed, numbers_of, plain
+from autograd_mini.check.subjects.subject import Graph, labelled, labels_of, own
 from autograd_mini.number_types import FLOAT
 from autograd_mini.sweeps import Sweep, Tape
 from autograd_mini.value import Value, as_operand, constant, topological_order

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import EPSILON
+from autograd_mini.check.subjects.arguments import EPSILON
+from autograd_mini.check.subjects.points import sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,12 +126,3 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
         if (still < STILL).all():
             break
     return found
-
-
-def sample(function: Callable[[Any], Any], x: Any, size: int) -> Floats:
-    """f at one point, flat; nan where it is outside its domain."""
-    try:
-        with np.errstate(all="ignore"):
-            return np.asarray(function(x), dtype=float).reshape(size)
-    except (ValueError, ArithmeticError):
-        return np.full(size, np.nan)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import EPSILON
-from autograd_mini.check.evidence import Graph
-from autograd_mini.check.sampling import Probe, probe_of
-from autograd_mini.check.subject import Subject
-from autograd_mini.check.witnesses.differences import Limit, differences, sample
+from autograd_mini.check.subjects.arguments import EPSILON
+from autograd_mini.check.subjects.points import sample
+from autograd_mini.check.subjects.sampling import Probe, probe_of
+from autograd_mini.check.subjects.subject import Graph, Subject
+from autograd_mini.check.witnesses.differences import Limit, differences
 from autograd_mini.check.witnesses.links import SLACK, Link, linked
 from autograd_mini.check.witnesses.recorded import Recorded, Seeds
 from autograd_mini.rules import DomainError

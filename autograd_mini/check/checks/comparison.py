@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import listed, plain
 from autograd_mini.check.diagnosis import diagnose
+from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.diagnosis.slips import slips
-from autograd_mini.check.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
-from autograd_mini.check.picture import draw_mistake
-from autograd_mini.check.points import domains_of, points_of
-from autograd_mini.check.report import Report
+from autograd_mini.check.reports.picture import draw_mistake
+from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subject import Subject
+from autograd_mini.check.subjects.arguments import listed, plain
+from autograd_mini.check.subjects.points import domains_of, points_of
+from autograd_mini.check.subjects.subject import Subject
 from autograd_mini.check.verdicts import DISAGREES
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 
@@ -44,7 +44,7 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
             report, explanations=explanations, picture=partial(draw_mistake, evidence, explanations)
         )
     if settings.symbolic and report.verdict != DISAGREES:
-        from autograd_mini.check.symbolic import prove
+        from autograd_mini.check.witnesses.symbols import prove
 
         proof, remark = prove(subject, settings.domain, settings.seed, settings.seconds)
         return replace(report, proof=proof, more=(*report.more, remark))
@@ -130,8 +130,24 @@ def _points_of_dispute(subject: Subject, report: Report) -> list[Point]:
             at.arguments, at.output, *({x: part[x] for x in known} for part in (at.truth, at.yours, at.slack))
         )
         for finding in report.findings
-        if (at := finding.evidence(subject)) is not None and (known := [x for x in wrong if x in at.yours])
+        if (at := _evidence(finding, subject)) is not None and (known := [x for x in wrong if x in at.yours])
     ]
+
+
+def _evidence(finding: Finding, subject: Subject) -> Point | None:
+    """What the diagnosis is told; None where nothing is sure, or only a part was compared."""
+    if not finding.clear or finding.judgement is None:
+        return None
+    testimony = finding.judgement.testimony
+    if testimony.probe.weights is not None or testimony.probe.directions is not None:
+        return None
+    truth, allowed = testimony.truth, finding.judgement.allowed
+    largest = np.max(abs(truth), initial=0.0)
+    shape = (*subject.rows, truth.shape[-1])
+    yours = {name: x.numbers for name, x in finding.claims.items() if x.numbers is not None}
+    truths, slacks = (subject.split(x.reshape(shape)) for x in (truth, allowed + 1e-9 * largest))
+    output = finding.place.output.reshape(subject.rows)
+    return Point(finding.place.arguments, output, truths, yours, slacks)
 
 
 def _slips(subject: Subject, points: list[Point]) -> Iterator[Explanation]:

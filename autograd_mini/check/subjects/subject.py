@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from autograd_mini.arrays import split_label
-from autograd_mini.check.binding import (
+from autograd_mini.check.subjects.arguments import (
     EPSILON,
     RejectedError,
     arguments_of,
@@ -27,8 +28,7 @@ from autograd_mini.check.binding import (
     numbers_of,
     plain,
 )
-from autograd_mini.check.evidence import Graph
-from autograd_mini.check.hand import Claim, Formula, claim_of, is_fixed, prepared
+from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, prepared
 from autograd_mini.expressions import parse
 from autograd_mini.rules import Primitive
 from autograd_mini.trees import map_leaves
@@ -38,8 +38,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
+    Nodes: TypeAlias = NDArray[Any]
 Index: TypeAlias = tuple[int, ...]
 Arguments: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """f at one point on Values.
+
+    ``inputs`` holds an array of Values for each differentiated name, None for elements that do not
+    occur; ``outputs`` has f's shape and holds Values, or numbers where f is constant.
+    """
+
+    inputs: Mapping[str, Nodes]
+    outputs: Nodes
 
 
 class Subject(ABC):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_mini.check.diagnosis import nodes_named
-from autograd_mini.check.evidence import Evidence, Explanation, Graph
+from autograd_mini.check.diagnosis.evidence import Evidence, Explanation
+from autograd_mini.check.subjects.subject import Graph
 from autograd_mini.drawing import Drawing, draw
 from autograd_mini.value import Value, topological_order
 

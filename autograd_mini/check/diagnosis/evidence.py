@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini.check.subjects.subject import Graph
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
-    Nodes: TypeAlias = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,6 @@ class Point:
     truth: Mapping[str, Floats]
     yours: Mapping[str, Floats]
     slack: Mapping[str, Floats]
-
-
-@dataclass(frozen=True)
-class Graph:
-    """f at one point on Values.
-
-    ``inputs`` holds an array of Values for each differentiated name, None for elements that do not
-    occur; ``outputs`` has f's shape and holds Values, or numbers where f is constant.
-    """
-
-    inputs: Mapping[str, Nodes]
-    outputs: Nodes
 
 
 @dataclass(frozen=True)

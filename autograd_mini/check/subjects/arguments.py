@@ -133,12 +133,6 @@ def _number(x: Any) -> float:
     return number
 
 
-def non_negative(name: str, given: Any) -> None:
-    """ValueError unless a tolerance is a number that can be one."""
-    if not isinstance(given, (int, float, np.number)) or not given >= 0:
-        raise ValueError(f"check: {name} must be a number, 0 or more, got {given!r}")
-
-
 def is_floating(x: Any) -> bool:
     """Whether it is a float or an array of floats, and no count, index or Value."""
     try:

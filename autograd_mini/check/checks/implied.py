@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.check.binding import (
+from autograd_mini.check.checks.comparison import compare
+from autograd_mini.check.reports.report import Report
+from autograd_mini.check.settings import Settings
+from autograd_mini.check.subjects.arguments import (
     EPSILON,
     arguments_of,
     caller,
@@ -18,11 +21,8 @@ from autograd_mini.check.binding import (
     parameters_of,
     with_parameters,
 )
-from autograd_mini.check.comparison import compare
-from autograd_mini.check.hand import Figures, figures
-from autograd_mini.check.report import Report
-from autograd_mini.check.settings import Settings
-from autograd_mini.check.subject import subject_of
+from autograd_mini.check.subjects.hand import Figures, figures
+from autograd_mini.check.subjects.subject import subject_of
 
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call f's result
 

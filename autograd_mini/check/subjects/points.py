@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import listed, numbers_of, plain
-from autograd_mini.check.witnesses.differences import sample
+from autograd_mini.check.subjects.arguments import listed, numbers_of, plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from autograd_mini.check.subject import Subject
+    from autograd_mini.check.subjects.subject import Subject
 
     Floats: TypeAlias = NDArray[np.float64]
 
@@ -103,3 +102,12 @@ def _drawn(domain: Any, given: Any, random: np.random.Generator) -> Any:
         whole = random.integers(low, high, x.shape, endpoint=True)
         return whole if x.shape else int(whole)
     return plain(random.uniform(low, high, x.shape))
+
+
+def sample(function: Callable[[Any], Any], x: Any, size: int) -> Floats:
+    """f at one point, flat; nan where it is outside its domain."""
+    try:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(x), dtype=float).reshape(size)
+    except (ValueError, ArithmeticError):
+        return np.full(size, np.nan)

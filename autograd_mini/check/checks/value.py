@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import EPSILON
 from autograd_mini.check.diagnosis import diagnose_value
-from autograd_mini.check.hand import Claim, figures
 from autograd_mini.check.judgement.finding import Finding, Place
 from autograd_mini.check.judgement.rule import Numbers, judged
-from autograd_mini.check.report import Report
-from autograd_mini.check.sampling import Probe
+from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subject import Subject, value_subject
+from autograd_mini.check.subjects.arguments import EPSILON
+from autograd_mini.check.subjects.hand import Claim, figures
+from autograd_mini.check.subjects.sampling import Probe
+from autograd_mini.check.subjects.subject import Subject, value_subject
 from autograd_mini.check.verdicts import DISAGREES
 from autograd_mini.check.witnesses.differences import noise
 from autograd_mini.check.witnesses.links import SLACK

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from autograd_mini.check.evidence import Explanation
+from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.judgement.finding import Entry, Finding
 from autograd_mini.check.judgement.rule import RTOL, settled
-from autograd_mini.check.sampling import Index
 from autograd_mini.check.settings import Settings
+from autograd_mini.check.subjects.sampling import Index
 from autograd_mini.check.verdicts import (
     AGREES,
     COLOURS,
@@ -29,7 +29,6 @@ from autograd_mini.check.verdicts import (
 if TYPE_CHECKING:
     from autograd_mini.drawing import Drawing
 
-PROVED, EVIDENCE = "proved", "evidence at 50 digits"
 ROWS = {AGREES: 3, INCONCLUSIVE: 6, DISAGREES: 6}  # of a printed table
 LARGEST_GRID = 12
 SAID = {"yours": "yours", "engine": "engine", "witness": "witness", "precise": "50 digits"}
@@ -193,7 +192,7 @@ class Report(Judged):
         return "\n".join([*lines, *self.provenance()])
 
     def _repr_html_(self) -> str:
-        from autograd_mini.check.html import page
+        from autograd_mini.check.reports.html import page
 
         return page(self)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.binding import EPSILON, RejectedError, listed, numbers_of
+from autograd_mini.check.subjects.arguments import EPSILON, RejectedError, listed, numbers_of
 from autograd_mini.expressions import INDICES, parse
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from autograd_mini.check.verdicts import AGREES, MARKS, TINTS
 
 if TYPE_CHECKING:
-    from autograd_mini.check.report import Report
-    from autograd_mini.check.steps import StepsReport
+    from autograd_mini.check.reports.report import Report
+    from autograd_mini.check.reports.steps import StepsReport
 
 
 def page(report: Report) -> str:

@@ -17,10 +17,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograd_mini.arrays import element_label, values
-from autograd_mini.check.binding import RejectedError, is_floating, listed, nodes_of
-from autograd_mini.check.points import domains_of, points_of
-from autograd_mini.check.report import EVIDENCE, PROVED
-from autograd_mini.check.subject import Subject
+from autograd_mini.check.subjects.arguments import RejectedError, is_floating, listed, nodes_of
+from autograd_mini.check.subjects.points import domains_of, points_of
+from autograd_mini.check.subjects.subject import Subject
+from autograd_mini.check.verdicts import EVIDENCE, PROVED
 from autograd_mini.program import trace
 from autograd_mini.tracing import constant_node
 from autograd_mini.transforms import gradient_graph
@@ -33,7 +33,7 @@ LONGEST = 2000  # instructions of a program that is worth turning into expressio
 CHILD = """
 import pickle, sys
 sys.path[:], expressions = pickle.load(sys.stdin.buffer)
-from autograd_mini.check.symbolic import is_zero
+from autograd_mini.check.witnesses.symbols import is_zero
 sys.exit(0 if all(map(is_zero, expressions)) else 1)
 """
 

@@ -1,0 +1,1 @@
+"""The checks that people call, each a way to claims that the one rule judges."""

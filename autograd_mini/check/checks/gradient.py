@@ -1,0 +1,95 @@
+"""Gradients and Jacobians derived by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autograd_mini.check.checks.comparison import compare
+from autograd_mini.check.reports.report import Report
+from autograd_mini.check.settings import Settings
+from autograd_mini.check.subjects.subject import subject_of
+
+
+def check_gradient(
+    f: Any,
+    hand: Any,
+    at: Any = None,
+    wrt: str | Sequence[str] | None = None,
+    out: str | None = None,
+    points: int = 5,
+    seed: int = 0,
+    rtol: float | None = None,
+    atol: float | None = None,
+    domain: Any = None,
+    decimals: int | None = None,
+    symbolic: bool = False,
+    seconds: float = 10.0,
+) -> Report:
+    """Check a gradient ∂f/∂x of a function with one output, derived by hand.
+
+    ``at`` is the argument of a function of one argument, else a mapping from f's parameters to their
+    values; lists of numbers become arrays. ``wrt`` names the arguments differentiated: by default the keys
+    of a hand result that is a mapping, else the first.
+
+    ``hand`` is a function whose parameters are named like f's (or ``out``, f's result), a formula as text
+    whose free indices i, j, k, … stand for the axes of the result, plain numbers, or a mapping with one of
+    these for each of several arguments. Numbers count at ``at`` only. Printed ones, with ``decimals`` digits
+    after the point or in strings such as ``"-0.0300"``, are right within one unit of their last digit.
+
+    What is no number is also checked at ``points`` random points, drawn with ``seed``. ``domain`` says from
+    where, for each argument or for the only one: ``(low, high)``, ``"real"``, ``"positive"``, ``"simplex"``
+    or ``"one-hot"``. Without one, arguments differentiated are moved around ``at`` and others stay.
+
+    Numbers agree within ``atol + rtol * max(|a|, |b|)`` and what the witnesses leave open; unless given,
+    ``rtol`` is 1e-6 and ``atol`` 1e-12 of the largest entry, 1e-9 for plain numbers, or what the number
+    type of ``hand`` resolves.
+    With ``symbolic``, SymPy is given some ``seconds`` to prove that ``hand`` is right.
+
+    >>> report = check_gradient(lambda w, x: w * x**2, lambda w, x: {"x": 2 * w * x}, at={"w": 3.0, "x": 2.0})
+    >>> report.verdict
+    'agrees'
+
+    A graph that exists is checked by the labels of its leaves, intermediates or whole arrays:
+
+    >>> from autograd_mini import Value
+    >>> x = Value(2.0, label="x")
+    >>> check_gradient(x * x, {"x": 4.0}).verdict
+    'agrees'
+
+    A hand result that raises, holds nan or has the wrong shape disagrees. An error inside f at the
+    given point is raised; TypeError or ValueError for arguments, labels or domains that do not exist.
+    """
+    subject = subject_of(f, hand, at, wrt, out, decimals, scalar="check_gradient")
+    return compare("check_gradient", subject, Settings(points, seed, rtol, atol, domain, symbolic, seconds))
+
+
+def check_jacobian(
+    f: Any,
+    hand: Any,
+    at: Any = None,
+    wrt: str | Sequence[str] | None = None,
+    out: str | None = None,
+    points: int = 5,
+    seed: int = 0,
+    rtol: float | None = None,
+    atol: float | None = None,
+    domain: Any = None,
+    decimals: int | None = None,
+    symbolic: bool = False,
+    seconds: float = 10.0,
+) -> Report:
+    """Check a Jacobian J[i, j] = ∂f[i] / ∂x[j] of shape output.shape + input.shape, derived by hand.
+
+    Everything else is as in `check_gradient`.
+
+    >>> import numpy as np
+    >>> def softmax(z):
+    ...     e = np.exp(z - np.max(z))
+    ...     return e / np.sum(e)
+    >>> hand = lambda z, S: np.diag(S) - np.outer(S, S)
+    >>> check_jacobian(softmax, hand, at=[1.5, -0.5, 0.75], out="S").verdict
+    'agrees'
+    """
+    subject = subject_of(f, hand, at, wrt, out, decimals)
+    return compare("check_jacobian", subject, Settings(points, seed, rtol, atol, domain, symbolic, seconds))

@@ -1,0 +1,1 @@
+"""What is checked: the function or graph, its arguments, the hand results, and the points to try them at."""
