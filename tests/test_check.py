@@ -364,9 +364,6 @@ def fails(z):
         (fails, "raises KeyError: 'forgot'"),
         (lambda z: None, "not an array of numbers: expected numbers, got NoneType"),
         (lambda z: "abc", "not an array of numbers"),
-        (lambda z, q: z, "asks for q; there are z"),
-        (lambda z: {"z": softmax_jacobian(z), "y": 0}, "names y; f takes z"),
-        (lambda z: {"y": 0}, "names y; f takes z"),
         (lambda z: {}, "is empty"),
     ],
 )
@@ -375,6 +372,40 @@ def test_a_hand_result_that_cannot_be_used_disagrees(hand, reason):
     assert report.verdict == "disagrees"
     with pytest.raises(AssertionError, match=reason):
         report.raise_if_wrong()
+
+
+@pytest.mark.parametrize(
+    ("hand", "reason"),
+    [
+        (lambda z, q: z, "the hand function asks for q; there are z"),
+        (lambda z: {"z": softmax_jacobian(z), "y": 0}, "the hand result asks for y; there are z"),
+        ({"y": 0}, "the hand result asks for y; there are z"),
+        ("S[i] * zz", "the formula asks for zz; there are z, S; .*did you mean z?"),
+        (None, "expected a hand result: a function, a formula, or numbers, got None"),
+        ({"z": None}, "expected a hand result"),
+    ],
+)
+def test_a_call_that_cannot_be_judged_is_an_error_and_no_verdict(hand, reason):
+    with pytest.raises(TypeError, match=reason):
+        check_jacobian(textbook_softmax, hand, at=Z, out="S")
+
+
+def test_an_intermediate_that_is_named_in_f_may_stand_in_a_hand_derivation():
+    def tempered(q, T):
+        return np.sum(named(softmax(named(q / T, "u")), "p") * np.arange(3.0))
+
+    at = {"q": [0.3, -0.2, 0.9], "T": 0.7}
+    by_hand = lambda p, T: p * (np.arange(3) - np.sum(p * np.arange(3))) / T  # noqa: E731
+    assert check_gradient(tempered, by_hand, at=at)
+    assert check_gradient(tempered, "p[i] * (i - p[1] - 2 * p[2]) / T", at=at)
+    assert not check_gradient(tempered, "p[i] * (i - p[1] - 2 * p[2])", at=at)
+
+
+def test_a_name_with_two_meanings_is_the_value_and_the_report_says_so():
+    report = check_gradient(lambda x: named(x * x, "e") ** 2, "4 * e * x", at=1.5)
+    assert report, report
+    assert "e is read as the value that f names so" in str(report)
+    assert "e is read" not in str(check_gradient(lambda x: np.exp(x), "e ** x", at=1.5))
 
 
 def test_the_transpose_and_the_flattenings_are_named():

@@ -117,9 +117,8 @@ def _largest(told: Sequence[Testimony | None]) -> Floats:
 
 def _remarks(subject: Subject) -> tuple[str, ...]:
     """What is said of f itself."""
-    if not subject.changed:
-        return ()
-    return (f"f changes its argument {listed(subject.changed)} in place; it was given copies",)
+    changes = f"f changes its argument {listed(subject.changed)} in place; it was given copies"
+    return (*[changes] * bool(subject.changed), *subject.read)
 
 
 def _points_of_dispute(subject: Subject, report: Report) -> list[Point]:

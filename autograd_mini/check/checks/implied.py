@@ -24,6 +24,7 @@ from autograd_mini.check.subjects.arguments import (
 from autograd_mini.check.subjects.hand import Figures, figures
 from autograd_mini.check.subjects.subject import subject_of
 
+CACHES = ("cache", "caches", "ctx", "context", "memo", "saved", "tape")  # that forward passes leave behind
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call f's result
 
 
@@ -100,7 +101,7 @@ def check_vjp(
     'disagrees'
     """
     arguments, call = arguments_of(f, at), caller(f)
-    output = subject_of(f, None, at, wrt, out).start_output
+    output = subject_of(f, backward, at, wrt or next(iter(arguments)), out).start_output
     cotangent = "grad_out" if "grad_out" not in arguments else "grad_out_"
     names = [cotangent, *arguments]
 
@@ -160,6 +161,11 @@ def _order(backward: Any, arguments: list[str], out: str | None) -> list[str | N
         )
     if not parameters and _is_open(backward):  # backward(grad_out, *inputs)
         parameters = arguments
+    if kept := {*CACHES} & {*parameters} - {*arguments}:
+        raise TypeError(
+            f"check_vjp: backward asks for {min(kept)}, which f does not give; let it take f's arguments "
+            f"or its output by name, as backward({cotangent}, {', '.join([*arguments, 'out'])})"
+        )
     outputs = {*OUTPUTS, out} - set(arguments)
     unnamed = iter([name for name in arguments if name not in parameters])
     order = [

@@ -25,6 +25,7 @@ from autograd_mini.check.reports.steps import Step, StepsReport
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subjects.arguments import (
     RejectedError,
+    UnknownNameError,
     arguments_of,
     as_values,
     caller,
@@ -130,7 +131,7 @@ def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list
     if not callable(f):
         if not isinstance(f, Value):
             raise TypeError(f"check_steps: f must return one Value, the loss, got {f!r}")
-        hand = {claim.node: None if callable(claim.result) else claim.result for claim in claims}
+        hand = {claim.node: 0.0 if callable(claim.result) else claim.result for claim in claims}
         return subject_of(f, hand, None, None, None, scalar="check_steps"), []
     arguments = arguments_of(f, at)
     moved = [name for name in arguments if name in names] or [*arguments][:1]
@@ -317,6 +318,8 @@ def _applied(
         result = claim_of(claim.name, _result(claim, asked, truth.shape))
     except RejectedError as rejected:
         trouble = str(rejected)
+    except UnknownNameError:
+        raise
     except Exception as error:  # a step that fails is wrong, not a reason to stop
         trouble = f"failed: {type(error).__name__}: {error}".partition("\n")[0]
     if result is None:

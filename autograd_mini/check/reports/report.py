@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ROWS = {AGREES: 3, INCONCLUSIVE: 6, DISAGREES: 6}  # of a printed table
 LARGEST_GRID = 12
+SCREEN = 40  # lines of a report's repr
 SAID = {"yours": "yours", "engine": "engine", "witness": "witness", "precise": "50 digits"}
 PARTS = (
     "title verdict reason entries points skipped seed witnesses remarks out explanations proof sections "
@@ -60,6 +61,12 @@ class Judged(ABC):
     def __str__(self) -> str:
         return self.text(colour=wants_colour())
 
+    def __repr__(self) -> str:
+        lines = self.text().splitlines()
+        return "\n".join(
+            [*lines[:SCREEN], f"… and {len(lines) - SCREEN} more lines"] if len(lines) > SCREEN else lines
+        )
+
     def raise_if_wrong(self) -> None:
         """Raise AssertionError if something is wrong, InconclusiveError if nothing can be said."""
         if self.verdict == DISAGREES:
@@ -68,7 +75,7 @@ class Judged(ABC):
             raise InconclusiveError(self.text())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(Judged):
     """The outcome of a check: true if the derivation agrees, a table when printed, HTML in a notebook.
 

@@ -42,7 +42,7 @@ class Step:
     explanations: tuple[Explanation, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepsReport(Judged):
     """The outcome of `check_steps`: true if every step is right, and a line a step when printed."""
 

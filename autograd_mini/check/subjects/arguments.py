@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,16 @@ class RejectedError(Exception):
         super().__init__(reason)
         self.numbers = numbers
         self.raised = raised
+
+
+class UnknownNameError(TypeError):
+    """A hand derivation asks for a name that nothing has; the message says what there is."""
+
+    def __init__(self, what: str, names: Iterable[str], known: Iterable[str], more: str = "") -> None:
+        names, known = list(names), list(known)
+        near = difflib.get_close_matches(names[0], known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        super().__init__(f"{what} asks for {listed(names)}; there are {listed(known)}{more}{hint}")
 
 
 def parameters_of(f: Any) -> dict[str, inspect.Parameter] | None:
@@ -92,7 +103,7 @@ def matched(hand: Any, known: Mapping[str, Any], arguments: list[str]) -> dict[s
     if len(missing) == 1 and len(arguments) == 1 and arguments[0] not in chosen:
         chosen[missing.pop()] = known[arguments[0]]
     if missing:
-        raise RejectedError(f"the hand function asks for {listed(missing)}; there are {listed(known)}")
+        raise UnknownNameError("the hand function", missing, known)
     return {name: chosen[name] for name in parameters if name in chosen}
 
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import EPSILON, RejectedError, listed, numbers_of
+from autograd_mini.check.subjects.arguments import (
+    EPSILON,
+    RejectedError,
+    UnknownNameError,
+    listed,
+    numbers_of,
+)
 from autograd_mini.expressions import INDICES, parse
 
 if TYPE_CHECKING:
@@ -60,7 +66,7 @@ class Formula:
         indices = [letter for letter in INDICES if letter not in known][: len(shape)]
         if unknown := sorted(free - set(indices)):
             axes = f"; the indices of a result of shape {shape} are {listed(indices)}" * bool(shape)
-            raise RejectedError(f"the formula asks for {listed(unknown)}; there are {listed(known)}{axes}")
+            raise UnknownNameError("the formula", unknown, known, axes)
         return self.expression.tabulate(known, shape, indices)
 
 

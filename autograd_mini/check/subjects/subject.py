@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import split_label
+from autograd_mini.arrays import ValueArray, split_label
 from autograd_mini.check.subjects.arguments import (
     EPSILON,
     RejectedError,
+    UnknownNameError,
     arguments_of,
     as_values,
     caller,
@@ -26,10 +27,12 @@ from autograd_mini.check.subjects.arguments import (
     matched,
     nodes_of,
     numbers_of,
+    parameters_of,
     plain,
 )
 from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, prepared
 from autograd_mini.expressions import parse
+from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.rules import Primitive
 from autograd_mini.trees import map_leaves
 from autograd_mini.value import Value, topological_order
@@ -67,6 +70,7 @@ class Subject(ABC):
     out = "f"
     named_out: str | None = None  # if the user named it
     coarse = 1.0  # how much coarser than a double the numbers are that f gives
+    read: dict[str, None]  # how names with two meanings were read
     changed: tuple[str, ...] = ()  # arguments that f changes in place
     call: Callable[[Arguments], Any] | None = None
 
@@ -171,10 +175,17 @@ def subject_of(
     return subject
 
 
+def _require_result(form: Any) -> None:
+    """TypeError for what is no hand result at all."""
+    if form is None or (isinstance(form, Mapping) and any(part is None for part in form.values())):
+        raise TypeError("check: expected a hand result: a function, a formula, or numbers, got None")
+
+
 def _subject(
     f: Any, hand: Any, at: Any, wrt: str | Sequence[str] | None, out: str | None, decimals: int | None
 ) -> Subject:
     form = prepared(hand, decimals)
+    _require_result(form)
     if isinstance(f, str):
         f = parse(f)
     if callable(f):
@@ -198,6 +209,7 @@ def value_subject(f: Any, at: Any, out: str | None) -> Subject:
 class _Function(Subject):
     def __init__(self, f: Any, hand: Any, at: Any, wrt: Sequence[str] | None, out: str | None) -> None:
         self.hand, self.out, self.named_out = hand, out or "f", out
+        self.read = {}
         self.call = caller(f)  # a signature takes longer to read than f to run
         self.arguments = arguments_of(f, at)
         if unknown := set(wrt or ()) - set(self.arguments):
@@ -241,6 +253,8 @@ class _Function(Subject):
             return self.hand
         try:
             return self._call_hand(self.hand, self.arguments, plain(self.start_output))
+        except UnknownNameError:
+            raise
         except Exception:  # it will be reported when it is compared
             return None
 
@@ -316,12 +330,14 @@ class _Function(Subject):
             return self._call_hand(hand, arguments, output, name)
         except RejectedError as rejected:
             return rejected
+        except UnknownNameError:
+            raise
         except Exception as error:
             kind = "formula" if isinstance(hand, Formula) else "function"
             return RejectedError(f"the hand {kind} raises {type(error).__name__}: {error}", raised=True)
 
     def _call_hand(self, hand: Any, arguments: Arguments, output: Any, name: str | None = None) -> Any:
-        known = self.known(arguments, output)
+        known = self._asked(hand, arguments, self.known(arguments, output))
         names = list(self.arguments)
         with np.errstate(all="ignore"):
             if isinstance(hand, Formula):
@@ -334,6 +350,32 @@ class _Function(Subject):
                     raise
             # A derivation that calls an f which only runs on Values.
             return caller(hand)(matched(hand, {**known, **self._lifted(arguments)}, names))
+
+    def _asked(self, hand: Any, arguments: Arguments, known: dict[str, Any]) -> dict[str, Any]:
+        """What is known, and the labelled intermediates of f that a hand derivation asks for by name."""
+        if isinstance(hand, Formula):
+            wanted = [*hand.expression.names, *hand.expression.constants]
+        else:
+            wanted = list(parameters_of(hand) or {})
+        wanted = [name for name in wanted if name not in known]
+        if not wanted or self.call is None:
+            return known
+        try:
+            outputs = self._outputs(
+                {name: as_values(x, name) if is_floating(x) else x for name, x in arguments.items()}
+            )
+        except Exception:  # it has no intermediates that could be asked for
+            return known
+        order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
+        on_values = any(isinstance(x, Value) for part in arguments.values() for x in nodes_of(part))
+        for name in set(wanted) & set(labels_of(order)):
+            nodes = labelled(order, name, ())
+            known[name] = plain(numbers_of(nodes))
+            if on_values:
+                known[name] = nodes.view(ValueArray) if nodes.shape else nodes.item()
+            if name in CONSTANTS:
+                self.read[f"{name} is read as the value that f names so, and not as the constant"] = None
+        return known
 
     def _lifted(self, arguments: Arguments) -> dict[str, Any]:
         """The arguments with Values for the differentiated ones."""
@@ -357,7 +399,7 @@ def _by_name(result: Any, wrt: list[str], arguments: Arguments) -> dict[str, Any
         if not result:
             raise RejectedError("the hand result is empty")
         if unknown := [str(name) for name in result if name not in arguments]:
-            raise RejectedError(f"the hand result names {listed(unknown)}; f takes {listed(arguments)}")
+            raise UnknownNameError("the hand result", unknown, arguments)
         if missing := [name for name in wrt if name not in result]:
             raise RejectedError(f"the hand result has no derivative for {listed(missing)}")
         return {name: result[name] for name in wrt}
@@ -376,6 +418,7 @@ class _Graph(Subject):
 
     def __init__(self, root: Any, hand: Mapping[str, Any], out: str | None) -> None:
         self.hand = hand
+        self.read = {}
         self.roots = nodes_of(root)
         if not any(isinstance(node, Value) for node in self.roots):
             raise TypeError(f"check: expected a function, a Value or an array of them, got {root!r}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from autograd_mini.arrays import element_label
-from autograd_mini.check.subjects.arguments import listed, numbers_of, plain
+from autograd_mini.check.subjects.arguments import UnknownNameError, numbers_of, plain
 from autograd_mini.check.subjects.subject import Graph, labelled, labels_of, own
 from autograd_mini.number_types import FLOAT
 from autograd_mini.sweeps import Sweep, Tape
@@ -58,16 +58,13 @@ class Loss:
         return [*dict.fromkeys([*self.arguments, *labels_of(self.order)])]
 
     def value(self, name: str) -> Any:
-        """The value of an argument or of a labelled intermediate; NameError if it is neither."""
+        """The value of an argument or of a labelled intermediate; UnknownNameError if it is neither."""
         if name in self.arguments:
             return own(self.arguments[name])  # a step may work in place
         try:
             return plain(numbers_of(self.nodes(name)))
         except ValueError:
-            raise NameError(
-                f"{name!r} is no argument, no earlier step and not the label of one node or array; "
-                f"there are {listed(self.names)}"
-            ) from None
+            raise UnknownNameError("a step", [name], self.names) from None
 
     def knows(self, name: str) -> bool:
         """Whether there is a value of that name."""
