@@ -428,6 +428,7 @@ def quadratic(x, t):
         ("simplex", lambda x: (x >= 0).all() and x.sum() == pytest.approx(1)),
         ("one-hot", lambda x: sorted(x) == [0, 0, 1]),
         ("real", lambda x: (x < 0).any() or (x > 0).all()),
+        ("unit", lambda x: np.sum(x * x) == pytest.approx(1)),
     ],
 )
 def test_arguments_are_drawn_from_their_domains(domain, inside):

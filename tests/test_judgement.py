@@ -226,3 +226,87 @@ def test_one_claim_has_one_verdict(name, factor):
     }
     assert len(set(functions.values())) == 1, functions
     assert rate
+
+
+# --- what a derivation takes for granted ---
+
+
+def log_det(C):
+    """Of a matrix of 2 by 2, by its formula."""
+    return am.log(C[0, 0] * C[1, 1] - C[0, 1] * C[1, 0])
+
+
+SYMMETRIC = np.array([[2.0, 0.5], [0.5, 1.0]])
+
+
+@pytest.mark.parametrize("domain", ["symmetric", "spd"])
+def test_a_derivation_for_symmetric_matrices_is_right_for_these(domain):
+    hand = np.linalg.inv  # its transpose in general
+    assert check_gradient(log_det, hand, at=SYMMETRIC, domain=domain, points=20).verdict != "disagrees"
+    elsewhere = check_gradient(log_det, hand, at=SYMMETRIC)
+    assert elsewhere.verdict == "disagrees"
+    assert "right at the given point and wrong at random ones" in str(elsewhere)
+    assert '"symmetric"' in str(elsewhere)
+    assert check_gradient(log_det, lambda C: np.linalg.inv(C).T, at=SYMMETRIC)
+
+
+def test_a_derivation_on_the_sphere_and_on_rotations():
+    def along(u):
+        return np.sum(np.outer(u, u) @ np.array([1.0, 2.0, -1.0])) / np.sum(u * u)
+
+    def hand(u):  # of a unit vector
+        a = np.array([1.0, 2.0, -1.0])
+        return a * np.sum(u) + np.ones(3) * (u @ a) - 2 * (u @ a) * np.sum(u) * u
+
+    at = np.array([0.6, 0.0, 0.8])
+    assert check_gradient(along, hand, at=at, domain="unit")
+    assert not check_gradient(along, hand, at=at)
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    square = lambda R: np.sum((R.T @ R) * np.array([[1.0, 2.0], [2.0, 3.0]])) / 2  # noqa: E731
+    assert check_gradient(
+        square, lambda R: R @ np.array([[1.0, 2.0], [2.0, 3.0]]), at=turn, domain="orthogonal"
+    )
+    with pytest.raises(ValueError, match="is for square matrices, and x has shape"):
+        check_gradient(lambda x: np.sum(x), lambda x: 1, at=np.ones((2, 3)), domain="spd")
+
+
+def test_what_is_held_fixed_is_named():
+    report = check_gradient(
+        lambda y, t: np.sum((y - t) ** 2), lambda y: 2 * (y - 1.0), at={"y": [2.0], "t": [1.0]}
+    )
+    assert report
+    assert "held fixed: t" in str(report)
+    assert "held fixed" not in str(check_gradient(lambda y: np.sum(y**2), lambda y: 2 * y, at=[2.0]))
+
+
+def test_every_check_takes_the_same_keywords_and_refuses_others():
+    calls = [
+        lambda **k: check_gradient(lambda x: x * x, lambda x: 2 * x, at=1.0, **k),
+        lambda **k: check_jacobian(lambda x: x * x, lambda x: 2 * x, at=1.0, **k),
+        lambda **k: check_vjp(lambda x: x * x, lambda g, x: 2 * g * x, at=1.0, **k),
+        lambda **k: check_update(lambda x: x * x, 0.8, rate=0.1, at=1.0, **k),
+        lambda **k: check_steps(lambda x: named(x * x, "L"), {"x": lambda x: 2 * x}, at=1.0, **k),
+        lambda **k: am.check_value(lambda x: x * x, 1.0, at=1.0, **k),
+    ]
+    for call in calls:
+        assert call(points=2, seed=1, rtol=1e-6, atol=1e-9, domain=(0.5, 1), seconds=1, diagnosis=0.5)
+        with pytest.raises(TypeError, match="there is no keyword point; there are points, seed"):
+            call(point=3)
+
+
+def test_the_diagnosis_has_a_budget_and_says_so():
+    at = np.random.default_rng(0).normal(size=(6, 6))
+    f = lambda W: np.sum(am.tanh(W @ W @ np.arange(6.0)))  # noqa: E731
+    report = check_gradient(f, lambda W: np.cos(9 * W) * 3, at=at, diagnosis=0.0)
+    assert report.verdict == "disagrees"
+    assert "the diagnosis was cut after 0 s" in str(report)
+
+
+def test_the_repr_of_a_report_is_its_text_cut_to_a_screen():
+    x = np.random.default_rng(0).normal(size=2000)
+    report = check_gradient(lambda x: np.sum(am.sin(x)), np.cos, at=x, points=1)
+    assert repr(report).startswith("check_gradient: agrees")
+    assert len(repr(report)) < 5000
+    steps = {f"x{i}": lambda: 0.0 for i in range(100)}
+    loss = named(np.sum(am.values(np.zeros(100), "x") ** 2), "L")
+    assert len(repr(check_steps(loss, steps)).splitlines()) == 41

@@ -1,16 +1,36 @@
-"""How a derivation is tried: at how many points, from where, and how closely."""
+"""How a derivation is tried: at how many points, from where, how closely, and for how long."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 
+class Options(TypedDict, total=False):
+    """The keywords that every check takes, see `Settings`."""
+
+    points: int
+    seed: int
+    rtol: float | None
+    atol: float | None
+    domain: Any
+    symbolic: bool
+    seconds: float
+    diagnosis: float
+
+
 @dataclass(frozen=True)
 class Settings:
-    """How a derivation is tried; ``rtol`` and ``atol`` None are chosen from what is observed."""
+    """How a derivation is tried.
+
+    What is no number is also checked at ``points`` random points, drawn with ``seed``, each argument from its
+    ``domain``. ``rtol`` and ``atol`` replace the first part of the rule of closeness, see `judgement.rule`.
+    With ``symbolic``, SymPy is given some ``seconds`` to prove that a result is right. ``diagnosis`` are the
+    seconds in which the mistake in a wrong one is looked for.
+    """
 
     points: int = 5
     seed: int = 0
@@ -19,18 +39,22 @@ class Settings:
     domain: Any = None
     symbolic: bool = False
     seconds: float = 10.0
+    diagnosis: float = 2.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.points, (int, np.integer)) or self.points < 0:
-            raise ValueError(f"check: points must be a whole number, 0 or more, got {self.points!r}")
-        if not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
-            raise ValueError(f"check: seed must be a whole number, 0 or more, got {self.seed!r}")
-        for name in ("rtol", "atol"):
-            if (given := getattr(self, name)) is not None:
-                _non_negative(name, given)
+        for name in ("points", "seed"):
+            given = getattr(self, name)
+            if not isinstance(given, (int, np.integer)) or given < 0:
+                raise ValueError(f"check: {name} must be a whole number, 0 or more, got {given!r}")
+        for name in ("rtol", "atol", "seconds", "diagnosis"):
+            given = getattr(self, name)
+            if given is not None and (not isinstance(given, (int, float, np.number)) or not given >= 0):
+                raise ValueError(f"check: {name} must be a number, 0 or more, got {given!r}")
 
 
-def _non_negative(name: str, given: Any) -> None:
-    """ValueError unless a tolerance is a number that can be one."""
-    if not isinstance(given, (int, float, np.number)) or not given >= 0:
-        raise ValueError(f"check: {name} must be a number, 0 or more, got {given!r}")
+def settings_of(check: str, options: Mapping[str, Any]) -> Settings:
+    """The settings that a check is given as keywords; TypeError for one that there is not."""
+    known = Settings.__dataclass_fields__
+    if unknown := [name for name in options if name not in known]:
+        raise TypeError(f"{check}: there is no keyword {unknown[0]}; there are {', '.join(known)}")
+    return Settings(**options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,7 +20,7 @@ from autograd_mini.check.settings import Settings
 from autograd_mini.check.subjects.arguments import listed, plain
 from autograd_mini.check.subjects.points import domains_of, points_of
 from autograd_mini.check.subjects.subject import Subject
-from autograd_mini.check.verdicts import DISAGREES
+from autograd_mini.check.verdicts import AGREES, DISAGREES
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 
 if TYPE_CHECKING:
@@ -33,13 +34,22 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
     with np.errstate(all="ignore"):
         findings, redrawn = examined(subject, settings)
     report = Report(title, subject.out, tuple(subject.shapes), findings, settings, redrawn,
-                    more=_remarks(subject), medium=subject.medium)  # fmt: skip
+                    more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
+    if report.verdict == DISAGREES and _is_special(report):
+        report = replace(report, more=(*report.more, PREMISE))
     if report.verdict == DISAGREES and (points := _points_of_dispute(subject, report)):
         with np.errstate(all="ignore"):
             evidence = Evidence(
-                points, lambda point: subject.graph_if_any(point.arguments), subject.call, subject.out
+                points,
+                lambda point: subject.graph_if_any(point.arguments),
+                subject.call,
+                subject.out,
+                time.perf_counter() + settings.diagnosis,
             )
             explanations = (*_slips(subject, points), *diagnose(evidence))
+            if time.perf_counter() > evidence.deadline:
+                cut = f"the diagnosis was cut after {settings.diagnosis:g} s; diagnosis= gives it more"
+                report = replace(report, more=(*report.more, cut))
         return replace(
             report, explanations=explanations, picture=partial(draw_mistake, evidence, explanations)
         )
@@ -115,10 +125,28 @@ def _largest(told: Sequence[Testimony | None]) -> Floats:
     return np.max(alike, axis=0) if alike else np.zeros((0, 1))
 
 
-def _remarks(subject: Subject) -> tuple[str, ...]:
-    """What is said of f itself."""
-    changes = f"f changes its argument {listed(subject.changed)} in place; it was given copies"
-    return (*[changes] * bool(subject.changed), *subject.read)
+def _remarks(subject: Subject, settings: Settings) -> Iterator[str]:
+    """What is said of f and its arguments."""
+    if subject.changed:
+        yield f"f changes its argument {listed(subject.changed)} in place; it was given copies"
+    yield from subject.read
+    drawn = {*subject.shapes, *domains_of(settings.domain, subject)}
+    if not subject.fixed and settings.points and (held := [x for x in subject.arguments if x not in drawn]):
+        yield f"held fixed: {listed(held)}"
+
+
+PREMISE = (
+    "it is right at the given point and wrong at random ones: if it holds only where arguments are special, "
+    'say so with domain=, such as "symmetric", "spd", "orthogonal", "unit" or "simplex"'
+)
+
+
+def _is_special(report: Report) -> bool:
+    """Whether all is right at the given point, and only random ones, drawn from anywhere, are wrong."""
+    given = report.findings[0]
+    judgements = [given.of(name) for name in report.names]
+    right = [j is not None and bool((j.verdicts == AGREES).all()) for j in judgements]
+    return report.settings.domain is None and all(right)
 
 
 def _points_of_dispute(subject: Subject, report: Report) -> list[Point]:

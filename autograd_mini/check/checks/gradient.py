@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autograd_mini.check.checks.comparison import compare
 from autograd_mini.check.reports.report import Report
-from autograd_mini.check.settings import Settings
+from autograd_mini.check.settings import settings_of
 from autograd_mini.check.subjects.subject import subject_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from autograd_mini.check.settings import Options
 
 
 def check_gradient(
@@ -17,14 +22,8 @@ def check_gradient(
     at: Any = None,
     wrt: str | Sequence[str] | None = None,
     out: str | None = None,
-    points: int = 5,
-    seed: int = 0,
-    rtol: float | None = None,
-    atol: float | None = None,
-    domain: Any = None,
     decimals: int | None = None,
-    symbolic: bool = False,
-    seconds: float = 10.0,
+    **options: Unpack[Options],
 ) -> Report:
     """Check a gradient ∂f/∂x of a function with one output, derived by hand.
 
@@ -37,14 +36,15 @@ def check_gradient(
     these for each of several arguments. Numbers count at ``at`` only. Printed ones, with ``decimals`` digits
     after the point or in strings such as ``"-0.0300"``, are right within one unit of their last digit.
 
-    What is no number is also checked at ``points`` random points, drawn with ``seed``. ``domain`` says from
-    where, for each argument or for the only one: ``(low, high)``, ``"real"``, ``"positive"``, ``"simplex"``
-    or ``"one-hot"``. Without one, arguments differentiated are moved around ``at`` and others stay.
+    What is no number is also checked at ``points`` random points (5), drawn with ``seed`` (0). ``domain``
+    says from where, for each argument or for the only one: ``(low, high)``, ``"real"``, ``"positive"``,
+    ``"simplex"``, ``"one-hot"``, ``"unit"`` (rows of length 1), ``"symmetric"``, ``"spd"`` (symmetric and
+    positive definite) or ``"orthogonal"``. Without one, arguments differentiated are moved around ``at`` and
+    others stay.
 
-    Numbers agree within ``atol + rtol * max(|a|, |b|)`` and what the witnesses leave open; unless given,
-    ``rtol`` is 1e-6 and ``atol`` 1e-12 of the largest entry, 1e-9 for plain numbers, or what the number
-    type of ``hand`` resolves.
-    With ``symbolic``, SymPy is given some ``seconds`` to prove that ``hand`` is right.
+    Numbers agree within ``rtol · max(|a|, |b|)``, 1e-6 unless given, plus ``atol``; beyond that, and beyond
+    what rounding may do at this point, they disagree. With ``symbolic``, SymPy is given some ``seconds`` (10)
+    to prove that ``hand`` is right. The mistake in a wrong one is looked for in ``diagnosis`` (2) seconds.
 
     >>> report = check_gradient(lambda w, x: w * x**2, lambda w, x: {"x": 2 * w * x}, at={"w": 3.0, "x": 2.0})
     >>> report.verdict
@@ -61,7 +61,7 @@ def check_gradient(
     given point is raised; TypeError or ValueError for arguments, labels or domains that do not exist.
     """
     subject = subject_of(f, hand, at, wrt, out, decimals, scalar="check_gradient")
-    return compare("check_gradient", subject, Settings(points, seed, rtol, atol, domain, symbolic, seconds))
+    return compare("check_gradient", subject, settings_of("check_gradient", options))
 
 
 def check_jacobian(
@@ -70,14 +70,8 @@ def check_jacobian(
     at: Any = None,
     wrt: str | Sequence[str] | None = None,
     out: str | None = None,
-    points: int = 5,
-    seed: int = 0,
-    rtol: float | None = None,
-    atol: float | None = None,
-    domain: Any = None,
     decimals: int | None = None,
-    symbolic: bool = False,
-    seconds: float = 10.0,
+    **options: Unpack[Options],
 ) -> Report:
     """Check a Jacobian J[i, j] = ∂f[i] / ∂x[j] of shape output.shape + input.shape, derived by hand.
 
@@ -92,4 +86,4 @@ def check_jacobian(
     'agrees'
     """
     subject = subject_of(f, hand, at, wrt, out, decimals)
-    return compare("check_jacobian", subject, Settings(points, seed, rtol, atol, domain, symbolic, seconds))
+    return compare("check_jacobian", subject, settings_of("check_jacobian", options))

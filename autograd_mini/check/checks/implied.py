@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_mini.check.checks.comparison import compare
 from autograd_mini.check.reports.report import Report
-from autograd_mini.check.settings import Settings
+from autograd_mini.check.settings import settings_of
 from autograd_mini.check.subjects.arguments import (
     EPSILON,
     arguments_of,
@@ -24,6 +24,11 @@ from autograd_mini.check.subjects.arguments import (
 from autograd_mini.check.subjects.hand import Figures, figures
 from autograd_mini.check.subjects.subject import subject_of
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from autograd_mini.check.settings import Options
+
 CACHES = ("cache", "caches", "ctx", "context", "memo", "saved", "tape")  # that forward passes leave behind
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call f's result
 
@@ -35,8 +40,7 @@ def check_update(
     at: Any = None,
     out: str | None = None,
     decimals: int | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
+    **options: Unpack[Options],
 ) -> Report:
     """Check one step of gradient descent, w − rate · ∂f/∂w, by the parameters that came out of it.
 
@@ -59,7 +63,7 @@ def check_update(
         raise ValueError(f"check_update: after= names {listed(unknown)}; f takes {listed(before)}")
     gradient = {name: _implied(name, before[name], x, rate, decimals) for name, x in after.items()}
     subject = subject_of(f, gradient, at, None, out, scalar="check_update")
-    report = compare("check_update", subject, Settings(rtol=rtol, atol=atol))
+    report = compare("check_update", subject, settings_of("check_update", options))
     remark = f"yours is the gradient that the step implies, (before − after) / {rate:g}"
     return replace(report, more=(*report.more, remark))
 
@@ -80,11 +84,7 @@ def check_vjp(
     at: Any = None,
     wrt: str | Sequence[str] | None = None,
     out: str | None = None,
-    points: int = 5,
-    seed: int = 0,
-    rtol: float | None = None,
-    atol: float | None = None,
-    domain: Any = None,
+    **options: Unpack[Options],
 ) -> Report:
     """Check a backward pass, which takes the cotangent ∂L/∂f of f's output to ∂L/∂x = Σᵢ (∂L/∂fᵢ) ∂fᵢ/∂x.
 
@@ -100,6 +100,7 @@ def check_vjp(
     >>> check_vjp(np.tanh, lambda grad_out, output: 1 - output**2, at=[0.5, -1.0]).verdict
     'disagrees'
     """
+    settings = settings_of("check_vjp", options)
     arguments, call = arguments_of(f, at), caller(f)
     output = subject_of(f, backward, at, wrt or next(iter(arguments)), out).start_output
     cotangent = "grad_out" if "grad_out" not in arguments else "grad_out_"
@@ -115,7 +116,7 @@ def check_vjp(
         known = dict(zip(arguments, rest, strict=True))
         return backward(grad_out, *(known[name] if name else call(known) for name in takes))
 
-    start = np.random.default_rng(seed).standard_normal(output.shape)
+    start = np.random.default_rng(settings.seed).standard_normal(output.shape)
     start_arguments = {cotangent: start if output.shape else float(start), **arguments}
     wrt = [wrt] if isinstance(wrt, str) else wrt
 
@@ -134,10 +135,9 @@ def check_vjp(
         "L",
         scalar="check_vjp",
     )
-    domains = {cotangent: "real"}
-    if domain is not None:
-        domains |= domain if isinstance(domain, Mapping) else {wanted[0]: domain}
-    return compare("check_vjp", subject, Settings(points, seed, rtol, atol, domains))
+    domain = settings.domain
+    own = {} if domain is None else domain if isinstance(domain, Mapping) else {wanted[0]: domain}
+    return compare("check_vjp", subject, replace(settings, domain={cotangent: "real", **own}))
 
 
 def _is_open(f: Any) -> bool:

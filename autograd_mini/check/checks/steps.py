@@ -8,6 +8,7 @@ what is correct given the user's own: the reverse sweep with their adjoints in t
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -22,7 +23,7 @@ from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judg
 from autograd_mini.check.reports.picture import draw_step
 from autograd_mini.check.reports.report import subscript
 from autograd_mini.check.reports.steps import Step, StepsReport
-from autograd_mini.check.settings import Settings
+from autograd_mini.check.settings import Settings, settings_of
 from autograd_mini.check.subjects.arguments import (
     RejectedError,
     UnknownNameError,
@@ -51,6 +52,9 @@ from autograd_mini.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import Unpack
+
+    from autograd_mini.check.settings import Options
 
     Floats: TypeAlias = NDArray[np.float64]
 
@@ -59,12 +63,8 @@ def check_steps(
     f: Any,
     steps: Mapping[Any, Any],
     at: Any = None,
-    points: int = 5,
-    seed: int = 0,
-    rtol: float | None = None,
-    atol: float | None = None,
-    domain: Any = None,
     decimals: int | None = None,
+    **options: Unpack[Options],
 ) -> StepsReport:
     """Check a derivation step by step, and tell errors from those that are only carried forward.
 
@@ -98,7 +98,7 @@ def check_steps(
     An error inside f at the given point is raised; TypeError or ValueError for steps that claim nothing.
     """
     claims = _claims(steps, decimals)
-    settings = Settings(points, seed, rtol, atol, domain)
+    settings = settings_of("check_steps", options)
     subject, also = _subject(f, claims, at)
     nodes = {claim.name: claim.node for claim in claims}
     for name, node in nodes.items():
@@ -121,7 +121,7 @@ def check_steps(
     wrong = next((step for step in judged_steps if step.verdict == WRONG), None)
     loss = heard[0].loss
     picture = partial(draw_step, loss, wrong.node, [nodes[x] for x in wrong.uses]) if wrong else None
-    return StepsReport(judged_steps, len(heard), skipped, seed, loss.out, picture)
+    return StepsReport(judged_steps, len(heard), skipped, settings.seed, loss.out, picture)
 
 
 def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list[str]]:
@@ -437,8 +437,9 @@ def _explained(
     largest: Mapping[str, Floats],
 ) -> list[Explanation]:
     """What is wrong with a step given the user's own earlier results; if these hide it, given random ones."""
+    deadline = time.perf_counter() + settings.diagnosis
     known = [(at, trial) for at, trial in zip(heard, trials, strict=True) if trial.clear]
-    found = diagnose(_evidence(claim.node, [(at.loss, trial.own) for at, trial in known]))
+    found = diagnose(_evidence(claim.node, [(at.loss, trial.own) for at, trial in known], deadline))
     if found or not callable(claim.result) or not trials[0].uses:
         return found
     random = np.random.default_rng(settings.seed)
@@ -447,10 +448,10 @@ def _explained(
         shapes = {name: at.loss.nodes(nodes[name]).shape for name in trial.uses}
         earlier = {name: (nodes[name], random.standard_normal(shape)) for name, shape in shapes.items()}
         applied.append((at.loss, _applied(claim, at, earlier, settings, largest, True)))
-    return diagnose(_evidence(claim.node, applied))
+    return diagnose(_evidence(claim.node, applied, deadline))
 
 
-def _evidence(node: str, applied: Sequence[tuple[Loss, _Application]]) -> Evidence:
+def _evidence(node: str, applied: Sequence[tuple[Loss, _Application]], deadline: float) -> Evidence:
     points: list[Point] = []
     graphs: list[Callable[[], Graph]] = []
     for loss, step in applied:
@@ -463,7 +464,7 @@ def _evidence(node: str, applied: Sequence[tuple[Loss, _Application]]) -> Eviden
     def graph(point: Point) -> Graph:
         return next(make for p, make in zip(points, graphs, strict=True) if p is point)()
 
-    return Evidence(points, graph, None, applied[0][0].out if applied else "f")
+    return Evidence(points, graph, None, applied[0][0].out if applied else "f", deadline)
 
 
 def _slack(claim: Claim, expected: Floats) -> Floats:

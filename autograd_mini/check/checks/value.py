@@ -11,7 +11,7 @@ from autograd_mini.check.diagnosis import diagnose_value
 from autograd_mini.check.judgement.finding import Finding, Place
 from autograd_mini.check.judgement.rule import Numbers, judged
 from autograd_mini.check.reports.report import Report
-from autograd_mini.check.settings import Settings
+from autograd_mini.check.settings import settings_of
 from autograd_mini.check.subjects.arguments import EPSILON
 from autograd_mini.check.subjects.hand import Claim, figures
 from autograd_mini.check.subjects.sampling import Probe
@@ -24,6 +24,9 @@ from autograd_mini.check.witnesses.testimony import Testimony
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import Unpack
+
+    from autograd_mini.check.settings import Options
 
     Floats: TypeAlias = NDArray[np.float64]
 
@@ -34,8 +37,7 @@ def check_value(
     at: Any = None,
     out: str | None = None,
     decimals: int | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
+    **options: Unpack[Options],
 ) -> Report:
     """Check the value of a function, or of a graph, against printed figures.
 
@@ -56,7 +58,7 @@ def check_value(
     subject = value_subject(f, at, out)
     point = subject.placed(subject.arguments, subject.flat(subject.arguments))
     value = subject.evaluate(point)
-    settings = Settings(0, 0, rtol, atol)
+    settings = settings_of("check_value", options)
     place = Place(0, point, value)
     if given.numbers.shape != value.shape:
         why = f"the printed value has the wrong shape: expected {value.shape}, got {given.numbers.shape}"
@@ -79,7 +81,9 @@ def check_value(
         return report
     allowed = judgement.allowed.reshape(value.shape)
     graph = subject.graph_if_any(point)
-    found = diagnose_value(value, given.numbers, allowed, subject.arguments, graph, subject.out)
+    found = diagnose_value(
+        value, given.numbers, allowed, subject.arguments, graph, subject.out, settings.diagnosis
+    )
     return replace(report, explanations=tuple(found))
 
 

@@ -10,10 +10,12 @@ thousands has to reproduce more than one short number.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -110,7 +112,8 @@ def _truth(case: Case) -> Callable[[int], Results]:
 
 
 def _fitting(case: Case, candidates: Iterator[Candidate]) -> Iterator[Explanation]:
-    return (candidate.explain() for candidate in candidates if case.fits(candidate.result))
+    in_time = takewhile(lambda candidate: not case.is_over, candidates)
+    return (candidate.explain() for candidate in in_time if case.fits(candidate.result))
 
 
 def _arranged(case: Case, base: Callable[[int], Results | None]) -> Iterator[Explanation]:
@@ -133,7 +136,7 @@ def _twofold(case: Case, on_graph: Chain) -> Iterator[Explanation]:
     every = arrangement.arrangements(case) if len(case.names) == 1 else []
     unsifted = Chain(case, on_graph.tape, sifted=False)
     firsts = factors.common(unsifted) if case.information >= DOUBLE else chain.inner_parts(unsifted)
-    for first in islice(firsts, BASES):
+    for first in takewhile(lambda first: not case.is_over, islice(firsts, BASES)):
         base = cache(first.result)
         if base(case.order[0]) is None:
             continue
@@ -177,6 +180,7 @@ def diagnose_value(
     arguments: Mapping[str, Any],
     graph: Graph | None = None,
     out: str = "f",
+    seconds: float = math.inf,
 ) -> list[Explanation]:
     """The explanations of a printed value of a function, its output at ``arguments``.
 
@@ -193,7 +197,9 @@ def diagnose_value(
     value, printed = np.asarray(value, dtype=float), np.asarray(printed, dtype=float)
     names = {"value": value}, {"value": printed}, {"value": np.broadcast_to(slack, value.shape)}
     point = Point(arguments, np.zeros(()), *names)
-    case = _ValueCase(Evidence([point], lambda point: graph, None, out), ("value",))
+    case = _ValueCase(
+        Evidence([point], lambda point: graph, None, out, time.perf_counter() + seconds), ("value",)
+    )
     if not case.points or not case.wrong or case.information < SIMPLE:
         return []
     found = [*_fitting(case, losses.other_values(case, graph))]

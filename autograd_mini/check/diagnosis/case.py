@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -69,8 +70,15 @@ class Case:
         distance = abs(yours - candidate)
         return bool((distance <= floor + relative * np.maximum(abs(yours), abs(candidate))).all())
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the time for the diagnosis is."""
+        return time.perf_counter() > self.evidence.deadline
+
     def fits(self, result: Callable[[int], Results | None]) -> bool:
         """Whether the candidate is the hand result at every point."""
+        if self.is_over:
+            return False
         for p in self.order:
             results = result(p)
             if results is None or not all(self.agrees(p, name, results[name]) for name in self.names):

@@ -6,6 +6,7 @@ lie apart. The diagnosis turns it into explanations for a person.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -43,13 +44,14 @@ class Evidence:
 
     ``graph`` makes f's graph at a point, None where f does not run on Values; ``call`` is f on a
     mapping of its arguments, floats or Values, None for a graph that exists already. ``out`` is how
-    the report calls f's output.
+    the report calls f's output; the diagnosis ends at the ``deadline`` of `time.perf_counter`.
     """
 
     points: Sequence[Point]
     graph: Callable[[Point], Graph | None]
     call: Callable[[Mapping[str, Any]], Any] | None
     out: str
+    deadline: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-DOMAINS = ("real", "positive", "simplex", "one-hot")
+MATRICES = ("symmetric", "spd", "orthogonal")
+ROWS = ("simplex", "one-hot", "unit")
+DOMAINS = ("real", "positive", *ROWS, *MATRICES)
 
 
 def domains_of(domain: Any, subject: Subject) -> dict[str, Any]:
@@ -35,8 +37,12 @@ def domains_of(domain: Any, subject: Subject) -> dict[str, Any]:
             raise ValueError(f"check: domain= names {name!r}; f's arguments are {listed(subject.arguments)}")
         shape = numbers_of(subject.arguments[name]).shape
         if isinstance(given, str) and given in DOMAINS:
-            if given in ("simplex", "one-hot") and not shape:
+            if given in ROWS and not shape:
                 raise ValueError(f"check: the domain {given!r} is for arrays, and {name} is a scalar")
+            if given in MATRICES and (len(shape) < 2 or shape[-1] != shape[-2]):
+                raise ValueError(
+                    f"check: the domain {given!r} is for square matrices, and {name} has shape {shape}"
+                )
         elif not _is_interval(given):
             raise ValueError(
                 f"check: the domain of {name} must be (low, high) or one of {listed(map(repr, DOMAINS))}, "
@@ -97,6 +103,17 @@ def _drawn(domain: Any, given: Any, random: np.random.Generator) -> Any:
         return random.dirichlet(np.ones(x.shape[-1]), x.shape[:-1])
     if domain == "one-hot":
         return np.eye(x.shape[-1])[random.integers(x.shape[-1], size=x.shape[:-1])]
+    if domain == "unit":
+        rows = random.standard_normal(x.shape)
+        return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    if domain in MATRICES:
+        square = random.standard_normal(x.shape)
+        turned = np.swapaxes(square, -1, -2)
+        if domain == "symmetric":
+            return (square + turned) / 2
+        if domain == "spd":
+            return square @ turned / len(square) + np.eye(x.shape[-1]) / 4
+        return np.linalg.qr(square)[0]
     low, high = domain
     if np.asarray(given).dtype.kind in "iu":  # a class, a count
         whole = random.integers(low, high, x.shape, endpoint=True)
