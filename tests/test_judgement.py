@@ -310,3 +310,52 @@ def test_the_repr_of_a_report_is_its_text_cut_to_a_screen():
     steps = {f"x{i}": lambda: 0.0 for i in range(100)}
     loss = named(np.sum(am.values(np.zeros(100), "x") ** 2), "L")
     assert len(repr(check_steps(loss, steps)).splitlines()) == 41
+
+
+# --- what is recognised ---
+
+
+def test_constants_of_few_digits_are_named():
+    rounded = check_gradient(
+        lambda x: am.tanh(0.798 * x), "sqrt(2/pi) * (1 - tanh(sqrt(2/pi) * x) ** 2)", at=0.5
+    )
+    assert rounded.verdict == "disagrees"
+    assert "agrees to 3 digits; f holds 0.798, which may be rounded" in str(rounded)
+    guarded = check_gradient(lambda y: -am.log(y + 1e-7), "-1 / y", at=0.3)
+    assert guarded.verdict == "disagrees"
+    assert "f holds 1e-07 where yours has nothing" in str(guarded)
+    assert "agrees to" not in str(check_gradient(lambda x: x**3, lambda x: 3 * x, at=2.0))
+
+
+def test_a_hessian_a_tuple_of_one_and_a_result_for_every_argument_are_recognised():
+    f = lambda x: x[0] ** 2 * x[1]  # noqa: E731
+    at = np.array([1.0, 2.0])
+    hessian = lambda x: np.array([[2 * x[1], 2 * x[0]], [2 * x[0], 0.0]])  # noqa: E731
+    report = check_gradient(f, hessian, at=at)
+    assert report.verdict == "disagrees"
+    assert "check_jacobian(grad(f), H)" in report.reason
+    assert check_jacobian(am.grad(f), hessian, at=at)
+    assert check_gradient(f, am.grad(f, argnums=(0,)), at=at)
+    both = check_gradient(
+        lambda x, y: x[0] * y, lambda x, y: [[y, 0.0, 0], x], at={"x": np.ones(3), "y": 3.0}
+    )
+    assert both.verdict == "disagrees"
+    assert "one result for each of x, y, say so with wrt=" in both.reason
+
+
+def test_parameters_with_defaults_stay_at_them_in_both_functions():
+    def f(x, k=3.0):
+        return k * x**2
+
+    assert check_gradient(f, lambda x, k: 2 * k * x, at=1.5)
+    assert check_gradient(f, "2 * k * x", at=1.5)
+    assert check_gradient(f, lambda x, k: 2 * k * x, at={"x": 1.5, "k": 2.0})
+
+
+def test_a_check_that_takes_its_time_shows_where_it_is(monkeypatch, capsys):
+    from autograd_mini.check.checks import comparison
+
+    monkeypatch.setattr(comparison, "PATIENCE", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    check_gradient(lambda x: x * x, lambda x: 2 * x, at=1.0, points=2)
+    assert "point 3 of 3" in capsys.readouterr().err

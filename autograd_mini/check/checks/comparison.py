@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
+PATIENCE, WIDTH = 0.3, 24  # seconds before a line of progress, and its characters
+
 
 def compare(title: str, subject: Subject, settings: Settings) -> Report:
     """The report on a subject's hand results; ``title`` is the check that was called."""
@@ -35,6 +38,8 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
         findings, redrawn = examined(subject, settings)
     report = Report(title, subject.out, tuple(subject.shapes), findings, settings, redrawn,
                     more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
+    if report.verdict == DISAGREES:
+        report = replace(report, more=(*report.more, *_digits(report)))
     if report.verdict == DISAGREES and _is_special(report):
         report = replace(report, more=(*report.more, PREMISE))
     if report.verdict == DISAGREES and (points := _points_of_dispute(subject, report)):
@@ -101,7 +106,9 @@ def told_at(
     the others too.
     """
     told: list[Testimony | None] = []
+    start = time.perf_counter()
     for place in places:
+        _show_progress(f"point {place.number + 1} of {len(places)} …", start)
         if not np.isfinite(place.output).all():
             told.append(None)
             continue
@@ -111,7 +118,14 @@ def told_at(
             follow=given is None or given.followed,
         )  # fmt: skip
         told.append(testimony if given is None else testimony.hiding(given.unseen))
+    _show_progress("", start)
     return told
+
+
+def _show_progress(line: str, start: float) -> None:
+    """A line on a terminal, which the next one overwrites, once a check takes its time."""
+    if sys.stderr.isatty() and time.perf_counter() > start + PATIENCE:
+        print(f"\r{line:<{WIDTH}}" + "\r" * (not line), end="", file=sys.stderr, flush=True)
 
 
 def _largest(told: Sequence[Testimony | None]) -> Floats:
@@ -135,10 +149,37 @@ def _remarks(subject: Subject, settings: Settings) -> Iterator[str]:
         yield f"held fixed: {listed(held)}"
 
 
+FEW = 2000  # instructions that are swept again for each of f's constants
+LONGEST = 8  # characters of a constant that somebody rounded
 PREMISE = (
     "it is right at the given point and wrong at random ones: if it holds only where arguments are special, "
     'say so with domain=, such as "symmetric", "spd", "orthogonal", "unit" or "simplex"'
 )
+
+
+def _digits(report: Report) -> Iterator[str]:
+    """To how many digits a wrong result agrees, and the constant of few digits in f that may be why."""
+    wrong = [e for e in report.entries if e.verdict == DISAGREES and np.isfinite(e.error) and e.truth]
+    apart = max((e.error / abs(e.truth) for e in wrong), default=1.0)
+    if not 0 < apart < 1e-2 or len(wrong) < sum(e.verdict == DISAGREES for e in report.entries):
+        return
+    said = f"agrees to {int(-np.log10(apart))} digits"
+    judgement, yours = report.findings[0].judgement, report.findings[0].yours
+    recorded = None if judgement is None else judgement.testimony.recorded
+    if judgement is None or recorded is None or yours is None or len(recorded) > FEW:
+        yield said
+        return
+    code = recorded.tape.code
+    few = [c for c in code.constants if not isinstance(c, str) and c % 1 and len(repr(abs(c))) <= LONGEST]
+    for c in dict.fromkeys(few):
+        without = replace(code, constants=tuple(0.0 if other == c else other for other in code.constants))
+        other = replace(recorded, tape=replace(recorded.tape, code=without))
+        truth = other.exact(judgement.testimony.seeds, judgement.testimony.bound)
+        if np.allclose(truth, yours, rtol=1e-3 * apart + 1e-12, atol=0):
+            yield f"{said}; f holds {c:g} where yours has nothing"
+            return
+    names = listed(f"{c:g}" for c in dict.fromkeys(few))
+    yield said + f"; f holds {names}, which may be rounded" * bool(few)
 
 
 def _is_special(report: Report) -> bool:

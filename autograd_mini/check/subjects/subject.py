@@ -70,6 +70,7 @@ class Subject(ABC):
     out = "f"
     named_out: str | None = None  # if the user named it
     coarse = 1.0  # how much coarser than a double the numbers are that f gives
+    defaults: Mapping[str, Any] = {}  # of f's parameters that keep them
     read: dict[str, None]  # how names with two meanings were read
     changed: tuple[str, ...] = ()  # arguments that f changes in place
     call: Callable[[Arguments], Any] | None = None
@@ -103,7 +104,7 @@ class Subject(ABC):
 
     def known(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         """What a hand derivation may ask for by name, all its own, as it may work in place."""
-        named = {**arguments, **({self.named_out: output} if self.named_out else {})}
+        named = {**self.defaults, **arguments, **({self.named_out: output} if self.named_out else {})}
         return {name: own(x) for name, x in named.items()}
 
     def claims(self, arguments: Arguments, output: Floats) -> dict[str, Claim | RejectedError]:
@@ -121,8 +122,17 @@ class Subject(ABC):
         expected, given = self.rows + self.shapes[name], claim.numbers.shape
         if given != expected:
             reason = f"the hand result for {name} has the wrong shape: expected {expected}, got {given}"
-            raise RejectedError(reason, claim.numbers)
+            raise RejectedError(reason + self._guess(name, result, given), claim.numbers)
         return claim
+
+    def _guess(self, name: str, result: Any, given: Index) -> str:
+        """What a result of the wrong shape looks like."""
+        shape = self.shapes[name]
+        if not self.rows and shape and given == shape * 2:
+            return "; that is a Hessian's: check_jacobian(grad(f), H) checks one"
+        if isinstance(result, (tuple, list)) and len(result) == len(self.arguments) > len(self.shapes):
+            return f"; for one result for each of {listed(self.arguments)}, say so with wrt="
+        return ""
 
     def matrix(
         self, claims: Mapping[str, Claim | RejectedError], of: Callable[[Claim], Any], missing: float
@@ -214,6 +224,11 @@ class _Function(Subject):
         self.arguments = arguments_of(f, at)
         if unknown := set(wrt or ()) - set(self.arguments):
             raise ValueError(f"check: wrt names {min(unknown)!r}; f's arguments are {listed(self.arguments)}")
+        self.defaults = {
+            name: parameter.default
+            for name, parameter in (parameters_of(f) or {}).items()
+            if name not in self.arguments and parameter.default is not parameter.empty
+        }
         self.lifted = False
         self.start_output = np.empty(())
         self._differentiate(wrt or [next(iter(self.arguments))])
@@ -403,8 +418,8 @@ def _by_name(result: Any, wrt: list[str], arguments: Arguments) -> dict[str, Any
         if missing := [name for name in wrt if name not in result]:
             raise RejectedError(f"the hand result has no derivative for {listed(missing)}")
         return {name: result[name] for name in wrt}
-    if len(wrt) == 1:
-        return {wrt[0]: result}
+    if len(wrt) == 1:  # a tuple of one is what grad gives for argnums=(0,)
+        return {wrt[0]: result[0] if isinstance(result, tuple) and len(result) == 1 else result}
     if not isinstance(result, (list, tuple)) or len(result) != len(wrt):
         raise RejectedError(f"the hand result must hold one array for each of {listed(wrt)}")
     return dict(zip(wrt, result, strict=True))
