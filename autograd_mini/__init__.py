@@ -13,6 +13,7 @@ The upper floors, programs, drawings and checks, are imported when one of their 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from autograd_mini import compositions, linear_algebra, ordering  # noqa: F401  # what they hold is registered
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.functions import (
     absolute_error,

@@ -1,19 +1,23 @@
 """NumPy as the vector notation: an array of `Value`s on which ordinary NumPy code runs.
 
 `values` gives a thin subclass of ``ndarray`` with dtype object. NumPy itself indexes, broadcasts, adds
-and multiplies such arrays; the subclass redirects what plain object arrays get wrong: ufuncs go to
-their row of the derivative table, means, norms and maxima are composed from rows, and questions about
-numbers (``argmax``, ``isnan``, ``allclose``) are answered from the data.
+and multiplies such arrays; the subclass decides for every function of NumPy's what becomes of it. A ufunc
+goes to its row of the derivative table. Of the other functions, those that only move, add and multiply
+elements run as they are; questions about numbers (``argmax``, ``isnan``, ``allclose``) are answered from
+the data; what `composed` registers, in modules above this one, is composed from rows; and every other
+function is refused by its name, rather than trusted with arrays of objects.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
+import os
 import re
+import sys
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -25,18 +29,71 @@ except ImportError:
 from autograd_mini import rules
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import Traced, conjunction, disjunction, negation
-from autograd_mini.value import Value
+from autograd_mini.value import TraceError, Value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+
+class Numbers(np.ndarray[Any, Any]):
+    """The numbers of an array of Values, as they were when read: writing into them would change nothing.
+
+    Arithmetic gives ordinary arrays, in place too, and so does ``copy()``.
+    """
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not self.flags.writeable:
+            raise TypeError(
+                "the array that .data and .grad give is a copy, and what is written into it would be lost: "
+                "assign to .data itself (d = W.data.copy(); d[0] = 5; W.data = d), or replace an element: "
+                "W[0] = 5"
+            )
+        super().__setitem__(key, value)
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (), **options: Any
+    ) -> Any:
+        if out and not any(isinstance(x, Numbers) and not x.flags.writeable for x in out):
+            options["out"] = tuple(map(_plain, out))  # else ``W.data -= step``, whose result is assigned
+        return getattr(ufunc, method)(*map(_plain, inputs), **options)
+
+    def __repr__(self) -> str:
+        return repr(_plain(self))
+
+    def copy(self, order: Any = "C") -> NDArray[np.float64]:  # type: ignore[override]  # a class above
+        """The numbers as an ordinary array, which may be written into."""
+        return np.array(self, order=order)
+
+    def __reduce__(self) -> Any:
+        return _plain(self).__reduce__()
+
+
+def _handed_out(numbers: NDArray[np.float64]) -> Numbers:
+    copy = numbers.view(Numbers)
+    copy.flags.writeable = False
+    return copy
+
+
+def _plain(x: Any) -> Any:
+    return x.view(np.ndarray) if isinstance(x, Numbers) else x
 
 
 class ValueArray(np.ndarray[Any, Any]):
     """An array of Values; make one with `values`.
 
     ``.data`` and ``.grad`` are arrays of floats; assigning to them writes the elements, so that
-    ``W.data -= 0.1 * W.grad`` is a step of gradient descent.
+    ``W.data -= 0.1 * W.grad`` is a step of gradient descent. A number put in the place of an element, as in
+    ``W[0] = 5``, becomes a leaf.
     """
+
+    __array_priority__ = 1.0  # so that ``X.dot(W)`` with floats X, which asks no further, is of this class
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, _with_leaves(value))
+
+    def fill(self, value: Any) -> None:
+        """Put one Value, or a number as a leaf, in the place of every element."""
+        self[...] = value
 
     def _read(self, attribute: str) -> NDArray[np.float64]:
         # A plain number among the elements, such as a zero from np.zeros_like, has gradient 0.
@@ -46,13 +103,19 @@ class ValueArray(np.ndarray[Any, Any]):
 
     def _write(self, attribute: str, numbers: ArrayLike) -> None:
         new = np.broadcast_to(np.asarray(numbers, dtype=float), self.shape)
+        for element in self.flat:
+            if not isinstance(element, Value):
+                raise TypeError(
+                    f"the element {element!r} is a plain number and has no .{attribute}: "
+                    "values(...) makes it a Value"
+                )
         for element, number in zip(self.flat, new.flat, strict=True):
             setattr(element, attribute, float(number))
 
     @property  # type: ignore[override]  # ndarray's data is its memory
     def data(self) -> NDArray[np.float64]:
         """The elements' numbers, as a new array: assign to ``.data`` itself, not to its elements."""
-        return self._read("data")
+        return _handed_out(self._read("data"))
 
     @data.setter
     def data(self, numbers: ArrayLike) -> None:
@@ -61,7 +124,7 @@ class ValueArray(np.ndarray[Any, Any]):
     @property
     def grad(self) -> NDArray[np.float64]:
         """The elements' gradients, in a new array: assign to the whole of ``.grad``, not to a part."""
-        return self._read("grad")
+        return _handed_out(self._read("grad"))
 
     @grad.setter
     def grad(self, numbers: ArrayLike) -> None:
@@ -86,20 +149,20 @@ class ValueArray(np.ndarray[Any, Any]):
         return _apply_ufunc(ufunc, method, inputs, out, options)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if func in ON_DATA:
-            return func(*_on_numbers(args), **_on_numbers(kwargs))
-        if func in COMPOSED:
-            return _compose(COMPOSED[func], func.__name__, *args, **kwargs)
+        name = _full_name(func)
+        short = name.removeprefix("numpy.")
         try:
-            return _wrap(func._implementation(*args, **kwargs))
-        except TypeError as error:
-            if not re.search("ufunc|Cannot cast", str(error)):
-                raise
-            name = f"{func.__module__}.{func.__name__}"
-            raise TypeError(
-                f"{name} has no derivative rule for Values; compose it of functions that have one, or apply "
-                "it to .data"
-            ) from error
+            if short in COMPOSED:
+                return _compose(COMPOSED[short], name, *args, **kwargs)
+            if short in ON_DATA:
+                return func(*_on_numbers(args), **_on_numbers(kwargs))
+            if short in BY_NUMPY:
+                result = _wrap(func._implementation(*args, **kwargs))
+                return _with_leaves_in(args[0]) if result is None and args else result
+        except TraceError as error:
+            message = re.sub(r"^(while tracing, .*?:\d+: )(?!numpy)", rf"\g<1>{name}: ", str(error))
+            raise TraceError(message) from None
+        refuse(name)
 
 
 def values(array_like: Any, name: str = "") -> ValueArray:
@@ -175,12 +238,22 @@ def split_label(label: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(map(int, index.split(",")))
 
 
-def _numbers(x: Any) -> Any:
+def numbers_of(x: Any) -> Any:
+    """The data of a Value or of an array of them; anything else as it is."""
     if isinstance(x, Value):
         return x.data
     if isinstance(x, np.ndarray) and x.dtype == object:
-        return x.view(ValueArray).data
+        return x.view(ValueArray)._read("data")
     return x
+
+
+def is_traced(*operands: Any) -> bool:
+    """Whether a node that has no number yet is among the operands or in their arrays."""
+    return any(
+        isinstance(x, Traced)
+        or (isinstance(x, np.ndarray) and x.dtype == object and any(isinstance(y, Traced) for y in x.flat))
+        for x in operands
+    )
 
 
 def _on_numbers(x: Any) -> Any:
@@ -189,24 +262,93 @@ def _on_numbers(x: Any) -> Any:
         return type(x)(map(_on_numbers, x))
     if isinstance(x, dict):
         return {key: _on_numbers(item) for key, item in x.items()}
-    return _numbers(x)
+    return numbers_of(x)
 
 
 def _wrap(result: Any) -> Any:
     """Arrays of objects become `ValueArray`s again; single elements and arrays of numbers stay."""
     if isinstance(result, (list, tuple)):
-        return type(result)(map(_wrap, result))
+        items = map(_wrap, result)
+        return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
     if isinstance(result, np.ndarray) and result.dtype == object:
         return result.view(ValueArray) if result.shape else result.item()
     return result
 
 
+def _with_leaves(x: Any) -> Any:
+    """What is put into an array of Values: a number as a new leaf, as `values` would make it."""
+    if isinstance(x, (Value, ValueArray)):
+        return x
+    return values(x) if isinstance(x, (np.ndarray, list, tuple)) else Value(x)
+
+
+def _with_leaves_in(array: Any) -> None:
+    """After NumPy has written into an array of Values: its numbers become leaves."""
+    if isinstance(array, ValueArray):
+        for index in np.ndindex(array.shape):
+            if not isinstance(element := array[index], Value):
+                array[index] = element
+
+
+def _full_name(function: Any) -> str:
+    """The name of a function as one writes it: ``numpy.linalg.inv``, ``scipy.special.expit``."""
+    name: str = function.__name__
+    if not isinstance(function, np.ufunc):
+        module = "numpy" if function.__module__ in ("numpy", None) else function.__module__
+        return f"{module}.{name}"
+    if getattr(np, name, None) is function:
+        return f"numpy.{name}"
+    scipy = sys.modules.get("scipy.special")
+    return f"scipy.special.{name}" if getattr(scipy, name, None) is function else name
+
+
+def refuse(name: str, why: str = "") -> NoReturn:
+    """TypeError that says which function on what line of the user's file, and what to write instead."""
+    homes = tuple(
+        os.path.join(os.path.dirname(os.path.abspath(file)), "")
+        for package in (__package__, "numpy", "scipy")
+        if (file := getattr(sys.modules.get(package or ""), "__file__", None))
+    )
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith((*homes, "<autograd_mini")):
+        frame = frame.f_back
+    if not why:
+        advice = ADVICE.get(name) or ADVICE.get(name.rpartition(".")[0]) or COMPOSE
+        why = f"has no derivative rule for Values; {advice}"
+    raise TypeError(f"{frame.f_code.co_filename}:{frame.f_lineno}: {name} {why}")
+
+
+COMPOSE = "compose it of functions that have one, or apply it to .data"
+INTO_FLOATS = "writes into an array of floats, which would lose the derivative; make it values(np.zeros(n))"
+ADVICE = {
+    "numpy.fft": "its results are complex: write out the sums, or multiply by cosines and sines",
+    "numpy.linalg.lstsq": "solve the normal equations: np.linalg.solve(A.T @ A, A.T @ b)",
+    "numpy.polyfit": "solve the normal equations of np.vander(x, degree + 1)",
+    "numpy.linalg.pinv": "of a matrix with independent columns it is np.linalg.solve(A.T @ A, A.T)",
+    **dict.fromkeys(
+        (f"numpy.linalg.{name}" for name in "eig eigh eigvals eigvalsh svd svdvals qr cond".split()),
+        "neither have the eigenvalues and singular values; use det, solve, inv, cholesky or a norm",
+    ),
+    "numpy.roots": "the roots are eigenvalues; take a root r as given and differentiate polyval(p, r) = 0",
+    **dict.fromkeys(
+        (f"numpy.histogram{name}" for name in ("", "2d", "dd", "_bin_edges")),
+        "apply it to .data, as its counts have derivative 0",
+    ),
+    "numpy.unwrap": "add to x what np.unwrap(x.data) - x.data gives",
+    "numpy.savetxt": "save .data",
+}
+
+
 # --- ufuncs -----------------------------------------------------------------------------------------
 
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # rows, and functions composed from them, elementwise
+SCIPY: dict[str, Callable[..., Any]] = {}  # by name: SciPy need not be there
+WHOLE: dict[np.ufunc, Callable[..., Any]] = {}  # functions of arrays as a whole
 UFUNCS_ON_DATA = {np.isnan, np.isfinite, np.isinf, np.signbit}
 COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
 LOGICAL: dict[np.ufunc, Callable[..., Any]] = {
     np.logical_and: conjunction, np.logical_or: disjunction, np.logical_not: negation,
+    np.logical_xor: lambda p, q: rules.where(p, negation(q), q),
     np.bitwise_and: conjunction, np.bitwise_or: disjunction, np.invert: negation,
 }  # fmt: skip
 BY_PYTHON = {
@@ -216,36 +358,59 @@ BY_PYTHON = {
 
 
 def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
-    row = UFUNCS.get(ufunc) or LOGICAL.get(ufunc)
+    name = _full_name(ufunc)
+    if ufunc in LOGICAL and not is_traced(*inputs):
+        return getattr(ufunc, method)(*map(_truths, inputs), out=out, **options)
+    function = UFUNCS.get(ufunc) or LOGICAL.get(ufunc) or WHOLE.get(ufunc)
+    if function is None and not name.startswith("numpy."):
+        function = SCIPY.get(name.removeprefix("scipy.special."))
     if ufunc in UFUNCS_ON_DATA:
         return getattr(ufunc, method)(*_on_numbers(inputs), **options)
-    if method == "__call__" and ufunc is np.positive:
-        return inputs[0]
-    if ufunc not in BY_PYTHON and row is None:
-        raise TypeError(
-            f"numpy.{ufunc.__name__} has no derivative rule for Values; "
-            "add one with primitive(...), or apply it to .data"
-        )
+    if ufunc not in BY_PYTHON and function is None:
+        refuse(name)
+    if method == "at" and not _holds_objects(inputs[0]):
+        refuse(f"{name}.at", INTO_FLOATS)
     options.pop("dtype", None)
     if method == "__call__" and "where" in options:
         options["out"] = None  # else NumPy warns of what is left open; `out` is filled below
     indices = 1 if method in ("at", "reduceat") else None
-    plain = [x if i == indices else _as_objects(x) for i, x in enumerate(inputs)]
-    if method == "reduce" and ufunc in FOLDS:
+    plain = [x if i == indices else as_objects(x) for i, x in enumerate(inputs)]
+    if ufunc in WHOLE and method == "__call__":
+        result = WHOLE[ufunc](*(x.view(ValueArray) for x in plain), **options)
+    elif method == "reduce" and ufunc in FOLDS:
         result = _reduce(ufunc, plain[0], **options)
     elif ufunc in BY_PYTHON:
         if method == "reduce" and options.get("where", True) is not True:
             options.setdefault("initial", ufunc.identity)
-        if ufunc in COMPARISONS and any(isinstance(x, Traced) for operand in plain for x in operand.flat):
+        if ufunc in COMPARISONS and is_traced(*plain):
             options["dtype"] = object  # conditions are nodes; the default asks each for a bool
         result = getattr(ufunc, method)(*plain, **options)
     else:
-        assert row is not None
-        result = getattr(np.frompyfunc(row, ufunc.nin, 1), method)(*plain, **options)
-    if out is not None:
-        np.copyto(out[0].view(np.ndarray), result, where=_call_mask(method, options))
-        return out[0]
-    return _wrap(result)
+        assert function is not None
+        result = getattr(np.frompyfunc(function, ufunc.nin, ufunc.nout), method)(*plain, **options)
+    if method == "at":
+        _with_leaves_in(inputs[0])
+    if out is None:
+        return _wrap(result)
+    results = result if ufunc.nout > 1 else (result,)
+    for target, part in zip(out, results, strict=True):
+        if target is not None and not _holds_objects(target):
+            refuse(name, INTO_FLOATS)
+        if target is not None:
+            np.copyto(target.view(np.ndarray), part, where=_call_mask(method, options))
+    wrapped = tuple(
+        _wrap(part) if target is None else target for target, part in zip(out, results, strict=True)
+    )
+    return wrapped if ufunc.nout > 1 else wrapped[0]
+
+
+def _holds_objects(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype == object
+
+
+def _truths(x: Any) -> Any:
+    """The truth of Values: whether their data is not 0."""
+    return np.asarray(numbers_of(x)) != 0 if isinstance(x, Value) or _holds_objects(x) else x
 
 
 def _call_mask(method: str, options: dict[str, Any]) -> Any:
@@ -253,11 +418,22 @@ def _call_mask(method: str, options: dict[str, Any]) -> Any:
     return options.get("where", True) if method == "__call__" else True
 
 
-def _as_objects(x: Any) -> Any:
+def as_objects(x: Any) -> Any:
     """A plain array of objects, so that NumPy's object loops call the Values' own operators."""
     if isinstance(x, np.ndarray):
-        return x.view(np.ndarray) if x.dtype == object else x.astype(object)
+        return x.view(np.ndarray) if x.dtype == object else x.astype(object).view(np.ndarray)
     return np.array(x.item() if isinstance(x, np.generic) else x, dtype=object)
+
+
+def as_values(x: Any) -> ValueArray:
+    """An array of objects, as the class that NumPy's functions know."""
+    return x if isinstance(x, ValueArray) else as_objects(x).view(ValueArray)
+
+
+def elementwise(function: Callable[..., Any], *operands: Any) -> Any:
+    """A row, or a function composed from rows, on every element."""
+    with np.errstate(all="ignore"):  # NumPy warns of what the functions compute on nan
+        return _wrap(np.frompyfunc(function, len(operands), 1)(*map(as_objects, operands)))
 
 
 def _reduce(
@@ -269,26 +445,27 @@ def _reduce(
         if initial is None:
             raise ValueError(f"numpy.{ufunc.__name__}.reduce: where= needs initial=")
         x = np.where(where, x, initial)
-    return _along(lambda items: FOLDS[ufunc](first + items), x, axis, keepdims)
+    return along(lambda items: FOLDS[ufunc](first + items), x, axis, keepdims)
 
 
-def _axes(x: Any, axis: Any) -> tuple[int, ...]:
+def axes_of(x: Any, axis: Any) -> tuple[int, ...]:
     """The axes meant by NumPy's ``axis``: one, a tuple or None for all; AxisError if there is none such."""
     return tuple(range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim))
 
 
-def _along(fold: Callable[[list[Any]], Any], x: Any, axis: Any, keepdims: bool) -> Any:
+def along(fold: Callable[[list[Any]], Any], x: Any, axis: Any, keepdims: bool = False) -> Any:
     """``fold`` of the elements along an axis, several axes (a tuple) or all of them (None)."""
     x = np.asarray(x, dtype=object)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     kept = [a for a in range(x.ndim) if a not in axes]
-    rows = x.transpose(*kept, *axes).reshape([x.shape[a] for a in kept] + [_count(x, axis)])
+    count = math.prod(x.shape[a] for a in axes)
+    rows = x.transpose(*kept, *axes).reshape([x.shape[a] for a in kept] + [count])
     result = np.empty(rows.shape[:-1], dtype=object)
     for index in np.ndindex(result.shape):
         result[index] = fold(list(rows[index]))
     if keepdims:
-        return result.reshape([1 if a in axes else n for a, n in enumerate(x.shape)])
-    return result if result.shape else result.item()
+        return _wrap(result.reshape([1 if a in axes else n for a, n in enumerate(x.shape)]))
+    return _wrap(result)
 
 
 def _extremum(choose: Primitive, items: list[Any]) -> Any:
@@ -304,8 +481,8 @@ def _extremum(choose: Primitive, items: list[Any]) -> Any:
     if len(items) < 3:
         return extremum
     if not any(isinstance(item, Traced) for item in items):
-        number = _numbers(extremum)
-        if sum(_numbers(item) == number for item in items) < 3:
+        number = numbers_of(extremum)
+        if sum(numbers_of(item) == number for item in items) < 3:
             return extremum
     constant = rules.detach(extremum)
     finite = rules.equal(constant - constant, 0.0)
@@ -318,122 +495,9 @@ FOLDS: dict[Any, Callable[[list[Any]], Any]] = {
     np.maximum: partial(_extremum, rules.maximum),
     np.minimum: partial(_extremum, rules.minimum),
     np.logaddexp: lambda items: reduce(rules.logaddexp, items, *([] if items else [-math.inf])),
+    np.logical_and: lambda items: reduce(conjunction, items, 1.0),
+    np.logical_or: lambda items: reduce(disjunction, items, 0.0),
 }
-
-
-# --- functions that NumPy writes with what object arrays lack ---------------------------------------
-
-
-def _compose(function: Callable[..., Any], name: str, *args: Any, out: Any = None, **options: Any) -> Any:
-    """Call one of the functions below, which know neither ``out`` nor rarer options."""
-    options.pop("dtype", None)
-    try:
-        inspect.signature(function).bind(*args, **options)
-    except TypeError as error:
-        raise TypeError(f"numpy.{name} of Values: {error}") from None
-    result = function(*args, **options)
-    if out is None:
-        return result
-    out.view(np.ndarray)[...] = result
-    return out
-
-
-def _count(x: Any, axis: Any) -> int:
-    return int(np.prod([x.shape[a] for a in _axes(x, axis)], dtype=int))
-
-
-def _as_values(x: Any) -> Any:
-    return x if isinstance(x, ValueArray) else _as_objects(x).view(ValueArray)
-
-
-def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    x = _as_values(x)
-    count = _count(x, axis)
-    if not count:
-        raise ValueError("numpy.mean: an empty array has no mean")
-    return np.sum(x, axis=axis, keepdims=keepdims) / count
-
-
-def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    x = _as_values(x)
-    deviations = x - _mean(x, axis, keepdims=True)
-    return np.sum(np.square(deviations), axis=axis, keepdims=keepdims) / (_count(x, axis) - ddof)
-
-
-def _std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    return np.sqrt(_var(x, axis, ddof=ddof, keepdims=keepdims))
-
-
-def _clip(x: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
-    """Bounds have partial 1 for x, as in PyTorch; hence ``where`` and not a maximum of a minimum."""
-    x = _as_values(x)
-    low, high = (a_min if min is None else min), (a_max if max is None else max)
-    if low is not None:
-        x = _elementwise(rules.where, _elementwise(rules.less, x, low), low, x)
-    if high is not None:
-        x = _elementwise(rules.where, _elementwise(rules.less, high, x), high, x)
-    return x
-
-
-def _where(condition: Any, *choices: Any) -> Any:
-    if not choices:
-        return np.where(_numbers(condition))
-    return _elementwise(rules.where, condition, *choices)
-
-
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    x = _as_values(x)
-    vectors = len(_axes(x, axis)) == 1
-    if ord is None or (ord == "fro" and not vectors) or (ord == 2 and vectors):
-        return _wrap(_along(_length, x, axis, keepdims))
-    if vectors and ord == 1:
-        return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
-    if vectors and ord == np.inf:
-        return np.max(np.abs(x), axis=axis, keepdims=keepdims)
-    raise TypeError(
-        f"numpy.linalg.norm: for Values ord is None, 1, 2 or inf of vectors, "
-        f"None or 'fro' of matrices, got {ord!r}"
-    )
-
-
-def _length(items: list[Any]) -> Any:
-    return reduce(rules.hypot, items) if len(items) > 1 else rules.abs(items[0]) if items else 0.0
-
-
-def _average(x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
-    x = _as_values(x)
-    if weights is None:
-        return _mean(x, axis, keepdims=keepdims)
-    weights = np.asanyarray(weights)
-    if weights.shape != x.shape:  # one weight for each place along the axis
-        [along] = _axes(x, axis)
-        weights = weights.reshape([-1 if a == along else 1 for a in range(x.ndim)]) + np.zeros(x.shape)
-    total = np.sum(weights, axis=axis, keepdims=keepdims)
-    return np.sum(x * weights, axis=axis, keepdims=keepdims) / total
-
-
-def _elementwise(row: Primitive, *operands: Any) -> Any:
-    return _wrap(np.frompyfunc(row, len(row.operands), 1)(*map(_as_objects, operands)))
-
-
-def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    return lambda self, *args, **options: _compose(function, name, self, *args, **options)
-
-
-def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, *args, **options: function(self.data, *args, **options)
-
-
-COMPOSED: dict[Any, Callable[..., Any]] = {
-    np.mean: _mean, np.var: _var, np.std: _std, np.clip: _clip, np.where: _where,
-    np.linalg.norm: _norm, np.average: _average,
-}  # fmt: skip
-ON_DATA = {np.argmax, np.argmin, np.argsort, np.allclose, np.isclose, np.array_equal}
-for _name in ("mean", "var", "std", "clip"):
-    setattr(ValueArray, _name, _method(COMPOSED[getattr(np, _name)], _name))
-for _name in ("argmax", "argmin", "argsort"):
-    setattr(ValueArray, _name, _on_data(getattr(np, _name)))
-UFUNCS: dict[np.ufunc, Primitive] = {}
 
 
 def _install_ufunc(row: Primitive) -> None:
@@ -443,6 +507,83 @@ def _install_ufunc(row: Primitive) -> None:
         UFUNCS[ufunc] = row
 
 
+# --- functions that are no ufuncs -------------------------------------------------------------------
+
+COMPOSED: dict[str, Callable[..., Any]] = {}
+
+# Questions about numbers. Where the answer is a number, its derivative is 0.
+ON_DATA = set(
+    """
+    allclose argmax argmin argpartition argsort argwhere array_equal array_equiv count_nonzero digitize
+    flatnonzero isclose isin isneginf isposinf lexsort linalg.matrix_rank nanargmax nanargmin nonzero
+    searchsorted
+    """.split()
+)
+
+# What NumPy's own code does rightly on objects, as it only moves, adds, multiplies and divides elements.
+BY_NUMPY = set(
+    """
+    append apply_along_axis apply_over_axes array2string array_repr array_split array_str astype atleast_1d
+    atleast_2d atleast_3d block broadcast_arrays broadcast_to choose column_stack compress concat
+    concatenate copy copyto delete diag diag_indices_from diagflat diagonal dsplit dstack expand_dims
+    extract fill_diagonal flip fliplr flipud full_like hsplit hstack insert iscomplex iscomplexobj isreal
+    isrealobj ix_ may_share_memory matrix_transpose meshgrid moveaxis ndim ones_like pad permute_dims place
+    put put_along_axis putmask ravel real real_if_close repeat reshape resize result_type roll rollaxis
+    rot90 row_stack shape shares_memory size split squeeze stack swapaxes take take_along_axis tile
+    transpose tril tril_indices_from triu triu_indices_from unstack vsplit vstack zeros_like empty_like
+    linalg.diagonal linalg.matrix_transpose
+    all any amax amin angle convolve corrcoef correlate cross cumprod cumproduct cumsum cumulative_prod
+    cumulative_sum diff dot ediff1d einsum einsum_path inner kron linspace max min outer polyadd polyder
+    polyint polymul polysub polyval prod product ptp sum tensordot trace trapezoid trapz vander
+    linalg.cross linalg.matmul linalg.multi_dot linalg.outer linalg.tensordot linalg.trace linalg.vecdot
+    """.split()
+)
+
+
+def composed(*names: str, method: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function composed from rows as NumPy's of that name, and as the method of arrays."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names:
+            COMPOSED[name] = function
+            if method:
+                setattr(ValueArray, name, _method(function, f"numpy.{name}"))
+        return function
+
+    return register
+
+
+def _compose(function: Callable[..., Any], name: str, *args: Any, out: Any = None, **options: Any) -> Any:
+    """Call a function composed from rows, which knows neither ``out`` nor rarer options."""
+    options.pop("dtype", None)
+    try:
+        inspect.signature(function).bind(*args, **options)
+    except TypeError as error:
+        raise TypeError(f"{name} of Values: {error}") from None
+    result = function(*args, **options)
+    if out is None:
+        return result
+    if not _holds_objects(out):
+        refuse(name, INTO_FLOATS)
+    out.view(np.ndarray)[...] = result
+    return out
+
+
+def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    return lambda self, *args, **options: _compose(function, name, self, *args, **options)
+
+
+def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *args, **options: function(*_on_numbers((self, *args)), **options)
+
+
+for _name in ("argmax", "argmin", "argpartition", "argsort", "nonzero", "searchsorted"):
+    setattr(ValueArray, _name, _on_data(getattr(np, _name)))
+
+
+# --- single Values ----------------------------------------------------------------------------------
+
+
 def _scalar_ufunc(
     self: Value, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
 ) -> Any:
@@ -450,7 +591,7 @@ def _scalar_ufunc(
 
 
 def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    return ValueArray.__array_function__(_as_objects(self).view(ValueArray), func, types, args, kwargs)
+    return ValueArray.__array_function__(as_objects(self).view(ValueArray), func, types, args, kwargs)
 
 
 # NumPy asks a single Value, too; its class lives on a floor that knows no arrays.
@@ -469,7 +610,7 @@ rules.register(
     rules.Arithmetic(
         ValueArray,
         _mixes_arrays_and_values,
-        lambda row: partial(_elementwise, row),
+        lambda row: partial(elementwise, row),
         _install_ufunc,
     )
 )
