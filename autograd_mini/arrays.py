@@ -343,7 +343,6 @@ ADVICE = {
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # rows, and functions composed from them, elementwise
 SCIPY: dict[str, Callable[..., Any]] = {}  # by name: SciPy need not be there
-WHOLE: dict[np.ufunc, Callable[..., Any]] = {}  # functions of arrays as a whole
 UFUNCS_ON_DATA = {np.isnan, np.isfinite, np.isinf, np.signbit}
 COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
 LOGICAL: dict[np.ufunc, Callable[..., Any]] = {
@@ -351,6 +350,7 @@ LOGICAL: dict[np.ufunc, Callable[..., Any]] = {
     np.logical_xor: lambda p, q: rules.where(p, negation(q), q),
     np.bitwise_and: conjunction, np.bitwise_or: disjunction, np.invert: negation,
 }  # fmt: skip
+BITWISE = {np.bitwise_and, np.bitwise_or, np.invert}
 BY_PYTHON = {
     np.add, np.subtract, np.multiply, np.divide, np.negative, np.matmul,
     *COMPARISONS,
@@ -360,10 +360,15 @@ BY_PYTHON = {
 def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
     name = _full_name(ufunc)
     if ufunc in LOGICAL and not is_traced(*inputs):
+        if ufunc in BITWISE and not all(map(_holds_truths, inputs)):
+            refuse(name, "is for conditions: compare first, as in (x > 0) & (x < 1)")
         return getattr(ufunc, method)(*map(_truths, inputs), out=out, **options)
-    function = UFUNCS.get(ufunc) or LOGICAL.get(ufunc) or WHOLE.get(ufunc)
-    if function is None and not name.startswith("numpy."):
-        function = SCIPY.get(name.removeprefix("scipy.special."))
+    short = name.removeprefix("numpy.").removeprefix("scipy.special.")
+    if ufunc.signature is not None and short in COMPOSED and method == "__call__":
+        return _compose(COMPOSED[short], name, *inputs, out=out and out[0], **options)
+    function = UFUNCS.get(ufunc) or LOGICAL.get(ufunc)
+    if function is None and name.startswith("scipy.special."):
+        function = SCIPY.get(short) or rules.table.get(short)
     if ufunc in UFUNCS_ON_DATA:
         return getattr(ufunc, method)(*_on_numbers(inputs), **options)
     if ufunc not in BY_PYTHON and function is None:
@@ -375,9 +380,7 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
         options["out"] = None  # else NumPy warns of what is left open; `out` is filled below
     indices = 1 if method in ("at", "reduceat") else None
     plain = [x if i == indices else as_objects(x) for i, x in enumerate(inputs)]
-    if ufunc in WHOLE and method == "__call__":
-        result = WHOLE[ufunc](*(x.view(ValueArray) for x in plain), **options)
-    elif method == "reduce" and ufunc in FOLDS:
+    if method == "reduce" and ufunc in FOLDS:
         result = _reduce(ufunc, plain[0], **options)
     elif ufunc in BY_PYTHON:
         if method == "reduce" and options.get("where", True) is not True:
@@ -406,6 +409,10 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
 
 def _holds_objects(x: Any) -> bool:
     return isinstance(x, np.ndarray) and x.dtype == object
+
+
+def _holds_truths(x: Any) -> bool:
+    return not isinstance(x, Value) and not (_holds_objects(x) and any(isinstance(y, Value) for y in x.flat))
 
 
 def _truths(x: Any) -> Any:
@@ -535,7 +542,7 @@ BY_NUMPY = set(
     all any amax amin angle convolve corrcoef correlate cross cumprod cumproduct cumsum cumulative_prod
     cumulative_sum diff dot ediff1d einsum einsum_path inner kron linspace max min outer polyadd polyder
     polyint polymul polysub polyval prod product ptp sum tensordot trace trapezoid trapz vander
-    linalg.cross linalg.matmul linalg.multi_dot linalg.outer linalg.tensordot linalg.trace linalg.vecdot
+    linalg.cross linalg.matmul linalg.multi_dot linalg.outer linalg.tensordot linalg.trace
     """.split()
 )
 

@@ -311,6 +311,21 @@ def vdot(a: Any, b: Any) -> Any:
     return np.sum(np.ravel(as_values(a)) * np.ravel(as_values(b)))
 
 
+@composed("vecdot", "linalg.vecdot")
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    return np.sum(as_values(x1) * as_values(x2), axis=axis)
+
+
+@composed("matvec")
+def matvec(x1: Any, x2: Any, /) -> Any:
+    return np.sum(as_values(x1) * as_values(x2)[..., None, :], axis=-1)
+
+
+@composed("vecmat")
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    return matvec(np.swapaxes(as_values(x2), -1, -2), x1)
+
+
 @composed("interp")
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Linear between the points: at a point, the derivative is that of the segment on its right."""
