@@ -57,6 +57,11 @@ class Numbers(np.ndarray[Any, Any]):
             options["out"] = tuple(map(_plain, out))  # else ``W.data -= step``, whose result is assigned
         return getattr(ufunc, method)(*map(_plain, inputs), **options)
 
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if any(issubclass(kind, (Value, ValueArray)) for kind in types):
+            return NotImplemented  # theirs to decide
+        return super().__array_function__(func, types, args, kwargs)
+
     def __repr__(self) -> str:
         return repr(_plain(self))
 
@@ -90,6 +95,10 @@ class ValueArray(np.ndarray[Any, Any]):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(key, _with_leaves(value))
+
+    def put(self, ind: Any, v: Any, mode: Any = "raise") -> None:
+        """Put Values, or numbers as leaves, in the place of elements, counted through the whole array."""
+        super().put(ind, _with_leaves(v), mode)
 
     def fill(self, value: Any) -> None:
         """Put one Value, or a number as a leaf, in the place of every element."""
@@ -362,7 +371,7 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
     if ufunc in LOGICAL and not is_traced(*inputs):
         if ufunc in BITWISE and not all(map(_holds_truths, inputs)):
             refuse(name, "is for conditions: compare first, as in (x > 0) & (x < 1)")
-        return getattr(ufunc, method)(*map(_truths, inputs), out=out, **options)
+        return _answer(ufunc, method, [_truths(x) for x in inputs], out, options)
     short = name.removeprefix("numpy.").removeprefix("scipy.special.")
     if ufunc.signature is not None and short in COMPOSED and method == "__call__":
         return _compose(COMPOSED[short], name, *inputs, out=out and out[0], **options)
@@ -370,7 +379,7 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
     if function is None and name.startswith("scipy.special."):
         function = SCIPY.get(short) or rules.table.get(short)
     if ufunc in UFUNCS_ON_DATA:
-        return getattr(ufunc, method)(*_on_numbers(inputs), **options)
+        return _answer(ufunc, method, _on_numbers(inputs), out, options)
     if ufunc not in BY_PYTHON and function is None:
         refuse(name)
     if method == "at" and not _holds_objects(inputs[0]):
@@ -390,7 +399,8 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
         result = getattr(ufunc, method)(*plain, **options)
     else:
         assert function is not None
-        result = getattr(np.frompyfunc(function, ufunc.nin, ufunc.nout), method)(*plain, **options)
+        with np.errstate(all="ignore"):
+            result = getattr(np.frompyfunc(function, ufunc.nin, ufunc.nout), method)(*plain, **options)
     if method == "at":
         _with_leaves_in(inputs[0])
     if out is None:
@@ -405,6 +415,15 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
         _wrap(part) if target is None else target for target, part in zip(out, results, strict=True)
     )
     return wrapped if ufunc.nout > 1 else wrapped[0]
+
+
+def _answer(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
+    """What NumPy answers about numbers; an array of Values takes the answer as leaves."""
+    target: Any = out[0] if out else None
+    if not _holds_objects(target):
+        return getattr(ufunc, method)(*inputs, out=out, **options)
+    target[...] = getattr(ufunc, method)(*inputs, **options)
+    return target
 
 
 def _holds_objects(x: Any) -> bool:
@@ -540,9 +559,9 @@ BY_NUMPY = set(
     transpose tril tril_indices_from triu triu_indices_from unstack vsplit vstack zeros_like empty_like
     linalg.diagonal linalg.matrix_transpose
     all any amax amin angle convolve corrcoef correlate cross cumprod cumproduct cumsum cumulative_prod
-    cumulative_sum diff dot ediff1d einsum einsum_path inner kron linspace max min outer polyadd polyder
-    polyint polymul polysub polyval prod product ptp sum tensordot trace trapezoid trapz vander
-    linalg.cross linalg.matmul linalg.multi_dot linalg.outer linalg.tensordot linalg.trace
+    cumulative_sum diff dot ediff1d einsum einsum_path inner kron linspace logspace max min outer poly
+    polyadd polyder polyint polymul polysub polyval prod product ptp sum tensordot trace trapezoid trapz
+    union1d vander linalg.cross linalg.matmul linalg.multi_dot linalg.outer linalg.tensordot linalg.trace
     """.split()
 )
 

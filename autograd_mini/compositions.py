@@ -60,7 +60,7 @@ def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, *, wh
 def average(
     x: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
 ) -> Any:
-    x = as_values(x)
+    x, axis = as_values(x), tuple(axis) if isinstance(axis, list) else axis
     if weights is None:
         result: Any = mean(x, axis, keepdims=keepdims)
         total: Any = float(_count(x, axis, True, keepdims))
@@ -88,8 +88,9 @@ def cov(
     """Σ w (x − x̄)(x − x̄)ᵀ, divided by n − ddof or by what takes its place with weights."""
 
     def rows(samples: Any) -> Any:
+        vector = np.ndim(samples) < 2
         samples = np.atleast_2d(as_values(samples))
-        return samples if rowvar or (samples.shape[0] == 1 and y is None) else samples.T
+        return samples if rowvar or vector else samples.T
 
     x = rows(m) if y is None else np.concatenate([rows(m), rows(y)])
     n = x.shape[1]
@@ -326,6 +327,15 @@ def vecmat(x1: Any, x2: Any, /) -> Any:
     return matvec(np.swapaxes(as_values(x2), -1, -2), x1)
 
 
+@composed("trim_zeros")
+def trim_zeros(filt: Any, trim: str = "fb") -> Any:
+    places = np.flatnonzero(numbers_of(filt))
+    if not places.size:
+        return filt[:0]
+    first, last = places[0] if "f" in trim.lower() else 0, places[-1] + 1 if "b" in trim.lower() else None
+    return filt[first:last]
+
+
 @composed("interp")
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Linear between the points: at a point, the derivative is that of the segment on its right."""
@@ -336,6 +346,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     n = len(xp)
     if n == 0 or len(fp) != n:
         raise ValueError(f"numpy.interp: xp and fp need one length, and a point, got {n} and {len(fp)}")
+    if not is_traced(xp) and np.any(np.diff(numbers_of(xp)) <= 0):
+        raise ValueError("numpy.interp: xp must increase")
     before = fp[0] if left is None else left
     after = fp[-1] if right is None else right
 

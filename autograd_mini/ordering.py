@@ -115,7 +115,7 @@ def unique(
         numbers_of(ar), True, return_inverse, return_counts, axis, equal_nan=equal_nan
     )
     found = np.ravel(ar)[index] if axis is None else np.take(ar, index, axis)
-    results = [found, *[index] * return_index, *others]
+    results = [found, *([index] if return_index else []), *others]
     return tuple(results) if len(results) > 1 else found
 
 
