@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import re
-import sys
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,60 +25,14 @@ except ImportError:
     from numpy.core.numeric import normalize_axis_tuple  # type: ignore[no-redef]  # its place in NumPy 1
 
 from autograd_mini import rules
+from autograd_mini.readings import handed_out
+from autograd_mini.refusals import INTO_FLOATS, full_name, refuse
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import Traced, conjunction, disjunction, negation
 from autograd_mini.value import TraceError, Value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-
-class Numbers(np.ndarray[Any, Any]):
-    """The numbers of an array of Values, as they were when read: writing into them would change nothing.
-
-    Arithmetic gives ordinary arrays, in place too, and so does ``copy()``.
-    """
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if not self.flags.writeable:
-            raise TypeError(
-                "the array that .data and .grad give is a copy, and what is written into it would be lost: "
-                "assign to .data itself (d = W.data.copy(); d[0] = 5; W.data = d), or replace an element: "
-                "W[0] = 5"
-            )
-        super().__setitem__(key, value)
-
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (), **options: Any
-    ) -> Any:
-        if out and not any(isinstance(x, Numbers) and not x.flags.writeable for x in out):
-            options["out"] = tuple(map(_plain, out))  # else ``W.data -= step``, whose result is assigned
-        return getattr(ufunc, method)(*map(_plain, inputs), **options)
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if any(issubclass(kind, (Value, ValueArray)) for kind in types):
-            return NotImplemented  # theirs to decide
-        return super().__array_function__(func, types, args, kwargs)
-
-    def __repr__(self) -> str:
-        return repr(_plain(self))
-
-    def copy(self, order: Any = "C") -> NDArray[np.float64]:  # type: ignore[override]  # a class above
-        """The numbers as an ordinary array, which may be written into."""
-        return np.array(self, order=order)
-
-    def __reduce__(self) -> Any:
-        return _plain(self).__reduce__()
-
-
-def _handed_out(numbers: NDArray[np.float64]) -> Numbers:
-    copy = numbers.view(Numbers)
-    copy.flags.writeable = False
-    return copy
-
-
-def _plain(x: Any) -> Any:
-    return x.view(np.ndarray) if isinstance(x, Numbers) else x
 
 
 class ValueArray(np.ndarray[Any, Any]):
@@ -124,7 +76,7 @@ class ValueArray(np.ndarray[Any, Any]):
     @property  # type: ignore[override]  # ndarray's data is its memory
     def data(self) -> NDArray[np.float64]:
         """The elements' numbers, as a new array: assign to ``.data`` itself, not to its elements."""
-        return _handed_out(self._read("data"))
+        return handed_out(self._read("data"))
 
     @data.setter
     def data(self, numbers: ArrayLike) -> None:
@@ -133,7 +85,7 @@ class ValueArray(np.ndarray[Any, Any]):
     @property
     def grad(self) -> NDArray[np.float64]:
         """The elements' gradients, in a new array: assign to the whole of ``.grad``, not to a part."""
-        return _handed_out(self._read("grad"))
+        return handed_out(self._read("grad"))
 
     @grad.setter
     def grad(self, numbers: ArrayLike) -> None:
@@ -158,7 +110,7 @@ class ValueArray(np.ndarray[Any, Any]):
         return _apply_ufunc(ufunc, method, inputs, out, options)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        name = _full_name(func)
+        name = full_name(func)
         short = name.removeprefix("numpy.")
         try:
             if short in COMPOSED:
@@ -299,55 +251,6 @@ def _with_leaves_in(array: Any) -> None:
                 array[index] = element
 
 
-def _full_name(function: Any) -> str:
-    """The name of a function as one writes it: ``numpy.linalg.inv``, ``scipy.special.expit``."""
-    name: str = function.__name__
-    if not isinstance(function, np.ufunc):
-        module = "numpy" if function.__module__ in ("numpy", None) else function.__module__
-        return f"{module}.{name}"
-    if getattr(np, name, None) is function:
-        return f"numpy.{name}"
-    scipy = sys.modules.get("scipy.special")
-    return f"scipy.special.{name}" if getattr(scipy, name, None) is function else name
-
-
-def refuse(name: str, why: str = "") -> NoReturn:
-    """TypeError that says which function on what line of the user's file, and what to write instead."""
-    homes = tuple(
-        os.path.join(os.path.dirname(os.path.abspath(file)), "")
-        for package in (__package__, "numpy", "scipy")
-        if (file := getattr(sys.modules.get(package or ""), "__file__", None))
-    )
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith((*homes, "<autograd_mini")):
-        frame = frame.f_back
-    if not why:
-        advice = ADVICE.get(name) or ADVICE.get(name.rpartition(".")[0]) or COMPOSE
-        why = f"has no derivative rule for Values; {advice}"
-    raise TypeError(f"{frame.f_code.co_filename}:{frame.f_lineno}: {name} {why}")
-
-
-COMPOSE = "compose it of functions that have one, or apply it to .data"
-INTO_FLOATS = "writes into an array of floats, which would lose the derivative; make it values(np.zeros(n))"
-ADVICE = {
-    "numpy.fft": "its results are complex: write out the sums, or multiply by cosines and sines",
-    "numpy.linalg.lstsq": "solve the normal equations: np.linalg.solve(A.T @ A, A.T @ b)",
-    "numpy.polyfit": "solve the normal equations of np.vander(x, degree + 1)",
-    "numpy.linalg.pinv": "of a matrix with independent columns it is np.linalg.solve(A.T @ A, A.T)",
-    **dict.fromkeys(
-        (f"numpy.linalg.{name}" for name in "eig eigh eigvals eigvalsh svd svdvals qr cond".split()),
-        "neither have the eigenvalues and singular values; use det, solve, inv, cholesky or a norm",
-    ),
-    "numpy.roots": "the roots are eigenvalues; take a root r as given and differentiate polyval(p, r) = 0",
-    **dict.fromkeys(
-        (f"numpy.histogram{name}" for name in ("", "2d", "dd", "_bin_edges")),
-        "apply it to .data, as its counts have derivative 0",
-    ),
-    "numpy.unwrap": "add to x what np.unwrap(x.data) - x.data gives",
-    "numpy.savetxt": "save .data",
-}
-
-
 # --- ufuncs -----------------------------------------------------------------------------------------
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # rows, and functions composed from them, elementwise
@@ -367,7 +270,7 @@ BY_PYTHON = {
 
 
 def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
-    name = _full_name(ufunc)
+    name = full_name(ufunc)
     if ufunc in LOGICAL and not is_traced(*inputs):
         if ufunc in BITWISE and not all(map(_holds_truths, inputs)):
             refuse(name, "is for conditions: compare first, as in (x > 0) & (x < 1)")

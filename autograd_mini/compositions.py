@@ -21,8 +21,8 @@ from autograd_mini.arrays import (
     elementwise,
     is_traced,
     numbers_of,
-    refuse,
 )
+from autograd_mini.refusals import refuse
 
 # --- means and norms --------------------------------------------------------------------------------
 

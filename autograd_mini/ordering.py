@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray, along, as_values, composed, numbers_of, refuse
+from autograd_mini.arrays import ValueArray, along, as_values, composed, numbers_of
+from autograd_mini.refusals import refuse
 
 
 @composed("sort")
