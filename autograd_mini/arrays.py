@@ -270,23 +270,25 @@ BY_PYTHON = {
 
 
 def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
-    name = full_name(ufunc)
-    if ufunc in LOGICAL and not is_traced(*inputs):
-        if ufunc in BITWISE and not all(map(_holds_truths, inputs)):
-            refuse(name, "is for conditions: compare first, as in (x > 0) & (x < 1)")
-        return _answer(ufunc, method, [_truths(x) for x in inputs], out, options)
-    short = name.removeprefix("numpy.").removeprefix("scipy.special.")
-    if ufunc.signature is not None and short in COMPOSED and method == "__call__":
-        return _compose(COMPOSED[short], name, *inputs, out=out and out[0], **options)
-    function = UFUNCS.get(ufunc) or LOGICAL.get(ufunc)
-    if function is None and name.startswith("scipy.special."):
-        function = SCIPY.get(short) or rules.table.get(short)
-    if ufunc in UFUNCS_ON_DATA:
-        return _answer(ufunc, method, _on_numbers(inputs), out, options)
-    if ufunc not in BY_PYTHON and function is None:
-        refuse(name)
+    function = UFUNCS.get(ufunc)
+    if function is None and ufunc not in BY_PYTHON:
+        name = full_name(ufunc)
+        short = name.removeprefix("numpy.").removeprefix("scipy.special.")
+        if ufunc in UFUNCS_ON_DATA:
+            return _answer(ufunc, method, _on_numbers(inputs), out, options)
+        if ufunc in LOGICAL and not is_traced(*inputs):
+            if ufunc in BITWISE and not all(map(_holds_truths, inputs)):
+                refuse(name, "is for conditions: compare first, as in (x > 0) & (x < 1)")
+            return _answer(ufunc, method, [_truths(x) for x in inputs], out, options)
+        if ufunc.signature is not None and short in COMPOSED and method == "__call__":
+            return _compose(COMPOSED[short], name, *inputs, out=out and out[0], **options)
+        function = LOGICAL.get(ufunc)
+        if name.startswith("scipy.special."):
+            function = SCIPY.get(short) or rules.table.get(short)
+        if function is None:
+            refuse(name)
     if method == "at" and not _holds_objects(inputs[0]):
-        refuse(f"{name}.at", INTO_FLOATS)
+        refuse(f"{full_name(ufunc)}.at", INTO_FLOATS)
     options.pop("dtype", None)
     if method == "__call__" and "where" in options:
         options["out"] = None  # else NumPy warns of what is left open; `out` is filled below
@@ -310,8 +312,8 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
         return _wrap(result)
     results = result if ufunc.nout > 1 else (result,)
     for target, part in zip(out, results, strict=True):
-        if target is not None and not _holds_objects(target):
-            refuse(name, INTO_FLOATS)
+        if target is not None and _holds_objects(np.asarray(part)) and not _holds_objects(target):
+            refuse(full_name(ufunc), INTO_FLOATS)
         if target is not None:
             np.copyto(target.view(np.ndarray), part, where=_call_mask(method, options))
     wrapped = tuple(

@@ -17,7 +17,7 @@ FUNCTIONS = {
     "solve a vector": (lambda a: L.solve(a, B[:, 0]), A),
     "solve a matrix": (lambda a: L.solve(a, B), A),
     "solve with both": (lambda a: L.solve(a, a.T @ a), A),
-    "solve a stack": (lambda a: L.solve(np.stack([a, 2 * a.T]), B), A),
+    "solve a stack": (lambda a: L.solve(np.stack([a, 2 * a.T]), B[None]), A),
     "solve with pivots": (lambda a: L.solve(a, B), P),
     "inv": (L.inv, A),
     "inv with pivots": (L.inv, P),
