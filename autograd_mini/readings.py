@@ -53,9 +53,10 @@ class Numbers(np.ndarray[Any, Any]):
 
 
 def handed_out(numbers: NDArray[np.float64]) -> Numbers:
-    copy = numbers.view(Numbers)
-    copy.flags.writeable = False
-    return copy
+    """The same memory, read-only."""
+    read = numbers.view(Numbers)
+    read.flags.writeable = False
+    return read
 
 
 def _plain(x: Any) -> Any:
