@@ -769,12 +769,14 @@ lgamma = primitive(
 def derivative_table() -> str:
     """The table as Markdown: name, formula, partial derivatives, domain, and notes on accuracy.
 
+    A partial that is written out as a series is shown as an ellipsis.
+
     >>> print(derivative_table().splitlines()[5])
     | `div(x, y)` | `x / y` | `1 / y`, `-z / y` | `y != 0` |
     """
     lines = ["| function z | formula | partial derivatives | domain |", "|---|---|---|---|"]
     for row in table.values():
-        partials = ", ".join(f"`{partial}`" for partial in row.partials)
+        partials = ", ".join(f"`{partial}`" if len(partial) < 200 else "…" for partial in row.partials)
         domain = f"`{row.domain}`" if row.domain else ""
         lines.append(f"| `{row.name}({', '.join(row.operands)})` | `{row.formula}` | {partials} | {domain} |")
     lines += ["", *(f"{row.note}  " for row in table.values() if row.note)]
