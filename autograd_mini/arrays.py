@@ -464,7 +464,7 @@ BY_NUMPY = set(
     transpose tril tril_indices_from triu triu_indices_from unstack vsplit vstack zeros_like empty_like
     linalg.diagonal linalg.matrix_transpose
     all any amax amin angle convolve corrcoef correlate cross cumprod cumproduct cumsum cumulative_prod
-    cumulative_sum diff dot ediff1d einsum einsum_path inner kron linspace logspace max min outer poly
+    cumulative_sum diff dot ediff1d einsum einsum_path inner kron logspace max min outer poly
     polyadd polyder polyint polymul polysub polyval prod product ptp sum tensordot trace trapezoid trapz
     union1d vander linalg.cross linalg.matmul linalg.multi_dot linalg.outer linalg.tensordot linalg.trace
     """.split()

@@ -327,6 +327,26 @@ def vecmat(x1: Any, x2: Any, /) -> Any:
     return matvec(np.swapaxes(as_values(x2), -1, -2), x1)
 
 
+@composed("linspace")
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    start, stop = map(as_values, np.broadcast_arrays(as_values(start), as_values(stop)))
+    parts = num - 1 if endpoint else num
+    step = (stop - start) / parts if parts > 0 else as_values(math.nan)
+    line = as_values(np.zeros((num, *start.shape)))
+    for k in range(num):
+        line[k] = stop if endpoint and k == num - 1 > 0 else start + step * k if k else start
+    line = np.moveaxis(line, 0, axis)
+    return (line, step) if retstep else line
+
+
 @composed("trim_zeros")
 def trim_zeros(filt: Any, trim: str = "fb") -> Any:
     places = np.flatnonzero(numbers_of(filt))

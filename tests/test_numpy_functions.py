@@ -129,6 +129,11 @@ SMOOTH = {
     "bincount": lambda a: np.bincount([0, 2, 2], a[0] ** 2, 5),
     "trim_zeros": lambda a: np.trim_zeros(a[0] ** 2 * [0.0, 1.0, 0.0]),
     "poly": lambda a: np.poly(a[0]),
+    "linspace": lambda a: (
+        np.linspace(a[0], a[1] ** 2, 4, axis=-1) + np.linspace(a[0, 0], 2.0, 4, endpoint=False)
+    ),
+    "linspace with its step": lambda a: np.linspace(a[0], 1.0, 3, retstep=True),
+    "logspace": lambda a: np.logspace(a[0], a[1], 3),
     "polyval": lambda a: np.polyval(a[0], a[1]),
     "expit": lambda a: scipy.special.expit(a) + scipy.special.log_expit(3 * a),
     "logit": lambda a: scipy.special.logit(np.abs(a) / 4),
