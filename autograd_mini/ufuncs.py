@@ -45,7 +45,14 @@ def _scaled(x: Any, numerator: Any, denominator: Any) -> Any:
     return rules.mul(x, rules.div(numerator, denominator))
 
 
-LOG2 = rules.log(constant_node(2.0))
+def _logaddexp2(x: Any, y: Any) -> Any:
+    unit = rules.log(constant_node(2.0))  # a node, exact for every number type
+    return rules.logaddexp(x * unit, y * unit) / unit
+
+
+def _ndtr(x: Any) -> Any:
+    return rules.erfc(-x / rules.sqrt(constant_node(2.0))) / 2.0
+
 
 NUMPY: dict[str, Callable[..., Any]] = {
     "conjugate": lambda x: x,
@@ -62,7 +69,7 @@ NUMPY: dict[str, Callable[..., Any]] = {
     "copysign": _copysign,
     "modf": _modf,
     "divmod": lambda x, y: (rules.floor_divide(x, y), rules.mod(x, y)),
-    "logaddexp2": lambda x, y: rules.logaddexp(x * LOG2, y * LOG2) / LOG2,
+    "logaddexp2": _logaddexp2,
 }
 
 
@@ -81,7 +88,7 @@ SCIPY |= {
     "gammaln": rules.lgamma,
     "psi": rules.digamma,
     "exp10": lambda x: rules.pow(10.0, x),
-    "ndtr": lambda x: rules.erfc(-x / math.sqrt(2.0)) / 2.0,
+    "ndtr": _ndtr,
 }
 
 
