@@ -1,9 +1,11 @@
 """NumPy as the vector notation: an array of `Value`s on which ordinary NumPy code runs.
 
 `values` gives a thin subclass of ``ndarray`` with dtype object. NumPy itself indexes, broadcasts, adds
-and multiplies such arrays; the subclass redirects what plain object arrays get wrong: ufuncs go to
-their row of the derivative table, means, norms and maxima are composed from rows, and questions about
-numbers (``argmax``, ``isnan``, ``allclose``) are answered from the data.
+and multiplies such arrays; the subclass decides for every function of NumPy's what becomes of it. A ufunc
+goes to its row of the derivative table. Of the other functions, those that only move, add and multiply
+elements run as they are; questions about numbers (``argmax``, ``isnan``, ``allclose``) are answered from
+the data; what `composed` registers, in modules above this one, is composed from rows; and every other
+function is refused by its name, rather than trusted with arrays of objects.
 """
 
 from __future__ import annotations
@@ -11,8 +13,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,11 @@ except ImportError:
     from numpy.core.numeric import normalize_axis_tuple  # type: ignore[no-redef]  # its place in NumPy 1
 
 from autograd_mini import rules
+from autograd_mini.readings import handed_out
+from autograd_mini.refusals import INTO_FLOATS, full_name, refuse
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import Traced, conjunction, disjunction, negation
-from autograd_mini.value import Value, errors_wait
+from autograd_mini.value import TraceError, Value, errors_wait
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -36,8 +39,22 @@ class ValueArray(np.ndarray[Any, Any]):
     """An array of Values; make one with `values`.
 
     ``.data`` and ``.grad`` are arrays of floats; assigning to them writes the elements, so that
-    ``W.data -= 0.1 * W.grad`` is a step of gradient descent.
+    ``W.data -= 0.1 * W.grad`` is a step of gradient descent. A number put in the place of an element, as in
+    ``W[0] = 5``, becomes a leaf.
     """
+
+    __array_priority__ = 1.0  # so that ``X.dot(W)`` with floats X, which asks no further, is of this class
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, _with_leaves(value))
+
+    def put(self, ind: Any, v: Any, mode: Any = "raise") -> None:
+        """Put Values, or numbers as leaves, in the place of elements, counted through the whole array."""
+        super().put(ind, _with_leaves(v), mode)
+
+    def fill(self, value: Any) -> None:
+        """Put one Value, or a number as a leaf, in the place of every element."""
+        self[...] = value
 
     def _read(self, attribute: str) -> NDArray[np.float64]:
         # A plain number among the elements, such as a zero from np.zeros_like, has gradient 0.
@@ -47,13 +64,19 @@ class ValueArray(np.ndarray[Any, Any]):
 
     def _write(self, attribute: str, numbers: ArrayLike) -> None:
         new = np.broadcast_to(np.asarray(numbers, dtype=float), self.shape)
+        for element in self.flat:
+            if not isinstance(element, Value):
+                raise TypeError(
+                    f"the element {element!r} is a plain number and has no .{attribute}: "
+                    "values(...) makes it a Value"
+                )
         for element, number in zip(self.flat, new.flat, strict=True):
             setattr(element, attribute, float(number))
 
     @property  # type: ignore[override]  # ndarray's data is its memory
     def data(self) -> NDArray[np.float64]:
         """The elements' numbers, as a new array: assign to ``.data`` itself, not to its elements."""
-        return self._read("data")
+        return handed_out(self._read("data"))
 
     @data.setter
     def data(self, numbers: ArrayLike) -> None:
@@ -62,7 +85,7 @@ class ValueArray(np.ndarray[Any, Any]):
     @property
     def grad(self) -> NDArray[np.float64]:
         """The elements' gradients, in a new array: assign to the whole of ``.grad``, not to a part."""
-        return self._read("grad")
+        return handed_out(self._read("grad"))
 
     @grad.setter
     def grad(self, numbers: ArrayLike) -> None:
@@ -84,28 +107,28 @@ class ValueArray(np.ndarray[Any, Any]):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
-        with _as_numpy():
+        with errors_wait():
             return _apply_ufunc(ufunc, method, inputs, out, options)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        with _as_numpy():
+        with errors_wait():
             return self._apply_function(func, args, kwargs)
 
     def _apply_function(self, func: Any, args: Any, kwargs: Any) -> Any:
-        if func in ON_DATA:
-            return func(*_on_numbers(args), **_on_numbers(kwargs))
-        if func in COMPOSED:
-            return _compose(COMPOSED[func], func.__name__, *args, **kwargs)
+        name = full_name(func)
+        short = name.removeprefix("numpy.")
         try:
-            return _wrap(func._implementation(*args, **kwargs))
-        except TypeError as error:
-            if not re.search("ufunc|Cannot cast", str(error)):
-                raise
-            name = f"{func.__module__}.{func.__name__}"
-            raise TypeError(
-                f"{name} has no derivative rule for Values; compose it of functions that have one, or apply "
-                "it to .data"
-            ) from error
+            if short in COMPOSED:
+                return _compose(COMPOSED[short], name, *args, **kwargs)
+            if short in ON_DATA:
+                return func(*_on_numbers(args), **_on_numbers(kwargs))
+            if short in BY_NUMPY:
+                result = _wrap(func._implementation(*args, **kwargs))
+                return _with_leaves_in(args[0]) if result is None and args else result
+        except TraceError as error:
+            message = re.sub(r"^(while tracing, .*?:\d+: )(?!numpy)", rf"\g<1>{name}: ", str(error))
+            raise TraceError(message) from None
+        refuse(name)
 
 
 def values(array_like: Any, name: str = "") -> ValueArray:
@@ -127,7 +150,7 @@ def values(array_like: Any, name: str = "") -> ValueArray:
         source = np.array(array_like, dtype=object)
     except ValueError:
         raise ValueError(f"values: rows must have one length, got {array_like!r}") from None
-    result = np.empty(source.shape, dtype=object).view(ValueArray)
+    result = np.empty(source.shape, dtype=object)
     for index in np.ndindex(source.shape):
         element = source[index]
         if isinstance(element, (list, tuple)):
@@ -135,7 +158,7 @@ def values(array_like: Any, name: str = "") -> ValueArray:
         result[index] = (
             element if isinstance(element, Value) else Value(element, label=element_label(name, index))
         )
-    return result
+    return result.view(ValueArray)
 
 
 def named(x: Any, name: str) -> Any:
@@ -181,12 +204,22 @@ def split_label(label: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(map(int, index.split(",")))
 
 
-def _numbers(x: Any) -> Any:
+def numbers_of(x: Any) -> Any:
+    """The data of a Value or of an array of them; anything else as it is."""
     if isinstance(x, Value):
         return x.data
     if isinstance(x, np.ndarray) and x.dtype == object:
-        return x.view(ValueArray).data
+        return x.view(ValueArray)._read("data")
     return x
+
+
+def is_traced(*operands: Any) -> bool:
+    """Whether a node that has no number yet is among the operands or in their arrays."""
+    return any(
+        isinstance(x, Traced)
+        or (isinstance(x, np.ndarray) and x.dtype == object and any(isinstance(y, Traced) for y in x.flat))
+        for x in operands
+    )
 
 
 def _on_numbers(x: Any) -> Any:
@@ -195,33 +228,46 @@ def _on_numbers(x: Any) -> Any:
         return type(x)(map(_on_numbers, x))
     if isinstance(x, dict):
         return {key: _on_numbers(item) for key, item in x.items()}
-    return _numbers(x)
+    return numbers_of(x)
 
 
 def _wrap(result: Any) -> Any:
     """Arrays of objects become `ValueArray`s again; single elements and arrays of numbers stay."""
     if isinstance(result, (list, tuple)):
-        return type(result)(map(_wrap, result))
+        items = map(_wrap, result)
+        return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
     if isinstance(result, np.ndarray) and result.dtype == object:
         return result.view(ValueArray) if result.shape else result.item()
     return result
 
 
-@contextmanager
-def _as_numpy() -> Iterator[None]:
-    """Outside its domain an operation gives inf or nan; the error waits for someone who depends on it."""
-    with errors_wait(), np.errstate(all="ignore"):
-        yield
+def _with_leaves(x: Any) -> Any:
+    """What is put into an array of Values: a number as a new leaf, as `values` would make it."""
+    if isinstance(x, (Value, ValueArray)):
+        return x
+    return values(x) if isinstance(x, (np.ndarray, list, tuple)) else Value(x)
+
+
+def _with_leaves_in(array: Any) -> None:
+    """After NumPy has written into an array of Values: its numbers become leaves."""
+    if isinstance(array, ValueArray):
+        for index in np.ndindex(array.shape):
+            if not isinstance(element := array[index], Value):
+                array[index] = element
 
 
 # --- ufuncs -----------------------------------------------------------------------------------------
 
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # rows, and functions composed from them, elementwise
+SCIPY: dict[str, Callable[..., Any]] = {}  # by name: SciPy need not be there
 UFUNCS_ON_DATA = {np.isnan, np.isfinite, np.isinf, np.signbit}
 COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
 LOGICAL: dict[np.ufunc, Callable[..., Any]] = {
     np.logical_and: conjunction, np.logical_or: disjunction, np.logical_not: negation,
+    np.logical_xor: lambda p, q: rules.where(p, negation(q), q),
     np.bitwise_and: conjunction, np.bitwise_or: disjunction, np.invert: negation,
 }  # fmt: skip
+BITWISE = {np.bitwise_and, np.bitwise_or, np.invert}
 BY_PYTHON = {
     np.add, np.subtract, np.multiply, np.divide, np.negative, np.matmul,
     *COMPARISONS,
@@ -229,36 +275,78 @@ BY_PYTHON = {
 
 
 def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
-    row = UFUNCS.get(ufunc) or LOGICAL.get(ufunc)
-    if ufunc in UFUNCS_ON_DATA:
-        return getattr(ufunc, method)(*_on_numbers(inputs), **options)
-    if method == "__call__" and ufunc is np.positive:
-        return inputs[0]
-    if ufunc not in BY_PYTHON and row is None:
-        raise TypeError(
-            f"numpy.{ufunc.__name__} has no derivative rule for Values; "
-            "add one with primitive(...), or apply it to .data"
-        )
+    function = UFUNCS.get(ufunc)
+    if function is None and ufunc not in BY_PYTHON:
+        name = full_name(ufunc)
+        short = name.removeprefix("numpy.").removeprefix("scipy.special.")
+        if ufunc in UFUNCS_ON_DATA:
+            return _answer(ufunc, method, _on_numbers(inputs), out, options)
+        if ufunc in LOGICAL and not is_traced(*inputs):
+            if ufunc in BITWISE and not all(map(_holds_truths, inputs)):
+                refuse(name, "is for conditions: compare first, as in (x > 0) & (x < 1)")
+            return _answer(ufunc, method, [_truths(x) for x in inputs], out, options)
+        if ufunc.signature is not None and short in COMPOSED and method == "__call__":
+            return _compose(COMPOSED[short], name, *inputs, out=out and out[0], **options)
+        function = LOGICAL.get(ufunc)
+        if name.startswith("scipy.special."):
+            function = SCIPY.get(short) or rules.table.get(short)
+        if function is None:
+            refuse(name)
+    if method == "at" and not _holds_objects(inputs[0]):
+        refuse(f"{full_name(ufunc)}.at", INTO_FLOATS)
     options.pop("dtype", None)
     if method == "__call__" and "where" in options:
         options["out"] = None  # else NumPy warns of what is left open; `out` is filled below
     indices = 1 if method in ("at", "reduceat") else None
-    plain = [x if i == indices else _as_objects(x) for i, x in enumerate(inputs)]
+    plain = [x if i == indices else as_objects(x) for i, x in enumerate(inputs)]
     if method == "reduce" and ufunc in FOLDS:
         result = _reduce(ufunc, plain[0], **options)
     elif ufunc in BY_PYTHON:
         if method == "reduce" and options.get("where", True) is not True:
             options.setdefault("initial", ufunc.identity)
-        if ufunc in COMPARISONS and any(isinstance(x, Traced) for operand in plain for x in operand.flat):
+        if ufunc in COMPARISONS and is_traced(*plain):
             options["dtype"] = object  # conditions are nodes; the default asks each for a bool
         result = getattr(ufunc, method)(*plain, **options)
     else:
-        assert row is not None
-        result = getattr(np.frompyfunc(row, ufunc.nin, 1), method)(*plain, **options)
-    if out is not None:
-        np.copyto(out[0].view(np.ndarray), result, where=_call_mask(method, options))
-        return out[0]
-    return _wrap(result)
+        assert function is not None
+        with np.errstate(all="ignore"):
+            result = getattr(np.frompyfunc(function, ufunc.nin, ufunc.nout), method)(*plain, **options)
+    if method == "at":
+        _with_leaves_in(inputs[0])
+    if out is None:
+        return _wrap(result)
+    results = result if ufunc.nout > 1 else (result,)
+    for target, part in zip(out, results, strict=True):
+        if target is not None and _holds_objects(np.asarray(part)) and not _holds_objects(target):
+            refuse(full_name(ufunc), INTO_FLOATS)
+        if target is not None:
+            np.copyto(target.view(np.ndarray), part, where=_call_mask(method, options))
+    wrapped = tuple(
+        _wrap(part) if target is None else target for target, part in zip(out, results, strict=True)
+    )
+    return wrapped if ufunc.nout > 1 else wrapped[0]
+
+
+def _answer(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
+    """What NumPy answers about numbers; an array of Values takes the answer as leaves."""
+    target: Any = out[0] if out else None
+    if not _holds_objects(target):
+        return getattr(ufunc, method)(*inputs, out=out, **options)
+    target[...] = getattr(ufunc, method)(*inputs, **options)
+    return target
+
+
+def _holds_objects(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype == object
+
+
+def _holds_truths(x: Any) -> bool:
+    return not isinstance(x, Value) and not (_holds_objects(x) and any(isinstance(y, Value) for y in x.flat))
+
+
+def _truths(x: Any) -> Any:
+    """The truth of Values: whether their data is not 0."""
+    return np.asarray(numbers_of(x)) != 0 if isinstance(x, Value) or _holds_objects(x) else x
 
 
 def _call_mask(method: str, options: dict[str, Any]) -> Any:
@@ -266,11 +354,22 @@ def _call_mask(method: str, options: dict[str, Any]) -> Any:
     return options.get("where", True) if method == "__call__" else True
 
 
-def _as_objects(x: Any) -> Any:
+def as_objects(x: Any) -> Any:
     """A plain array of objects, so that NumPy's object loops call the Values' own operators."""
     if isinstance(x, np.ndarray):
-        return x.view(np.ndarray) if x.dtype == object else x.astype(object)
+        return x.view(np.ndarray) if x.dtype == object else x.astype(object).view(np.ndarray)
     return np.array(x.item() if isinstance(x, np.generic) else x, dtype=object)
+
+
+def as_values(x: Any) -> ValueArray:
+    """An array of objects, as the class that NumPy's functions know."""
+    return x if isinstance(x, ValueArray) else as_objects(x).view(ValueArray)
+
+
+def elementwise(function: Callable[..., Any], *operands: Any) -> Any:
+    """A row, or a function composed from rows, on every element."""
+    with errors_wait(), np.errstate(all="ignore"):  # NumPy warns of what the functions compute on nan
+        return _wrap(np.frompyfunc(function, len(operands), 1)(*map(as_objects, operands)))
 
 
 def _reduce(
@@ -282,26 +381,27 @@ def _reduce(
         if initial is None:
             raise ValueError(f"numpy.{ufunc.__name__}.reduce: where= needs initial=")
         x = np.where(where, x, initial)
-    return _along(lambda items: FOLDS[ufunc](first + items), x, axis, keepdims)
+    return along(lambda items: FOLDS[ufunc](first + items), x, axis, keepdims)
 
 
-def _axes(x: Any, axis: Any) -> tuple[int, ...]:
+def axes_of(x: Any, axis: Any) -> tuple[int, ...]:
     """The axes meant by NumPy's ``axis``: one, a tuple or None for all; AxisError if there is none such."""
     return tuple(range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim))
 
 
-def _along(fold: Callable[[list[Any]], Any], x: Any, axis: Any, keepdims: bool) -> Any:
+def along(fold: Callable[[list[Any]], Any], x: Any, axis: Any, keepdims: bool = False) -> Any:
     """``fold`` of the elements along an axis, several axes (a tuple) or all of them (None)."""
     x = np.asarray(x, dtype=object)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     kept = [a for a in range(x.ndim) if a not in axes]
-    rows = x.transpose(*kept, *axes).reshape([x.shape[a] for a in kept] + [_count(x, axis)])
+    count = math.prod(x.shape[a] for a in axes)
+    rows = x.transpose(*kept, *axes).reshape([x.shape[a] for a in kept] + [count])
     result = np.empty(rows.shape[:-1], dtype=object)
     for index in np.ndindex(result.shape):
         result[index] = fold(list(rows[index]))
     if keepdims:
-        return result.reshape([1 if a in axes else n for a, n in enumerate(x.shape)])
-    return result if result.shape else result.item()
+        return _wrap(result.reshape([1 if a in axes else n for a, n in enumerate(x.shape)]))
+    return _wrap(result)
 
 
 def _extremum(choose: Primitive, items: list[Any]) -> Any:
@@ -317,8 +417,8 @@ def _extremum(choose: Primitive, items: list[Any]) -> Any:
     if len(items) < 3:
         return extremum
     if not any(isinstance(item, Traced) for item in items):
-        number = _numbers(extremum)
-        if sum(_numbers(item) == number for item in items) < 3:
+        number = numbers_of(extremum)
+        if sum(numbers_of(item) == number for item in items) < 3:
             return extremum
     constant = rules.detach(extremum)
     finite = rules.equal(constant - constant, 0.0)
@@ -331,123 +431,9 @@ FOLDS: dict[Any, Callable[[list[Any]], Any]] = {
     np.maximum: partial(_extremum, rules.maximum),
     np.minimum: partial(_extremum, rules.minimum),
     np.logaddexp: lambda items: reduce(rules.logaddexp, items, *([] if items else [-math.inf])),
+    np.logical_and: lambda items: reduce(conjunction, items, 1.0),
+    np.logical_or: lambda items: reduce(disjunction, items, 0.0),
 }
-
-
-# --- functions that NumPy writes with what object arrays lack ---------------------------------------
-
-
-def _compose(function: Callable[..., Any], name: str, *args: Any, out: Any = None, **options: Any) -> Any:
-    """Call one of the functions below, which know neither ``out`` nor rarer options."""
-    options.pop("dtype", None)
-    try:
-        inspect.signature(function).bind(*args, **options)
-    except TypeError as error:
-        raise TypeError(f"numpy.{name} of Values: {error}") from None
-    result = function(*args, **options)
-    if out is None:
-        return result
-    out.view(np.ndarray)[...] = result
-    return out
-
-
-def _count(x: Any, axis: Any) -> int:
-    return int(np.prod([x.shape[a] for a in _axes(x, axis)], dtype=int))
-
-
-def _as_values(x: Any) -> Any:
-    return x if isinstance(x, ValueArray) else _as_objects(x).view(ValueArray)
-
-
-def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    x = _as_values(x)
-    count = _count(x, axis)
-    if not count:
-        raise ValueError("numpy.mean: an empty array has no mean")
-    return np.sum(x, axis=axis, keepdims=keepdims) / count
-
-
-def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    x = _as_values(x)
-    deviations = x - _mean(x, axis, keepdims=True)
-    return np.sum(np.square(deviations), axis=axis, keepdims=keepdims) / (_count(x, axis) - ddof)
-
-
-def _std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    return np.sqrt(_var(x, axis, ddof=ddof, keepdims=keepdims))
-
-
-def _clip(x: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
-    """Bounds have partial 1 for x, as in PyTorch; hence ``where`` and not a maximum of a minimum."""
-    x = _as_values(x)
-    low, high = (a_min if min is None else min), (a_max if max is None else max)
-    if low is not None:
-        x = _elementwise(rules.where, _elementwise(rules.less, x, low), low, x)
-    if high is not None:
-        x = _elementwise(rules.where, _elementwise(rules.less, high, x), high, x)
-    return x
-
-
-def _where(condition: Any, *choices: Any) -> Any:
-    if not choices:
-        return np.where(_numbers(condition))
-    return _elementwise(rules.where, condition, *choices)
-
-
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    x = _as_values(x)
-    vectors = len(_axes(x, axis)) == 1
-    if ord is None or (ord == "fro" and not vectors) or (ord == 2 and vectors):
-        return _wrap(_along(_length, x, axis, keepdims))
-    if vectors and ord == 1:
-        return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
-    if vectors and ord == np.inf:
-        return np.max(np.abs(x), axis=axis, keepdims=keepdims)
-    raise TypeError(
-        f"numpy.linalg.norm: for Values ord is None, 1, 2 or inf of vectors, "
-        f"None or 'fro' of matrices, got {ord!r}"
-    )
-
-
-def _length(items: list[Any]) -> Any:
-    return reduce(rules.hypot, items) if len(items) > 1 else rules.abs(items[0]) if items else 0.0
-
-
-def _average(x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
-    x = _as_values(x)
-    if weights is None:
-        return _mean(x, axis, keepdims=keepdims)
-    weights = np.asanyarray(weights)
-    if weights.shape != x.shape:  # one weight for each place along the axis
-        [along] = _axes(x, axis)
-        weights = weights.reshape([-1 if a == along else 1 for a in range(x.ndim)]) + np.zeros(x.shape)
-    total = np.sum(weights, axis=axis, keepdims=keepdims)
-    return np.sum(x * weights, axis=axis, keepdims=keepdims) / total
-
-
-def _elementwise(row: Primitive, *operands: Any) -> Any:
-    with _as_numpy():
-        return _wrap(np.frompyfunc(row, len(row.operands), 1)(*map(_as_objects, operands)))
-
-
-def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    return lambda self, *args, **options: _compose(function, name, self, *args, **options)
-
-
-def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, *args, **options: function(self.data, *args, **options)
-
-
-COMPOSED: dict[Any, Callable[..., Any]] = {
-    np.mean: _mean, np.var: _var, np.std: _std, np.clip: _clip, np.where: _where,
-    np.linalg.norm: _norm, np.average: _average,
-}  # fmt: skip
-ON_DATA = {np.argmax, np.argmin, np.argsort, np.allclose, np.isclose, np.array_equal}
-for _name in ("mean", "var", "std", "clip"):
-    setattr(ValueArray, _name, _method(COMPOSED[getattr(np, _name)], _name))
-for _name in ("argmax", "argmin", "argsort"):
-    setattr(ValueArray, _name, _on_data(getattr(np, _name)))
-UFUNCS: dict[np.ufunc, Primitive] = {}
 
 
 def _install_ufunc(row: Primitive) -> None:
@@ -457,15 +443,91 @@ def _install_ufunc(row: Primitive) -> None:
         UFUNCS[ufunc] = row
 
 
+# --- functions that are no ufuncs -------------------------------------------------------------------
+
+COMPOSED: dict[str, Callable[..., Any]] = {}
+
+# Questions about numbers. Where the answer is a number, its derivative is 0.
+ON_DATA = set(
+    """
+    allclose argmax argmin argpartition argsort argwhere array_equal array_equiv count_nonzero digitize
+    flatnonzero isclose isin isneginf isposinf lexsort linalg.matrix_rank nanargmax nanargmin nonzero
+    searchsorted
+    """.split()
+)
+
+# What NumPy's own code does rightly on objects, as it only moves, adds, multiplies and divides elements.
+BY_NUMPY = set(
+    """
+    append apply_along_axis apply_over_axes array2string array_repr array_split array_str astype atleast_1d
+    atleast_2d atleast_3d block broadcast_arrays broadcast_to choose column_stack compress concat
+    concatenate copy copyto delete diag diag_indices_from diagflat diagonal dsplit dstack expand_dims
+    extract fill_diagonal flip fliplr flipud full_like hsplit hstack insert iscomplex iscomplexobj isreal
+    isrealobj ix_ may_share_memory matrix_transpose meshgrid moveaxis ndim ones_like pad permute_dims place
+    put put_along_axis putmask ravel real real_if_close repeat reshape resize result_type roll rollaxis
+    rot90 row_stack shape shares_memory size split squeeze stack swapaxes take take_along_axis tile
+    transpose tril tril_indices_from triu triu_indices_from unstack vsplit vstack zeros_like empty_like
+    linalg.diagonal linalg.matrix_transpose
+    all any amax amin angle convolve corrcoef correlate cross cumprod cumproduct cumsum cumulative_prod
+    cumulative_sum diff dot ediff1d einsum einsum_path inner kron logspace max min outer poly
+    polyadd polyder polyint polymul polysub polyval prod product ptp sum tensordot trace trapezoid trapz
+    union1d vander linalg.cross linalg.matmul linalg.multi_dot linalg.outer linalg.tensordot linalg.trace
+    """.split()
+)
+
+
+def composed(*names: str, method: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function composed from rows as NumPy's of that name, and as the method of arrays."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names:
+            COMPOSED[name] = function
+            if method:
+                setattr(ValueArray, name, _method(function, f"numpy.{name}"))
+        return function
+
+    return register
+
+
+def _compose(function: Callable[..., Any], name: str, *args: Any, out: Any = None, **options: Any) -> Any:
+    """Call a function composed from rows, which knows neither ``out`` nor rarer options."""
+    options.pop("dtype", None)
+    try:
+        inspect.signature(function).bind(*args, **options)
+    except TypeError as error:
+        raise TypeError(f"{name} of Values: {error}") from None
+    result = function(*args, **options)
+    if out is None:
+        return result
+    if not _holds_objects(out):
+        refuse(name, INTO_FLOATS)
+    out.view(np.ndarray)[...] = result
+    return out
+
+
+def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    return lambda self, *args, **options: _compose(function, name, self, *args, **options)
+
+
+def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *args, **options: function(*_on_numbers((self, *args)), **options)
+
+
+for _name in ("argmax", "argmin", "argpartition", "argsort", "nonzero", "searchsorted"):
+    setattr(ValueArray, _name, _on_data(getattr(np, _name)))
+
+
+# --- single Values ----------------------------------------------------------------------------------
+
+
 def _scalar_ufunc(
     self: Value, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
 ) -> Any:
-    with np.errstate(all="ignore"):
-        return _apply_ufunc(ufunc, method, inputs, out, options)
+    return _apply_ufunc(ufunc, method, inputs, out, options)
 
 
 def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    return ValueArray.__array_function__(_as_objects(self).view(ValueArray), func, types, args, kwargs)
+    return ValueArray.__array_function__(as_objects(self).view(ValueArray), func, types, args, kwargs)
 
 
 # NumPy asks a single Value, too; its class lives on a floor that knows no arrays.
@@ -484,7 +546,7 @@ rules.register(
     rules.Arithmetic(
         ValueArray,
         _mixes_arrays_and_values,
-        lambda row: partial(_elementwise, row),
+        lambda row: partial(elementwise, row),
         _install_ufunc,
     )
 )

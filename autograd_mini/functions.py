@@ -62,15 +62,23 @@ def cross_entropy(y: Array, t: Any, reduction: str = "mean") -> Any:
     >>> round(float(cross_entropy([0.5, 0.3, 0.2], [1, 0, 0])), 6)
     0.693147
 
-    Raises ValueError for a negative prediction and for targets that are not probabilities.
+    Raises ValueError for a prediction below 0 or above 1, for targets that are not probabilities, and where
+    a one-hot prediction meets a target that is not, which is the order swapped.
     """
     y = _vector("cross_entropy", "y", y)
-    if np.any(_numbers(y) < 0):
+    numbers = _numbers(y)
+    outside = numbers[(numbers < 0) | (numbers > 1 + 1e-6)]
+    if outside.size:
         raise ValueError(
-            f"cross_entropy: y must hold probabilities, got {_numbers(y).min():.6g}; "
+            f"cross_entropy: y must hold probabilities, got {outside.flat[0]:.6g}; "
             "for logits use cross_entropy_from_logits"
         )
-    return _reduce(-np.sum(xlogy(_targets("cross_entropy", y, t), y), axis=-1), reduction)
+    targets = _targets("cross_entropy", y, t)
+    if _is_one_hot(numbers) and not _is_one_hot(_numbers(targets)):
+        raise ValueError(
+            "cross_entropy: the prediction is one-hot and the target is not; is the order swapped?"
+        )
+    return _reduce(-np.sum(xlogy(targets, y), axis=-1), reduction)
 
 
 def cross_entropy_from_logits(z: Array, t: Any, reduction: str = "mean") -> Any:
@@ -162,6 +170,11 @@ def _numbers(x: Array) -> Any:
         return x
     plain = (element for element in x.flat if not isinstance(element, Traced))
     return np.array([element.data if isinstance(element, Value) else element for element in plain])
+
+
+def _is_one_hot(numbers: Any) -> bool:
+    """Whether an array of numbers holds 0 and 1 alone."""
+    return numbers.size > 0 and bool(np.all((numbers == 0) | (numbers == 1)))
 
 
 def _vector(function: str, name: str, x: Any) -> Array:

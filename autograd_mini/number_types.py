@@ -410,12 +410,33 @@ def mpmath_type(context: Any) -> NumberType:
     def cbrt(x: Any) -> Any:
         return context.sign(x) * context.cbrt(abs(x))
 
-    names = "exp expm1 log log1p sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc"
+    def fmod(x: Any, y: Any) -> Any:
+        if y == 0 or not context.isfinite(x):
+            return context.nan
+        return x if context.isinf(y) else context.sign(x) * (abs(x) % abs(y))
+
+    def lgamma(x: Any) -> Any:
+        pole = context.isinf(x) or (x <= 0 and context.isint(x))
+        return context.inf if pole else context.loggamma(x).real
+
+    def polygamma(n: int) -> Callable[..., Any]:
+        def psi(x: Any) -> Any:
+            if x == context.inf:
+                return context.zero if n else x
+            pole = x <= 0 and context.isint(x)
+            return (-1) ** (n + 1) * context.inf if pole else context.psi(n, x)
+
+        return psi
+
+    names = (
+        "exp expm1 log log1p sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc floor"
+    )
     own: dict[str, Callable[..., Any]] = {
         **{name: getattr(context, name) for name in names.split()},
         **{"log2": lambda x: context.log(x) / context.ln2, "log10": context.log10},
         **{"exp2": lambda x: context.power(2, x), "cbrt": cbrt, "div": div, "pow": power},
-        **{"atan2": atan2, "hypot": hypot},
+        **{"atan2": atan2, "hypot": hypot, "fmod": fmod},
+        **{"lgamma": lgamma, "digamma": polygamma(0), "trigamma": polygamma(1)},
     }
     plain: dict[str, Callable[..., Any]] = {
         **{"add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg, "abs": abs},
@@ -484,8 +505,18 @@ def sympy_type() -> NumberType:
     def indicator(kind: Callable[..., Any]) -> Callable[..., Any]:
         return lambda x, y: where(relation(kind)(x, y), sp.S.One, sp.S.Zero)
 
+    def fmod(x: Any, y: Any) -> Any:
+        return sp.nan if y == 0 else x - y * sp.sign(x / y) * sp.floor(sp.Abs(x / y))
+
+    def polygamma(n: int) -> Callable[..., Any]:
+        def psi(x: Any) -> Any:
+            result = sp.polygamma(n, x)
+            return (-1) ** (n + 1) * sp.oo if result is sp.zoo else result
+
+        return psi
+
     relations = {"less": sp.Lt, "less_equal": sp.Le, "equal": sp.Eq}
-    names = "exp sin cos tan atan sinh cosh tanh asinh erf erfc".split()
+    names = "exp sin cos tan atan sinh cosh tanh asinh erf erfc floor".split()
     own: dict[str, Callable[..., Any]] = {
         **{name: getattr(sp, name) for name in names},
         **{name: real(getattr(sp, name)) for name in "sqrt asin acos acosh atanh".split()},
@@ -497,6 +528,8 @@ def sympy_type() -> NumberType:
         "cbrt": lambda x: sp.sign(x) * sp.Abs(x) ** sp.Rational(1, 3),
         "hypot": lambda x, y: sp.sqrt(x**2 + y**2),
         "atan2": lambda y, x: sp.S.Zero if x == y == 0 else sp.atan2(y, x),
+        **{"fmod": fmod, "lgamma": lambda x: sp.log(sp.Abs(sp.gamma(x)))},
+        **{"digamma": polygamma(0), "trigamma": polygamma(1)},
         "where": where,
         **{name: indicator(kind) for name, kind in relations.items()},
         **{"_" + name: relation(kind) for name, kind in relations.items()},

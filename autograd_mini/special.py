@@ -1,4 +1,4 @@
-"""The error functions on arrays, from ufuncs alone: NumPy has none.
+"""The error functions on arrays, from ufuncs alone, and the logarithm of the gamma function: NumPy has none.
 
 Near zero, erf x = x P(x²). For the tail, erfc x = exp(-x²) Q(y) / (1 + 2x) with y = (x - 4) / (x + 4), which
 takes all x >= 0 to [-1, 1) (the form is due to M. M. Shepherd and J. G. Laframboise, Chebyshev
@@ -9,6 +9,7 @@ NumPy's protocols, lazy ones too, stay what they are: only ufuncs and `where` ar
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,15 @@ def erfc(x: Any) -> Any:
     return _in_double(_erfc, x)
 
 
+def lgamma(x: Any) -> Any:
+    """log |Γ(x)|, element by element as the standard library has it; inf at the poles.
+
+    >>> lgamma(np.array([0.0, 1.0, 5.0])).round(6)
+    array([     inf, 0.      , 3.178054])
+    """
+    return _in_double(_lgamma, x)
+
+
 def _in_double(function: Any, x: Any) -> Any:
     """Computed in double precision, whose bits the coefficients have, and returned in that of ``x``."""
     x = x if hasattr(x, "dtype") else np.asarray(x, float)
@@ -86,6 +96,18 @@ def _in_double(function: Any, x: Any) -> Any:
         return function(x)
     result = function(x.astype(np.float64))
     return result.astype(x.dtype) if x.dtype.kind == "f" else result
+
+
+def _lgamma(x: Any) -> Any:
+    result = np.frompyfunc(_lgamma_of_one, 1, 1)(x)
+    return result.astype(np.float64) if hasattr(result, "astype") else np.float64(result)
+
+
+def _lgamma_of_one(x: float) -> float:
+    try:
+        return math.lgamma(x)
+    except (ValueError, OverflowError):  # a pole, or a number out of reach
+        return math.inf
 
 
 def _erf(x: Any) -> Any:

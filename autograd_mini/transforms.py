@@ -474,7 +474,7 @@ def _label(node: Value, name: str) -> str:
 
 def _number(leaf: Any) -> Any:
     if isinstance(leaf, np.ndarray) and leaf.dtype == object:
-        return leaf.view(ValueArray).data
+        return leaf.view(ValueArray).data.copy()
     return leaf.data if isinstance(leaf, Value) else leaf
 
 

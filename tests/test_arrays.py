@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from autograd_mini import Value, ValueArray, exp, maximum, named, primitive, rules, topological_order, values
+from autograd_mini import (
+    Value,
+    ValueArray,
+    arrays,
+    exp,
+    maximum,
+    named,
+    primitive,
+    rules,
+    topological_order,
+    values,
+)
 from autograd_mini.arrays import element_label, split_label
 
 rng = np.random.default_rng(0)
@@ -185,16 +196,16 @@ def test_what_a_newcomer_does_wrong():
         np.zeros(2)[0] = z[0]
     with pytest.raises(TypeError, match=r"values\(\[\.\.\.\]\)"):
         np.asarray(z, float)
-    with pytest.raises(TypeError, match="floor has no derivative rule"):
-        np.floor(z)
-    with pytest.raises(TypeError, match=r"numpy\.linalg\.inv has no derivative rule for Values"):
-        np.linalg.inv(values(np.eye(2)))
+    with pytest.raises(TypeError, match=r"numpy\.spacing has no derivative rule"):
+        np.spacing(z)
+    with pytest.raises(TypeError, match=r"numpy\.linalg\.pinv has no derivative rule for Values"):
+        np.linalg.pinv(values(np.eye(2)))
     with pytest.raises(TypeError, match="got str 'a'"):
         values(["a"])
     with pytest.raises(ValueError, match="rows must have one length"):
         values([[1, 2], [3]])
     with pytest.raises(TypeError, match=r"linalg\.norm"):
-        np.linalg.norm(z, 3)
+        np.linalg.norm(values(np.eye(2)), 2)
 
 
 def test_rows_take_arrays_and_mixtures():
@@ -207,12 +218,14 @@ def test_rows_take_arrays_and_mixtures():
 
 
 def test_a_row_of_ones_own_reaches_numpy():
+    before = arrays.UFUNCS[np.fabs], Value.fabs
     row = primitive("my_fabs", "x if x > 0 else -x", "sign(x)", numpy="fabs")
     try:
         assert np.fabs(values([-1.5]))[0].op is row
         assert np.fabs(values([-1.5])).data == 1.5
     finally:
         del rules.table["my_fabs"]
+        arrays.UFUNCS[np.fabs], Value.fabs = before
 
 
 def test_a_row_with_an_element_and_an_array_of_floats():

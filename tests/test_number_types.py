@@ -95,6 +95,12 @@ WITNESS: dict[str, Any] = {
     "log10": lambda x: mp.log(x) / mp.log(10),
     "log1p": lambda x: mp.log(1 + x),
     "cbrt": lambda x: x / mp.exp(mp.log(abs(x)) * 2 / 3),
+    "floor": mp.floor,
+    "fmod": lambda x, y: mp.sign(x) * (abs(x) % abs(y)),
+    "lgamma": lambda x: mp.loggamma(x).real,
+    "digamma": mp.digamma,
+    "trigamma": lambda x: mp.psi(1, x),
+    "pi": mp.pi,
 }
 
 

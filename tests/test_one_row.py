@@ -9,10 +9,10 @@ from autograd_mini.rules import DomainError
 
 @pytest.fixture
 def rad2deg():
+    before = arrays.UFUNCS[np.rad2deg], Value.degrees, Value.rad2deg
     yield primitive("degrees", "x * 180 / pi", "180 / pi", symbol="°", domain="x >= 0", numpy="rad2deg")
     del rules.table["degrees"]
-    del arrays.UFUNCS[np.rad2deg]
-    del Value.degrees, Value.rad2deg
+    arrays.UFUNCS[np.rad2deg], Value.degrees, Value.rad2deg = before
 
 
 def test_one_row_gives_everything(rad2deg):

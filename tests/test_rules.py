@@ -74,6 +74,19 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "hypot": lambda x, y: mp.sqrt(x**2 + y**2),
     "relu": lambda x: max(x, mp.mpf(0)),
     "softplus": lambda x: mp.log(1 + mp.exp(x)),
+    "floor": mp.floor,
+    "ceil": mp.ceil,
+    "trunc": lambda x: mp.sign(x) * mp.floor(abs(x)),
+    "rint": mp.nint,
+    "fmod": lambda x, y: mp.sign(x) * (abs(x) % abs(y)),
+    "mod": lambda x, y: x % y,
+    "floor_divide": lambda x, y: mp.floor(x / y),
+    "logit": lambda x: mp.log(x / (1 - x)),
+    "entr": lambda x: -x * mp.log(x),
+    "xlog1py": lambda x, y: x * mp.log(1 + y),
+    "lgamma": lambda x: mp.loggamma(x).real,
+    "digamma": mp.digamma,
+    "trigamma": lambda x: mp.psi(1, x),
 }
 
 ANY = [0.3, -0.7, 1.5, -2.25, 1e-8, -1e-8, 7.0, -13.0]
@@ -114,6 +127,19 @@ POINTS: dict[str, list[Any]] = {
     ],
     "logaddexp": [(0.3, -0.7), (1.5, 1.5), (800.0, 799.0), (-800.0, -700.0), (50.0, -50.0), (1e5, 3.0)],
     "xlogy": [(0.3, 0.7), (2.0, 1e-300), (-1.5, 3.0), (1e-300, 2.0), (5.0, 1e100), (0.0, 2.0)],
+    **{name: [0.3, -0.7, 1.75, -2.25, 1e-8, -1e-300, 1000.25] for name in "floor ceil trunc rint".split()},
+    **{
+        name: [(5.3, 0.7), (-5.3, 0.7), (5.3, -0.7), (-5.3, -0.7), (0.3, 7.0), (1e10, 0.3), (-1e-5, 3.0)]
+        for name in "fmod mod floor_divide".split()
+    },
+    "logit": [0.3, 0.5, 0.5000001, 0.1, 1e-300, 1e-8, 0.75, 0.999999, 0.2500001],
+    "entr": [0.3, 1e-300, 1.0, 5.0, 0.3678794, 1e10],
+    "xlog1py": [(0.3, 0.7), (2.0, 1e-300), (-1.5, 3.0), (1e-300, 2.0), (5.0, 1e100), (3.0, -0.99)],
+    "lgamma": [0.3, 1e-8, 1e-300, 1.0000001, 3.5, 2.0, 7.0, 100.5, 1e10, -0.7, -2.25, -13.4],
+    **dict.fromkeys(
+        "digamma trigamma".split(),
+        (0.3, 1e-8, -1e-8, 1e-100, 0.5, 0.49, 1.0, 1.4616321449683623, 7.0, 100.5, 1e10, -0.7, -2.25, -13.4),
+    ),
     **dict.fromkeys(["where", "convention"], CHOICES),
 }  # fmt: skip
 

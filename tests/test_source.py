@@ -180,16 +180,23 @@ def everything(rows: list[Primitive], language: str, precision: str = "double") 
     return write(code, language, "everything", {"x": 0, "y": 1, "c": 2}, results, {}, len(code), precision)
 
 
+def assert_rows_equal(actual: Any, rows: list[Primitive]) -> None:
+    """Every row to 4e-15; lgamma differs more between the languages' libraries."""
+    expected = evaluate(one_of_each(rows), POINTS)
+    for row, *columns in zip(rows, np.asarray(actual, float).T, np.asarray(expected).T, strict=True):
+        assert_equal(*columns, 1e-14 if row.name == "lgamma" else 4e-15)
+
+
 @needs_node
 def test_every_row_in_javascript(rows: list[Primitive]) -> None:
     actual = run_javascript(everything(rows, "javascript"), "everything", POINTS.tolist())
-    assert_equal(actual, evaluate(one_of_each(rows), POINTS), 4e-15)
+    assert_rows_equal(actual, rows)
 
 
 @needs_cc
 def test_every_row_in_c(rows: list[Primitive], tmp_path: Path) -> None:
     library = compile_c(everything(rows, "c"), tmp_path)
-    assert_equal(call_c(library, "everything", POINTS, len(rows)), evaluate(one_of_each(rows), POINTS), 4e-15)
+    assert_rows_equal(call_c(library, "everything", POINTS, len(rows)), rows)
 
 
 @needs_cc

@@ -91,6 +91,10 @@ POINTS: dict[str, list[Any]] = {
     **dict.fromkeys("acosh hyperbola".split(), POSITIVE[1:]),
     "pow": [(2.0, 0.5), (0.3, -0.7), (1.5, 3.0), (7.0, 2.5)],
     "xlogy": [(0.3, 0.7), (2.0, 0.5), (-1.5, 3.0)],
+    "rint": [0.3, -0.7, 7.2],
+    "logit": [0.3, 0.6, 0.9],
+    "entr": [0.3, 2.0],
+    **{name: [(5.3, 0.7), (-5.3, 0.7), (0.3, -7.0)] for name in "fmod mod floor_divide".split()},
     **dict.fromkeys("where convention".split(), CHOICES),
 }
 ROWS = [row for name, row in rules.table.items() if name != "detach"]

@@ -27,9 +27,10 @@ ELEMENTARY = {
     "less": "(1.0 if {} < {} else 0.0)", "less_equal": "(1.0 if {} <= {} else 0.0)",
     "equal": "(1.0 if {} == {} else 0.0)", "exp": "exponential({})", "tanh": "hyperbolic_tangent({})",
     "log": "logarithm({})", "log1p": "logarithm_of_1_plus({})", "exp2": "np.exp2({})", "cbrt": "np.cbrt({})",
+    "floor": "np.floor({})", "fmod": "np.fmod({}, {})",
 }  # fmt: skip
 ELEMENTARY |= {name: f"math.{name}({{}})" for name in rules.NATIVE if name not in ELEMENTARY}
-ELEMENTARY |= {"atan2": "math.atan2({}, {})", "hypot": "math.hypot({}, {})"}
+ELEMENTARY |= {name: f"math.{name}({{}}, {{}})" for name in ("atan2", "hypot")}
 
 
 def apply(

@@ -11,6 +11,7 @@ from autograd_mini.source.language import (
     ATOM,
     NEGATIVE,
     POWER,
+    PRODUCT,
     Language,
     Pattern,
     Term,
@@ -108,6 +109,38 @@ function erfc(x) {
   if (a < 1.25) return 1 - Math.sign(x) * (0.845062911510467529297 + erf_near_1(a));
   return x < 0 ? 2 - erf_tail(a) : erf_tail(a);
 }""",
+        "lgamma_near_2": """\
+// log gamma(2 + y) for abs(y) <= 1/2: the coefficients are those of zeta(k) - 1 (DLMF 5.7.3).
+function lgamma_near_2(y) {
+  return y * polynomial(y, [
+    0.42278433509846713, 0.3224670334241132, -0.0673523010531981, 0.020580808427784546,
+    -0.007385551028673986, 0.0028905103307415234, -0.001192753911703261, 0.0005096695247430425,
+    -0.00022315475845357939, 9.945751278180853e-05, -4.492623673813314e-05, 2.050721277567069e-05,
+    -9.439488275268397e-06, 4.374866789907488e-06, -2.039215753801366e-06, 9.55141213040742e-07,
+    -4.492469198764566e-07, 2.1207184805554665e-07, -1.0043224823968099e-07, 4.7698101693639804e-08,
+    -2.2711094608943164e-08, 1.0838659214896955e-08, -5.183475041970047e-09, 2.4836745438024785e-09,
+    -1.1921401405860912e-09, 5.731367241678862e-10,
+  ]);
+}""",
+        "lgamma": """\
+// log |gamma(x)|: other numbers come near 2 by the recurrence and by reflection, from 16 on there is
+// Stirling's series.
+function lgamma(x) {
+  if (x - x !== 0) return x === -Infinity ? Infinity : x;
+  if (x <= 0 && x === Math.floor(x)) return Infinity;
+  if (x < -0.5) {
+    return Math.log(Math.PI / Math.abs(Math.sin(Math.PI * (x - Math.round(x))))) - lgamma(1 - x);
+  }
+  if (x < 0.5) return lgamma(x + 1) - Math.log(Math.abs(x));
+  if (x < 1.5) return lgamma_near_2(x - 1) - Math.log1p(x - 1);
+  if (x >= 16) {
+    const series = polynomial(1 / (x * x), [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360]);
+    return (x - 0.5) * (Math.log(x) - 1) + 0.5 * (Math.log(2 * Math.PI) - 1) + series / x;
+  }
+  let product = 1;
+  for (; x > 2.5; x -= 1) product *= x - 1;
+  return Math.log(product) + lgamma_near_2(x - 2);
+}""",
     }
 
     def constant(self, value: float | str) -> Term:
@@ -122,6 +155,9 @@ function erfc(x) {
         if name in self.helpers:
             self.help(name)
             return self.call(name, operands)
+        if name == "fmod":
+            x, y = map(self.number_of, operands)
+            return joined(parenthesised(x, PRODUCT), "%", parenthesised(y, PRODUCT + 1), PRODUCT)
         return self.call(f"Math.{name}", operands)
 
     def power(self, x: Term, y: Term) -> Term:

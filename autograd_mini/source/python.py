@@ -58,7 +58,8 @@ class Python(Language):
     conjunction = "and"
     none = "None"
     caches = False
-    helpers: ClassVar[dict[str, str]] = {  # for Python 3.10
+    helpers: ClassVar[dict[str, str]] = {  # math's floor makes ints; the others are for Python 3.10
+        "floor": "def floor(x):\n    return x // 1.0 if x - x == 0.0 else x",
         "exp2": "def exp2(x):\n    return 2.0 ** x",
         "cbrt": (
             "def cbrt(x):\n"
@@ -91,7 +92,7 @@ class Python(Language):
         return Term(repr(value), sign_level(value), number=value)
 
     def native(self, name: str, operands: list[Term]) -> Term:
-        if name in self.helpers and not hasattr(math, name):
+        if name in self.helpers and (name == "floor" or not hasattr(math, name)):
             self.help(name)
         elif name != "abs":
             self.imports.add(name)

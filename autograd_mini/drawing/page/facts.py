@@ -238,7 +238,7 @@ SIGNS = {
     ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
 NAMES = {"inf": "Infinity", "pi": "Math.PI"}
-FUNCTIONS = set(rules.NATIVE) - {"erf", "erfc", "exp2"}
+FUNCTIONS = set(rules.NATIVE) - {"erf", "erfc", "exp2", "fmod", "lgamma"}
 
 
 def _javascript(tree: ast.expr, operands: tuple[str, ...]) -> str:

@@ -1,0 +1,58 @@
+"""What is said of a function without a derivative rule: its name, the user's line, what to write instead."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import numpy as np
+
+
+def full_name(function: Any) -> str:
+    """The name of a function as one writes it: ``numpy.linalg.inv``, ``scipy.special.expit``."""
+    name: str = function.__name__
+    if not isinstance(function, np.ufunc):
+        module = "numpy" if function.__module__ in ("numpy", None) else function.__module__
+        return f"{module}.{name}"
+    if getattr(np, name, None) is function:
+        return f"numpy.{name}"
+    scipy = sys.modules.get("scipy.special")
+    return f"scipy.special.{name}" if getattr(scipy, name, None) is function else name
+
+
+def refuse(name: str, why: str = "") -> NoReturn:
+    """TypeError that says which function on what line of the user's file, and what to write instead."""
+    homes = tuple(
+        os.path.join(os.path.dirname(os.path.abspath(file)), "")
+        for package in (__package__, "numpy", "scipy")
+        if (file := getattr(sys.modules.get(package or ""), "__file__", None))
+    )
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith((*homes, "<autograd_mini")):
+        frame = frame.f_back
+    if not why:
+        advice = ADVICE.get(name) or ADVICE.get(name.rpartition(".")[0]) or COMPOSE
+        why = f"has no derivative rule for Values; {advice}"
+    raise TypeError(f"{frame.f_code.co_filename}:{frame.f_lineno}: {name} {why}")
+
+
+COMPOSE = "compose it of functions that have one, or apply it to .data"
+INTO_FLOATS = "writes into an array of floats, which would lose the derivative; make it values(np.zeros(n))"
+ADVICE = {
+    "numpy.fft": "its results are complex: write out the sums, or multiply by cosines and sines",
+    "numpy.linalg.lstsq": "solve the normal equations: np.linalg.solve(A.T @ A, A.T @ b)",
+    "numpy.polyfit": "solve the normal equations of np.vander(x, degree + 1)",
+    "numpy.linalg.pinv": "of a matrix with independent columns it is np.linalg.solve(A.T @ A, A.T)",
+    **dict.fromkeys(
+        (f"numpy.linalg.{name}" for name in "eig eigh eigvals eigvalsh svd svdvals qr cond".split()),
+        "neither have the eigenvalues and singular values; use det, solve, inv, cholesky or a norm",
+    ),
+    "numpy.roots": "the roots are eigenvalues; take a root r as given and differentiate polyval(p, r) = 0",
+    **dict.fromkeys(
+        (f"numpy.histogram{name}" for name in ("", "2d", "dd", "_bin_edges")),
+        "apply it to .data, as its counts have derivative 0",
+    ),
+    "numpy.unwrap": "add to x what np.unwrap(x.data) - x.data gives",
+    "numpy.savetxt": "save .data",
+}

@@ -1,0 +1,122 @@
+"""NumPy's and SciPy's elementwise functions that are no rows of the derivative table, composed of rows.
+
+They are found by the names of the ufuncs, so that SciPy need not be there, and are methods of Values, which
+is where NumPy looks in a plain array of objects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from autograd_mini import rules
+from autograd_mini.arrays import SCIPY, UFUNCS, as_values, composed, elementwise
+from autograd_mini.rules import Primitive
+from autograd_mini.tracing import PI, constant_node
+from autograd_mini.value import Value
+
+
+def _heaviside(x: Any, y: Any) -> Any:
+    positive = rules.less(0.0, x)
+    return rules.where(rules.equal(x, 0.0), y, rules.where(rules.equal(x, x), positive, x))
+
+
+def _without(row: Primitive, x: Any, y: Any) -> Any:
+    """The row, where neither operand is nan, and the other operand where one is."""
+    both = rules.where(rules.equal(x, x), row(x, y), y)
+    return rules.where(rules.equal(y, y), both, x)
+
+
+def _copysign(x: Any, y: Any) -> Any:
+    """atan2(y, -1) is negative if y is, or if it is -0.0."""
+    return rules.where(rules.less(rules.atan2(y, -1.0), 0.0), -rules.abs(x), rules.abs(x))
+
+
+def _modf(x: Any) -> tuple[Any, Any]:
+    whole = rules.trunc(x)
+    return rules.where(rules.equal(rules.abs(x), math.inf), 0.0, x - whole), whole
+
+
+def _scaled(x: Any, numerator: Any, denominator: Any) -> Any:
+    return rules.mul(x, rules.div(numerator, denominator))
+
+
+def _logaddexp2(x: Any, y: Any) -> Any:
+    unit = rules.log(constant_node(2.0))  # a node, exact for every number type
+    return rules.logaddexp(x * unit, y * unit) / unit
+
+
+def _ndtr(x: Any) -> Any:
+    return rules.erfc(-x / rules.sqrt(constant_node(2.0))) / 2.0
+
+
+NUMPY: dict[str, Callable[..., Any]] = {
+    "conjugate": lambda x: x,
+    "positive": lambda x: x,
+    "fabs": rules.abs,
+    "float_power": rules.pow,
+    "deg2rad": partial(_scaled, numerator=PI, denominator=180.0),
+    "radians": partial(_scaled, numerator=PI, denominator=180.0),
+    "rad2deg": partial(_scaled, numerator=180.0, denominator=PI),
+    "degrees": partial(_scaled, numerator=180.0, denominator=PI),
+    "heaviside": _heaviside,
+    "fmax": partial(_without, rules.maximum),
+    "fmin": partial(_without, rules.minimum),
+    "copysign": _copysign,
+    "modf": _modf,
+    "divmod": lambda x, y: (rules.floor_divide(x, y), rules.mod(x, y)),
+    "logaddexp2": _logaddexp2,
+}
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *others: function(self, *others)
+
+
+for _name, _function in NUMPY.items():
+    UFUNCS.setdefault(getattr(np, _name), _function)
+    setattr(Value, _name, _method(_function))
+
+SCIPY |= {
+    "expit": rules.sigmoid,
+    "entr": lambda x: rules.where(rules.less(x, 0.0), -math.inf, rules.entr(rules.abs(x))),
+    "log_expit": lambda x: -rules.softplus(-x),
+    "gammaln": rules.lgamma,
+    "psi": rules.digamma,
+    "exp10": lambda x: rules.pow(10.0, x),
+    "ndtr": _ndtr,
+}
+
+
+@composed("sinc")
+def sinc(x: Any) -> Any:
+    return elementwise(_sinc, x)
+
+
+def _sinc(x: Any) -> Any:
+    """sin(πx) / (πx); near 0 its series in t = (πx)², to 50 digits, with derivatives that do not cancel."""
+    y: Any = rules.mul(PI, x)
+    near = rules.less(rules.abs(x), 1 / 32)
+    t, series = rules.square(y), 1.0
+    for k in range(12, 0, -1):
+        series = 1.0 - t / (2.0 * k * (2.0 * k + 1.0)) * series
+    return rules.where(near, series, rules.sin(y) / rules.where(near, 1.0, y))
+
+
+@composed("fix")
+def fix(x: Any) -> Any:
+    return elementwise(rules.trunc, x)
+
+
+@composed("round", "around", method=True)
+def round(a: Any, decimals: int = 0) -> Any:
+    """Halves to even; the derivative is 0."""
+    return elementwise(partial(_rounded, digits=decimals), as_values(a))
+
+
+def _rounded(x: Any, digits: int) -> Any:
+    return x.__round__(digits) if isinstance(x, Value) else np.round(x, digits)
