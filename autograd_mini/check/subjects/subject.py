@@ -70,7 +70,7 @@ class Subject(ABC):
     out = "f"
     named_out: str | None = None  # if the user named it
     coarse = 1.0  # how much coarser than a double the numbers are that f gives
-    defaults: Mapping[str, Any] = {}  # of f's parameters that keep them
+    defaults: Mapping[str, Any] = {}  # numbers that parameters of f keep
     read: dict[str, None]  # how names with two meanings were read
     changed: tuple[str, ...] = ()  # arguments that f changes in place
     call: Callable[[Arguments], Any] | None = None
@@ -227,7 +227,7 @@ class _Function(Subject):
         self.defaults = {
             name: parameter.default
             for name, parameter in (parameters_of(f) or {}).items()
-            if name not in self.arguments and parameter.default is not parameter.empty
+            if name not in self.arguments and is_floating(parameter.default)
         }
         self.lifted = False
         self.start_output = np.empty(())
