@@ -359,3 +359,61 @@ def test_a_check_that_takes_its_time_shows_where_it_is(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     check_gradient(lambda x: x * x, lambda x: 2 * x, at=1.0, points=2)
     assert "point 3 of 3" in capsys.readouterr().err
+
+
+# --- trees ---
+
+
+def two_layers(p, x):
+    h = np.tanh(p["layers"][0] @ x + p["b"])
+    return np.sum(p["layers"][1] @ h)
+
+
+def two_layers_by_hand(p, x):
+    h = np.tanh(p["layers"][0] @ x + p["b"])
+    d = p["layers"][1].sum(axis=0) * (1 - h * h)
+    return {"layers": [np.outer(d, x), np.outer(np.ones(2), h)], "b": d}
+
+
+TREES = {
+    "p": {
+        "layers": [
+            np.array([[0.1, -0.2], [0.3, 0.5], [0.2, 0.1]]),
+            np.array([[1.0, 2.0, -1.0], [0.5, 0.0, 1.0]]),
+        ],
+        "b": np.array([0.1, 0.2, -0.3]),
+    },
+    "x": np.array([1.0, -2.0]),
+}
+
+
+def test_arguments_and_hand_results_are_trees_and_entries_go_by_their_path():
+    report = check_gradient(two_layers, two_layers_by_hand, at=TREES)
+    assert report, report
+    assert list(report.sections) == ["p['layers'][0]", "p['layers'][1]", "p['b']"]
+    assert report.points == 6
+    numbers = two_layers_by_hand(**TREES)
+    assert check_gradient(two_layers, {"p": numbers}, at=TREES).points == 1
+
+    def wrong(p, x):
+        found = two_layers_by_hand(p, x)
+        found["layers"][1] = -found["layers"][1]
+        return {"p": found}
+
+    report = check_gradient(two_layers, wrong, at=TREES)
+    assert report.sections == {"p['layers'][0]": "agrees", "p['layers'][1]": "disagrees", "p['b']": "agrees"}
+    assert "∂f/∂p['layers'][1][" in report.reason
+    assert check_gradient(
+        two_layers, lambda p, x: {"x": p["layers"][0].T @ two_layers_by_hand(p, x)["b"]}, at=TREES
+    )
+
+
+def test_an_update_of_a_tree():
+    gradient = two_layers_by_hand(**TREES)
+    after = {
+        "p": {
+            "layers": [w - 0.1 * g for w, g in zip(TREES["p"]["layers"], gradient["layers"], strict=True)],
+            "b": TREES["p"]["b"] - 0.1 * gradient["b"],
+        }
+    }
+    assert check_update(two_layers, after, rate=0.1, at=TREES)

@@ -22,6 +22,7 @@ from autograd_mini.check.subjects.arguments import (
     with_parameters,
 )
 from autograd_mini.check.subjects.hand import Figures, figures
+from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.check.subjects.subject import subject_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def check_update(
     """
     if not isinstance(rate, (int, float, np.number)) or not rate or not np.isfinite(rate):
         raise ValueError(f"check_update: the rate must be a finite number other than 0, got {rate!r}")
+    if callable(f):
+        f, after, at, _ = by_leaves(f, after, at, None)
     before = arguments_of(f, at)
     if not isinstance(after, Mapping):
         after = {next(iter(before)): after}

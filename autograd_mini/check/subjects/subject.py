@@ -31,6 +31,7 @@ from autograd_mini.check.subjects.arguments import (
     plain,
 )
 from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, prepared
+from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.expressions import parse
 from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.rules import Primitive
@@ -194,12 +195,15 @@ def _require_result(form: Any) -> None:
 def _subject(
     f: Any, hand: Any, at: Any, wrt: str | Sequence[str] | None, out: str | None, decimals: int | None
 ) -> Subject:
-    form = prepared(hand, decimals)
-    _require_result(form)
+    _require_result(hand)
     if isinstance(f, str):
         f = parse(f)
+    wrt = [wrt] if isinstance(wrt, str) else wrt
+    if callable(f) and at is not None and not isinstance(hand, str):
+        f, hand, at, wrt = by_leaves(f, hand, at, wrt)
+    form = prepared(hand, decimals)
     if callable(f):
-        return _Function(f, form, at, [wrt] if isinstance(wrt, str) else wrt, out)
+        return _Function(f, form, at, wrt, out)
     if not isinstance(form, Mapping) or not form or at is not None or wrt is not None:
         raise TypeError('check: a graph is checked as check_gradient(loss, {"y": dy, "z": dz}), by labels')
     return _Graph(f, form, out)
@@ -227,7 +231,7 @@ class _Function(Subject):
         self.defaults = {
             name: parameter.default
             for name, parameter in (parameters_of(f) or {}).items()
-            if name not in self.arguments and is_floating(parameter.default)
+            if name not in self.arguments and type(parameter.default) in (int, float, np.ndarray)
         }
         self.lifted = False
         self.start_output = np.empty(())
