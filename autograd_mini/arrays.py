@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import sys
 from collections.abc import Callable
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,8 @@ except ImportError:
 
 from autograd_mini import rules
 from autograd_mini.rules import Primitive
-from autograd_mini.tracing import Traced, conjunction, disjunction, negation
-from autograd_mini.value import Value
+from autograd_mini.tracing import HOMES, Traced, conjunction, disjunction, negation
+from autograd_mini.value import Value, constant
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -456,6 +457,73 @@ def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any)
 # NumPy asks a single Value, too; its class lives on a floor that knows no arrays.
 Value.__array_ufunc__ = _scalar_ufunc
 Value.__array_function__ = _scalar_function
+
+
+# --- what NumPy's own scalars and arrays can do ---------------------------------------------------------
+
+
+def _as_array(self: Value) -> ValueArray:
+    array: ValueArray = _as_objects(self).view(ValueArray)
+    return array
+
+
+ON_SCALARS: dict[str, Any] = {
+    "dtype": np.dtype(float), "shape": (), "ndim": 0, "size": 1, "T": property(lambda self: self),
+    **dict.fromkeys(
+        "item tolist copy squeeze sum mean max min".split(), lambda self, *args, **options: self),
+    **{name: lambda self, *args, _name=name: getattr(_as_array(self), _name)(*args)
+       for name in ("reshape", "ravel", "flatten")},
+    **{f"__{f.__name__}__": lambda self, *digits, _f=f: _f(self.data, *digits)
+       for f in (round, math.floor, math.ceil, math.trunc)},  # numbers: their derivative is 0
+}  # fmt: skip
+
+
+def _astype(self: Any, dtype: Any, *args: Any, **options: Any) -> Any:
+    """Values stay Values in a type of floats; as integers they would lose their derivative."""
+    kind = np.dtype(dtype).kind
+    elements = [x for x in np.ravel(_as_objects(self)) if isinstance(x, Value)]
+    if kind in "fO" or (elements and all(map(is_condition, elements))):
+        return self if options.get("copy") is False or isinstance(self, Value) else self.copy()
+    if elements and kind != "b":
+        raise TypeError(
+            f"{user_line()}: astype({np.dtype(dtype)}) would lose the derivative of Values without a word; "
+            "use .data for the numbers"
+        )
+    return _as_objects(self).astype(dtype)
+
+
+def is_condition(x: Any) -> bool:
+    """Whether a traced node is a comparison, or made of comparisons, of value 0 or 1."""
+    if not isinstance(x, Traced):
+        return isinstance(x, Value) and x.op is constant and x.data in (0.0, 1.0)
+    parts = x.args[1:] if x.op is rules.where else ()
+    return x.op in (rules.less, rules.less_equal, rules.equal) or (
+        bool(parts) and all(map(is_condition, parts))
+    )
+
+
+def _set_item(self: ValueArray, index: Any, new: Any) -> None:
+    """``y[mask] = new``, which is a selection where the mask is being traced."""
+    if isinstance(index, np.ndarray) and any(isinstance(x, Traced) for x in index.flat):
+        mask = index.reshape(index.shape + (1,) * (self.ndim - index.ndim))
+        index, new = ..., _elementwise(rules.where, mask, new, self)
+    np.ndarray.__setitem__(self, index, new)
+
+
+def user_line() -> str:
+    """The file and line of the user's code that is being run."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith((*HOMES, "<autograd_mini")):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+ON_SCALARS["astype"] = _astype
+# A plain array's `dot` gives an array of the class with the higher priority.
+ON_ARRAYS = {"astype": _astype, "__setitem__": _set_item, "__array_priority__": 1.0}
+for _class, _attributes in ((Value, ON_SCALARS), (ValueArray, ON_ARRAYS)):
+    for _name, _attribute in _attributes.items():
+        setattr(_class, _name, _attribute)
 
 
 def _mixes_arrays_and_values(*operands: Any) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 
 from autograd_mini import rules
 from autograd_mini.arrays import ValueArray, named, values
+from autograd_mini.rebuilding import follow
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import Derivative, Traced, constant_node, derive, products
 from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, unflatten
@@ -303,7 +304,7 @@ class _Call:
             [self.tree] = self.tree
         self.inputs = elements(self.tree)
         with _living(self.inputs):
-            self.result = f(*fresh)
+            self.result = follow(f, *fresh)
 
     def _fresh(self, leaf: Any, name: str) -> Any:
         """A leaf's stand-in: a number gets a leaf of its own, a Value a node that is identical to it."""
