@@ -122,7 +122,7 @@ def values(array_like: Any, name: str = "") -> ValueArray:
         source = np.array(array_like, dtype=object)
     except ValueError:
         raise ValueError(f"values: rows must have one length, got {array_like!r}") from None
-    result = np.empty(source.shape, dtype=object).view(ValueArray)
+    result = np.empty(source.shape, dtype=object)
     for index in np.ndindex(source.shape):
         element = source[index]
         if isinstance(element, (list, tuple)):
@@ -130,7 +130,7 @@ def values(array_like: Any, name: str = "") -> ValueArray:
         result[index] = (
             element if isinstance(element, Value) else Value(element, label=element_label(name, index))
         )
-    return result
+    return result.view(ValueArray)
 
 
 def named(x: Any, name: str) -> Any:

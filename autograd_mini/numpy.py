@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_mini.arrays import ValueArray
+from autograd_mini.trees import map_leaves
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:
@@ -84,17 +85,17 @@ def _by_numpy(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in "dot cumsum cumprod trace round mean var std searchsorted argsort argmax argmin".split():
+for _name in "dot cumsum cumprod trace round clip mean var std searchsorted argsort argmax argmin".split():
     setattr(OpenArray, _name, _by_numpy(_name))
 
 
 def opened(made: Any) -> Any:
     """Arrays of floats as arrays that can hold Values, also in the lists and tuples that NumPy gives."""
-    if isinstance(made, np.ndarray):
-        if made.dtype.kind == "f":
-            return made.astype(object).view(OpenArray)
-        return made.view(OpenArray) if type(made) is np.ndarray and _holds_numbers(made) else made
-    return type(made)(map(opened, made)) if type(made) in (list, tuple) else made
+    if not isinstance(made, np.ndarray):
+        return map_leaves(opened, made) if isinstance(made, (list, tuple)) else made
+    if made.dtype.kind == "f":
+        return made.astype(object).view(OpenArray)
+    return made.view(OpenArray) if type(made) is np.ndarray and _holds_numbers(made) else made
 
 
 def _holds_numbers(x: NDArray[Any]) -> bool:

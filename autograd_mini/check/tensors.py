@@ -47,7 +47,7 @@ class Runner:
                     except Exception as on_tensors:
                         failure = on_tensors
                     else:
-                        self.on_tensors = True
+                        self.library, self.on_tensors = library, True
                         return result
                 raise error from failure
 
