@@ -494,12 +494,9 @@ def _astype(self: Any, dtype: Any, *args: Any, **options: Any) -> Any:
 
 def is_condition(x: Any) -> bool:
     """Whether a traced node is a comparison, or made of comparisons, of value 0 or 1."""
-    if not isinstance(x, Traced):
-        return isinstance(x, Value) and x.op is constant and x.data in (0.0, 1.0)
-    parts = x.args[1:] if x.op is rules.where else ()
-    return x.op in (rules.less, rules.less_equal, rules.equal) or (
-        bool(parts) and all(map(is_condition, parts))
-    )
+    if isinstance(x, Traced) and x.op is rules.where:
+        return all(is_condition(y) or (y.op is constant and y.data in (0.0, 1.0)) for y in x.args[1:])
+    return isinstance(x, Traced) and x.op in (rules.less, rules.less_equal, rules.equal)
 
 
 def _set_item(self: ValueArray, index: Any, new: Any) -> None:

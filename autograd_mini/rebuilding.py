@@ -16,8 +16,9 @@ import itertools
 import linecache
 import math
 import sysconfig
+import traceback
 from collections.abc import Callable
-from functools import cache, lru_cache, partial, reduce
+from functools import lru_cache, partial, reduce
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
@@ -60,13 +61,8 @@ def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
 
 def _line(error: BaseException) -> str:
     """The line of the user's code that an error came from."""
-    trace, found = error.__traceback__, ""
-    while trace:
-        file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(HOMES):
-            found = f"{file}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return found
+    trace = ((frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__))
+    return [f"{file}:{line}" for file, line in trace if not file.startswith(HOMES)][-1]
 
 
 # --- what is called in the place of what a function calls ---------------------------------------------
@@ -89,6 +85,8 @@ class _Follower:
         if kind in NUMPYS_OWN:
             return partial(_on_arrays, callee)
         if kind is BuiltinMethodType:
+            if type(callee.__self__) is np.ufunc:
+                return partial(_on_arrays, callee)
             plain = type(callee.__self__) is np.ndarray and callee.__name__ in METHODS
             return partial(METHODS[callee.__name__], callee.__self__) if plain else callee
         if kind is MethodType:
@@ -110,8 +108,10 @@ class _Follower:
         return x % (tuple(map(_shown, y)) if isinstance(y, tuple) else _shown(y))
 
     def _function(self, f: FunctionType) -> FunctionType:
-        if not _is_own(f.__code__.co_filename) and (
-            not _is_installed(f.__code__.co_filename) or _package(f) != self.package
+        file = f.__code__.co_filename
+        installed = "site-packages" in file or "dist-packages" in file
+        if file.startswith(HOMES) or (
+            _package(f) != self.package if installed else file.startswith(STANDARD)
         ):
             return f
         return rebuilt(f, _Calls, {FOLLOW: self}) or f
@@ -145,17 +145,6 @@ def _package(x: Any) -> str:
     return str(getattr(x, "__module__", "")).partition(".")[0]
 
 
-@cache
-def _is_own(file: str) -> bool:
-    """Whether code of this file is the user's: not Python's, not installed, not ours."""
-    return not file.startswith((*STANDARD, *HOMES)) and not _is_installed(file)
-
-
-@cache
-def _is_installed(file: str) -> bool:
-    return ("site-packages" in file or "dist-packages" in file) and not file.startswith(HOMES)
-
-
 STANDARD = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
 
 
@@ -164,10 +153,14 @@ def _shown(x: Any) -> Any:
 
 
 def _vectorized(vectorize: Any, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
-    if named or not holds_values(args):
+    """The results of ``function`` on elements, one array or, as they are tuples, several."""
+    if named or vectorize.signature or vectorize.excluded or not holds_values(args):
         return vectorize(*args, **named)
-    objects = [np.asarray(x, dtype=object) for x in args]
-    return opened(np.frompyfunc(function, len(args), 1)(*objects))
+    found = np.frompyfunc(function, len(args), 1)(*(np.asarray(x, dtype=object) for x in args))
+    first = np.ravel(found)[0]
+    if not isinstance(first, tuple):
+        return opened(found)
+    return tuple(opened(np.frompyfunc(itemgetter(i), 1, 1)(found)) for i in range(len(first)))
 
 
 def _on_arrays(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
@@ -217,8 +210,6 @@ MATH: dict[str, Callable[..., Any]] = {
     "fsum": sum,
     "prod": np.prod,
     "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
-    "isclose": lambda x, y, *, rel_tol=1e-9, abs_tol=0.0: abs(x - y) <= np.maximum(
-        rel_tol * np.maximum(abs(x), abs(y)), abs_tol),
 }  # fmt: skip
 STAND_INS: dict[int, Any] = {
     **{id(getattr(np, name)): own for name, own in stand_in.OWN.items()},
@@ -335,17 +326,13 @@ def _text(text: str) -> _Text:
 def _bare(node: Any) -> Any:
     """A function without what is evaluated where it is defined: decorators, defaults, annotations."""
     node = copy.copy(node)
-    node.args = copy.copy(node.args)
-    node.args.defaults = []
-    node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
-    if isinstance(node, ast.Lambda):
-        return node
-    node.decorator_list, node.returns = [], None
-    for kind in ("posonlyargs", "args", "kwonlyargs"):
-        setattr(node.args, kind, [ast.copy_location(ast.arg(x.arg), x) for x in getattr(node.args, kind)])
-    for kind in ("vararg", "kwarg"):
-        if x := getattr(node.args, kind):
-            setattr(node.args, kind, ast.copy_location(ast.arg(x.arg), x))
+    node.args = copy.deepcopy(node.args)
+    node.args.defaults, node.args.kw_defaults = [], [None] * len(node.args.kwonlyargs)
+    for parameter in ast.walk(node.args):
+        if isinstance(parameter, ast.arg):
+            parameter.annotation = None
+    if not isinstance(node, ast.Lambda):
+        node.decorator_list, node.returns = [], None
     return node
 
 

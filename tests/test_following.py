@@ -81,7 +81,8 @@ def test_a_check_follows_f_and_what_it_calls():
         return squares(x).sum() if text else 0.0
 
     right = check_gradient(loss, lambda x: 2 * x, at=W)
-    assert right and "the engine" in right.witnesses, str(right)
+    assert right, str(right)
+    assert "the engine" in right.witnesses
     assert check_gradient(loss, lambda x: 3 * x, at=W).verdict == "disagrees"
 
     def by_item(x):
