@@ -17,8 +17,10 @@ import linecache
 import math
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import lru_cache, partial, reduce
+from operator import itemgetter
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
@@ -282,15 +284,17 @@ def _edited(
     if not set(given).isdisjoint(code.co_freevars):  # made inside a rebuilt function
         return None
     linecache.checkcache(file)
-    try:
-        text = _text("".join(linecache.getlines(file)))
-    except SyntaxError:  # the file has changed since
-        return None
-    for node, owner in text.functions.get((code.co_name, code.co_firstlineno), ()):
-        compiled = partial(_compiled, code=code, header=text.imports, owner=owner)
-        if _same(code, compiled(node)):
-            new = edit().visit(copy.deepcopy(node))
-            return None if ast.dump(new) == ast.dump(node) else compiled(new, given=given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they were given when the file was imported
+        try:
+            text = _text("".join(linecache.getlines(file)))
+        except SyntaxError:  # the file has changed since
+            return None
+        for node, owner in text.functions.get((code.co_name, code.co_firstlineno), ()):
+            compiled = partial(_compiled, code=code, header=text.imports, owner=owner)
+            if _same(code, compiled(node)):
+                new = edit().visit(copy.deepcopy(node))
+                return None if ast.dump(new) == ast.dump(node) else compiled(new, given=given)
     return None
 
 
@@ -357,10 +361,13 @@ FUTURES = reduce(
 )
 
 
+ASSERTING = "@pytest_ar"  # what pytest writes into functions of a test file for their assertions
+
+
 def _same(a: CodeType, b: CodeType) -> bool:
     """Whether two codes do the same, wherever they stand."""
     parts = ("co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars")
-    return (
+    return ASSERTING in a.co_names or (
         all(getattr(a, part) == getattr(b, part) for part in parts)
         and len(a.co_consts) == len(b.co_consts)
         and all(map(_same_constant, a.co_consts, b.co_consts))

@@ -4,6 +4,7 @@ import inspect
 import pickle
 import threading
 import traceback
+import warnings
 from collections import defaultdict
 
 import handwritten
@@ -294,3 +295,27 @@ def test_private_names_and_super_are_the_classes_own():
     assert grad(Private().loss)(2.0) == 36.0
     assert grad(Derived().loss)(2.0) == 72.0
     assert grad(lambda x: Derived(made=np.empty).loss(x, power=1))(2.0) == 6.0
+
+
+def test_a_function_of_a_test_file_may_assert():
+    def f(x):
+        assert x.shape == (2,), x
+        y = np.zeros(2)
+        y[0] = x[1]
+        return y.sum()
+
+    np.testing.assert_allclose(grad(f)(W), [0.0, 1.0])
+
+
+def test_a_file_that_the_compiler_warns_of_is_followed(tmp_path, monkeypatch):
+    (tmp_path / "warned_layers.py").write_text(
+        "import numpy as np\n\n\n"
+        'def f(x):\n    "a \\d"\n    return np.array([x, x]).sum() if x is not 1 else 0\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import warned_layers
+    assert grad(lambda x: warned_layers.f(float(x)))(1.0) == 2.0
+    y = np.vectorize(lambda t: (2 * t, t))
+    assert grad(lambda x: np.sum(y(x)[0] * y(x)[1]))(W).tolist() == (4 * W).tolist()
