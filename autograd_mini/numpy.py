@@ -24,7 +24,7 @@ MADE = (
     "zeros ones empty full zeros_like ones_like empty_like full_like eye identity tri arange linspace "
     "logspace geomspace array asarray asanyarray ascontiguousarray asfortranarray asarray_chkfinite copy"
 )
-FLOAT_TYPES = "half single double longdouble float16 float32 float64 float96 float128"
+FLOAT_TYPES = "half single double longdouble float_ float16 float32 float64 float96 float128"
 
 
 class OpenArray(ValueArray):

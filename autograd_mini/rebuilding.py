@@ -31,7 +31,7 @@ from autograd_mini import rules
 from autograd_mini.arrays import is_condition, user_line
 from autograd_mini.numpy import holds_values, opened, passed
 from autograd_mini.tracing import HOMES, Traced
-from autograd_mini.trees import elements
+from autograd_mini.trees import elements, map_leaves
 from autograd_mini.value import TraceError, Value
 
 
@@ -195,6 +195,15 @@ def _int(x: Any = 0, *base: Any) -> Any:
     return int(x, *base)
 
 
+def _copied(real: Callable[..., Any]) -> Callable[..., Any]:
+    """`copy.copy` or `copy.deepcopy`, but that a copy of a Value would be another input."""
+    return lambda x, *memo: map_leaves(_array_copied, x) if holds_values(x) else real(x, *memo)
+
+
+def _array_copied(x: Any) -> Any:
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
 def _isinstance(x: Any, kinds: Any) -> bool:
     return isinstance(x, kinds) or (isinstance(x, Value) and isinstance(np.float64(), kinds))
 
@@ -219,6 +228,7 @@ STAND_INS: dict[int, Any] = {
     id(float): _float,
     id(int): _int,
     id(isinstance): _isinstance,
+    **{id(real): _copied(real) for real in (copy.copy, copy.deepcopy)},
 }
 METHODS: dict[str, Callable[..., Any]] = {  # of plain arrays
     "copy": lambda x, *args, **named: opened(x.copy(*args, **named)),

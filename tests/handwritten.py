@@ -3,6 +3,7 @@
 The first argument of each is differentiated.
 """
 
+import copy
 import functools
 import math
 
@@ -502,6 +503,21 @@ def dtype_passed_on(x):
     z = np.array(x, copy=True, dtype=np.float64)
     z[0] = np.finfo(x.dtype).eps if np.issubdtype(x.dtype, np.floating) else 1.0
     return (y * z).sum() + np.full(3, x[1]).sum() + np.full_like(y, 2.0).sum() + np.copy(x)[3]
+
+
+@at(V)
+def copies_of_parameters(x):
+    params = {"w": x, "history": [x[0], 1.0]}
+    saved = copy.deepcopy(params)
+    saved["w"][0] = 0
+    return np.sum(saved["w"] * x) + saved["history"][0] + copy.copy(x[1]) ** 2
+
+
+@at(X)
+def bias_column(x):
+    augmented = np.c_[np.ones(len(x)), x]
+    windows = np.lib.stride_tricks.sliding_window_view(np.r_[augmented[:, 1], 2.0], 2)
+    return np.mean(augmented @ np.arange(4.0)) + np.sum(windows**2)
 
 
 class Model:
