@@ -15,8 +15,7 @@ import functools
 import itertools
 import linecache
 import math
-import sysconfig
-import traceback
+import os
 import warnings
 from collections.abc import Callable
 from functools import lru_cache, partial, reduce
@@ -46,13 +45,13 @@ def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
     >>> follow(f, Value(3.0))
     Value(data=9.0, grad=0.0)
     """
-    first = next((x for x in elements([args, named]) if isinstance(x, Value)), None)
-    if first is None:
+    if not holds_values((args, named)):
         return f(*args, **named)
     try:
         return _Follower(f)(f)(*args, **named)
     except IndexError as error:
-        if not isinstance(first, Traced) or "arrays used as indices" not in str(error):
+        traced = any(isinstance(x, Traced) for x in elements([args, named]))
+        if not traced or "arrays used as indices" not in str(error):
             raise
         raise TraceError(
             f"while tracing, {_line(error)}: how many elements x[mask] has is not known yet: write "
@@ -63,6 +62,8 @@ def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
 
 def _line(error: BaseException) -> str:
     """The line of the user's code that an error came from."""
+    import traceback
+
     trace = ((frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__))
     return [f"{file}:{line}" for file, line in trace if not file.startswith(HOMES)][-1]
 
@@ -147,7 +148,7 @@ def _package(x: Any) -> str:
     return str(getattr(x, "__module__", "")).partition(".")[0]
 
 
-STANDARD = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+STANDARD = os.path.join(os.path.dirname(os.__file__), "")  # where Python's own library is
 
 
 def _shown(x: Any) -> Any:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from autograd_mini.numpy import holds_values
 from autograd_mini.rebuilding import follow
-from autograd_mini.trees import elements, map_leaves
-from autograd_mini.value import Value
+from autograd_mini.trees import map_leaves
 
 LIBRARIES = {"torch": "PyTorch", "jax": "JAX"}
 
@@ -32,7 +32,7 @@ class Runner:
         loaded = sys.modules.keys() & LIBRARIES.keys()
         if not loaded:
             return follow(self.f, *args, **named)
-        if any(isinstance(x, Value) for x in elements([args, named])):
+        if holds_values((args, named)):
             if self.library:
                 raise TypeError(f"f is written for {LIBRARIES[self.library]}, whose tensors hold no Values")
             return follow(self.f, *args, **named)
