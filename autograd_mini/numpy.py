@@ -33,13 +33,13 @@ class OpenArray(ValueArray):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
-        numbers = None if method == "at" else _plain((inputs, options))
+        numbers = None if method == "at" else plain((inputs, options))
         if numbers is None:
             return super().__array_ufunc__(ufunc, method, *inputs, out=out, **options)
         inputs, options = numbers
         if out is None:
             return opened(getattr(ufunc, method)(*inputs, **options))
-        floats = [_plain(x) for x in out]
+        floats = [plain(x) for x in out]
         if any(x is None for x in floats):  # its Values are written over, or kept where a mask says so
             return super().__array_ufunc__(ufunc, method, *inputs, out=out, **options)
         getattr(ufunc, method)(*inputs, out=tuple(floats), **options)
@@ -49,7 +49,7 @@ class OpenArray(ValueArray):
         return out[0] if len(out) == 1 else out
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        numbers = _plain((args, kwargs))
+        numbers = plain((args, kwargs))
         if numbers is not None:
             result = func(*numbers[0], **numbers[1])
             if result is not None and not _shares_memory(result, numbers):
@@ -57,11 +57,11 @@ class OpenArray(ValueArray):
         return super().__array_function__(func, types, args, kwargs)  # Values, views and changes in place
 
     def __repr__(self) -> str:
-        numbers = _plain(self)
+        numbers = plain(self)
         return super().__repr__() if numbers is None else repr(numbers)
 
     def __str__(self) -> str:
-        numbers = _plain(self)
+        numbers = plain(self)
         return super().__str__() if numbers is None else str(numbers)
 
     def __getitem__(self, index: Any) -> Any:
@@ -75,7 +75,7 @@ def _by_numpy(name: str) -> Callable[..., Any]:
 
     @wraps(general)
     def method(self: OpenArray, *args: Any, **options: Any) -> Any:
-        numbers = _plain((self, args, options))
+        numbers = plain((self, args, options))
         if numbers is None:
             return general(self, *args, **options)
         return opened(getattr(numbers[0], name)(*numbers[1], **numbers[2]))
@@ -110,8 +110,8 @@ def holds_values(x: Any) -> bool:
     )
 
 
-def _plain(x: Any) -> Any:
-    """The arguments with arrays of floats in place of open arrays; None if there is a Value among them."""
+def plain(x: Any) -> Any:
+    """A tree with arrays of floats in place of open arrays; None if there is a Value in it."""
     try:
         return map_leaves(_floats, x)
     except TypeError:  # a Value does not become a float

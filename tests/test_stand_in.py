@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from autograd_mini import Value, grad, values
+from autograd_mini import Value, check_gradient, grad, trace, values
 from autograd_mini import numpy as np
 from autograd_mini.numpy import OpenArray
 
@@ -196,3 +196,16 @@ def test_a_value_answers_as_a_scalar_of_numpys():
 def test_dot_of_a_plain_array_gives_an_array_of_ours():
     x = values(A)
     assert type(B.dot(x)) is type(x)
+
+
+def test_its_plain_arrays_are_arguments_like_numpys():
+    def loss(x):
+        return np.sum(x**2 * np.arange(3.0))
+
+    x = np.array([1.0, 2.0, 3.0])
+    assert grad(loss)(x).tolist() == [0.0, 4.0, 12.0]
+    slope = trace(grad(loss), np.zeros(3))
+    assert slope(x).tolist() == [0.0, 4.0, 12.0]
+    assert slope.vmap()(np.ones((2, 3))).tolist() == [[0.0, 2.0, 4.0]] * 2
+    assert slope(np.array([Value(1.0), 2.0, 3.0]))[1].data == 4.0
+    assert check_gradient(loss, lambda x: 2 * x * np.arange(3.0), at=x)
