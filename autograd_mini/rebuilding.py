@@ -81,10 +81,10 @@ class _Follower:
         kind = type(callee)
         if found := STAND_INS.get(id(callee)):
             return found
-        if kind is FunctionType:
-            return self._function(callee)
         if id(callee) in HIGHER:
             return partial(self._higher, callee)
+        if kind is FunctionType:
+            return self._function(callee)
         if kind in NUMPYS_OWN:
             return partial(_on_arrays, callee)
         if kind is BuiltinMethodType:
@@ -106,9 +106,7 @@ class _Follower:
 
     def mod(self, x: Any, y: Any) -> Any:
         """``x % y``, where a number that goes into a text is no number lost."""
-        if not isinstance(x, str):
-            return x % y
-        return x % (tuple(map(_shown, y)) if isinstance(y, tuple) else _shown(y))
+        return x % (map_leaves(_shown, y) if isinstance(x, str) else y)
 
     def _function(self, f: FunctionType) -> FunctionType:
         file = f.__code__.co_filename
@@ -152,7 +150,7 @@ STANDARD = os.path.join(os.path.dirname(os.__file__), "")  # where Python's own 
 
 
 def _shown(x: Any) -> Any:
-    return x if isinstance(x, Traced) or not isinstance(x, Value) else x.data
+    return x.data if isinstance(x, Value) and not isinstance(x, Traced) else x
 
 
 def _vectorized(vectorize: Any, function: Callable[..., Any], *args: Any, **named: Any) -> Any:

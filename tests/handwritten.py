@@ -284,7 +284,7 @@ def types_asked(v):
 def printed(x):
     loss = np.sum(x * x)
     text = "loss %.3f of %d" % (loss, len(x))
-    more = "%s" % loss + f"{loss:.2f}" + "{:.1e}".format(loss)
+    more = "%s" % loss + "%(loss).2f" % {"loss": loss} + f"{loss:.2f}" + "{:.1e}".format(loss)
     return loss * (len(text) - len("loss 0.000 of 4") + 1) + 0 * len(more)
 
 
