@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_mini.arrays import ValueArray, element_label, split_label
+from autograd_mini.numpy import OpenArray, plain
 from autograd_mini.rules import as_number
 from autograd_mini.trees import leaves
 from autograd_mini.value import Value
@@ -84,6 +85,8 @@ def numeric(given: Any, shape: tuple[int, ...]) -> Any:
         # Numbers with more precision than a float, such as mpmath's, are for the general path.
         return as_number(given) if isinstance(given, (int, float, np.generic, np.ndarray)) else None
     if type(given) is not np.ndarray:
+        if isinstance(given, OpenArray):
+            given = plain(given)
         if isinstance(given, SEQUENCES) and any(map(_stays_what_it_is, _types_in(given))):
             return None
         try:
@@ -256,7 +259,7 @@ def _branches(tree: Any, axes: Any, name: str) -> list[tuple[Any, Any]]:
 def as_floats(given: Any, slot: Slot) -> Floats:
     """What a batch is given for a leaf as an array of floats."""
     try:
-        array = np.asarray(given)
+        array = np.asarray(plain(given) if isinstance(given, OpenArray) else given)
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "buif":

@@ -29,7 +29,7 @@ from autograd_mini.readings import handed_out
 from autograd_mini.refusals import INTO_FLOATS, full_name, refuse
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import Traced, conjunction, disjunction, negation
-from autograd_mini.value import TraceError, Value, errors_wait
+from autograd_mini.value import TraceError, Value, caller, constant, errors_wait
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -46,11 +46,22 @@ class ValueArray(np.ndarray[Any, Any]):
     __array_priority__ = 1.0  # so that ``X.dot(W)`` with floats X, which asks no further, is of this class
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, _with_leaves(value))
+        if isinstance(key, np.ndarray) and is_traced(key):  # a mask that is not known yet selects
+            mask = key.reshape(key.shape + (1,) * (self.ndim - key.ndim))
+            key, value = ..., elementwise(rules.where, mask, value, self)
+        super().__setitem__(key, self._stored(value))
+
+    def _stored(self, value: Any) -> Any:
+        """What is put in the place of elements: a number as a new leaf, as `values` would make it."""
+        return _with_leaves(value)
 
     def put(self, ind: Any, v: Any, mode: Any = "raise") -> None:
         """Put Values, or numbers as leaves, in the place of elements, counted through the whole array."""
         super().put(ind, _with_leaves(v), mode)
+
+    def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
+        """Values stay Values in a type of floats; TypeError where their derivative would be lost."""
+        return _astype(self, dtype, *args, **options)
 
     def fill(self, value: Any) -> None:
         """Put one Value, or a number as a leaf, in the place of every element."""
@@ -107,7 +118,7 @@ class ValueArray(np.ndarray[Any, Any]):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
-        with errors_wait():
+        with errors_wait(), np.errstate(all="ignore"):
             return _apply_ufunc(ufunc, method, inputs, out, options)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -242,7 +253,6 @@ def _wrap(result: Any) -> Any:
 
 
 def _with_leaves(x: Any) -> Any:
-    """What is put into an array of Values: a number as a new leaf, as `values` would make it."""
     if isinstance(x, (Value, ValueArray)):
         return x
     return values(x) if isinstance(x, (np.ndarray, list, tuple)) else Value(x)
@@ -309,8 +319,7 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
         result = getattr(ufunc, method)(*plain, **options)
     else:
         assert function is not None
-        with np.errstate(all="ignore"):
-            result = getattr(np.frompyfunc(function, ufunc.nin, ufunc.nout), method)(*plain, **options)
+        result = getattr(np.frompyfunc(function, ufunc.nin, ufunc.nout), method)(*plain, **options)
     if method == "at":
         _with_leaves_in(inputs[0])
     if out is None:
@@ -467,7 +476,7 @@ BY_NUMPY = set(
     put put_along_axis putmask ravel real real_if_close repeat reshape resize result_type roll rollaxis
     rot90 row_stack shape shares_memory size split squeeze stack swapaxes take take_along_axis tile
     transpose tril tril_indices_from triu triu_indices_from unstack vsplit vstack zeros_like empty_like
-    linalg.diagonal linalg.matrix_transpose
+    linalg.diagonal linalg.matrix_transpose lib.stride_tricks.sliding_window_view
     all any amax amin angle convolve corrcoef correlate cross cumprod cumproduct cumsum cumulative_prod
     cumulative_sum diff dot ediff1d einsum einsum_path inner kron logspace max min outer poly
     polyadd polyder polyint polymul polysub polyval prod product ptp sum tensordot trace trapezoid trapz
@@ -523,7 +532,8 @@ for _name in ("argmax", "argmin", "argpartition", "argsort", "nonzero", "searchs
 def _scalar_ufunc(
     self: Value, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
 ) -> Any:
-    return _apply_ufunc(ufunc, method, inputs, out, options)
+    with np.errstate(all="ignore"):
+        return _apply_ufunc(ufunc, method, inputs, out, options)
 
 
 def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -533,6 +543,44 @@ def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any)
 # NumPy asks a single Value, too; its class lives on a floor that knows no arrays.
 Value.__array_ufunc__ = _scalar_ufunc
 Value.__array_function__ = _scalar_function
+
+
+# --- what NumPy's own scalars and arrays can do ---------------------------------------------------------
+
+
+ON_SCALARS: dict[str, Any] = {
+    "dtype": np.dtype(float), "shape": (), "ndim": 0, "size": 1, "T": property(lambda self: self),
+    **dict.fromkeys(
+        "item tolist copy squeeze sum mean max min".split(), lambda self, *args, **options: self),
+    **{name: lambda self, *args, _name=name: getattr(as_values(self), _name)(*args)
+       for name in ("reshape", "ravel", "flatten")},
+}  # fmt: skip
+
+
+def _astype(self: Any, dtype: Any, *args: Any, **options: Any) -> Any:
+    """Values stay Values in a type of floats; as integers they would lose their derivative."""
+    kind = np.dtype(dtype).kind
+    elements = [x for x in np.ravel(as_objects(self)) if isinstance(x, Value)]
+    if kind in "fO" or (elements and all(map(is_condition, elements))):
+        return self if options.get("copy") is False or isinstance(self, Value) else self.copy()
+    if elements and kind != "b":
+        raise TypeError(
+            f"{caller()}: astype({np.dtype(dtype)}) would lose the derivative of Values without a word; "
+            "use .data for the numbers"
+        )
+    return as_objects(self).astype(dtype)
+
+
+def is_condition(x: Any) -> bool:
+    """Whether a traced node is a comparison, or made of comparisons, of value 0 or 1."""
+    if isinstance(x, Traced) and x.op is rules.where:
+        return all(is_condition(y) or (y.op is constant and y.data in (0.0, 1.0)) for y in x.args[1:])
+    return isinstance(x, Traced) and x.op in (rules.less, rules.less_equal, rules.equal)
+
+
+ON_SCALARS["astype"] = _astype
+for _name, _attribute in ON_SCALARS.items():
+    setattr(Value, _name, _attribute)
 
 
 def _mixes_arrays_and_values(*operands: Any) -> bool:

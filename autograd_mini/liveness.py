@@ -102,7 +102,7 @@ def _tame_nodes(order: Sequence[Value]) -> set[Value]:
     """The nodes that are finite with all their derivatives wherever the leaves are finite."""
     tame: set[Value] = set()
     for node in order:
-        tame_row = isinstance(node.op, Primitive) and is_tame(node.op.formula)
+        tame_row = isinstance(node.op, Primitive) and is_tame(node.op.stable)
         if tame_row and all(x in tame if x.args else _is_finite(x) for x in node.args):
             tame.add(node)
     return tame

@@ -37,6 +37,7 @@ from autograd_mini.arguments import (
 )
 from autograd_mini.arrays import element_label, values
 from autograd_mini.instructions import Instructions
+from autograd_mini.rebuilding import follow
 from autograd_mini.recording import collector_paused, record
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import PI, constant_node, derive, traced_input
@@ -80,7 +81,7 @@ def trace(f: Callable[..., Any], *examples: Any) -> Program:
     names = parameter_names(f, len(examples))
     arguments = {x: map_named(traced, example, x) for x, example in zip(names, examples, strict=True)}
     with collector_paused():
-        result = f(*map(copied, arguments.values()))  # f may pop from its dicts and lists
+        result = follow(f, *map(copied, arguments.values()))  # f may pop from its dicts and lists
         return _program(name_of(f), arguments, nodes, result)
 
 

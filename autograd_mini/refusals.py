@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any, NoReturn
 
 import numpy as np
+
+from autograd_mini.value import caller
 
 
 def full_name(function: Any) -> str:
@@ -23,18 +24,10 @@ def full_name(function: Any) -> str:
 
 def refuse(name: str, why: str = "") -> NoReturn:
     """TypeError that says which function on what line of the user's file, and what to write instead."""
-    homes = tuple(
-        os.path.join(os.path.dirname(os.path.abspath(file)), "")
-        for package in (__package__, "numpy", "scipy")
-        if (file := getattr(sys.modules.get(package or ""), "__file__", None))
-    )
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith((*homes, "<autograd_mini")):
-        frame = frame.f_back
     if not why:
         advice = ADVICE.get(name) or ADVICE.get(name.rpartition(".")[0]) or COMPOSE
         why = f"has no derivative rule for Values; {advice}"
-    raise TypeError(f"{frame.f_code.co_filename}:{frame.f_lineno}: {name} {why}")
+    raise TypeError(f"{caller()}: {name} {why}")
 
 
 COMPOSE = "compose it of functions that have one, or apply it to .data"

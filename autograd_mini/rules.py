@@ -389,7 +389,7 @@ def is_tame(text: str) -> bool:
             case ast.BinOp(op=ast.Div(), right=divisor) if not isinstance(divisor, ast.Constant):
                 return False
             case ast.Call(ast.Name(name)) if name not in SMOOTH:
-                if name in NATIVE or not is_tame(table[name].formula):
+                if name in NATIVE or not is_tame(table[name].stable):
                     return False
     return True
 

@@ -21,6 +21,7 @@ import numpy as np
 from autograd_mini import rules
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.liveness import Liveness
+from autograd_mini.rebuilding import follow
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import CUT, Derivative, Traced, constant_node, derive, products
 from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, unflatten
@@ -325,7 +326,7 @@ class _Call:
             [self.tree] = self.tree
         self.inputs = elements(self.tree)
         with _living(self.inputs), errors_wait():
-            self.result = f(*fresh, **named)
+            self.result = follow(f, *fresh, **named)
         self.aux: tuple[Any, ...] = ()
         if has_aux:
             if not isinstance(self.result, (tuple, list)) or len(self.result) != 2:

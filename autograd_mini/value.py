@@ -381,8 +381,10 @@ def errors_wait() -> Iterator[None]:
 
 def caller() -> str:
     """The file and line of the user's own code that is being run."""
+    scipy = getattr(sys.modules.get("scipy"), "__path__", [])
+    homes = (*HOMES, *(os.path.join(path, "") for path in scipy), "<autograd_mini")
     frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith((*HOMES, "<autograd_mini")):
+    while frame.f_back and frame.f_code.co_filename.startswith(homes):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

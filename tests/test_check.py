@@ -1,6 +1,7 @@
 """The checker: right derivations agree, wrong ones disagree, and kinks and conflicts blame nobody."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -307,7 +308,7 @@ def orthogonal_factor(A):
     ("f", "hand", "at"),
     [
         (lambda A: np.linalg.norm(A, "nuc"), orthogonal_factor, [[2.0, 1.0], [0.5, 3.0]]),
-        (lambda x: math.sin(x), math.cos, 1.0),
+        (lambda x: NormalDist().cdf(x), NormalDist().pdf, 1.0),
     ],
 )
 def test_the_witness_alone_judges_what_the_engine_cannot_follow(f, hand, at):

@@ -90,7 +90,7 @@ GUARDED: list[Any] = [
     (lambda x: np.maximum(x, np.log(x - 2) * x), 2.5, (2.5, 1.0, 0.0)),
     (lambda x: np.minimum(x, x / (x - 1)), 0.5, (-1.0, -4.0, -16.0)),
     (
-        lambda x: relu(x - np.sqrt(x)) if isinstance(x, float) else rules.relu(x - 1 - np.sqrt(x)),
+        lambda x: relu(x - 1 - np.sqrt(x)),
         0.0,
         (0.0, 0.0, 0.0),
     ),

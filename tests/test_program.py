@@ -492,9 +492,8 @@ def absolute(x: Any) -> Any:
         (lambda x: np.argmax(values([x, -x])), r"\.data has no number yet"),
         (lambda x: [1.0, 2.0][x], r"cannot be an index; pick with np\.where"),
         (lambda x: list(range(x)), "cannot be an index"),
-        (lambda x: float(x), "does not become a number"),
-        (lambda x: math.exp(x), "use autograd_mini's functions instead of math's"),
-        (lambda x: np.asarray(values([x]), dtype=float), "does not become a number"),
+        (lambda x: complex(x), "does not become a number"),
+        (lambda x: math.gamma(x), "use autograd_mini's functions instead of math's"),
         (lambda x: (x * x).backward(), r"use grad\(\.\.\.\)"),
         (lambda x: values([x, x]).sum().backward(), r"use grad\(\.\.\.\)"),
         (lambda x: x.grad, r"use grad\(\.\.\.\)"),
@@ -503,9 +502,8 @@ def absolute(x: Any) -> Any:
         (lambda x: values([x * x]).backward(), r"use grad\(\.\.\.\)"),
         (lambda x: (x * x).zero_grad(), r"\.grad"),
         (lambda x: setattr(x, "data", 0.0), r"\.data"),
-        (lambda x: np.where(np.asarray(values([x])) > 0, 1, 2), r"np\.asarray drop the class"),
-        (lambda x: np.max([x, -x]), r"values\(\[\.\.\.\]\)"),
-        (lambda x: np.zeros(1).__setitem__(0, x), r"values\(\[\.\.\.\]\)"),
+        (lambda x: np.random.rand(1).__setitem__(0, x), r"values\(\[\.\.\.\]\)"),
+        (lambda x: values([x, -x])[values([x, -x]) > 0], r"np\.sum\(np\.where\(mask, x, 0\)\)"),
         (lambda x: np.isnan(values([x])), r"np\.isnan"),
     ],
 )
@@ -584,7 +582,7 @@ def test_arrays_follow_ieee() -> None:
         ([[1.0, 2.0], [3.0]], "rows of several lengths"),
         (np.zeros((3, 1)), r"\(3, 1\)"),
         ({"a": 1.0}, "dict"),
-        (Value(1.0), "Value"),
+        (Value(1.0), r"\(\)"),
     ],
 )
 def test_another_shape_is_named_with_the_way_to_a_batch(given: Any, got: str) -> None:

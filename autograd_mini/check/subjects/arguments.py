@@ -12,6 +12,7 @@ import numpy as np
 
 from autograd_mini.arguments import signature
 from autograd_mini.arrays import values
+from autograd_mini.check.tensors import Runner
 from autograd_mini.rules import as_number
 from autograd_mini.value import Value
 
@@ -109,13 +110,14 @@ def matched(hand: Any, known: Mapping[str, Any], arguments: list[str]) -> dict[s
 
 def caller(f: Any) -> Callable[[Mapping[str, Any]], Any]:
     """f as a function of a mapping of its arguments."""
+    run = Runner(f)
     if parameters_of(f) is None:
-        return lambda arguments: f(*arguments.values())
+        return lambda arguments: run(*arguments.values())
     own = inspect.signature(f)
 
     def call(arguments: Mapping[str, Any]) -> Any:
         bound = inspect.BoundArguments(own, OrderedDict(arguments))
-        return f(*bound.args, **bound.kwargs)
+        return run(*bound.args, **bound.kwargs)
 
     return call
 

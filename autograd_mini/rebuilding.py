@@ -1,0 +1,391 @@
+"""A function rebuilt from its syntax tree, so that what it calls is seen before it is called.
+
+`follow` calls one that is rebuilt so where an argument holds Values. It asks at every call what to call: for
+NumPy's functions that make arrays, for `float`, `isinstance` and the functions of `math` that is a stand-in;
+the user's own functions, methods and classes are rebuilt in their turn; anything else is itself. The rebuilt
+function has the globals, the cells and the lines of the first. Module, class and function are untouched.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import copy
+import functools
+import itertools
+import linecache
+import math
+import os
+import warnings
+from collections.abc import Callable
+from functools import lru_cache, partial, reduce
+from operator import itemgetter
+from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_mini import numpy as stand_in
+from autograd_mini import rules
+from autograd_mini.arrays import is_condition
+from autograd_mini.numpy import holds_values, opened, passed
+from autograd_mini.tracing import Traced
+from autograd_mini.trees import elements, map_leaves
+from autograd_mini.value import HOMES, TraceError, Value, caller
+
+
+def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+    """``f(*args, **named)``, ``f`` and what it calls of the user's own rebuilt if an argument holds Values.
+
+    >>> import numpy as np
+    >>> def f(x):
+    ...     y = np.zeros(2)
+    ...     y[0] = x * x
+    ...     return y.sum()
+    >>> follow(f, Value(3.0))
+    Value(data=9.0, grad=0.0)
+    """
+    if not holds_values((args, named)):
+        return f(*args, **named)
+    try:
+        return _Follower(f)(f)(*args, **named)
+    except IndexError as error:
+        traced = any(isinstance(x, Traced) for x in elements([args, named]))
+        if not traced or "arrays used as indices" not in str(error):
+            raise
+        raise TraceError(
+            f"while tracing, {_line(error)}: how many elements x[mask] has is not known yet: write "
+            "np.sum(np.where(mask, x, 0)) for np.sum(x[mask]), and y = np.where(mask, new, y) for a change "
+            "of y[mask]"
+        ) from error
+
+
+def _line(error: BaseException) -> str:
+    """The line of the user's code that an error came from."""
+    import traceback
+
+    trace = ((frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__))
+    return [f"{file}:{line}" for file, line in trace if not file.startswith(HOMES)][-1]
+
+
+# --- what is called in the place of what a function calls ---------------------------------------------
+
+
+class _Follower:
+    """Asked by a rebuilt function what to call in the place of ``callee``; one for each call from outside."""
+
+    def __init__(self, f: Any) -> None:
+        self.package = _package(getattr(f, "func", f))
+
+    def __call__(self, callee: Any) -> Any:
+        kind = type(callee)
+        if found := STAND_INS.get(id(callee)):
+            return found
+        if id(callee) in HIGHER:
+            return partial(self._higher, callee)
+        if kind is FunctionType:
+            return self._function(callee)
+        if kind in NUMPYS_OWN:
+            return partial(_on_arrays, callee)
+        if kind is BuiltinMethodType:
+            if type(callee.__self__) is np.ufunc:
+                return partial(_on_arrays, callee)
+            plain = type(callee.__self__) is np.ndarray and callee.__name__ in METHODS
+            return partial(METHODS[callee.__name__], callee.__self__) if plain else callee
+        if kind is MethodType:
+            return self._bound(callee.__func__, callee.__self__, callee)
+        if isinstance(callee, type):
+            return self._class(callee)
+        if kind is partial:
+            return partial(self(callee.func), *callee.args, **callee.keywords)
+        if kind is np.vectorize:
+            return partial(_vectorized, callee, self(callee.pyfunc))
+        if kind is functools._lru_cache_wrapper:  # Values are no keys of a cache
+            return self(callee.__wrapped__)
+        return self._bound(kind.__call__, callee, callee) if callable(callee) else callee
+
+    def mod(self, x: Any, y: Any) -> Any:
+        """``x % y``, where a number that goes into a text is no number lost."""
+        return x % (map_leaves(_shown, y) if isinstance(x, str) else y)
+
+    def _function(self, f: FunctionType) -> FunctionType:
+        file = f.__code__.co_filename
+        installed = "site-packages" in file or "dist-packages" in file
+        if file.startswith(HOMES) or (
+            _package(f) != self.package if installed else file.startswith(STANDARD)
+        ):
+            return f
+        return rebuilt(f, _Calls, {FOLLOW: self}) or f
+
+    def _bound(self, function: Any, instance: Any, callee: Any) -> Any:
+        if type(function) is not FunctionType or (new := self._function(function)) is function:
+            return callee
+        return MethodType(new, instance)
+
+    def _class(self, kind: Any) -> Any:
+        """A user's class as the function that makes its instances."""
+        init = kind.__init__
+        plain = type(kind).__call__ is type.__call__ and kind.__new__ is object.__new__
+        if not plain or type(init) is not FunctionType or (new := self._function(init)) is init:
+            return kind
+
+        def make(*args: Any, **named: Any) -> Any:
+            made = object.__new__(kind)
+            new(made, *args, **named)
+            return made
+
+        return make
+
+    def _higher(self, callee: Any, *args: Any, **named: Any) -> Any:
+        """A call of what calls functions, such as ``map``, on rebuilt ones."""
+        new = {name: self(x) if callable(x) else x for name, x in named.items()}
+        return callee(*(self(x) if callable(x) else x for x in args), **new)
+
+
+def _package(x: Any) -> str:
+    return str(getattr(x, "__module__", "")).partition(".")[0]
+
+
+STANDARD = os.path.join(os.path.dirname(os.__file__), "")  # where Python's own library is
+
+
+def _shown(x: Any) -> Any:
+    return x.data if isinstance(x, Value) and not isinstance(x, Traced) else x
+
+
+def _vectorized(vectorize: Any, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """The results of ``function`` on elements, one array or, as they are tuples, several."""
+    if named or vectorize.signature or vectorize.excluded or not holds_values(args):
+        return vectorize(*args, **named)
+    found = np.frompyfunc(function, len(args), 1)(*(np.asarray(x, dtype=object) for x in args))
+    first = np.ravel(found)[0]
+    if not isinstance(first, tuple):
+        return opened(found)
+    return tuple(opened(np.frompyfunc(itemgetter(i), 1, 1)(found)) for i in range(len(first)))
+
+
+def _on_arrays(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """A call of NumPy's own, with lists and plain arrays of Values as arrays that know of Values."""
+    return function(*map(_as_array, args), **{name: _as_array(x) for name, x in named.items()})
+
+
+def _as_array(x: Any) -> Any:
+    if type(x) is np.ndarray:
+        return opened(x) if x.dtype == object else x
+    if type(x) not in (list, tuple):
+        return x
+    if not any(isinstance(element, np.ndarray) for element in x) and holds_values(x):
+        return stand_in.OWN["array"](x)
+    return type(x)(map(_as_array, x))
+
+
+def _float(x: Any = 0.0) -> Any:
+    return passed(x, float)
+
+
+def _int(x: Any = 0, *base: Any) -> Any:
+    if is_condition(x):
+        return x
+    if holds_values(x) and not isinstance(x, Traced):
+        raise TypeError(
+            f"{caller()}: int() of a Value would lose its derivative without a word; "
+            "write int(v.data) where a whole number is meant, such as an index"
+        )
+    return int(x, *base)
+
+
+def _copied(real: Callable[..., Any]) -> Callable[..., Any]:
+    """`copy.copy` or `copy.deepcopy`, but that a copy of a Value would be another input."""
+    return lambda x, *memo: map_leaves(_array_copied, x) if holds_values(x) else real(x, *memo)
+
+
+def _array_copied(x: Any) -> Any:
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+def _isinstance(x: Any, kinds: Any) -> bool:
+    return isinstance(x, kinds) or (isinstance(x, Value) and isinstance(np.float64(), kinds))
+
+
+def _on_values(real: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `math`, and what stands in for it where an argument is a Value."""
+    return lambda *args, **named: (function if holds_values(args) else real)(*args, **named)
+
+
+MATH: dict[str, Callable[..., Any]] = {
+    **{name: row for name, row in rules.table.items() if hasattr(math, name)},
+    "fabs": rules.abs,
+    "log": lambda x, *base: reduce(rules.div, map(rules.log, (x, *base))),
+    "hypot": lambda *xs: reduce(rules.hypot, xs, 0.0),
+    "fsum": sum,
+    "prod": np.prod,
+    "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
+}  # fmt: skip
+STAND_INS: dict[int, Any] = {
+    **{id(getattr(np, name)): own for name, own in stand_in.OWN.items()},
+    **{id(real): _on_values(real, MATH[name]) for name, real in vars(math).items() if name in MATH},
+    id(float): _float,
+    id(int): _int,
+    id(isinstance): _isinstance,
+    **{id(real): _copied(real) for real in (copy.copy, copy.deepcopy)},
+}
+METHODS: dict[str, Callable[..., Any]] = {  # of plain arrays
+    "copy": lambda x, *args, **named: opened(x.copy(*args, **named)),
+    "astype": lambda x, *args, **named: opened(x.astype(*args, **named)),
+    "dot": lambda x, *args, **named: np.dot(x, *args, **named),
+}
+NUMPYS_OWN = {np.ufunc, type(np.sum)}  # their types
+HIGHER = {
+    id(f)
+    for f in (
+        map, filter, sorted, min, max, reduce, itertools.accumulate, itertools.starmap,
+        np.apply_along_axis, np.apply_over_axes, np.fromfunction, np.piecewise,
+    )
+}  # fmt: skip
+
+
+FOLLOW = "_autograd_mini_follow"  # the name by which rebuilt code asks
+
+
+class _Calls(ast.NodeTransformer):
+    """``g(x)`` becomes ``follow(g)(x)``, and ``x % y``, which may be a text, ``follow.mod(x, y)``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        node.func = ast.Call(ast.Name(FOLLOW, ast.Load()), [node.func], [])
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Mod):
+            return node
+        mod = ast.Attribute(ast.Name(FOLLOW, ast.Load()), "mod", ast.Load())
+        return ast.Call(mod, [node.left, node.right], [])
+
+
+# --- from the source of a function to another function ------------------------------------------------
+
+
+def rebuilt(
+    f: FunctionType, edit: Callable[[], ast.NodeTransformer], given: dict[str, Any]
+) -> FunctionType | None:
+    """``f`` with its syntax tree edited; the edit may use the names ``given``, which join the closure.
+
+    None where the edit changes nothing, and where there is no source text, or not that of ``f``.
+    """
+    code = f.__code__
+    new_code = _edited(code, code.co_filename, edit, tuple(given))
+    if new_code is None:
+        return None
+    cells = dict(zip(code.co_freevars, f.__closure__ or (), strict=True))
+    cells |= {name: CellType(x) for name, x in given.items()}
+    closure = tuple(cells[name] for name in new_code.co_freevars)
+    new = FunctionType(new_code, f.__globals__, f.__name__, f.__defaults__, closure)
+    new.__kwdefaults__ = f.__kwdefaults__
+    new.__qualname__ = f.__qualname__
+    return new
+
+
+@lru_cache(4096)
+def _edited(
+    code: CodeType, file: str, edit: Callable[[], ast.NodeTransformer], given: tuple[str, ...]
+) -> CodeType | None:
+    if not set(given).isdisjoint(code.co_freevars):  # made inside a rebuilt function
+        return None
+    linecache.checkcache(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they were given when the file was imported
+        try:
+            text = _text("".join(linecache.getlines(file)))
+        except SyntaxError:  # the file has changed since
+            return None
+        for node, owner in text.functions.get((code.co_name, code.co_firstlineno), ()):
+            compiled = partial(_compiled, code=code, header=text.imports, owner=owner)
+            if _same(code, compiled(node)):
+                new = edit().visit(copy.deepcopy(node))
+                return None if ast.dump(new) == ast.dump(node) else compiled(new, given=given)
+    return None
+
+
+class _Text(NamedTuple):
+    """A file's functions by name and first line, each with the class around it, and its imports as a line."""
+
+    functions: dict[tuple[str, int], list[tuple[Any, str]]]
+    imports: str
+
+
+@lru_cache(64)
+def _text(text: str) -> _Text:
+    functions: dict[tuple[str, int], list[tuple[Any, str]]] = {}
+    imports: list[str] = []
+
+    def search(node: ast.AST, owner: str, inside: bool) -> None:
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and not inside:
+            imports.extend(x.asname or x.name.partition(".")[0] for x in node.names if x.name != "*")
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
+            line = min([node.lineno, *(x.lineno for x in getattr(node, "decorator_list", ()))])
+            functions.setdefault((name, line), []).append((_bare(node), owner))
+            inside = True
+        if isinstance(node, ast.ClassDef):
+            owner, inside = node.name, True
+        for child in ast.iter_child_nodes(node):
+            search(child, owner, inside)
+
+    search(ast.parse(text), "_", False)  # a name with which the compiler mangles none
+    return _Text(functions, f"import {', '.join(imports)}\n" if imports else "")
+
+
+def _bare(node: Any) -> Any:
+    """A function without what is evaluated where it is defined: decorators, defaults, annotations."""
+    node = copy.copy(node)
+    node.args = copy.deepcopy(node.args)
+    node.args.defaults, node.args.kw_defaults = [], [None] * len(node.args.kwonlyargs)
+    for parameter in ast.walk(node.args):
+        if isinstance(parameter, ast.arg):
+            parameter.annotation = None
+    if not isinstance(node, ast.Lambda):
+        node.decorator_list, node.returns = [], None
+    return node
+
+
+def _compiled(node: Any, code: CodeType, header: str, owner: str, given: tuple[str, ...] = ()) -> CodeType:
+    """The code of a function where it stands: in its class, among its free names, and, as the compiler calls
+    what is imported in another way, after the imports of its file."""
+    free = [name for name in code.co_freevars if name != "__class__"]
+    place = f"{header}def factory({', '.join([*free, *given])}):\n class {owner}: pass"
+    module: Any = ast.parse(place)
+    module.body[-1].body[0].body = [ast.Expr(node) if isinstance(node, ast.Lambda) else node]
+    ast.fix_missing_locations(module)
+    flags = code.co_flags & FUTURES
+    found: Any = compile(module, code.co_filename, "exec", flags=flags, dont_inherit=True)
+    for _ in range(3):  # the factory, the class, the function
+        found = next(x for x in found.co_consts if isinstance(x, CodeType))
+    assert isinstance(found, CodeType)
+    return found
+
+
+FUTURES = reduce(
+    int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
+
+
+ASSERTING = "@pytest_ar"  # what pytest writes into functions of a test file for their assertions
+
+
+def _same(a: CodeType, b: CodeType) -> bool:
+    """Whether two codes do the same, wherever they stand."""
+    parts = ("co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars")
+    return ASSERTING in a.co_names or (
+        all(getattr(a, part) == getattr(b, part) for part in parts)
+        and len(a.co_consts) == len(b.co_consts)
+        and all(map(_same_constant, a.co_consts, b.co_consts))
+    )
+
+
+def _same_constant(x: Any, y: Any) -> bool:
+    if isinstance(x, CodeType) and isinstance(y, CodeType):
+        return _same(x, y)
+    if isinstance(x, str) and isinstance(y, str):  # before Python 3.11 with the names of nested functions
+        x, y = x.rpartition("<locals>.")[2], y.rpartition("<locals>.")[2]
+    return repr(x) == repr(y) or (isinstance(x, frozenset) and x == y)
