@@ -376,7 +376,7 @@ def test_a_large_gradient_that_the_engine_cannot_follow_is_sampled_and_tried_alo
     x = np.random.default_rng(3).normal(size=12_000)
 
     def f(x):
-        return math.fsum(np.sin(x))
+        return np.fft.fft(np.sin(x))[0].real
 
     report = check_gradient(f, np.cos, at=x, points=1)
     assert report, report.reason

@@ -3,7 +3,7 @@
     python tests/benchmarks/checks.py
 
 Each time is that of a process of its own, the median of several checks after the first. Beside the layers
-stand SciPy's check_grad and PyTorch's gradcheck, where these are installed, on the same function at one point.
+stand SciPy's check_grad and PyTorch's gradcheck, where these are installed, at one point.
 """
 
 from __future__ import annotations

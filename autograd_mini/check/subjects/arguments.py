@@ -12,7 +12,7 @@ import numpy as np
 
 from autograd_mini.arguments import signature
 from autograd_mini.arrays import values
-from autograd_mini.check.tensors import Runner
+from autograd_mini.check.subjects.tensors import Runner
 from autograd_mini.rules import as_number
 from autograd_mini.value import Value
 
