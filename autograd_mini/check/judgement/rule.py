@@ -147,6 +147,7 @@ def _against_the_graph(
     notes[~decided & ~beyond] = ROUNDED
     size = np.fmax(abs(yours), abs(truth))
     hidden = (testimony.unseen > size / HIDDEN) & ((size > 0) | np.isinf(testimony.unseen))
+    hidden &= decided | beyond
     _leave_open(verdicts, notes, hidden, UNSEEN)
     _leave_open_sides(verdicts, notes, testimony)
     if testimony.trouble:

@@ -251,12 +251,18 @@ def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
     random = np.random.default_rng(0)
     direction = np.zeros(start.size)
     direction[known] = (np.maximum(abs(start), 2.0**-10) * random.uniform(-1.0, 1.0, start.size))[known]
-    left, right = recorded.slopes(direction)
     along = truth[:, [columns[slot] for slot in known]] * direction[known]
     terms = np.sum(abs(along), axis=1) + 1e-9 * np.sum(bound, axis=1)
-    expected = np.sum(along, axis=1)
-    apart = np.minimum(abs(left - expected), abs(right - expected))
-    return bool((apart > 1e-6 * terms).any())
+
+    def apart(scale: float) -> Floats:
+        left, right = (side / scale for side in recorded.slopes(scale * direction))
+        expected = np.sum(along, axis=1)
+        nearer: Floats = np.minimum(abs(left - expected), abs(right - expected))
+        return nearer
+
+    far = apart(1.0)
+    # What quotients leave out goes with the step.
+    return bool((far > 1e-6 * terms).any() and ((far > 1e-6 * terms) & (apart(NEAR) > far / 2)).any())
 
 
 def _sides(
@@ -280,8 +286,8 @@ def _sides(
             moved = step * direction
             below, above = (recorded.exact(seeds, bound, (side * moved).tolist()) for side in (-1, 1))
             sides += [below, above]
-            jumps.append(abs(above - below))
-        size = np.fmax(abs(below), abs(above))
+            jumps.append(np.maximum.reduce([abs(above - below), abs(above - truth), abs(below - truth)]))
+        size = np.fmax(np.fmax(abs(below), abs(above)), abs(truth))
         smooth = (jumps[1] <= 1e-9 * size) | (jumps[1] <= jumps[0] / 2)  # as where only the slope has a kink
         differs |= ~smooth | (jumps[-1] > 1e-6 * size + 1e-3 * bound) if near else ~smooth
     return differs, sides[2], sides[3]
