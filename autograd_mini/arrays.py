@@ -29,7 +29,7 @@ from autograd_mini.readings import handed_out
 from autograd_mini.refusals import INTO_FLOATS, full_name, refuse
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import Traced, conjunction, disjunction, negation
-from autograd_mini.value import TraceError, Value, caller, constant, errors_wait
+from autograd_mini.value import TraceError, Value, as_operand, caller, constant, errors_wait
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -119,7 +119,10 @@ class ValueArray(np.ndarray[Any, Any]):
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
         with errors_wait(), np.errstate(all="ignore"):
-            return _apply_ufunc(ufunc, method, inputs, out, options)
+            try:
+                return _apply_ufunc(ufunc, method, inputs, out, options)
+            except (ArithmeticError, rules.DomainError):  # of plain numbers among the Values
+                return _apply_ufunc(ufunc, method, [*map(_as_nodes, inputs)], out, options)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         with errors_wait():
@@ -368,6 +371,11 @@ def as_objects(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         return x.view(np.ndarray) if x.dtype == object else x.astype(object).view(np.ndarray)
     return np.array(x.item() if isinstance(x, np.generic) else x, dtype=object)
+
+
+def _as_nodes(x: Any) -> Any:
+    """An array of Values with the plain numbers in it as constants, which go on with inf or nan."""
+    return np.frompyfunc(as_operand, 1, 1)(as_objects(x)) if isinstance(x, ValueArray) else x
 
 
 def as_values(x: Any) -> ValueArray:
