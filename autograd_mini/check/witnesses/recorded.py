@@ -6,6 +6,7 @@ asked of f itself, see `links`.
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini import rules
 from autograd_mini.number_types import ARRAY, FLOAT, NumberType, evaluate, mpmath_type
 from autograd_mini.rules import Primitive
 from autograd_mini.sweeps import Sweep, Tape, U, bounded, floats, tape_of
@@ -181,30 +183,48 @@ class Bounded:
         """The operations that lie on a kink of theirs so far as floats tell, and whether only near it."""
         code, slots = self.recorded.tape.code, self.sweep.slots
         labels = {slot: node.label for node, slot in self.recorded.tape.slots.items() if node.label}
-        kinked = [index for index, row in enumerate(code.rows) if row.name in KINKS]
+        asks = [kinks(row) for row in code.rows]
         found: dict[str, bool] = {}
-        for place in np.flatnonzero(np.isin(code.codes, kinked)).tolist():
+        for place in np.flatnonzero(np.isin(code.codes, [i for i, ask in enumerate(asks) if ask])).tolist():
             row = code.rows[code.codes[place]]
             places = code.operands[place][: len(row.operands)].tolist()
             operands = [slots[k] for k in places]
-            distance = _distance(row, operands)
-            if distance <= 2 * sum(bound for _, bound in operands):
+            moving = {
+                x for x, k in zip(row.operands, places, strict=True) if not code.inputs <= k < code.first
+            }
+            for names, distance in asks[code.codes[place]]:
+                value, bound = distance(*operands, slots[code.first + place])
+                if moving.isdisjoint(names) or abs(value) > 2 * bound:
+                    continue
                 said = (
                     f"{labels[k]} = {slots[k][0]:g}" if k in labels else f"{slots[k][0]:g}" for k in places
                 )
                 name = f"{row.name}({', '.join(said)})"
-                found[name] = found.get(name, False) or distance > 0
+                found[name] = found.get(name, False) or value != 0
         return found
 
 
-KINKS = {
-    **dict.fromkeys(["abs", "sign", "relu", "hypot", "atan2"], "at 0"),
-    **dict.fromkeys(["maximum", "minimum", "less", "less_equal", "equal"], "tie"),
-}
+@cache
+def kinks(row: Primitive) -> list[tuple[frozenset[str], Callable[..., Any]]]:
+    """Where a row has kinks: what its formula and partials compare, as differences that are 0 there.
 
+    Each comes with the operands in it, and is a function of these and of the result, on pairs.
 
-def _distance(row: Primitive, operands: Sequence[Any]) -> float:
-    """How far the operands are from the row's kink."""
-    if KINKS[row.name] == "tie":
-        return float(abs(operands[0][0] - operands[1][0]))
-    return float(max(abs(value) for value, _ in operands))
+    >>> [sorted(names) for names, _ in kinks(rules.maximum)], kinks(rules.exp)
+    ([['x', 'y'], ['x', 'y']], [])
+    """
+    found: dict[str, tuple[frozenset[str], Callable[..., Any]]] = {}
+    for node in chain.from_iterable(ast.walk(rules.expression(x)) for x in (row.formula, *row.partials)):
+        match node:
+            case ast.Compare(left, _, [right]):
+                distance: ast.expr = ast.BinOp(left, ast.Sub(), right)
+            case ast.Call(ast.Name("abs" | "sign"), [operand]):
+                distance = operand
+            case _:
+                continue
+        text = ast.unparse(distance)
+        names = rules.names_in(text) & {*row.operands, "z"}
+        operands = frozenset(row.operands if "z" in names else names)
+        function = bounded().bound("distance", rules.expression(text), (*row.operands, "z"))
+        found.setdefault(text, (operands, function))
+    return list(found.values())
