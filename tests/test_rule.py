@@ -1,0 +1,133 @@
+"""The one rule of closeness, at its edges: what it is told of a derivative is made up."""
+
+import numpy as np
+import pytest
+
+from autograd_mini.check.judgement.rule import ROUNDED, Numbers, Program, judged, settled
+from autograd_mini.check.settings import Settings
+from autograd_mini.check.subjects.sampling import Probe
+from autograd_mini.check.witnesses import testimony as witnesses
+
+ONE = np.ones((1, 1))
+EPSILON = 2.0**-52
+
+
+def told(truth=1.0, bound=0.0, **changes):
+    """A testimony on one derivative."""
+    parts = {
+        "engine": truth * ONE, "error": 0 * ONE, "unseen": 0 * ONE, "open": ONE < 0,
+        "left": np.nan * ONE, "right": np.nan * ONE, "differences": np.nan * ONE,
+        "followed": True, "exact": True,
+    }  # fmt: skip
+    return witnesses.Testimony(
+        Probe([()], [("x", ())]), truth=truth * ONE, bound=bound * ONE, **{**parts, **changes}
+    )
+
+
+def verdict(
+    yours, testimony, *, unit=0.0, epsilon=EPSILON, printed=False, largest=0.0, program=None, **options
+):
+    claim = Numbers(yours * ONE, unit * ONE, epsilon * ONE, 2 * (not printed) < ONE)
+    found = judged(claim, testimony, Settings(**options), largest * ONE, program=lambda: program)
+    return str(found.verdicts.item())
+
+
+def test_the_relative_tolerance_is_a_millionth_of_the_larger_one():
+    assert verdict(1 + 0.99e-6, told()) == "agrees"
+    assert verdict(1 + 1.01e-6, told()) == "disagrees"
+    assert verdict(1e-30 * (1 + 0.99e-6), told(1e-30)) == "agrees"
+    assert verdict(1e-30 * (1 - 1.01e-6), told(1e-30)) == "disagrees"
+    assert verdict(0.0, told(0.0)) == "agrees"
+    assert verdict(5e-324, told(0.0)) == "disagrees"
+    assert verdict(np.inf, told(1.0)) == verdict(np.nan, told(1.0)) == "disagrees"
+
+
+def test_given_tolerances_replace_it():
+    assert verdict(1.009, told(), rtol=1e-2) == "agrees"
+    assert verdict(1.011, told(), rtol=1e-2) == "disagrees"
+    assert verdict(0.09, told(0.0), atol=0.1) == "agrees"
+    assert verdict(0.11, told(0.0), atol=0.1) == "disagrees"
+    assert verdict(1 + 1e-6, told(), rtol=0.0) == "disagrees"
+
+
+def test_a_printed_figure_has_one_unit_and_nothing_else():
+    assert verdict(1.01, told(), unit=0.01, printed=True) == "agrees"
+    assert verdict(1.01 + 1e-7, told(), unit=0.01, printed=True) == "disagrees"
+
+
+def test_numbers_of_few_digits_have_four_of_their_epsilons():
+    single = 2.0**-23
+    assert verdict(1 + 1e-6 + 3.9 * single, told(), epsilon=single) == "agrees"
+    assert verdict(1 + 1e-6 + 4.1 * single, told(), epsilon=single) == "disagrees"
+    assert verdict(1 + 1e-6 + 4.1 * single, told(), epsilon=single, rtol=1e-6) == "disagrees"
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0**29])
+def test_between_the_tolerance_and_sixteen_bounds_nothing_is_said(factor):
+    epsilon = EPSILON * factor
+    slack = 1e-6 + 4 * epsilon * (factor > 1)
+    bound = 1e-3 / factor
+    assert verdict(1 + slack + 15.9e-3, told(bound=bound), epsilon=epsilon) == "inconclusive"
+    assert verdict(1 + slack + 16.3e-3, told(bound=bound), epsilon=epsilon) == "disagrees"
+    assert verdict(1 + slack + 15.9e-3, told(bound=bound, coarse=factor)) == "inconclusive"
+
+
+def test_a_small_derivative_beside_large_ones_owes_to_their_rounding():
+    u = 2.0**-53
+    assert verdict(1 + 1e-6 + 15.9 * u * 1e12, told(), largest=1e12) == "inconclusive"
+    assert verdict(1 + 1e-6 + 16.1 * u * 1e12, told(), largest=1e12) == "disagrees"
+
+
+def test_the_hand_results_own_program_decides_in_between():
+    def program(exact, accuses, bound=1e-3):
+        return Program(bound * ONE, lambda: exact * ONE, accuses)
+
+    assert verdict(1.01, told(), program=program(1.0, True)) == "agrees"
+    assert verdict(1.01, told(), program=program(1.01, True)) == "disagrees"
+    assert verdict(1.01, told(), program=program(1.01, False)) == "inconclusive"
+    assert verdict(1.01, told(), program=program(np.nan, True)) == "inconclusive"
+    assert verdict(1.02, told(), program=program(1.0, True)) == "disagrees"  # beyond what its rounding does
+
+
+def test_what_f_hides_is_neither_right_nor_wrong():
+    assert verdict(1.0, told(unseen=0.011 * ONE)) == "inconclusive"
+    assert verdict(1.0, told(unseen=0.009 * ONE)) == "agrees"
+    assert verdict(2.0, told(unseen=0.021 * ONE)) == "inconclusive"
+    assert verdict(2.0, told(unseen=0.019 * ONE)) == "disagrees"
+    assert verdict(0.0, told(0.0, unseen=1.0 * ONE)) == "agrees"
+    assert verdict(0.0, told(0.0, unseen=np.inf * ONE)) == "inconclusive"
+
+
+def test_an_entry_without_a_derivative_is_open_and_so_is_everything_where_f_is_random():
+    assert verdict(1.0, told(open=ONE > 0)) == verdict(7.0, told(open=ONE > 0)) == "inconclusive"
+    assert verdict(1.0, told(trouble="random")) == verdict(7.0, told(trouble="random")) == "inconclusive"
+
+
+def by_differences(error, truth=1.0):
+    return told(truth, error=error * ONE, followed=False, exact=False)
+
+
+def test_differences_acquit_and_accuse_so_far_as_they_are_sure():
+    assert verdict(1 + 9e-5, by_differences(1e-5)) == "agrees"
+    assert verdict(1 + 1.2e-4, by_differences(1e-5)) == "disagrees"
+    assert verdict(1.0, by_differences(4.9e-5)) == "agrees"
+    assert verdict(1.0, by_differences(5.2e-5)) == "inconclusive"
+    assert verdict(1.3, by_differences(9e-3)) == "disagrees"
+    assert verdict(1.3, by_differences(1.4e-2)) == "inconclusive"
+    assert verdict(0.0, by_differences(1e-10, 0.0), largest=1.0) == "agrees"
+    assert verdict(0.0, by_differences(1e-8, 0.0), largest=1.0) == "inconclusive"
+
+
+def test_what_rounding_leaves_open_is_settled_by_another_point_and_nothing_else_is():
+    def at(yours, testimony):
+        claim = Numbers(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+        return judged(claim, testimony, Settings(), 0 * ONE)
+
+    rounded, right = at(1.01, told(bound=1e-3)), at(1.0, told())
+    assert rounded.notes.item() == ROUNDED
+    assert settled([rounded, right])
+    assert not settled([rounded, rounded])
+    assert not settled([at(1.0, told(open=ONE > 0)), right])
+    assert settled([right, rounded])
+    assert not settled([None, right])
+    assert not settled([rounded, None])
