@@ -87,6 +87,8 @@ def test_the_hand_results_own_program_decides_in_between():
     assert verdict(1.01, told(), program=program(1.01, False)) == "inconclusive"
     assert verdict(1.01, told(), program=program(np.nan, True)) == "inconclusive"
     assert verdict(1.02, told(), program=program(1.0, True)) == "disagrees"  # beyond what its rounding does
+    single = 2.0**-23  # whose bound counts as if it were computed so
+    assert verdict(1.01, told(), epsilon=single, program=program(1.01, False, 1e-3 / 2**29)) == "inconclusive"
 
 
 def test_what_f_hides_is_neither_right_nor_wrong():
@@ -131,3 +133,23 @@ def test_what_rounding_leaves_open_is_settled_by_another_point_and_nothing_else_
     assert settled([right, rounded])
     assert not settled([None, right])
     assert not settled([rounded, None])
+
+
+def test_a_truth_that_is_not_sure_itself_acquits_only_what_is_close_enough_for_both():
+    unsure = {"exact": False, "bound": 4e-7, "error": 4e-7 * ONE}
+    assert verdict(1 + 5.9e-7, told(**unsure)) == "agrees"
+    assert verdict(1 + 6.1e-7, told(**unsure)) == "inconclusive"
+    assert verdict(1 + 6.9e-6, told(**unsure)) == "inconclusive"
+    assert verdict(1 + 7.2e-6, told(**unsure)) == "disagrees"
+
+
+def test_only_what_is_left_open_has_a_note():
+    def note(yours, testimony):
+        claim = Numbers(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+        return judged(claim, testimony, Settings(), 0 * ONE).notes.item()
+
+    assert note(1.0, told(bound=1e-3)) == note(2.0, told(bound=1e-3)) == ""
+    assert note(1.01, told(bound=1e-3)) == ROUNDED
+    assert "one-sided 3 and 4" in note(1.0, told(open=ONE > 0, left=3 * ONE, right=4 * ONE))
+    assert "leave 1.4e-02 open" in note(1.3, by_differences(1.4e-2))
+    assert note(1.0, told(unseen=1.0 * ONE)).startswith("f's own rounding hides")
