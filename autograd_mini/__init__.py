@@ -116,7 +116,14 @@ if TYPE_CHECKING:
     from autograd_mini.drawing import Drawing, draw
     from autograd_mini.program import Program, trace
 
-UPPER_FLOORS = ("program", "drawing", "check")
+UPPER_FLOORS = {  # which are imported when one of their names is used
+    "program": ("Program", "trace"),
+    "drawing": ("Drawing", "draw"),
+    "check": (
+        *("Explanation", "InconclusiveError", "Report", "StepsReport", "check_gradient", "check_jacobian"),
+        *("check_steps", "check_update", "check_value", "check_vjp"),
+    ),
+}
 
 __all__ = [
     "DivisionByZeroError",
@@ -230,12 +237,10 @@ __all__ = [
 if not TYPE_CHECKING:  # which would take any name for one of these
 
     def __getattr__(name: str) -> Any:
-        if name in __all__:
-            for floor in UPPER_FLOORS:
-                module = import_module(f"{__name__}.{floor}")
-                if hasattr(module, name):
-                    globals()[name] = found = getattr(module, name)
-                    return found
+        for floor, names in UPPER_FLOORS.items():
+            if name in names:
+                globals()[name] = found = getattr(import_module(f"{__name__}.{floor}"), name)
+                return found
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:

@@ -15,8 +15,14 @@ upper = {f"autograd_mini.{floor}" for floor in autograd_mini.UPPER_FLOORS}
 assert not upper & set(sys.modules)
 assert autograd_mini.trace(lambda x: x * x, 0.0)(3.0) == 9.0
 assert upper & set(sys.modules) == {"autograd_mini.program"}
-autograd_mini.check_gradient
-assert upper <= set(sys.modules)
+autograd_mini.draw
+assert upper & set(sys.modules) == {"autograd_mini.program", "autograd_mini.drawing"}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = """
+import sys, autograd_mini
+assert autograd_mini.check_gradient(lambda x: x * x, lambda x: 2 * x, at=1.0)
+assert "autograd_mini.drawing" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

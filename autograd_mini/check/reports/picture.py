@@ -10,15 +10,17 @@ import numpy as np
 from autograd_mini.check.diagnosis import nodes_named
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation
 from autograd_mini.check.subjects.subject import Graph
-from autograd_mini.drawing import Drawing, draw
 from autograd_mini.value import Value, topological_order
 
 if TYPE_CHECKING:
     from autograd_mini.check.witnesses.adjoints import Loss
+    from autograd_mini.drawing import Drawing
 
 
 def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **options: Any) -> Drawing:
     """The graph at the given point, the path marked from the wrong arguments to what the diagnosis names."""
+    from autograd_mini.drawing import draw  # the check of a derivation needs none
+
     graph = evidence.graph(evidence.points[0])
     if graph is None:
         raise ValueError("draw: f does not run on Values, and so has no graph")
@@ -29,6 +31,8 @@ def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **op
 
 def draw_step(loss: Loss, wrong: str, uses: Iterable[str], **options: Any) -> Drawing:
     """The loss's graph, the path marked from a wrong step's nodes to those of the steps it uses."""
+    from autograd_mini.drawing import draw  # the check of a derivation needs none
+
     graph = Graph({wrong: loss.nodes(wrong)}, np.array(loss.root, dtype=object))
     earlier = [node for name in uses for node in loss.nodes(name).flat if node is not None]
     return draw(loss.root, **{"mark": wrong_path(graph, [wrong], earlier or [loss.root]), **options})
