@@ -233,6 +233,43 @@ def test_a_row_of_ones_own_may_cut() -> None:
         primitive("cut", "x", "1")
 
 
+@pytest.mark.parametrize(
+    "total",
+    [
+        np.nansum,
+        np.nanmean,
+        np.nanvar,
+        np.nanprod,
+        np.nanmax,
+        lambda x: np.sum(np.nan_to_num(x)),
+        lambda x: np.sum(np.where(x == x, x, 0.0)),
+        lambda x: np.sum(np.where((x == x) & (x > 0), x, 0.0)),
+        lambda x: np.sum(np.where(x > -100.0, x, 0.0)),  # false for nan
+        lambda x: np.sum(np.where(x[0] < 100.0, x[2], x)),
+        lambda x: np.sum(np.where(rules.equal(x - x, 0.0), x, 0.0)),
+    ],
+)
+@pytest.mark.parametrize("inner", [np.square, np.tanh, lambda x: x * x * x])
+def test_numbers_that_are_nan_and_left_out_in_every_form(
+    total: Callable[[Any], Any], inner: Callable[[Any], Any]
+) -> None:
+    def f(x: Any) -> Any:
+        return total(inner(x))
+
+    x, missing = np.array([2.0, -1.5, 3.0]), np.array([2.0, NAN, 3.0])
+    leaves = values(missing)
+    f(leaves).backward()
+    first, second = trace(grad(f), x), trace(hessian(f), x)
+    close(grad(f)(missing), leaves.grad)
+    close(first(missing), leaves.grad)
+    close(second(missing), hessian(f)(missing))
+    assert np.isfinite(second(missing)).all()
+    close(number_types.evaluate_floats(first.code, missing), leaves.grad)
+    namespace: dict[str, Any] = {}
+    exec(first.source(), namespace)
+    close(namespace[first.name](missing), leaves.grad)
+
+
 # --- errors that wait -------------------------------------------------------------------------------
 
 
@@ -294,6 +331,27 @@ def test_relu_networks_carry_no_conditions() -> None:
     gradients = gradient_graph(network(W1, W2, x), [W1, W2])
     selections = [node for node in topological_order(*gradients[0].flat) if node.op is rules.where]
     assert len(selections) == 3  # relu's own partial at each unit, and nothing else
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        lambda z: np.where(z > 0, z, 0.01 * z),
+        lambda z: np.where(z > 0, np.where(z > 1, 2 * z - 1, z), 0.01 * z),
+        lambda z: maximum(z, 0.01 * z),
+        lambda z: np.where(z > 0, z, 0.01 * z) + np.where(z > 1, z, 0.0),
+    ],
+)
+def test_a_node_in_every_branch_carries_no_condition(activation: Callable[[Any], Any]) -> None:
+    x = values([0.5, -0.25], "x")
+    z = np.log(np.exp(x) + 1.0)  # neither partial is defined everywhere
+    [plain] = [gradient_graph(np.sum(activation(x)), [x])]
+    [below] = [gradient_graph(np.sum(activation(z)), [x])]
+    selections = [
+        sum(node.op is rules.where for node in topological_order(*gradients[0].flat))
+        for gradients in (plain, below)
+    ]
+    assert selections[0] == selections[1]
 
 
 def test_deep_conditions_need_no_recursion() -> None:
