@@ -320,6 +320,18 @@ def test_forward_raises_for_what_is_live_only() -> None:
     assert (root.data, z.data) == (2.0, 3.0)
 
 
+def test_forward_back_into_the_domain_ends_the_error() -> None:
+    x = values([-1.0], "x")
+    y = np.log(x)[0]
+    with pytest.raises(DomainError):
+        y.backward()
+    x.data = [2.0]
+    y.forward()
+    y.backward()
+    close((y.data, x[0].grad), (math.log(2.0), 0.5))
+    close(jacobian(lambda s: s * y)(3.0), y.data)
+
+
 # --- what it costs ----------------------------------------------------------------------------------
 
 
