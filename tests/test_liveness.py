@@ -183,6 +183,22 @@ def test_the_second_derivative_at_a_convention_is_nan_as_in_pytorch() -> None:
     close(grad(np.linalg.norm)(np.zeros(2)), [0.0, 0.0])
 
 
+@pytest.mark.parametrize("y", [2.0, 2.5, 3.0])
+def test_second_derivatives_of_a_power_at_0(y: float) -> None:
+    """y (y - 1) x**(y - 2), x**(y - 1) (1 + y log x) and x**y log(x)**2, whose limits exist."""
+
+    def f(x: Any) -> Any:
+        return x[0] ** x[1]
+
+    want = [[y * (y - 1) * 0.0 ** (y - 2), 0.0], [0.0, 0.0]]
+    point = np.array([0.0, y])
+    program = trace(hessian(f), point)
+    with np.errstate(all="ignore"):
+        close(hessian(f)(point), want)
+        close(program(point), want)
+        close(trace(lambda x, n: jvp(grad(lambda t: t**n), (x,), (1.0,))[1], 1.0, 2.0)(0.0, y), want[0][0])
+
+
 @pytest.mark.parametrize(
     ("f", "point", "want"),
     [
