@@ -3,13 +3,16 @@
 A row that selects cuts the edge to an operand: `where` to the one not chosen, a maximum to the smaller
 one, relu to a negative one. A node is live if a path without cut edges leads to it from an output, and
 what is not live contributes nothing. There its adjoint is 0; but 0 times a partial that does not exist is
-nan, so that a term whose partial may be such is written ``where(live, term, 0)``.
+nan, so that a term whose partial may be such is written ``where(live, term, 0)``. Operands count as finite
+for that, overflow apart, except below a selection that can leave out what is nan, as that of nansum does.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
+from typing import cast
 
 from autograd_mini import rules
 from autograd_mini.rules import Primitive, is_tame, names_in
@@ -17,6 +20,7 @@ from autograd_mini.tracing import CUT, Traced, constant_node, derive, openings
 from autograd_mini.value import Value, constant
 
 ONE = constant_node(1.0)
+CHOICES = (rules.where, rules.maximum, rules.minimum)  # at least one of their two edges is open
 
 
 class Liveness:
@@ -24,8 +28,9 @@ class Liveness:
 
     def __init__(self, order: Sequence[Value], outputs: Sequence[Value]) -> None:
         self._selective = any(isinstance(node.op, Primitive) and node.op.selects for node in order)
-        self._tame = _tame_nodes(order) if self._selective else set()
+        self._wild = _wild_nodes(order) if self._selective else set()
         self._conditions: dict[Value, Condition | None] = dict.fromkeys(outputs)  # None where always
+        self._several: dict[Value, list[Condition | None]] = {}  # where more than one leads to a node
 
     def masked(self, node: Value, place: int, term: Value) -> Value:
         """The term of the edge from a node to its operand at ``place``, 0 where the node is not live.
@@ -34,35 +39,57 @@ class Liveness:
         """
         if not self._selective:
             return term
+        assert isinstance(node.op, Primitive)
+        if node in self._several:
+            self._conditions[node] = _any(self._several.pop(node))
         condition = self._conditions[node]
         operand = node.args[place]
         if operand.args:
-            live = _narrowed(condition, node, place)
-            known = self._conditions.get(operand, live)
+            live = self._narrowed(condition, node, place) if node.op.selects else condition
+            known = self._conditions.setdefault(operand, live)
             if known is not live:
-                live = None if known is None or live is None else Condition((known, live))
-            self._conditions[operand] = live
-        if condition is None or self._is_tame(node, place):
+                self._several.setdefault(operand, [known]).append(live)
+        if condition is None or self._is_tame(node, place, condition.doubtful):
             return term
         return derive(rules.where, condition.node(), term, CUT)
 
-    def _is_tame(self, node: Value, place: int) -> bool:
+    def _is_tame(self, node: Value, place: int, doubtful: bool) -> bool:
         """Whether the partial and its derivatives are finite, and 0 times them is 0."""
         assert isinstance(node.op, Primitive)
-        partial = node.op.partials[place]
-        numbers = dict(zip(("z", *node.op.operands), (node, *node.args), strict=True))
-        return is_tame(partial) and all(
-            _is_finite(number) if not number.args else number in self._tame
-            for number in map(numbers.get, names_in(partial))
-            if number is not None
+        needed = _needed(node.op, place)
+        if needed is None or not (self._wild or doubtful):
+            return needed is not None
+        numbers = [(node, *node.args)[i] for i in needed]
+        return self._wild.isdisjoint(numbers) and not (
+            doubtful and any(x.op is not constant for x in numbers)
+        )
+
+    def _narrowed(self, condition: Condition | None, node: Value, place: int) -> Condition | None:
+        """When the operand is live over this edge of a selection, given when the selection is."""
+        edge = openings(cast(Primitive, node.op))[place](CUT, node, *node.args)
+        if edge.op is constant:  # an edge that is always cut passes no adjoint
+            return condition
+        return Condition(
+            () if condition is None else (condition,), edge, node, _may_leave_out_nan(node, place)
         )
 
 
 class Condition:
-    """Any of several conditions, and an open edge; it becomes a node when a term first needs it."""
+    """Any of several conditions, and an open edge; it becomes a node when a term first needs it.
 
-    def __init__(self, parts: tuple[Condition, ...], edge: Value = ONE) -> None:
-        self._parts = parts
+    The edge is one of ``selection``. If ``doubtful``, what is not live may be nan.
+    """
+
+    def __init__(
+        self,
+        parts: tuple[Condition, ...],
+        edge: Value = ONE,
+        selection: Value | None = None,
+        doubtful: bool = False,
+    ) -> None:
+        self.parts = parts
+        self.selection = selection
+        self.doubtful: bool = doubtful or any(part.doubtful for part in parts)
         self._edge = edge
         self._node: Value | None = None
 
@@ -70,7 +97,7 @@ class Condition:
         stack = [self]  # conditions may lie as deep in one another as the graph is
         while stack:
             condition = stack[-1]
-            missing = [part for part in condition._parts if part._node is None]
+            missing = [part for part in condition.parts if part._node is None]
             stack += missing
             if not missing:
                 condition._node = condition._made()
@@ -79,34 +106,58 @@ class Condition:
         return self._node
 
     def _made(self) -> Value:
-        if not self._parts:
+        if not self.parts:
             return self._edge
-        first, *others = [part.node() for part in self._parts]
+        first, *others = [part.node() for part in self.parts]
         for other in others:
             first = derive(rules.where, first, ONE, other)
         return derive(rules.where, self._edge, first, CUT)
 
 
-def _narrowed(condition: Condition | None, node: Value, place: int) -> Condition | None:
-    """When the operand is live over this edge, given when the node is."""
-    assert isinstance(node.op, Primitive)
-    if not node.op.selects:
-        return condition
-    edge = openings(node.op)[place](CUT, node, *node.args)
-    if edge.op is constant:  # an edge that is always cut passes no adjoint
-        return condition
-    return Condition(() if condition is None else (condition,), edge)
+def _any(conditions: list[Condition | None]) -> Condition | None:
+    """Whether any of them holds: for both edges of a choice, whether that is live itself."""
+    kept: dict[Condition, None] = {}
+    first: dict[Value, Condition] = {}
+    queue = list(dict.fromkeys(conditions))
+    for condition in queue:
+        if condition is None:
+            return None
+        kept[condition] = None
+        selection = condition.selection
+        if selection is not None and selection.op in CHOICES:
+            other = first.setdefault(selection, condition)
+            if other is not condition:
+                del kept[condition]
+                kept.pop(other, None)
+                queue += condition.parts or [None]
+    return next(iter(kept)) if len(kept) == 1 else Condition(tuple(kept))
 
 
-def _tame_nodes(order: Sequence[Value]) -> set[Value]:
-    """The nodes that are finite with all their derivatives wherever the leaves are finite."""
-    tame: set[Value] = set()
+@cache
+def _needed(row: Primitive, place: int) -> tuple[int, ...] | None:
+    """Which of result and operands a partial is made of; None where it can be singular at finite ones."""
+    partial = row.partials[place]
+    if not is_tame(partial):
+        return None
+    return tuple(i for i, name in enumerate(("z", *row.operands)) if name in names_in(partial))
+
+
+def _wild_nodes(order: Sequence[Value]) -> set[Value]:
+    """The nodes that are not finite with all their derivatives wherever the leaves of a trace are finite."""
+    wild: set[Value] = set()
     for node in order:
-        tame_row = isinstance(node.op, Primitive) and is_tame(node.op.stable)
-        if tame_row and all(x in tame if x.args else _is_finite(x) for x in node.args):
-            tame.add(node)
-    return tame
+        for x in node.args:
+            if not (x.args or isinstance(x, Traced) or math.isfinite(x.data)):
+                wild.add(x)
+        tame = isinstance(node.op, Primitive) and is_tame(node.op.stable)
+        if not (tame and wild.isdisjoint(node.args)):
+            wild.add(node)
+    return wild
 
 
-def _is_finite(leaf: Value) -> bool:
-    return isinstance(leaf, Traced) or math.isfinite(leaf.data)
+def _may_leave_out_nan(selection: Value, place: int) -> bool:
+    """Whether the edge can be cut while its operand, or what that is made of, is nan."""
+    condition = selection.args[0]
+    if selection.op is rules.where and place == 2 and condition.op in (rules.less, rules.less_equal):
+        return all(x is not selection.args[place] for x in condition.args)  # false for nan, as in clip
+    return selection.op not in (rules.relu, rules.maximum, rules.minimum)

@@ -627,10 +627,11 @@ neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative")
 pow = primitive(
     "pow",
     "x ** y",
-    # y - 1 may need more bits than y has, and x to what is lost differs from 1 far out.
+    # y - 1 may need more bits than y has, and x to what is lost differs from 1 far out. Branches that are not
+    # taken have finite derivatives, too, as they are factors of 0 in the second one.
     "0 if y == 0 and x == 0 else y * x ** (y - 1) if y - (y - 1) == 1 else "
-    "y * (z / x) if abs(x) > 0 and abs(x) < 1e308 else y * x ** (y - 1)",
-    "0 if x == 0 and y >= 0 else z * log(x)",
+    "y * (z / (x if abs(x) > 0 else 1)) if abs(x) > 0 and abs(x) < 1e308 else y * x ** (y - 1)",
+    "z * log(1 if x == 0 and y >= 0 else x)",
     symbol="**",
     numpy="power",
     domain="x > 0 or (x == 0 and y >= 0) or (x < 0 and y % 1 == 0)",

@@ -14,6 +14,7 @@ gradient. For ``mul`` they read::
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -357,7 +358,8 @@ UNREACHED = float("0")  # a zero of its own: the gradient of a node to which no 
 class Undefined(Value):
     """A node at which an array function left its domain: its number is inf or nan, as NumPy has it.
 
-    The error waits: it is raised by whatever asks for a derivative through the node.
+    The error waits: it is raised by whatever asks for a derivative through the node, unless `forward` has
+    found a finite number in the meantime.
     """
 
     __slots__ = ("error",)
@@ -410,7 +412,7 @@ def check_defined(*roots: Value) -> None:
     """Raise the error of the first `Undefined` node that the roots depend on, if there is one."""
     if Undefined.exist:
         order = depth_first_order(*roots)
-        undefined = [node for node in order if isinstance(node, Undefined)]
+        undefined = [node for node in order if isinstance(node, Undefined) and not math.isfinite(node.data)]
         if undefined:
             live = live_nodes(roots, order)
             for node in undefined:

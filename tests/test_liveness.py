@@ -183,6 +183,22 @@ def test_the_second_derivative_at_a_convention_is_nan_as_in_pytorch() -> None:
     close(grad(np.linalg.norm)(np.zeros(2)), [0.0, 0.0])
 
 
+@pytest.mark.parametrize("y", [2.0, 2.5, 3.0])
+def test_second_derivatives_of_a_power_at_0(y: float) -> None:
+    """y (y - 1) x**(y - 2), x**(y - 1) (1 + y log x) and x**y log(x)**2, whose limits exist."""
+
+    def f(x: Any) -> Any:
+        return x[0] ** x[1]
+
+    want = [[y * (y - 1) * 0.0 ** (y - 2), 0.0], [0.0, 0.0]]
+    point = np.array([0.0, y])
+    program = trace(hessian(f), point)
+    with np.errstate(all="ignore"):
+        close(hessian(f)(point), want)
+        close(program(point), want)
+        close(trace(lambda x, n: jvp(grad(lambda t: t**n), (x,), (1.0,))[1], 1.0, 2.0)(0.0, y), want[0][0])
+
+
 @pytest.mark.parametrize(
     ("f", "point", "want"),
     [
@@ -231,6 +247,43 @@ def test_a_row_of_ones_own_may_cut() -> None:
             primitive("broken", "x", partial)
     with pytest.raises(ValueError, match="the name must be"):
         primitive("cut", "x", "1")
+
+
+@pytest.mark.parametrize(
+    "total",
+    [
+        np.nansum,
+        np.nanmean,
+        np.nanvar,
+        np.nanprod,
+        np.nanmax,
+        lambda x: np.sum(np.nan_to_num(x)),
+        lambda x: np.sum(np.where(x == x, x, 0.0)),
+        lambda x: np.sum(np.where((x == x) & (x > 0), x, 0.0)),
+        lambda x: np.sum(np.where(x > -100.0, x, 0.0)),  # false for nan
+        lambda x: np.sum(np.where(x[0] < 100.0, x[2], x)),
+        lambda x: np.sum(np.where(rules.equal(x - x, 0.0), x, 0.0)),
+    ],
+)
+@pytest.mark.parametrize("inner", [np.square, np.tanh, lambda x: x * x * x])
+def test_numbers_that_are_nan_and_left_out_in_every_form(
+    total: Callable[[Any], Any], inner: Callable[[Any], Any]
+) -> None:
+    def f(x: Any) -> Any:
+        return total(inner(x))
+
+    x, missing = np.array([2.0, -1.5, 3.0]), np.array([2.0, NAN, 3.0])
+    leaves = values(missing)
+    f(leaves).backward()
+    first, second = trace(grad(f), x), trace(hessian(f), x)
+    close(grad(f)(missing), leaves.grad)
+    close(first(missing), leaves.grad)
+    close(second(missing), hessian(f)(missing))
+    assert np.isfinite(second(missing)).all()
+    close(number_types.evaluate_floats(first.code, missing), leaves.grad)
+    namespace: dict[str, Any] = {}
+    exec(first.source(), namespace)
+    close(namespace[first.name](missing), leaves.grad)
 
 
 # --- errors that wait -------------------------------------------------------------------------------
@@ -283,6 +336,18 @@ def test_forward_raises_for_what_is_live_only() -> None:
     assert (root.data, z.data) == (2.0, 3.0)
 
 
+def test_forward_back_into_the_domain_ends_the_error() -> None:
+    x = values([-1.0], "x")
+    y = np.log(x)[0]
+    with pytest.raises(DomainError):
+        y.backward()
+    x.data = [2.0]
+    y.forward()
+    y.backward()
+    close((y.data, x[0].grad), (math.log(2.0), 0.5))
+    close(jacobian(lambda s: s * y)(3.0), y.data)
+
+
 # --- what it costs ----------------------------------------------------------------------------------
 
 
@@ -294,6 +359,27 @@ def test_relu_networks_carry_no_conditions() -> None:
     gradients = gradient_graph(network(W1, W2, x), [W1, W2])
     selections = [node for node in topological_order(*gradients[0].flat) if node.op is rules.where]
     assert len(selections) == 3  # relu's own partial at each unit, and nothing else
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        lambda z: np.where(z > 0, z, 0.01 * z),
+        lambda z: np.where(z > 0, np.where(z > 1, 2 * z - 1, z), 0.01 * z),
+        lambda z: maximum(z, 0.01 * z),
+        lambda z: np.where(z > 0, z, 0.01 * z) + np.where(z > 1, z, 0.0),
+    ],
+)
+def test_a_node_in_every_branch_carries_no_condition(activation: Callable[[Any], Any]) -> None:
+    x = values([0.5, -0.25], "x")
+    z = np.log(np.exp(x) + 1.0)  # neither partial is defined everywhere
+    [plain] = [gradient_graph(np.sum(activation(x)), [x])]
+    [below] = [gradient_graph(np.sum(activation(z)), [x])]
+    selections = [
+        sum(node.op is rules.where for node in topological_order(*gradients[0].flat))
+        for gradients in (plain, below)
+    ]
+    assert selections[0] == selections[1]
 
 
 def test_deep_conditions_need_no_recursion() -> None:
