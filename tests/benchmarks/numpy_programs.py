@@ -171,8 +171,8 @@ def exact(array: np.ndarray) -> np.ndarray:
     return np.frompyfunc(mp.mpf, 1, 1)(array)
 
 
-def witnessed(text: str, x: np.ndarray, W: np.ndarray) -> list[list[Any]]:
-    """Both one-sided differences of f at 50 digits for each entry of x and W; nan where there is none."""
+def witnessed(text: str, x: np.ndarray, W: np.ndarray) -> tuple[Any, list[list[Any]]]:
+    """f at 50 digits, and for each entry of x and W both one-sided differences, nan where there is none."""
     f = compiled(text, Digits)
     flat = np.concatenate([exact(x), exact(W).ravel()])
 
@@ -192,21 +192,31 @@ def witnessed(text: str, x: np.ndarray, W: np.ndarray) -> list[list[Any]]:
             two[i] += 2 * h
             slopes.append((4 * at(one) - at(two) - 3 * base) / (2 * h))
         sides.append(slopes)
-    return sides
+    return base, sides
+
+
+CHOICES = {
+    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
+    np.maximum, np.minimum,
+}  # fmt: skip
 
 
 class Watched(np.ndarray[Any, Any]):
-    """Floats that remember whether a comparison found two of them equal."""
+    """Floats that remember whether a choice was made between equal ones, or at a kink."""
 
     tied = False
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         plain = [x.view(np.ndarray) if isinstance(x, Watched) else x for x in inputs]
-        if ufunc in (np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal):
-            Watched.tied |= bool(np.any(np.equal(*plain)))
         if out := options.pop("out", None):
             options["out"] = tuple(x.view(np.ndarray) for x in out)
         result = getattr(ufunc, method)(*plain, **options)
+        if method == "reduce" and ufunc in (np.maximum, np.minimum):
+            Watched.tied |= bool(np.sum(plain[0] == result) > 1)
+        elif ufunc in CHOICES or ufunc.__name__ == "clip":
+            Watched.tied |= any(bool(np.any(plain[0] == other)) for other in plain[1:])
+        elif ufunc in (np.absolute, np.hypot):
+            Watched.tied |= bool(np.any(result == 0))
         return result.view(Watched) if isinstance(result, np.ndarray) else result
 
 
@@ -293,7 +303,11 @@ def check(seed: int, folder: Path, tally: Counter[str]) -> str:
         tally["programs with a tied condition"] += 1
     elif math.isfinite(plain):
         with mp.workdps(60):
-            for i, (right, left) in enumerate(witnessed(text, x, W)):
+            value_at_digits, sides = witnessed(text, x, W)
+            if not abs(value_at_digits - plain) <= 1e-6 * abs(plain):  # such as the sine of 1e200
+                tally["programs whose value rests on rounding"] += 1
+                sides = []
+            for i, (right, left) in enumerate(sides):
                 scale = 1 + abs(right) + abs(left)
                 if not mp.isfinite(right + left) or abs(right - left) > TIED * scale:
                     tally["entries without derivative"] += 1
