@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray
+from autograd_mini.arrays import ValueArray, holds_values
 from autograd_mini.trees import leaves, map_leaves
 from autograd_mini.value import Value
 
@@ -101,16 +101,6 @@ def opened(made: Any) -> Any:
 
 def _holds_numbers(x: Any) -> bool:
     return x.dtype == object and all(isinstance(element, (Value, float, int)) for element in x.flat)
-
-
-def holds_values(x: Any) -> bool:
-    """Whether there is a Value in it, however deep in lists, tuples, dicts and arrays."""
-    return any(
-        x.dtype == object and any(isinstance(element, Value) for element in x.flat)
-        if isinstance(x, np.ndarray)
-        else isinstance(x, Value)
-        for x in leaves(x)
-    )
 
 
 def plain(x: Any) -> Any:

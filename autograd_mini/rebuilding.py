@@ -26,9 +26,9 @@ import numpy as np
 
 from autograd_mini import numpy as stand_in
 from autograd_mini import rules
-from autograd_mini.arrays import is_condition
-from autograd_mini.numpy import holds_values, opened, passed
-from autograd_mini.tracing import Traced
+from autograd_mini.arrays import holds_values
+from autograd_mini.numpy import opened, passed
+from autograd_mini.tracing import Traced, is_condition
 from autograd_mini.trees import elements, map_leaves
 from autograd_mini.value import HOMES, TraceError, Value, caller
 
@@ -287,7 +287,7 @@ def _rebuilt(f: FunctionType, follow: _Follower) -> FunctionType:
 @lru_cache(4096)
 def _edited(code: CodeType, file: str) -> CodeType | None:
     linecache.checkcache(file)
-    edited = _codes_of("".join(linecache.getlines(file)), file)
+    edited = _codes_of("".join(linecache.getlines(file)), file, code.co_flags & annotations.compiler_flag)
     if ASSERTING in code.co_names:
         return edited.get((code.co_name, code.co_firstlineno))
     return edited.get(code)
@@ -297,7 +297,7 @@ ASSERTING = "@pytest_ar"  # what pytest writes into functions of a test file for
 
 
 @lru_cache(64)
-def _codes_of(text: str, file: str) -> dict[Any, CodeType]:
+def _codes_of(text: str, file: str, flags: int) -> dict[Any, CodeType]:
     """The edited code of each function of a file, by its own code, and by its name and first line."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they were given when the file was imported
@@ -305,9 +305,9 @@ def _codes_of(text: str, file: str) -> dict[Any, CodeType]:
             tree = ast.parse(text)
         except SyntaxError:  # the file has changed since
             return {}
-        codes = list(_codes(compile(tree, file, "exec", dont_inherit=True)))
+        codes = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
         tree = ast.fix_missing_locations(_Calls().visit(tree))
-        edited = list(_codes(compile(tree, file, "exec", dont_inherit=True)))
+        edited = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
     pairs = list(zip(codes, edited, strict=True))
     return {(a.co_name, a.co_firstlineno): b for a, b in pairs} | dict(pairs)
 

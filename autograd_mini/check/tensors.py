@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.numpy import holds_values
+from autograd_mini.arrays import holds_values
 from autograd_mini.rebuilding import follow
 from autograd_mini.trees import map_leaves
 
