@@ -248,13 +248,13 @@ def _compose(function: Callable[..., Any], name: str, *args: Any, out: Any = Non
     return out
 
 
-def _through_function(name: str) -> Callable[..., Any]:
-    """A method that NumPy does not dispatch: the function of the same name."""
-    return lambda self, *args, **options: getattr(np, name)(self, *args, **options)
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A method, which NumPy does not dispatch, as the function of the same name."""
+    return lambda self, *args, **options: self.__array_function__(function, (), (self, *args), options)
 
 
 for _name in "argmax argmin argpartition argsort clip mean nonzero searchsorted std var".split():
-    setattr(ValueArray, _name, _through_function(_name))
+    setattr(ValueArray, _name, _method(getattr(np, _name)))
 
 
 # --- ufuncs -----------------------------------------------------------------------------------------

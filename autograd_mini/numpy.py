@@ -56,14 +56,6 @@ class OpenArray(ValueArray):
                 return opened(result)
         return super().__array_function__(func, types, args, kwargs)  # Values, views and changes in place
 
-    def __repr__(self) -> str:
-        numbers = plain(self)
-        return super().__repr__() if numbers is None else repr(numbers)
-
-    def __str__(self) -> str:
-        numbers = plain(self)
-        return super().__str__() if numbers is None else str(numbers)
-
     def _stored(self, value: Any) -> Any:
         return value  # a number stays one
 
@@ -86,7 +78,10 @@ def _by_numpy(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in "dot cumsum cumprod trace round clip mean var std searchsorted argsort argmax argmin".split():
+BY_NUMPY = (
+    "dot cumsum cumprod trace round clip mean var std searchsorted argsort argmax argmin __repr__ __str__"
+)
+for _name in BY_NUMPY.split():
     setattr(OpenArray, _name, _by_numpy(_name))
 
 
