@@ -33,8 +33,7 @@ def _of_each(function: Callable[..., Any], shape: tuple[int, ...], *stacks: Valu
     array = np.empty((len(results), *np.shape(results[0] if results else 0.0)), dtype=object)
     for k, result in enumerate(results):
         array[k] = result
-    array = array.reshape(shape + array.shape[1:])
-    return array.view(ValueArray) if array.shape else array.item()
+    return array.reshape(shape + array.shape[1:])
 
 
 def _eliminated(a: Rows, fully: bool = False) -> tuple[Rows, Any, int]:
@@ -148,7 +147,7 @@ def slogdet(a: Any) -> Any:
         logarithm = reduce(rules.add, (rules.log(rules.abs(pivot)) for pivot in pivots), 0.0)
         return np.array([sign, logarithm], dtype=object)
 
-    pairs = as_values(_of_each(both, a.shape[:-2], a))
+    pairs = _of_each(both, a.shape[:-2], a)
     result: Any = type(np.linalg.slogdet(np.eye(1)))  # a named tuple in NumPy 2
     return tuple.__new__(result, (pairs[..., 0], pairs[..., 1]))
 

@@ -30,9 +30,7 @@ class Runner:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         loaded = sys.modules.keys() & LIBRARIES.keys()
-        if not loaded:
-            return follow(self.f, *args, **named)
-        if holds_values((args, named)):
+        if not loaded or holds_values((args, named)):
             if self.library:
                 raise TypeError(f"f is written for {LIBRARIES[self.library]}, whose tensors hold no Values")
             return follow(self.f, *args, **named)
