@@ -24,11 +24,12 @@ def _with_axes_kept(name: str) -> None:
     @composed(name)
     def reduction(x: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
         x = as_values(x)
+        axes = axes_of(x, axis)
         try:
-            kept = own(x, axis, keepdims=True, **options)
+            [kept] = own(x[None], tuple(a + 1 for a in axes), keepdims=True, **options)
         except ZeroDivisionError:
             raise ValueError(f"numpy.{name}: there is no element") from None
-        return kept if keepdims else np.squeeze(kept, axis=axes_of(x, axis))
+        return kept if keepdims else np.squeeze(kept, axis=axes)
 
 
 for _name in ("mean", "var", "std"):
@@ -191,6 +192,6 @@ def linspace(
 ) -> Any:  # fmt: skip
     start, stop = map(as_values, np.broadcast_arrays(as_values(start), as_values(stop)))
     parts = num - endpoint
-    step = (stop - start) / parts
-    line = np.stack([stop if k == parts else start + step * k for k in range(num)], axis)
+    step = (stop - start) / max(parts, 1)
+    line = np.stack([stop if 0 < k == parts else start + step * k for k in range(num)], axis)
     return (line, step) if retstep else line

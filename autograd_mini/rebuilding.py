@@ -26,7 +26,7 @@ import numpy as np
 
 from autograd_mini import numpy as stand_in
 from autograd_mini import rules
-from autograd_mini.arrays import holds_values
+from autograd_mini.arrays import as_values, holds_values
 from autograd_mini.numpy import opened, passed
 from autograd_mini.tracing import Traced, is_condition
 from autograd_mini.trees import elements, map_leaves
@@ -83,7 +83,8 @@ class _Follower:
         if id(callee) in HIGHER:
             return partial(self._higher, callee)
         if kind is FunctionType:
-            return self._function(callee)
+            stable = SCIPY.get(callee.__name__) if callee.__module__ == "scipy.special._logsumexp" else None
+            return _on_values(callee, stable) if stable else self._function(callee)
         if kind in NUMPYS_OWN:
             return partial(_on_arrays, callee)
         if kind is BuiltinMethodType:
@@ -220,6 +221,11 @@ MATH: dict[str, Callable[..., Any]] = {
     "prod": np.prod,
     "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
 }  # fmt: skip
+SCIPY: dict[str, Callable[..., Any]] = {  # its own ask arrays of floats what is finite
+    "logsumexp": lambda x, axis=None, **how: np.logaddexp.reduce(as_values(x), axis=axis, **how),
+    "log_softmax": lambda x, axis=None: x - SCIPY["logsumexp"](x, axis=axis, keepdims=True),
+    "softmax": lambda x, axis=None: np.exp(SCIPY["log_softmax"](x, axis=axis)),
+}
 STAND_INS: dict[int, Any] = {
     **{id(getattr(np, name)): own for name, own in stand_in.OWN.items()},
     **{id(real): _on_values(real, MATH[name]) for name, real in vars(math).items() if name in MATH},

@@ -141,6 +141,29 @@ SMOOTH = {
 }
 
 
+@pytest.mark.parametrize("name", ["logsumexp", "log_softmax", "softmax"])
+def test_scipys_sums_of_exponentials_in_a_function_that_is_followed(name):
+    function = getattr(scipy.special, name)
+    for axis in (None, 0, -1):
+        for options in [{}, {"keepdims": True}] if name == "logsumexp" else [{}]:
+            f = scalar(lambda a, axis=axis, options=options: function(3 * a, axis=axis, **options))
+            gradient = grad(f)(A)
+            for index in np.ndindex(A.shape):
+                step = np.zeros_like(A)
+                step[index] = 1e-5
+                slope = (f(A + step) - f(A - step)) / 2e-5
+                assert gradient[index] == pytest.approx(slope, rel=1e-6, abs=1e-8)
+            value, slope = trace(lambda a, f=f: (f(a), grad(f)(a)), A)(A)
+            np.testing.assert_allclose(value, f(A), rtol=1e-13)
+            np.testing.assert_allclose(slope, gradient, rtol=1e-12, atol=1e-14)
+
+
+def test_means_of_a_single_value():
+    v = Value(2.5)
+    assert (np.mean(v).data, np.var(v).data, np.std(v).data) == (2.5, 0.0, 0.0)
+    assert np.linspace(v, 9.0, 1)[0].data == 2.5
+
+
 DECIDED = {"trim_zeros", "piecewise", "gradient on Values"}  # by the data, which a trace has not
 
 
