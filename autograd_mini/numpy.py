@@ -153,18 +153,12 @@ def _gathered(real: Callable[..., Any]) -> Callable[..., Any]:
     return gather
 
 
-def _filled(shape: Any, fill_value: Any, dtype: Any = None, **options: Any) -> Any:
-    made = np.empty(shape, dtype=object)
-    made[...] = fill_value
-    return made
+def _filled(shape: Any, fill_value: Any, *args: Any, **options: Any) -> Any:
+    return np.full(shape, fill_value, object)
 
 
 def _like(real: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, *args, **options: real(np.empty(np.shape(x)), *args, **options)
-
-
-def _filled_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, **options: Any) -> Any:
-    return _filled(np.shape(x) if shape is None else shape, fill_value)
 
 
 ON_VALUES: dict[Any, Callable[..., Any]] = {
@@ -173,7 +167,8 @@ ON_VALUES: dict[Any, Callable[..., Any]] = {
     **{f: _like(f) for f in (np.zeros_like, np.ones_like, np.empty_like)},
     np.copy: lambda x, *args, **options: np.array(x, dtype=object),
     np.full: _filled,
-    np.full_like: _filled_like,
+    np.full_like: lambda x, fill_value, *args, shape=None, **options: _filled(
+        np.shape(x) if shape is None else shape, fill_value),
 }  # fmt: skip
 
 
