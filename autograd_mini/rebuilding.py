@@ -26,10 +26,10 @@ import numpy as np
 
 from autograd_mini import numpy as stand_in
 from autograd_mini import rules
-from autograd_mini.arrays import as_values, holds_values
+from autograd_mini.arrays import as_values, holds_values, is_traced
 from autograd_mini.numpy import opened, passed
 from autograd_mini.tracing import Traced, is_condition
-from autograd_mini.trees import elements, map_leaves
+from autograd_mini.trees import map_leaves
 from autograd_mini.value import HOMES, TraceError, Value, caller
 
 
@@ -49,8 +49,7 @@ def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
     try:
         return _Follower(f)(f)(*args, **named)
     except IndexError as error:
-        traced = any(isinstance(x, Traced) for x in elements([args, named]))
-        if not traced or "arrays used as indices" not in str(error):
+        if not is_traced(args, named) or "arrays used as indices" not in str(error):
             raise
         raise TraceError(
             f"while tracing, {_line(error)}: how many elements x[mask] has is not known yet: write "
