@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Numbers(np.ndarray[Any, Any]):
     """The numbers of an array of Values, as they were when read: writing into them would change nothing.
 
-    Arithmetic gives ordinary arrays, in place too; a ``copy()`` may be written into.
+    Arithmetic gives ordinary arrays, in place too, and so does ``copy()``.
     """
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -43,6 +43,10 @@ class Numbers(np.ndarray[Any, Any]):
 
     def __repr__(self) -> str:
         return repr(_plain(self))
+
+    def copy(self, order: Any = "C") -> NDArray[np.float64]:  # type: ignore[override]  # a class above
+        """The numbers as an ordinary array, which may be written into."""
+        return np.array(self, order=order)
 
     def __reduce__(self) -> Any:
         return _plain(self).__reduce__()
