@@ -13,7 +13,7 @@ The upper floors, programs, drawings and checks, are imported when one of their 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autograd_mini import compositions, copies, linear_algebra, ordering, ufuncs  # noqa: F401  # register
+from autograd_mini import compositions, copies, linear_algebra, ordering, scalars, ufuncs  # noqa: F401  # register
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.functions import (
     absolute_error,

@@ -2,8 +2,8 @@
 
 `values` gives a thin subclass of ``ndarray`` with dtype object. NumPy itself indexes, broadcasts, adds
 and multiplies such arrays; the subclass decides for every function of NumPy's what becomes of it. A ufunc
-goes to its row of the derivative table. Of the other functions, those that only move, add and multiply
-elements run as they are; questions about numbers (``argmax``, ``isnan``, ``allclose``) are answered from
+goes to its row of the derivative table. Of the other functions, those whose own code is made of ufuncs and
+of moves of elements run as they are; questions about numbers (``argmax``, ``allclose``) are answered from
 the data; what `composed` registers, in modules above this one, is composed from rows; and every other
 function is refused by its name, rather than trusted with arrays of objects.
 """
@@ -28,8 +28,9 @@ from autograd_mini import rules
 from autograd_mini.readings import handed_out
 from autograd_mini.refusals import INTO_FLOATS, full_name, refuse
 from autograd_mini.rules import Primitive
-from autograd_mini.tracing import Traced, conjunction, disjunction, negation
-from autograd_mini.value import TraceError, Value, as_operand, caller, constant, errors_wait
+from autograd_mini.tracing import Traced, conjunction, disjunction, is_condition
+from autograd_mini.trees import leaves, map_leaves
+from autograd_mini.value import TraceError, Value, as_operand, caller, errors_wait
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -45,44 +46,18 @@ class ValueArray(np.ndarray[Any, Any]):
 
     __array_priority__ = 1.0  # so that ``X.dot(W)`` with floats X, which asks no further, is of this class
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if isinstance(key, np.ndarray) and is_traced(key):  # a mask that is not known yet selects
-            mask = key.reshape(key.shape + (1,) * (self.ndim - key.ndim))
-            key, value = ..., elementwise(rules.where, mask, value, self)
-        super().__setitem__(key, self._stored(value))
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
+    ) -> Any:
+        with errors_wait(), np.errstate(all="ignore"):
+            try:
+                return apply_ufunc(ufunc, method, inputs, out, options)
+            except (ArithmeticError, rules.DomainError):  # of plain numbers among the Values
+                return apply_ufunc(ufunc, method, [*map(_as_nodes, inputs)], out, options)
 
-    def _stored(self, value: Any) -> Any:
-        """What is put in the place of elements: a number as a new leaf, as `values` would make it."""
-        return _with_leaves(value)
-
-    def put(self, ind: Any, v: Any, mode: Any = "raise") -> None:
-        """Put Values, or numbers as leaves, in the place of elements, counted through the whole array."""
-        super().put(ind, _with_leaves(v), mode)
-
-    def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
-        """Values stay Values in a type of floats; TypeError where their derivative would be lost."""
-        return _astype(self, dtype, *args, **options)
-
-    def fill(self, value: Any) -> None:
-        """Put one Value, or a number as a leaf, in the place of every element."""
-        self[...] = value
-
-    def _read(self, attribute: str) -> NDArray[np.float64]:
-        # A plain number among the elements, such as a zero from np.zeros_like, has gradient 0.
-        plain = float if attribute == "data" else lambda x: 0.0
-        numbers = [getattr(x, attribute) if isinstance(x, Value) else plain(x) for x in self.flat]
-        return np.array(numbers, dtype=float).reshape(self.shape)
-
-    def _write(self, attribute: str, numbers: ArrayLike) -> None:
-        new = np.broadcast_to(np.asarray(numbers, dtype=float), self.shape)
-        for element in self.flat:
-            if not isinstance(element, Value):
-                raise TypeError(
-                    f"the element {element!r} is a plain number and has no .{attribute}: "
-                    "values(...) makes it a Value"
-                )
-        for element, number in zip(self.flat, new.flat, strict=True):
-            setattr(element, attribute, float(number))
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        with errors_wait():
+            return _apply_function(func, args, kwargs)
 
     @property  # type: ignore[override]  # ndarray's data is its memory
     def data(self) -> NDArray[np.float64]:
@@ -115,34 +90,55 @@ class ValueArray(np.ndarray[Any, Any]):
             )
         self.item().backward()
 
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
-    ) -> Any:
-        with errors_wait(), np.errstate(all="ignore"):
-            try:
-                return _apply_ufunc(ufunc, method, inputs, out, options)
-            except (ArithmeticError, rules.DomainError):  # of plain numbers among the Values
-                return _apply_ufunc(ufunc, method, [*map(_as_nodes, inputs)], out, options)
+    def _read(self, attribute: str) -> NDArray[np.float64]:
+        # A plain number among the elements, such as a zero from np.zeros_like, has gradient 0.
+        plain = float if attribute == "data" else lambda x: 0.0
+        numbers = [getattr(x, attribute) if isinstance(x, Value) else plain(x) for x in self.flat]
+        return np.array(numbers, dtype=float).reshape(self.shape)
 
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        with errors_wait():
-            return self._apply_function(func, args, kwargs)
+    def _write(self, attribute: str, numbers: ArrayLike) -> None:
+        new = np.broadcast_to(np.asarray(numbers, dtype=float), self.shape)
+        for element in self.flat:
+            if not isinstance(element, Value):
+                raise TypeError(
+                    f"the element {element!r} is a plain number and has no .{attribute}: "
+                    "values(...) makes it a Value"
+                )
+        for element, number in zip(self.flat, new.flat, strict=True):
+            setattr(element, attribute, float(number))
 
-    def _apply_function(self, func: Any, args: Any, kwargs: Any) -> Any:
-        name = full_name(func)
-        short = name.removeprefix("numpy.")
-        try:
-            if short in COMPOSED:
-                return _compose(COMPOSED[short], name, *args, **kwargs)
-            if short in ON_DATA:
-                return func(*_on_numbers(args), **_on_numbers(kwargs))
-            if short in BY_NUMPY:
-                result = _wrap(func._implementation(*args, **kwargs))
-                return _with_leaves_in(args[0]) if result is None and args else result
-        except TraceError as error:
-            message = re.sub(r"^(while tracing, .*?:\d+: )(?!numpy)", rf"\g<1>{name}: ", str(error))
-            raise TraceError(message) from None
-        refuse(name)
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(key, np.ndarray) and is_traced(key):  # a mask that is not known yet selects
+            mask = key.reshape(key.shape + (1,) * (self.ndim - key.ndim))
+            key, value = ..., elementwise(rules.where, mask, value, self)
+        super().__setitem__(key, self._stored(value))
+
+    def _stored(self, value: Any) -> Any:
+        """What is put in the place of elements: a number as a new leaf, as `values` would make it."""
+        if isinstance(value, (Value, ValueArray)):
+            return value
+        return values(value) if isinstance(value, (np.ndarray, list, tuple)) else Value(value)
+
+    def put(self, ind: Any, v: Any, mode: Any = "raise") -> None:
+        """Put Values, or numbers as leaves, in the place of elements, counted through the whole array."""
+        super().put(ind, self._stored(v), mode)
+
+    def fill(self, value: Any) -> None:
+        """Put one Value, or a number as a leaf, in the place of every element."""
+        self[...] = value
+
+    def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
+        """Values stay Values in a type of floats; TypeError where their derivative would be lost."""
+        kind = np.dtype(dtype).kind
+        elements = [x for x in self.flat if isinstance(x, Value)]
+        if kind in "fO" or (elements and all(map(is_condition, elements))):
+            return self if options.get("copy") is False else self.copy()
+        if elements and kind != "b":
+            raise TypeError(
+                f"{caller()}: astype({np.dtype(dtype)}) would lose the derivative of Values without a word; "
+                "use .data for the numbers"
+            )
+        return self.view(np.ndarray).astype(dtype)
 
 
 def values(array_like: Any, name: str = "") -> ValueArray:
@@ -175,134 +171,119 @@ def values(array_like: Any, name: str = "") -> ValueArray:
     return result.view(ValueArray)
 
 
-def named(x: Any, name: str) -> Any:
-    """Label an intermediate Value, or each element of an array of them, and return it.
+# --- functions that are no ufuncs -------------------------------------------------------------------
 
-    Floats and arrays of floats pass unchanged, so that a function with labels also runs on numbers.
+COMPOSED: dict[str, Callable[..., Any]] = {}
 
-    >>> named(Value(2.0) * 3, "h")
-    Value(data=6.0, grad=0.0, label='h')
+# Questions about numbers. Where the answer is a number, its derivative is 0.
+ON_DATA = set(
     """
-    if isinstance(x, Value):
-        x.label = name
-    elif isinstance(x, np.ndarray) and x.dtype == object:
-        for index in np.ndindex(x.shape):
-            element: Any = x[index]
-            if isinstance(element, Value):
-                element.label = element_label(name, index)
-    return x
+    allclose argmax argmin argpartition argsort argwhere array_equal array_equiv count_nonzero digitize
+    flatnonzero isclose isin isneginf isposinf lexsort linalg.matrix_rank nanargmax nanargmin nonzero
+    searchsorted
+    """.split()
+)
 
-
-def element_label(name: str, index: tuple[int, ...]) -> str:
-    """The label of an element of the array ``name``: ``z0``, ``W0,1``, ``W1_0,1``."""
-    if not name or not index:
-        return name
-    return name + "_" * name[-1].isdigit() + ",".join(map(str, index))
-
-
-ELEMENT = re.compile(r"(.*?\D)(\d+(?:,\d+)*)", re.DOTALL)
-
-
-def split_label(label: str) -> tuple[str, tuple[int, ...]]:
-    """The array's name and the element's index, the reverse of `element_label`; else the label and ().
-
-    >>> split_label("W1_0,2"), split_label("loss")
-    (('W1', (0, 2)), ('loss', ()))
+# What NumPy's own code does rightly on objects, as it moves elements, and calls ufuncs and these functions.
+BY_NUMPY = set(
     """
-    element = ELEMENT.fullmatch(label) if label[-1:].isdecimal() else None
-    if element is None:
-        return label, ()
-    name, index = element.groups()
-    if name[-1] == "_" and name[-2:-1].isdigit():
-        name = name[:-1]
-    return name, tuple(map(int, index.split(",")))
+    append apply_along_axis apply_over_axes array2string array_repr array_split array_str astype atleast_1d
+    atleast_2d atleast_3d block broadcast_arrays broadcast_to choose column_stack compress concat
+    concatenate copy copyto delete diag diag_indices_from diagflat diagonal dsplit dstack expand_dims
+    extract fill_diagonal flip fliplr flipud full_like hsplit hstack insert iscomplex iscomplexobj isreal
+    isrealobj ix_ may_share_memory matrix_transpose meshgrid moveaxis ndim ones_like pad permute_dims place
+    put put_along_axis putmask ravel real real_if_close repeat reshape resize result_type roll rollaxis
+    rot90 row_stack shape shares_memory size split squeeze stack swapaxes take take_along_axis tile
+    transpose tril tril_indices_from trim_zeros triu triu_indices_from unstack vsplit vstack zeros_like
+    empty_like linalg.diagonal linalg.matrix_transpose lib.stride_tricks.sliding_window_view
+    all any amax amin angle around convolve corrcoef correlate cross cumprod cumproduct cumsum
+    cumulative_prod cumulative_sum diff dot ediff1d einsum einsum_path gradient inner kron logspace max min
+    outer piecewise poly polyadd polyder polyint polymul polysub polyval prod product ptp round sum
+    tensordot trace trapezoid trapz union1d vander vdot linalg.cross linalg.matmul linalg.matrix_norm
+    linalg.matrix_power linalg.multi_dot linalg.outer linalg.tensordot linalg.trace linalg.vecdot
+    linalg.vector_norm
+    """.split()
+)
 
 
-def numbers_of(x: Any) -> Any:
-    """The data of a Value or of an array of them; anything else as it is."""
-    if isinstance(x, Value):
-        return x.data
-    if isinstance(x, np.ndarray) and x.dtype == object:
-        return x.view(ValueArray)._read("data")
-    return x
+def composed(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function composed from rows as NumPy's of that name."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        COMPOSED[name] = function
+        return function
+
+    return register
 
 
-def is_traced(*operands: Any) -> bool:
-    """Whether a node that has no number yet is among the operands or in their arrays."""
-    return any(
-        isinstance(x, Traced)
-        or (isinstance(x, np.ndarray) and x.dtype == object and any(isinstance(y, Traced) for y in x.flat))
-        for x in operands
-    )
+def _apply_function(func: Any, args: Any, kwargs: Any) -> Any:
+    name = full_name(func)
+    short = name.removeprefix("numpy.")
+    try:
+        if short in COMPOSED:
+            return _compose(COMPOSED[short], name, *args, **kwargs)
+        if short in ON_DATA:
+            return func(*_on_numbers(args), **_on_numbers(kwargs))
+        if short in BY_NUMPY:
+            if kwargs.get("dtype") is not None and np.dtype(kwargs["dtype"]).kind == "f":
+                kwargs = {**kwargs, "dtype": object}  # Values are the floats here
+            result = _wrap(func._implementation(*args, **kwargs))
+            return _with_leaves_in(args[0]) if result is None and args else result
+    except TraceError as error:
+        message = re.sub(r"^(while tracing, .*?:\d+: )(?!numpy)", rf"\g<1>{name}: ", str(error))
+        raise TraceError(message) from None
+    refuse(name)
 
 
-def _on_numbers(x: Any) -> Any:
-    """Arguments with every array in them, however deep in lists and tuples, replaced by its data."""
-    if isinstance(x, (list, tuple)):
-        return type(x)(map(_on_numbers, x))
-    if isinstance(x, dict):
-        return {key: _on_numbers(item) for key, item in x.items()}
-    return numbers_of(x)
+def _compose(function: Callable[..., Any], name: str, *args: Any, out: Any = None, **options: Any) -> Any:
+    """Call a function composed from rows, which knows neither ``out`` nor rarer options."""
+    options.pop("dtype", None)
+    try:
+        inspect.signature(function).bind(*args, **options)
+    except TypeError as error:
+        raise TypeError(f"{name} of Values: {error}") from None
+    result = _wrap(function(*args, **options))
+    if out is None:
+        return result
+    if not _holds_objects(out):
+        refuse(name, INTO_FLOATS)
+    out.view(np.ndarray)[...] = result
+    return out
 
 
-def _wrap(result: Any) -> Any:
-    """Arrays of objects become `ValueArray`s again; single elements and arrays of numbers stay."""
-    if isinstance(result, (list, tuple)):
-        items = map(_wrap, result)
-        return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
-    if isinstance(result, np.ndarray) and result.dtype == object:
-        return result.view(ValueArray) if result.shape else result.item()
-    return result
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A method, which NumPy does not dispatch, as the function of the same name."""
+    return lambda self, *args, **options: self.__array_function__(function, (), (self, *args), options)
 
 
-def _with_leaves(x: Any) -> Any:
-    if isinstance(x, (Value, ValueArray)):
-        return x
-    return values(x) if isinstance(x, (np.ndarray, list, tuple)) else Value(x)
-
-
-def _with_leaves_in(array: Any) -> None:
-    """After NumPy has written into an array of Values: its numbers become leaves."""
-    if isinstance(array, ValueArray):
-        for index in np.ndindex(array.shape):
-            if not isinstance(element := array[index], Value):
-                array[index] = element
+for _name in "argmax argmin argpartition argsort clip mean nonzero searchsorted std var".split():
+    setattr(ValueArray, _name, _method(getattr(np, _name)))
 
 
 # --- ufuncs -----------------------------------------------------------------------------------------
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # rows, and functions composed from them, elementwise
 SCIPY: dict[str, Callable[..., Any]] = {}  # by name: SciPy need not be there
-UFUNCS_ON_DATA = {np.isnan, np.isfinite, np.isinf, np.signbit}
-COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
-LOGICAL: dict[np.ufunc, Callable[..., Any]] = {
-    np.logical_and: conjunction, np.logical_or: disjunction, np.logical_not: negation,
-    np.logical_xor: lambda p, q: rules.where(p, negation(q), q),
-    np.bitwise_and: conjunction, np.bitwise_or: disjunction, np.invert: negation,
-}  # fmt: skip
+CONDITIONS: dict[np.ufunc, Callable[..., Any]] = {}  # answered from the data, these where there is none yet
 BITWISE = {np.bitwise_and, np.bitwise_or, np.invert}
+COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
 BY_PYTHON = {
-    np.add, np.subtract, np.multiply, np.divide, np.negative, np.matmul,
-    *COMPARISONS,
+    np.add, np.subtract, np.multiply, np.divide, np.negative, np.matmul, *COMPARISONS,
+    *(getattr(np, name) for name in ("vecdot", "matvec", "vecmat") if hasattr(np, name)),
 }  # fmt: skip
 
 
-def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
-    function = UFUNCS.get(ufunc)
+def apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[str, Any]) -> Any:
+    """A ufunc, or its ``reduce``, ``at`` and so on: by Python's operators, or by the row of the table."""
+    function = CONDITIONS.get(ufunc) or UFUNCS.get(ufunc)
+    if ufunc in CONDITIONS and not is_traced(*inputs):
+        if ufunc in BITWISE and any(map(holds_values, inputs)):
+            refuse(full_name(ufunc), "is for conditions: compare first, as in (x > 0) & (x < 1)")
+        return _answer(ufunc, method, _on_numbers(inputs), out, options)
     if function is None and ufunc not in BY_PYTHON:
         name = full_name(ufunc)
-        short = name.removeprefix("numpy.").removeprefix("scipy.special.")
-        if ufunc in UFUNCS_ON_DATA:
-            return _answer(ufunc, method, _on_numbers(inputs), out, options)
-        if ufunc in LOGICAL and not is_traced(*inputs):
-            if ufunc in BITWISE and not all(map(_holds_truths, inputs)):
-                refuse(name, "is for conditions: compare first, as in (x > 0) & (x < 1)")
-            return _answer(ufunc, method, [_truths(x) for x in inputs], out, options)
-        if ufunc.signature is not None and short in COMPOSED and method == "__call__":
-            return _compose(COMPOSED[short], name, *inputs, out=out and out[0], **options)
-        function = LOGICAL.get(ufunc)
         if name.startswith("scipy.special."):
-            function = SCIPY.get(short) or rules.table.get(short)
+            function = SCIPY.get(ufunc.__name__) or rules.table.get(ufunc.__name__)
         if function is None:
             refuse(name)
     if method == "at" and not _holds_objects(inputs[0]):
@@ -331,11 +312,10 @@ def _apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: d
     for target, part in zip(out, results, strict=True):
         if target is not None and _holds_objects(np.asarray(part)) and not _holds_objects(target):
             refuse(full_name(ufunc), INTO_FLOATS)
-        if target is not None:
-            np.copyto(target.view(np.ndarray), part, where=_call_mask(method, options))
-    wrapped = tuple(
-        _wrap(part) if target is None else target for target, part in zip(out, results, strict=True)
-    )
+        if target is not None:  # an elementwise call leaves what its mask excludes
+            mask = options.get("where", True) if method == "__call__" else True
+            np.copyto(target.view(np.ndarray), part, where=mask)
+    wrapped = tuple(_wrap(part) if x is None else x for x, part in zip(out, results, strict=True))
     return wrapped if ufunc.nout > 1 else wrapped[0]
 
 
@@ -348,57 +328,14 @@ def _answer(ufunc: np.ufunc, method: str, inputs: Any, out: Any, options: dict[s
     return target
 
 
-def _holds_objects(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype == object
+def _install_ufunc(row: Primitive) -> None:
+    """Send NumPy's ufunc of that name to the row."""
+    ufunc = getattr(np, row.numpy, None)
+    if isinstance(ufunc, np.ufunc):
+        UFUNCS[ufunc] = row
 
 
-def _holds_truths(x: Any) -> bool:
-    return not isinstance(x, Value) and not (_holds_objects(x) and any(isinstance(y, Value) for y in x.flat))
-
-
-def _truths(x: Any) -> Any:
-    """The truth of Values: whether their data is not 0."""
-    return np.asarray(numbers_of(x)) != 0 if isinstance(x, Value) or _holds_objects(x) else x
-
-
-def _call_mask(method: str, options: dict[str, Any]) -> Any:
-    """Where ``out`` is written: an elementwise call leaves what its mask excludes."""
-    return options.get("where", True) if method == "__call__" else True
-
-
-def as_objects(x: Any) -> Any:
-    """A plain array of objects, so that NumPy's object loops call the Values' own operators."""
-    if isinstance(x, np.ndarray):
-        return x.view(np.ndarray) if x.dtype == object else x.astype(object).view(np.ndarray)
-    return np.array(x.item() if isinstance(x, np.generic) else x, dtype=object)
-
-
-def _as_nodes(x: Any) -> Any:
-    """An array of Values with the plain numbers in it as constants, which go on with inf or nan."""
-    return np.frompyfunc(as_operand, 1, 1)(as_objects(x)) if isinstance(x, ValueArray) else x
-
-
-def as_values(x: Any) -> ValueArray:
-    """An array of objects, as the class that NumPy's functions know."""
-    return x if isinstance(x, ValueArray) else as_objects(x).view(ValueArray)
-
-
-def elementwise(function: Callable[..., Any], *operands: Any) -> Any:
-    """A row, or a function composed from rows, on every element."""
-    with errors_wait(), np.errstate(all="ignore"):  # NumPy warns of what the functions compute on nan
-        return _wrap(np.frompyfunc(function, len(operands), 1)(*map(as_objects, operands)))
-
-
-def _reduce(
-    ufunc: np.ufunc, x: Any, axis: Any = 0, keepdims: bool = False, initial: Any = None, where: Any = True
-) -> Any:
-    """A fold along an axis; a mask puts ``initial`` in the place of what it excludes."""
-    first = [] if initial is None else [initial]
-    if where is not True:
-        if initial is None:
-            raise ValueError(f"numpy.{ufunc.__name__}.reduce: where= needs initial=")
-        x = np.where(where, x, initial)
-    return along(lambda items: FOLDS[ufunc](first + items), x, axis, keepdims)
+# --- folds along axes -------------------------------------------------------------------------------
 
 
 def axes_of(x: Any, axis: Any) -> tuple[int, ...]:
@@ -453,142 +390,134 @@ FOLDS: dict[Any, Callable[[list[Any]], Any]] = {
 }
 
 
-def _install_ufunc(row: Primitive) -> None:
-    """Send NumPy's ufunc of that name to the row."""
-    ufunc = getattr(np, row.numpy, None)
-    if isinstance(ufunc, np.ufunc):
-        UFUNCS[ufunc] = row
-
-
-# --- functions that are no ufuncs -------------------------------------------------------------------
-
-COMPOSED: dict[str, Callable[..., Any]] = {}
-
-# Questions about numbers. Where the answer is a number, its derivative is 0.
-ON_DATA = set(
-    """
-    allclose argmax argmin argpartition argsort argwhere array_equal array_equiv count_nonzero digitize
-    flatnonzero isclose isin isneginf isposinf lexsort linalg.matrix_rank nanargmax nanargmin nonzero
-    searchsorted
-    """.split()
-)
-
-# What NumPy's own code does rightly on objects, as it only moves, adds, multiplies and divides elements.
-BY_NUMPY = set(
-    """
-    append apply_along_axis apply_over_axes array2string array_repr array_split array_str astype atleast_1d
-    atleast_2d atleast_3d block broadcast_arrays broadcast_to choose column_stack compress concat
-    concatenate copy copyto delete diag diag_indices_from diagflat diagonal dsplit dstack expand_dims
-    extract fill_diagonal flip fliplr flipud full_like hsplit hstack insert iscomplex iscomplexobj isreal
-    isrealobj ix_ may_share_memory matrix_transpose meshgrid moveaxis ndim ones_like pad permute_dims place
-    put put_along_axis putmask ravel real real_if_close repeat reshape resize result_type roll rollaxis
-    rot90 row_stack shape shares_memory size split squeeze stack swapaxes take take_along_axis tile
-    transpose tril tril_indices_from triu triu_indices_from unstack vsplit vstack zeros_like empty_like
-    linalg.diagonal linalg.matrix_transpose lib.stride_tricks.sliding_window_view
-    all any amax amin angle convolve corrcoef correlate cross cumprod cumproduct cumsum cumulative_prod
-    cumulative_sum diff dot ediff1d einsum einsum_path inner kron logspace max min outer poly
-    polyadd polyder polyint polymul polysub polyval prod product ptp sum tensordot trace trapezoid trapz
-    union1d vander linalg.cross linalg.matmul linalg.multi_dot linalg.outer linalg.tensordot linalg.trace
-    """.split()
-)
-
-
-def composed(*names: str, method: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function composed from rows as NumPy's of that name, and as the method of arrays."""
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        for name in names:
-            COMPOSED[name] = function
-            if method:
-                setattr(ValueArray, name, _method(function, f"numpy.{name}"))
-        return function
-
-    return register
-
-
-def _compose(function: Callable[..., Any], name: str, *args: Any, out: Any = None, **options: Any) -> Any:
-    """Call a function composed from rows, which knows neither ``out`` nor rarer options."""
-    options.pop("dtype", None)
-    try:
-        inspect.signature(function).bind(*args, **options)
-    except TypeError as error:
-        raise TypeError(f"{name} of Values: {error}") from None
-    result = function(*args, **options)
-    if out is None:
-        return result
-    if not _holds_objects(out):
-        refuse(name, INTO_FLOATS)
-    out.view(np.ndarray)[...] = result
-    return out
-
-
-def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    return lambda self, *args, **options: _compose(function, name, self, *args, **options)
-
-
-def _on_data(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, *args, **options: function(*_on_numbers((self, *args)), **options)
-
-
-for _name in ("argmax", "argmin", "argpartition", "argsort", "nonzero", "searchsorted"):
-    setattr(ValueArray, _name, _on_data(getattr(np, _name)))
-
-
-# --- single Values ----------------------------------------------------------------------------------
-
-
-def _scalar_ufunc(
-    self: Value, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
+def _reduce(
+    ufunc: np.ufunc, x: Any, axis: Any = 0, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
-    with np.errstate(all="ignore"):
-        return _apply_ufunc(ufunc, method, inputs, out, options)
+    """A fold along an axis; a mask puts ``initial`` in the place of what it excludes."""
+    first = [] if initial is None else [initial]
+    if where is not True:
+        if initial is None:
+            raise ValueError(f"numpy.{ufunc.__name__}.reduce: where= needs initial=")
+        x = np.where(where, x, initial)
+    return along(lambda items: FOLDS[ufunc](first + items), x, axis, keepdims)
 
 
-def _scalar_function(self: Value, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    return ValueArray.__array_function__(as_objects(self).view(ValueArray), func, types, args, kwargs)
+# --- elements and numbers ---------------------------------------------------------------------------
 
 
-# NumPy asks a single Value, too; its class lives on a floor that knows no arrays.
-Value.__array_ufunc__ = _scalar_ufunc
-Value.__array_function__ = _scalar_function
+def as_objects(x: Any) -> Any:
+    """A plain array of objects, so that NumPy's object loops call the Values' own operators."""
+    if isinstance(x, np.ndarray):
+        return x.view(np.ndarray) if x.dtype == object else x.astype(object).view(np.ndarray)
+    return np.array(x.item() if isinstance(x, np.generic) else x, dtype=object)
 
 
-# --- what NumPy's own scalars and arrays can do ---------------------------------------------------------
+def _as_nodes(x: Any) -> Any:
+    """An array of Values with the plain numbers in it as constants, which go on with inf or nan."""
+    return np.frompyfunc(as_operand, 1, 1)(as_objects(x)) if isinstance(x, ValueArray) else x
 
 
-ON_SCALARS: dict[str, Any] = {
-    "dtype": np.dtype(float), "shape": (), "ndim": 0, "size": 1, "T": property(lambda self: self),
-    **dict.fromkeys(
-        "item tolist copy squeeze sum mean max min".split(), lambda self, *args, **options: self),
-    **{name: lambda self, *args, _name=name: getattr(as_values(self), _name)(*args)
-       for name in ("reshape", "ravel", "flatten")},
-}  # fmt: skip
+def as_values(x: Any) -> ValueArray:
+    """An array of objects, as the class that NumPy's functions know."""
+    return x if isinstance(x, ValueArray) else as_objects(x).view(ValueArray)
 
 
-def _astype(self: Any, dtype: Any, *args: Any, **options: Any) -> Any:
-    """Values stay Values in a type of floats; as integers they would lose their derivative."""
-    kind = np.dtype(dtype).kind
-    elements = [x for x in np.ravel(as_objects(self)) if isinstance(x, Value)]
-    if kind in "fO" or (elements and all(map(is_condition, elements))):
-        return self if options.get("copy") is False or isinstance(self, Value) else self.copy()
-    if elements and kind != "b":
-        raise TypeError(
-            f"{caller()}: astype({np.dtype(dtype)}) would lose the derivative of Values without a word; "
-            "use .data for the numbers"
-        )
-    return as_objects(self).astype(dtype)
+def numbers_of(x: Any) -> Any:
+    """The data of a Value or of an array of them; anything else as it is."""
+    if isinstance(x, Value):
+        return x.data
+    return x.view(ValueArray)._read("data") if _holds_objects(x) else x
 
 
-def is_condition(x: Any) -> bool:
-    """Whether a traced node is a comparison, or made of comparisons, of value 0 or 1."""
-    if isinstance(x, Traced) and x.op is rules.where:
-        return all(is_condition(y) or (y.op is constant and y.data in (0.0, 1.0)) for y in x.args[1:])
-    return isinstance(x, Traced) and x.op in (rules.less, rules.less_equal, rules.equal)
+def holds_values(tree: Any, kind: type[Value] = Value) -> bool:
+    """Whether there is a Value in it, however deep in lists, tuples, dicts and arrays."""
+    return any(
+        x.dtype == object and any(isinstance(element, kind) for element in x.flat)
+        if isinstance(x, np.ndarray)
+        else isinstance(x, kind)
+        for x in leaves(tree)
+    )
 
 
-ON_SCALARS["astype"] = _astype
-for _name, _attribute in ON_SCALARS.items():
-    setattr(Value, _name, _attribute)
+def is_traced(*operands: Any) -> bool:
+    """Whether a node that has no number yet is among the operands or in their arrays."""
+    return holds_values(operands, Traced)
+
+
+def _holds_objects(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype == object
+
+
+_on_numbers = partial(map_leaves, numbers_of)
+
+
+def _wrap(result: Any) -> Any:
+    """Arrays of objects become `ValueArray`s again; single elements and arrays of numbers stay."""
+
+    def wrapped(x: Any) -> Any:
+        return (x.view(ValueArray) if x.shape else x.item()) if _holds_objects(x) else x
+
+    return map_leaves(wrapped, result)
+
+
+def _with_leaves_in(array: Any) -> None:
+    """After NumPy has written into an array of Values: its numbers become leaves."""
+    if isinstance(array, ValueArray):
+        for index in np.ndindex(array.shape):
+            if not isinstance(element := array[index], Value):
+                array[index] = element
+
+
+def elementwise(function: Callable[..., Any], *operands: Any) -> Any:
+    """A row, or a function composed from rows, on every element."""
+    with errors_wait(), np.errstate(all="ignore"):  # NumPy warns of what the functions compute on nan
+        return _wrap(np.frompyfunc(function, len(operands), 1)(*map(as_objects, operands)))
+
+
+# --- labels -------------------------------------------------------------------------------------------
+
+
+def named(x: Any, name: str) -> Any:
+    """Label an intermediate Value, or each element of an array of them, and return it.
+
+    Floats and arrays of floats pass unchanged, so that a function with labels also runs on numbers.
+
+    >>> named(Value(2.0) * 3, "h")
+    Value(data=6.0, grad=0.0, label='h')
+    """
+    if isinstance(x, Value):
+        x.label = name
+    elif isinstance(x, np.ndarray) and x.dtype == object:
+        for index in np.ndindex(x.shape):
+            element: Any = x[index]
+            if isinstance(element, Value):
+                element.label = element_label(name, index)
+    return x
+
+
+def element_label(name: str, index: tuple[int, ...]) -> str:
+    """The label of an element of the array ``name``: ``z0``, ``W0,1``, ``W1_0,1``."""
+    if not name or not index:
+        return name
+    return name + "_" * name[-1].isdigit() + ",".join(map(str, index))
+
+
+ELEMENT = re.compile(r"(.*?\D)(\d+(?:,\d+)*)", re.DOTALL)
+
+
+def split_label(label: str) -> tuple[str, tuple[int, ...]]:
+    """The array's name and the element's index, the reverse of `element_label`; else the label and ().
+
+    >>> split_label("W1_0,2"), split_label("loss")
+    (('W1', (0, 2)), ('loss', ()))
+    """
+    element = ELEMENT.fullmatch(label) if label[-1:].isdecimal() else None
+    if element is None:
+        return label, ()
+    name, index = element.groups()
+    if name[-1] == "_" and name[-2:-1].isdigit():
+        name = name[:-1]
+    return name, tuple(map(int, index.split(",")))
 
 
 def _mixes_arrays_and_values(*operands: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from operator import index
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,7 @@ def _of_each(function: Callable[..., Any], shape: tuple[int, ...], *stacks: Valu
     array = np.empty((len(results), *np.shape(results[0] if results else 0.0)), dtype=object)
     for k, result in enumerate(results):
         array[k] = result
-    array = array.reshape(shape + array.shape[1:])
-    return array.view(ValueArray) if array.shape else array.item()
+    return array.reshape(shape + array.shape[1:])
 
 
 def _eliminated(a: Rows, fully: bool = False) -> tuple[Rows, Any, int]:
@@ -81,11 +80,12 @@ def _solution(a: ValueArray, b: ValueArray) -> Any:
     x = np.empty((n, width), dtype=object)
     for i in reversed(range(n)):
         for j in range(width):
-            total = rows[i][n + j]
-            for k in range(i + 1, n):
-                total = total - rows[i][k] * x[k, j]
-            x[i, j] = total / rows[i][i]
+            x[i, j] = _less_products(rows[i][n + j], rows[i][i + 1 : n], x[i + 1 :, j]) / rows[i][i]
     return x
+
+
+def _less_products(total: Any, xs: Any, ys: Any) -> Any:
+    return reduce(lambda rest, pair: rest - pair[0] * pair[1], zip(xs, ys, strict=True), total)
 
 
 @composed("linalg.solve")
@@ -110,9 +110,7 @@ def inv(a: Any) -> Any:
 def _determinant(a: ValueArray) -> Any:
     """The product of the pivots. Where they end before the rows, the rest is 0, but not its derivative."""
     rows, sign, rank = _eliminated(a.tolist(), fully=True)
-    product = sign
-    for k in range(rank):
-        product = product * rows[k][k]
+    product = reduce(rules.mul, (rows[k][k] for k in range(rank)), sign)
     rest = [row[rank:] for row in rows[rank:]]
     return product * _expanded(rest) if rest else product
 
@@ -144,69 +142,28 @@ def slogdet(a: Any) -> Any:
         rows, sign, rank = _eliminated(matrix.tolist())
         if rank < len(rows):
             return np.array([0.0, -math.inf], dtype=object)
-        logarithm: Any = 0.0
-        for k, row in enumerate(rows):
-            sign = sign * rules.sign(row[k])
-            logarithm = logarithm + rules.log(rules.abs(row[k]))
+        pivots = [row[k] for k, row in enumerate(rows)]
+        sign = reduce(rules.mul, map(rules.sign, pivots), sign)
+        logarithm = reduce(rules.add, (rules.log(rules.abs(pivot)) for pivot in pivots), 0.0)
         return np.array([sign, logarithm], dtype=object)
 
-    pairs = as_values(_of_each(both, a.shape[:-2], a))
-    result: Any = type(np.linalg.slogdet(np.eye(1)))
-    return result(*(pairs[..., 0], pairs[..., 1])) if result is not tuple else (pairs[..., 0], pairs[..., 1])
+    pairs = _of_each(both, a.shape[:-2], a)
+    result: Any = type(np.linalg.slogdet(np.eye(1)))  # a named tuple in NumPy 2
+    return tuple.__new__(result, (pairs[..., 0], pairs[..., 1]))
 
 
 @composed("linalg.cholesky")
-def cholesky(a: Any, /, *, upper: bool = False) -> Any:
-    """Only the lower triangle is read, with ``upper`` the upper one, and only it has a derivative."""
+def cholesky(a: Any) -> Any:
+    """Only the lower triangle is read, and only it has a derivative."""
     a = _square("cholesky", a)
-    a = np.swapaxes(a, -1, -2) if upper else a
-
-    def factor(matrix: ValueArray) -> Any:
-        n = len(matrix)
-        L = np.zeros((n, n)).astype(object)
-        for j in range(n):
-            for i in range(j, n):
-                rest = matrix[i, j]
-                for k in range(j):
-                    rest = rest - L[i, k] * L[j, k]
-                if i > j:
-                    L[i, j] = rest / L[j, j]
-                    continue
-                if not is_traced(rest) and not numbers_of(rest) > 0:
-                    raise np.linalg.LinAlgError("Matrix is not positive definite")
-                L[j, j] = rules.sqrt(rest)
-        return L
-
-    result = _of_each(factor, a.shape[:-2], a)
-    return np.swapaxes(result, -1, -2) if upper else result
+    return _of_each(_factor, a.shape[:-2], a)
 
 
-@composed("linalg.matrix_power")
-def matrix_power(a: Any, n: Any) -> Any:
-    """Repeated squaring; a negative power is one of the inverse."""
-    a, n = _square("matrix_power", a), index(n)
-    if n < 0:
-        a, n = inv(a), -n
-    result: Any = None
-    while n:
-        if n % 2:
-            result = a if result is None else result @ a
-        n //= 2
-        a = a @ a if n else a
-    return as_values(np.broadcast_to(np.eye(a.shape[-1]), a.shape)) if result is None else result
-
-
-@composed("linalg.tensorsolve")
-def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
-    a, b = as_values(a), as_values(b)
-    if axes is not None:
-        a = np.moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
-    shape = a.shape[b.ndim :]
-    return np.reshape(solve(a.reshape(b.size, math.prod(shape)), b.ravel()), shape)
-
-
-@composed("linalg.tensorinv")
-def tensorinv(a: Any, ind: int = 2) -> Any:
-    a = as_values(a)
-    rows = math.prod(a.shape[:ind])
-    return inv(a.reshape(rows, -1)).reshape(a.shape[ind:] + a.shape[:ind])
+def _factor(matrix: ValueArray) -> Any:
+    L = np.zeros(matrix.shape).astype(object)
+    for i, j in zip(*np.tril_indices(len(L)), strict=True):
+        rest = _less_products(matrix[i, j], L[i, :j], L[j, :j])
+        if i == j and not is_traced(rest) and not numbers_of(rest) > 0:
+            raise np.linalg.LinAlgError("Matrix is not positive definite")
+        L[i, j] = rules.sqrt(rest) if i == j else rest / L[j, j]
+    return L

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray
+from autograd_mini.arrays import ValueArray, holds_values
 from autograd_mini.trees import leaves, map_leaves
 from autograd_mini.value import Value
 
@@ -56,14 +56,6 @@ class OpenArray(ValueArray):
                 return opened(result)
         return super().__array_function__(func, types, args, kwargs)  # Values, views and changes in place
 
-    def __repr__(self) -> str:
-        numbers = plain(self)
-        return super().__repr__() if numbers is None else repr(numbers)
-
-    def __str__(self) -> str:
-        numbers = plain(self)
-        return super().__str__() if numbers is None else str(numbers)
-
     def _stored(self, value: Any) -> Any:
         return value  # a number stays one
 
@@ -86,7 +78,10 @@ def _by_numpy(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in "dot cumsum cumprod trace round clip mean var std searchsorted argsort argmax argmin".split():
+BY_NUMPY = (
+    "dot cumsum cumprod trace round clip mean var std searchsorted argsort argmax argmin __repr__ __str__"
+)
+for _name in BY_NUMPY.split():
     setattr(OpenArray, _name, _by_numpy(_name))
 
 
@@ -101,16 +96,6 @@ def opened(made: Any) -> Any:
 
 def _holds_numbers(x: Any) -> bool:
     return x.dtype == object and all(isinstance(element, (Value, float, int)) for element in x.flat)
-
-
-def holds_values(x: Any) -> bool:
-    """Whether there is a Value in it, however deep in lists, tuples, dicts and arrays."""
-    return any(
-        x.dtype == object and any(isinstance(element, Value) for element in x.flat)
-        if isinstance(x, np.ndarray)
-        else isinstance(x, Value)
-        for x in leaves(x)
-    )
 
 
 def plain(x: Any) -> Any:
@@ -168,18 +153,12 @@ def _gathered(real: Callable[..., Any]) -> Callable[..., Any]:
     return gather
 
 
-def _filled(shape: Any, fill_value: Any, dtype: Any = None, **options: Any) -> Any:
-    made = np.empty(shape, dtype=object)
-    made[...] = fill_value
-    return made
+def _filled(shape: Any, fill_value: Any, *args: Any, **options: Any) -> Any:
+    return np.full(shape, fill_value, object)
 
 
 def _like(real: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, *args, **options: real(np.empty(np.shape(x)), *args, **options)
-
-
-def _filled_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, **options: Any) -> Any:
-    return _filled(np.shape(x) if shape is None else shape, fill_value)
 
 
 ON_VALUES: dict[Any, Callable[..., Any]] = {
@@ -188,7 +167,8 @@ ON_VALUES: dict[Any, Callable[..., Any]] = {
     **{f: _like(f) for f in (np.zeros_like, np.ones_like, np.empty_like)},
     np.copy: lambda x, *args, **options: np.array(x, dtype=object),
     np.full: _filled,
-    np.full_like: _filled_like,
+    np.full_like: lambda x, fill_value, *args, shape=None, **options: _filled(
+        np.shape(x) if shape is None else shape, fill_value),
 }  # fmt: skip
 
 

@@ -19,17 +19,15 @@ from autograd_mini.refusals import refuse
 @composed("sort")
 def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """The elements in ascending order of their numbers."""
-    if axis is None:
-        a, axis = np.ravel(as_values(a)), -1
+    a = np.ravel(as_values(a)) if axis is None else a
+    axis = -1 if axis is None else axis
     return np.take_along_axis(a, np.argsort(numbers_of(a), axis=axis, kind="stable"), axis)
 
 
 @composed("partition")
 def partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Any:
-    """The elements with those at the places ``kth`` as sorting puts them."""
-    if axis is None:
-        a, axis = np.ravel(as_values(a)), -1
-    return np.take_along_axis(a, np.argpartition(numbers_of(a), kth, axis=axis), axis)
+    """The elements in order, and so also those at the places ``kth``."""
+    return sort(a, axis)
 
 
 def _in_place(function: Any) -> Any:
@@ -43,83 +41,51 @@ for _function in (sort, partition):
     setattr(ValueArray, _function.__name__, _in_place(_function))
 
 
-def _register(prefix: str, among: Any) -> None:
-    """median, quantile and percentile of the elements that ``among`` leaves."""
+def _quantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    name: str,
+) -> Any:
+    if np.asarray(q).dtype == object:
+        refuse(f"numpy.{name}", "takes numbers for q; give q.data, where q has no derivative")
 
-    @composed(f"{prefix}median")
-    def median(a: Any, axis: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
-        return along(partial(_quantile, among=among), a, axis, keepdims)
+    def of_elements(elements: list[Any], q: float) -> Any:
+        """Where it lies between two neighbours in order, NumPy itself says."""
+        items = [x for x in elements if not np.isnan(x)] if name.startswith("nan") else elements
+        items = sort(np.array(items, dtype=object))
+        if not len(items) or np.isnan(items[-1]):
+            return items[-1] if len(items) else math.nan
+        places: Any = np.arange(len(items), dtype=float)
+        place = float(np.quantile(places, q, method=method))  # type: ignore[call-overload]
+        low = math.floor(place)
+        return items[low] + (items[low + 1] - items[low]) * (place - low) if place > low else items[low]
 
-    def quantiles(name: str, whole: float) -> None:
-        @composed(name)
-        def quantile(
-            a: Any,
-            q: Any,
-            axis: Any = None,
-            overwrite_input: bool = False,
-            method: str = "linear",
-            keepdims: bool = False,
-        ) -> Any:
-            if np.asarray(q).dtype == object:
-                refuse(f"numpy.{name}", "takes numbers for q; give q.data, where q has no derivative")
-            of_each = []
-            for number in np.ravel(q):
-                fold = partial(_quantile, among=among, q=number / whole, method=method)
-                of_each.append(as_values(along(fold, a, axis, keepdims)))
-            if not np.ndim(q):
-                return of_each[0] if of_each[0].shape else of_each[0].item()
-            return np.stack(of_each).reshape(np.shape(q) + of_each[0].shape)
-
-    quantiles(f"{prefix}quantile", 1.0)
-    quantiles(f"{prefix}percentile", 100.0)
-
-
-def _numbers_among(items: list[Any]) -> list[Any]:
-    return [item for item in items if not math.isnan(numbers_of(item))]
+    whole = 100.0 if "percentile" in name else 1.0
+    found = [as_values(along(partial(of_elements, q=x / whole), a, axis, keepdims)) for x in np.ravel(q)]
+    result = np.stack(found).reshape(np.shape(q) + found[0].shape)
+    return result if result.shape else result.item()
 
 
-_register("", lambda items: items)
-_register("nan", _numbers_among)
+def _median(
+    a: Any, axis: Any = None, overwrite_input: bool = False, keepdims: bool = False, *, name: str
+) -> Any:
+    return _quantile(a, 0.5, axis, keepdims=keepdims, name=name)
 
 
-def _quantile(elements: list[Any], among: Any, q: float = 0.5, method: str = "linear") -> Any:
-    """The quantile of elements: where it lies between two neighbours in order, NumPy itself says."""
-    items = among(elements)
-    if not items:
-        return math.nan
-    numbers = np.array([numbers_of(item) for item in items], dtype=float)
-    order = np.argsort(numbers, kind="stable")
-    if numbers[order[-1]] != numbers[order[-1]]:
-        return items[order[-1]]  # nan
-    place = float(np.quantile(np.arange(len(items), dtype=float), q, method=method))  # type: ignore[call-overload]
-    low = math.floor(place)
-    below = items[order[low]]
-    if place == low:
-        return below
-    above = items[order[low + 1]]
-    return below + (above - below) * (place - low)
+for _name in "median quantile percentile nanmedian nanquantile nanpercentile".split():
+    composed(_name)(partial(_median if "median" in _name else _quantile, name=_name))
 
 
 @composed("unique")
-def unique(
-    ar: Any,
-    return_index: bool = False,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    axis: Any = None,
-    *,
-    equal_nan: bool = True,
-) -> Any:
+def unique(ar: Any, return_index: bool = False, axis: Any = None, **options: Any) -> Any:
     """Of elements that are equal the first stands for all."""
     numbers: Any = np.unique  # whose many overloads know no variable flags
-    _, index, *others = numbers(
-        numbers_of(ar), True, return_inverse, return_counts, axis, equal_nan=equal_nan
-    )
-    found = np.ravel(ar)[index] if axis is None else np.take(ar, index, axis)
-    results = [found, *([index] if return_index else []), *others]
-    return tuple(results) if len(results) > 1 else found
-
-
-@composed("ptp")
-def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+    _, index, *others = numbers(numbers_of(ar), True, axis=axis, **options)
+    found = np.take(ar, index, axis)
+    others = [index, *others] if return_index else others
+    return (found, *others) if others else found

@@ -7,7 +7,6 @@ function has the globals, the cells and the lines of the first. Module, class an
 """
 
 from __future__ import annotations
-import __future__
 
 import ast
 import copy
@@ -17,20 +16,20 @@ import linecache
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial, reduce
 from operator import itemgetter
-from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType
-from typing import Any, NamedTuple
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType
+from typing import Any
 
 import numpy as np
 
 from autograd_mini import numpy as stand_in
 from autograd_mini import rules
-from autograd_mini.arrays import is_condition
-from autograd_mini.numpy import holds_values, opened, passed
-from autograd_mini.tracing import Traced
-from autograd_mini.trees import elements, map_leaves
+from autograd_mini.arrays import as_values, holds_values, is_traced
+from autograd_mini.numpy import opened, passed
+from autograd_mini.tracing import Traced, is_condition
+from autograd_mini.trees import map_leaves
 from autograd_mini.value import HOMES, TraceError, Value, caller
 
 
@@ -50,8 +49,7 @@ def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
     try:
         return _Follower(f)(f)(*args, **named)
     except IndexError as error:
-        traced = any(isinstance(x, Traced) for x in elements([args, named]))
-        if not traced or "arrays used as indices" not in str(error):
+        if not is_traced(args, named) or "arrays used as indices" not in str(error):
             raise
         raise TraceError(
             f"while tracing, {_line(error)}: how many elements x[mask] has is not known yet: write "
@@ -84,7 +82,8 @@ class _Follower:
         if id(callee) in HIGHER:
             return partial(self._higher, callee)
         if kind is FunctionType:
-            return self._function(callee)
+            stable = SCIPY.get(callee.__name__) if callee.__module__ == "scipy.special._logsumexp" else None
+            return _on_values(callee, stable) if stable else self._function(callee)
         if kind in NUMPYS_OWN:
             return partial(_on_arrays, callee)
         if kind is BuiltinMethodType:
@@ -115,7 +114,7 @@ class _Follower:
             _package(f) != self.package if installed else file.startswith(STANDARD)
         ):
             return f
-        return rebuilt(f, _Calls, {FOLLOW: self}) or f
+        return _rebuilt(f, self)
 
     def _bound(self, function: Any, instance: Any, callee: Any) -> Any:
         if type(function) is not FunctionType or (new := self._function(function)) is function:
@@ -221,6 +220,11 @@ MATH: dict[str, Callable[..., Any]] = {
     "prod": np.prod,
     "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
 }  # fmt: skip
+SCIPY: dict[str, Callable[..., Any]] = {  # its own ask arrays of floats what is finite
+    "logsumexp": lambda x, axis=None, **how: np.logaddexp.reduce(as_values(x), axis=axis, **how),
+    "log_softmax": lambda x, axis=None: x - SCIPY["logsumexp"](x, axis=axis, keepdims=True),
+    "softmax": lambda x, axis=None: np.exp(SCIPY["log_softmax"](x, axis=axis)),
+}
 STAND_INS: dict[int, Any] = {
     **{id(getattr(np, name)): own for name, own in stand_in.OWN.items()},
     **{id(real): _on_values(real, MATH[name]) for name, real in vars(math).items() if name in MATH},
@@ -244,11 +248,16 @@ HIGHER = {
 }  # fmt: skip
 
 
-FOLLOW = "_autograd_mini_follow"  # the name by which rebuilt code asks
+# --- from the text of a file to other functions -------------------------------------------------------
+
+FOLLOW = "_autograd_mini_follow"  # the parameter by which rebuilt code asks
 
 
 class _Calls(ast.NodeTransformer):
-    """``g(x)`` becomes ``follow(g)(x)``, and ``x % y``, which may be a text, ``follow.mod(x, y)``."""
+    """``g(x)`` becomes ``follow(g)(x)``, and ``x % y``, which may be a text, ``follow.mod(x, y)``.
+
+    Every function gets ``follow`` as a parameter; those inside another have its own as the default.
+    """
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
@@ -262,130 +271,54 @@ class _Calls(ast.NodeTransformer):
         mod = ast.Attribute(ast.Name(FOLLOW, ast.Load()), "mod", ast.Load())
         return ast.Call(mod, [node.left, node.right], [])
 
+    def visit_arguments(self, node: ast.arguments) -> ast.arguments:
+        self.generic_visit(node)
+        node.kwonlyargs.append(ast.arg(FOLLOW))
+        node.kw_defaults.append(ast.Name(FOLLOW, ast.Load()))
+        return node
 
-# --- from the source of a function to another function ------------------------------------------------
 
-
-def rebuilt(
-    f: FunctionType, edit: Callable[[], ast.NodeTransformer], given: dict[str, Any]
-) -> FunctionType | None:
-    """``f`` with its syntax tree edited; the edit may use the names ``given``, which join the closure.
-
-    None where the edit changes nothing, and where there is no source text, or not that of ``f``.
-    """
-    code = f.__code__
-    new_code = _edited(code, code.co_filename, edit, tuple(given))
-    if new_code is None:
-        return None
-    cells = dict(zip(code.co_freevars, f.__closure__ or (), strict=True))
-    cells |= {name: CellType(x) for name, x in given.items()}
-    closure = tuple(cells[name] for name in new_code.co_freevars)
-    new = FunctionType(new_code, f.__globals__, f.__name__, f.__defaults__, closure)
-    new.__kwdefaults__ = f.__kwdefaults__
+def _rebuilt(f: FunctionType, follow: _Follower) -> FunctionType:
+    """``f`` with its calls asking ``follow``; itself where there is no source text, or not that of ``f``."""
+    code = _edited(f.__code__, f.__code__.co_filename)
+    if code is None:
+        return f
+    new = FunctionType(code, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
+    new.__kwdefaults__ = {**(f.__kwdefaults__ or {}), FOLLOW: follow}
     new.__qualname__ = f.__qualname__
     return new
 
 
 @lru_cache(4096)
-def _edited(
-    code: CodeType, file: str, edit: Callable[[], ast.NodeTransformer], given: tuple[str, ...]
-) -> CodeType | None:
-    if not set(given).isdisjoint(code.co_freevars):  # made inside a rebuilt function
-        return None
+def _edited(code: CodeType, file: str) -> CodeType | None:
     linecache.checkcache(file)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they were given when the file was imported
-        try:
-            text = _text("".join(linecache.getlines(file)))
-        except SyntaxError:  # the file has changed since
-            return None
-        for node, owner in text.functions.get((code.co_name, code.co_firstlineno), ()):
-            compiled = partial(_compiled, code=code, header=text.imports, owner=owner)
-            if _same(code, compiled(node)):
-                new = edit().visit(copy.deepcopy(node))
-                return None if ast.dump(new) == ast.dump(node) else compiled(new, given=given)
-    return None
-
-
-class _Text(NamedTuple):
-    """A file's functions by name and first line, each with the class around it, and its imports as a line."""
-
-    functions: dict[tuple[str, int], list[tuple[Any, str]]]
-    imports: str
-
-
-@lru_cache(64)
-def _text(text: str) -> _Text:
-    functions: dict[tuple[str, int], list[tuple[Any, str]]] = {}
-    imports: list[str] = []
-
-    def search(node: ast.AST, owner: str, inside: bool) -> None:
-        if isinstance(node, (ast.Import, ast.ImportFrom)) and not inside:
-            imports.extend(x.asname or x.name.partition(".")[0] for x in node.names if x.name != "*")
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
-            line = min([node.lineno, *(x.lineno for x in getattr(node, "decorator_list", ()))])
-            functions.setdefault((name, line), []).append((_bare(node), owner))
-            inside = True
-        if isinstance(node, ast.ClassDef):
-            owner, inside = node.name, True
-        for child in ast.iter_child_nodes(node):
-            search(child, owner, inside)
-
-    search(ast.parse(text), "_", False)  # a name with which the compiler mangles none
-    return _Text(functions, f"import {', '.join(imports)}\n" if imports else "")
-
-
-def _bare(node: Any) -> Any:
-    """A function without what is evaluated where it is defined: decorators, defaults, annotations."""
-    node = copy.copy(node)
-    node.args = copy.deepcopy(node.args)
-    node.args.defaults, node.args.kw_defaults = [], [None] * len(node.args.kwonlyargs)
-    for parameter in ast.walk(node.args):
-        if isinstance(parameter, ast.arg):
-            parameter.annotation = None
-    if not isinstance(node, ast.Lambda):
-        node.decorator_list, node.returns = [], None
-    return node
-
-
-def _compiled(node: Any, code: CodeType, header: str, owner: str, given: tuple[str, ...] = ()) -> CodeType:
-    """The code of a function where it stands: in its class, among its free names, and, as the compiler calls
-    what is imported in another way, after the imports of its file."""
-    free = [name for name in code.co_freevars if name != "__class__"]
-    place = f"{header}def factory({', '.join([*free, *given])}):\n class {owner}: pass"
-    module: Any = ast.parse(place)
-    module.body[-1].body[0].body = [ast.Expr(node) if isinstance(node, ast.Lambda) else node]
-    ast.fix_missing_locations(module)
-    flags = code.co_flags & FUTURES
-    found: Any = compile(module, code.co_filename, "exec", flags=flags, dont_inherit=True)
-    for _ in range(3):  # the factory, the class, the function
-        found = next(x for x in found.co_consts if isinstance(x, CodeType))
-    assert isinstance(found, CodeType)
-    return found
-
-
-FUTURES = reduce(
-    int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
-)
+    edited = _codes_of("".join(linecache.getlines(file)), file, code.co_flags & annotations.compiler_flag)
+    if ASSERTING in code.co_names:
+        return edited.get((code.co_name, code.co_firstlineno))
+    return edited.get(code)
 
 
 ASSERTING = "@pytest_ar"  # what pytest writes into functions of a test file for their assertions
 
 
-def _same(a: CodeType, b: CodeType) -> bool:
-    """Whether two codes do the same, wherever they stand."""
-    parts = ("co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars")
-    return ASSERTING in a.co_names or (
-        all(getattr(a, part) == getattr(b, part) for part in parts)
-        and len(a.co_consts) == len(b.co_consts)
-        and all(map(_same_constant, a.co_consts, b.co_consts))
-    )
+@lru_cache(64)
+def _codes_of(text: str, file: str, flags: int) -> dict[Any, CodeType]:
+    """The edited code of each function of a file, by its own code, and by its name and first line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they were given when the file was imported
+        try:
+            tree = ast.parse(text)
+        except SyntaxError:  # the file has changed since
+            return {}
+        codes = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
+        tree = ast.fix_missing_locations(_Calls().visit(tree))
+        edited = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
+    pairs = list(zip(codes, edited, strict=True))
+    return {(a.co_name, a.co_firstlineno): b for a, b in pairs} | dict(pairs)
 
 
-def _same_constant(x: Any, y: Any) -> bool:
-    if isinstance(x, CodeType) and isinstance(y, CodeType):
-        return _same(x, y)
-    if isinstance(x, str) and isinstance(y, str):  # before Python 3.11 with the names of nested functions
-        x, y = x.rpartition("<locals>.")[2], y.rpartition("<locals>.")[2]
-    return repr(x) == repr(y) or (isinstance(x, frozenset) and x == y)
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)

@@ -37,7 +37,7 @@ class Traced(Value):
     @property
     def data(self) -> float:
         _refuse(
-            ".data has no number yet, and np.argmax, np.isnan, … need one; use functions that build nodes, "
+            ".data has no number yet, and np.argmax, np.argsort, … need one; use functions that build nodes, "
             "such as np.where and np.max, on the Value itself"
         )
 
@@ -137,6 +137,13 @@ def disjunction(p: Any, q: Any) -> Any:
 def negation(p: Any) -> Any:
     """not p, as a condition."""
     return rules.where(p, 0.0, 1.0)
+
+
+def is_condition(x: Any) -> bool:
+    """Whether a traced node is a comparison, or made of comparisons, of value 0 or 1."""
+    if isinstance(x, Traced) and x.op is rules.where:
+        return all(is_condition(y) or (y.op is constant and y.data in (0.0, 1.0)) for y in x.args[1:])
+    return isinstance(x, Traced) and x.op in (rules.less, rules.less_equal, rules.equal)
 
 
 def _refuse(why: str) -> NoReturn:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from autograd_mini import rules
-from autograd_mini.arrays import SCIPY, UFUNCS, as_values, composed, elementwise
+from autograd_mini.arrays import CONDITIONS, SCIPY, UFUNCS, composed, elementwise
 from autograd_mini.rules import Primitive
-from autograd_mini.tracing import PI, constant_node
+from autograd_mini.tracing import PI, conjunction, constant_node, disjunction, negation
 from autograd_mini.value import Value
 
 
@@ -31,27 +31,12 @@ def _without(row: Primitive, x: Any, y: Any) -> Any:
     return rules.where(rules.equal(y, y), both, x)
 
 
-def _copysign(x: Any, y: Any) -> Any:
-    """atan2(y, -1) is negative if y is, or if it is -0.0."""
-    return rules.where(rules.less(rules.atan2(y, -1.0), 0.0), -rules.abs(x), rules.abs(x))
+def _signbit(x: Any) -> Any:
+    return rules.less(rules.atan2(x, -1.0), 0.0)  # negative for -0.0, too
 
 
-def _modf(x: Any) -> tuple[Any, Any]:
-    whole = rules.trunc(x)
-    return rules.where(rules.equal(rules.abs(x), math.inf), 0.0, x - whole), whole
-
-
-def _scaled(x: Any, numerator: Any, denominator: Any) -> Any:
+def _turned(x: Any, numerator: Any, denominator: Any) -> Any:
     return rules.mul(x, rules.div(numerator, denominator))
-
-
-def _logaddexp2(x: Any, y: Any) -> Any:
-    unit = rules.log(constant_node(2.0))  # a node, exact for every number type
-    return rules.logaddexp(x * unit, y * unit) / unit
-
-
-def _ndtr(x: Any) -> Any:
-    return rules.erfc(-x / rules.sqrt(constant_node(2.0))) / 2.0
 
 
 NUMPY: dict[str, Callable[..., Any]] = {
@@ -59,17 +44,13 @@ NUMPY: dict[str, Callable[..., Any]] = {
     "positive": lambda x: x,
     "fabs": rules.abs,
     "float_power": rules.pow,
-    "deg2rad": partial(_scaled, numerator=PI, denominator=180.0),
-    "radians": partial(_scaled, numerator=PI, denominator=180.0),
-    "rad2deg": partial(_scaled, numerator=180.0, denominator=PI),
-    "degrees": partial(_scaled, numerator=180.0, denominator=PI),
+    **dict.fromkeys(("deg2rad", "radians"), partial(_turned, numerator=PI, denominator=180.0)),
+    **dict.fromkeys(("rad2deg", "degrees"), partial(_turned, numerator=180.0, denominator=PI)),
     "heaviside": _heaviside,
     "fmax": partial(_without, rules.maximum),
     "fmin": partial(_without, rules.minimum),
-    "copysign": _copysign,
-    "modf": _modf,
+    "copysign": lambda x, y: rules.where(_signbit(y), -rules.abs(x), rules.abs(x)),
     "divmod": lambda x, y: (rules.floor_divide(x, y), rules.mod(x, y)),
-    "logaddexp2": _logaddexp2,
 }
 
 
@@ -81,6 +62,20 @@ for _name, _function in NUMPY.items():
     UFUNCS.setdefault(getattr(np, _name), _function)
     setattr(Value, _name, _method(_function))
 
+CONDITIONS |= {
+    np.isnan: lambda x: negation(rules.equal(x, x)),
+    np.isfinite: lambda x: rules.less(rules.abs(x), math.inf),
+    np.isinf: lambda x: rules.equal(rules.abs(x), math.inf),
+    np.signbit: _signbit,
+    np.logical_not: negation,
+    np.logical_and: conjunction,
+    np.logical_or: disjunction,
+    np.logical_xor: lambda p, q: rules.where(p, negation(q), q),
+    np.invert: negation,
+    np.bitwise_and: conjunction,
+    np.bitwise_or: disjunction,
+}
+
 SCIPY |= {
     "expit": rules.sigmoid,
     "entr": lambda x: rules.where(rules.less(x, 0.0), -math.inf, rules.entr(rules.abs(x))),
@@ -88,7 +83,7 @@ SCIPY |= {
     "gammaln": rules.lgamma,
     "psi": rules.digamma,
     "exp10": lambda x: rules.pow(10.0, x),
-    "ndtr": _ndtr,
+    "ndtr": lambda x: rules.erfc(-x / rules.sqrt(constant_node(2.0))) / 2.0,
 }
 
 
@@ -109,14 +104,4 @@ def _sinc(x: Any) -> Any:
 
 @composed("fix")
 def fix(x: Any) -> Any:
-    return elementwise(rules.trunc, x)
-
-
-@composed("round", "around", method=True)
-def round(a: Any, decimals: int = 0) -> Any:
-    """Halves to even; the derivative is 0."""
-    return elementwise(partial(_rounded, digits=decimals), as_values(a))
-
-
-def _rounded(x: Any, digits: int) -> Any:
-    return x.__round__(digits) if isinstance(x, Value) else np.round(x, digits)
+    return np.trunc(x)

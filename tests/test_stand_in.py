@@ -156,7 +156,8 @@ def test_values_in_its_arrays():
     assert y.sum().data == 15.0
     for made in (
         np.array([v, 1.0]), np.array((v, w)), np.asarray([v, w], dtype=float), np.full(2, v),
-        np.full_like([0.0, 0.0], v), np.copy(np.array([v, w])), np.array([[v], [w]]).ravel(),
+        np.full_like([0.0, 0.0], v), np.full_like(0.0, v, shape=(2,)),
+        np.copy(np.array([v, w])), np.array([[v], [w]]).ravel(),
     ):  # fmt: skip
         assert isinstance(made, OpenArray)
         assert made[0].data == 2.0

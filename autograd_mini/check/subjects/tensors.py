@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.numpy import holds_values
+from autograd_mini.arrays import holds_values
 from autograd_mini.rebuilding import follow
 from autograd_mini.trees import map_leaves
 
@@ -30,9 +30,7 @@ class Runner:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         loaded = sys.modules.keys() & LIBRARIES.keys()
-        if not loaded:
-            return follow(self.f, *args, **named)
-        if holds_values((args, named)):
+        if not loaded or holds_values((args, named)):
             if self.library:
                 raise TypeError(f"f is written for {LIBRARIES[self.library]}, whose tensors hold no Values")
             return follow(self.f, *args, **named)
