@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autograd_mini import Value, gradient_graph, scope, softmax, trace, values
+from autograd_mini import Value, gradient_graph, primitive, scope, softmax, trace, values
+from autograd_mini.rules import table
 from autograd_mini.scopes import scope_of
 from autograd_mini.tracing import Derivative, traced_input
 from autograd_mini.value import TraceError, constant, leaf, topological_order
@@ -302,6 +303,14 @@ def test_a_node_made_by_hand_is_refused_and_its_neighbours_are_not(copied):
             copied(root)
     assert copied(x).label == "x"
     assert copied([x, x * 2.0])[1].args[0].label == "x"
+
+
+def test_a_row_that_is_not_known_where_a_pickle_is_read():
+    square_and_one = primitive("square_and_one", "x * x + 1", "2 * x")
+    pickled = pickle.dumps(square_and_one(Value(3.0)))
+    del table["square_and_one"]
+    with pytest.raises(ValueError, match="the pickle uses the row 'square_and_one', which is not known here"):
+        pickle.loads(pickled)
 
 
 def test_a_node_that_is_being_traced_is_refused():
