@@ -14,6 +14,7 @@ import operator
 import threading
 import weakref
 import zlib
+from array import array
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -93,14 +94,14 @@ class _Graph:
             places[i] = others.setdefault(operands[i], size + len(others))
         table: dict[tuple[type, Any], int] = defaultdict(count().__next__)
         made_of = zip(map(type, self.nodes), map(operator.attrgetter("op"), self.nodes), strict=True)
-        codes = _packed("<i4", map(table.__getitem__, made_of))
+        codes = _packed("i", map(table.__getitem__, made_of))
         for _, op in table:
             if isinstance(op, Source):
                 op.__reduce__()  # refuses a node made by hand
         arrays = (
             places.astype("<i4").tobytes(),
-            _packed("<f8", map(operator.attrgetter("data"), self.nodes)),
-            _packed("<f8", map(operator.attrgetter("grad"), self.nodes)),
+            _packed("d", map(operator.attrgetter("data"), self.nodes)),
+            _packed("d", map(operator.attrgetter("grad"), self.nodes)),
         )
         labelled = filter(operator.attrgetter("label"), self.nodes)
         labels = {self.met[node] - self.first: node.label for node in labelled}
@@ -149,8 +150,11 @@ def leaf_alone(
     data: float,
     grad: float,
     label: str,
+    checksum: int,
 ) -> Value:
     """A leaf that was pickled in no graph."""
+    if checksum != _checksum_alone(data, grad, label):
+        raise ValueError("the pickled leaf is damaged: its checksum is another")
     make, arguments = made
     node: Value = make(*arguments)
     node.op, node.args, node.data, node.grad, node.label = op, (), data, grad, label
@@ -181,11 +185,16 @@ def _empty(kind: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def _packed(kind: str, numbers: Iterable[float]) -> bytes:
-    return np.fromiter(numbers, kind).tobytes()
+    """The numbers as those of a C type; TypeError for what is none, which NumPy may take for nan."""
+    return np.asarray(array(kind, list(numbers))).astype(f"<{kind}").tobytes()
 
 
 def _checksum(*parts: bytes) -> int:
     return zlib.crc32(b"".join(parts))
+
+
+def _checksum_alone(data: float, grad: float, label: str) -> int:
+    return _checksum(f"{data} {grad} {label}".encode(errors="backslashreplace"))
 
 
 # --- what Python asks a node for ------------------------------------------------------------------------
@@ -209,7 +218,8 @@ def _reduce_ex(self: Value, protocol: int) -> Any:
     if graph is None:
         if not self.args:
             met[self] = ALONE
-            return leaf_alone, (met, _empty(type(self)), self.op, self.data, self.grad, self.label)
+            held = self.data, self.grad, self.label
+            return leaf_alone, (met, _empty(type(self)), self.op, *held, _checksum_alone(*held))
         graph = _Graph(self, met)
     return operator.getitem, (graph, met[self] - graph.first)
 

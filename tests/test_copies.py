@@ -8,6 +8,7 @@ import gc
 import io
 import multiprocessing
 import pickle
+import struct
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -331,6 +332,35 @@ def test_a_damaged_graph_is_refused():
 
 
 # --- elsewhere ---
+
+
+def test_a_damaged_leaf_is_refused():
+    x = Value(3.25, label="x")
+    x.grad = -1.5
+    whole = pickle.dumps(x)
+    damaged = 0
+    for number in (x.data, x.grad):
+        place = whole.index(struct.pack(">d", number))
+        for bit in range(64):
+            other = bytearray(whole)
+            other[place + bit // 8] ^= 1 << bit % 8
+            with pytest.raises(ValueError, match="the pickled leaf is damaged"):
+                pickle.loads(other)
+            damaged += 1
+    assert damaged == 128
+    x.data, x.grad, x.label = np.float64(1 / 3), None, "\ud800"
+    again = pickle.loads(pickle.dumps(x, 5))
+    assert (again.data, again.grad, again.label) == (1 / 3, None, x.label)
+
+
+@pytest.mark.parametrize("attribute", ["data", "grad"])
+@pytest.mark.parametrize("number", [None, "1"])
+def test_what_is_no_number_does_not_become_one(attribute, number):
+    x = Value(2.0)
+    y = x * x
+    setattr(x, attribute, number)
+    with pytest.raises(TypeError, match="must be real number"):
+        pickle.dumps(y)
 
 
 def test_another_process():
