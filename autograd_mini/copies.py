@@ -14,9 +14,11 @@ import operator
 import threading
 import weakref
 import zlib
+from array import array
 from bisect import bisect
+from collections import defaultdict
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import chain, count, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -84,24 +86,25 @@ class _Graph:
         An operand is a place among the nodes, or after them among the others: those of earlier graphs, and
         those of a user's own class, which pickle as any object does.
         """
-        size, met, first = len(self.nodes), self.met, self.first
+        size = len(self.nodes)
+        operands = list(chain.from_iterable(map(operator.attrgetter("args"), self.nodes)))
+        places = np.fromiter(map(self.met.get, operands, repeat(ALONE)), "<i4") - self.first
         others: dict[Value, int] = {}
-        places = []
-        for node in self.nodes:
-            for x in node.args:
-                place = met.get(x, ALONE) - first
-                places.append(place if 0 <= place < size else others.setdefault(x, size + len(others)))
-        table: dict[tuple[type, Any], int] = {}
-        codes = _packed("<i4", (table.setdefault((type(node), node.op), len(table)) for node in self.nodes))
+        for i in np.flatnonzero((places < 0) | (places >= size)):
+            places[i] = others.setdefault(operands[i], size + len(others))
+        table: dict[tuple[type, Any], int] = defaultdict(count().__next__)
+        made_of = zip(map(type, self.nodes), map(operator.attrgetter("op"), self.nodes), strict=True)
+        codes = _packed("i", map(table.__getitem__, made_of))
         for _, op in table:
             if isinstance(op, Source):
                 op.__reduce__()  # refuses a node made by hand
         arrays = (
-            np.array(places, "<i4").tobytes(),
-            _packed("<f8", map(operator.attrgetter("data"), self.nodes)),
-            _packed("<f8", map(operator.attrgetter("grad"), self.nodes)),
+            places.astype("<i4").tobytes(),
+            _packed("d", map(operator.attrgetter("data"), self.nodes)),
+            _packed("d", map(operator.attrgetter("grad"), self.nodes)),
         )
-        labels = {i: node.label for i, node in enumerate(self.nodes) if node.label}
+        labelled = filter(operator.attrgetter("label"), self.nodes)
+        labels = {self.met[node] - self.first: node.label for node in labelled}
         made = [(*_empty(kind), op) for kind, op in table]
         return empty_nodes, (made, codes), (list(others), codes, arrays, labels, _checksum(codes, *arrays))
 
@@ -147,8 +150,11 @@ def leaf_alone(
     data: float,
     grad: float,
     label: str,
+    checksum: int,
 ) -> Value:
     """A leaf that was pickled in no graph."""
+    if checksum != _checksum_alone(data, grad, label):
+        raise ValueError("the pickled leaf is damaged: its checksum is another")
     make, arguments = made
     node: Value = make(*arguments)
     node.op, node.args, node.data, node.grad, node.label = op, (), data, grad, label
@@ -179,11 +185,16 @@ def _empty(kind: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def _packed(kind: str, numbers: Iterable[float]) -> bytes:
-    return np.fromiter(numbers, kind).tobytes()
+    """The numbers as those of a C type; TypeError for what is none, which NumPy may take for nan."""
+    return np.asarray(array(kind, list(numbers))).astype(f"<{kind}").tobytes()
 
 
 def _checksum(*parts: bytes) -> int:
     return zlib.crc32(b"".join(parts))
+
+
+def _checksum_alone(data: float, grad: float, label: str) -> int:
+    return _checksum(f"{data} {grad} {label}".encode(errors="backslashreplace"))
 
 
 # --- what Python asks a node for ------------------------------------------------------------------------
@@ -207,7 +218,8 @@ def _reduce_ex(self: Value, protocol: int) -> Any:
     if graph is None:
         if not self.args:
             met[self] = ALONE
-            return leaf_alone, (met, _empty(type(self)), self.op, self.data, self.grad, self.label)
+            held = self.data, self.grad, self.label
+            return leaf_alone, (met, _empty(type(self)), self.op, *held, _checksum_alone(*held))
         graph = _Graph(self, met)
     return operator.getitem, (graph, met[self] - graph.first)
 
@@ -233,21 +245,24 @@ def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
     add, add_copy = nodes.append, copies.append
     with collector_paused():
         for node, twin in zip(nodes, copies, strict=True):  # both grow
-            operands = []
-            for x in node.args:
-                operand = get(id(x))
-                if operand is None:
-                    kind = type(x)
-                    if kind is Value or plain[kind]:
-                        memo[id(x)] = operand = new(kind)
-                        add(x)
-                        add_copy(operand)
-                    else:
-                        operand = copy.deepcopy(x, memo)
-                operands.append(operand)
-            twin.args = tuple(operands)
+            twin.args = args = node.args
+            if args:
+                operands = []
+                for x in args:
+                    place = id(x)
+                    operand = get(place)
+                    if operand is None:
+                        kind = type(x)
+                        if kind is Value or plain[kind]:
+                            memo[place] = operand = new(kind)
+                            add(x)
+                            add_copy(operand)
+                        else:
+                            operand = copy.deepcopy(x, memo)
+                    operands.append(operand)
+                twin.args = tuple(operands)
             twin.data, twin.grad, twin.label, twin.op = node.data, node.grad, node.label, node.op
-    for op in {node.op for node in nodes}:
+    for op in set(map(operator.attrgetter("op"), nodes)):
         copy.deepcopy(op)  # refuses a node made by hand
     return root
 

@@ -227,7 +227,7 @@ def _targets(function: str, y: Array, t: Any) -> Array:
                 raise ValueError(
                     f"{function}: a class index must be a whole number from 0 to {classes - 1}, got {index:g}"
                 )
-        return np.eye(classes)[t.astype(int)]
+        return (t[..., None] == np.arange(classes)).astype(float)
     if t.shape != y.shape:
         raise ValueError(
             f"{function}: predictions and targets must have one length, got {y.shape} and {t.shape}"

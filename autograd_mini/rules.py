@@ -142,7 +142,11 @@ class Primitive:
 
 
 def _row(name: str) -> Primitive:
-    """The row of that name, which is how a row is pickled and copied."""
+    """The row of that name, which is how a row is pickled and copied; ValueError if it is not known here."""
+    if name not in table:
+        raise ValueError(
+            f"the pickle uses the row {name!r}, which is not known here; add it with primitive(...) first"
+        )
     return table[name]
 
 

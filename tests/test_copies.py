@@ -8,6 +8,7 @@ import gc
 import io
 import multiprocessing
 import pickle
+import struct
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autograd_mini import Value, gradient_graph, scope, softmax, trace, values
+from autograd_mini import Value, gradient_graph, primitive, scope, softmax, trace, values
+from autograd_mini.rules import table
 from autograd_mini.scopes import scope_of
 from autograd_mini.tracing import Derivative, traced_input
 from autograd_mini.value import TraceError, constant, leaf, topological_order
@@ -304,6 +306,14 @@ def test_a_node_made_by_hand_is_refused_and_its_neighbours_are_not(copied):
     assert copied([x, x * 2.0])[1].args[0].label == "x"
 
 
+def test_a_row_that_is_not_known_where_a_pickle_is_read():
+    square_and_one = primitive("square_and_one", "x * x + 1", "2 * x")
+    pickled = pickle.dumps(square_and_one(Value(3.0)))
+    del table["square_and_one"]
+    with pytest.raises(ValueError, match="the pickle uses the row 'square_and_one', which is not known here"):
+        pickle.loads(pickled)
+
+
 def test_a_node_that_is_being_traced_is_refused():
     with pytest.raises(TraceError, match="no number yet"):
         copy.deepcopy(traced_input("x") * 2.0)
@@ -322,6 +332,35 @@ def test_a_damaged_graph_is_refused():
 
 
 # --- elsewhere ---
+
+
+def test_a_damaged_leaf_is_refused():
+    x = Value(3.25, label="x")
+    x.grad = -1.5
+    whole = pickle.dumps(x)
+    damaged = 0
+    for number in (x.data, x.grad):
+        place = whole.index(struct.pack(">d", number))
+        for bit in range(64):
+            other = bytearray(whole)
+            other[place + bit // 8] ^= 1 << bit % 8
+            with pytest.raises(ValueError, match="the pickled leaf is damaged"):
+                pickle.loads(other)
+            damaged += 1
+    assert damaged == 128
+    x.data, x.grad, x.label = np.float64(1 / 3), None, "\ud800"
+    again = pickle.loads(pickle.dumps(x, 5))
+    assert (again.data, again.grad, again.label) == (1 / 3, None, x.label)
+
+
+@pytest.mark.parametrize("attribute", ["data", "grad"])
+@pytest.mark.parametrize("number", [None, "1"])
+def test_what_is_no_number_does_not_become_one(attribute, number):
+    x = Value(2.0)
+    y = x * x
+    setattr(x, attribute, number)
+    with pytest.raises(TypeError, match="must be real number"):
+        pickle.dumps(y)
 
 
 def test_another_process():

@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 from itertools import pairwise
 
 import numpy as np
@@ -366,6 +367,19 @@ def test_partials_inside_a_closed_group_are_not_asked_for(monkeypatch):
     assert len(asked) == 2
     (y + 1.0).backward()
     assert [c for tail, *_, c, _ in edges_of(drawing) if tail == "n0"] == [pytest.approx(x.grad)]
+
+
+def test_scopes_of_any_depth_are_framed():
+    with ExitStack() as scopes:
+        for i in range(1000):
+            scopes.enter_context(scope(f"scope {i}"))
+        x = Value(3.0, label="x")
+        y = x * x
+    source = draw(y).source
+    assert source.count("subgraph cluster_") == 1000
+    inside = source.split('label="scope 999"')[1]
+    assert inside.index("<B>x</B>") < inside.index("}")
+    assert "<B>x</B>" not in source.split('label="scope 999"')[0]
 
 
 def test_collapse_all_and_arrays_within_scopes():

@@ -8,6 +8,7 @@ import warnings
 import pytest
 
 from autograd_mini import Value, draw
+from autograd_mini.command_line import main
 from autograd_mini.drawing import layout
 from autograd_mini.drawing.page import live_page
 
@@ -218,3 +219,22 @@ def test_a_page_of_another_picture_is_a_page(alone):
         '<g class="edge"/></g></svg>\''
     )
     assert live_page(drawing()).startswith(b"<!DOCTYPE html>")
+
+
+def test_on_the_command_line_the_remark_is_a_line_without_code(tmp_path, dot, bundled, capsys, monkeypatch):
+    dot("echo hello")
+    monkeypatch.setattr(layout, "_misbehaved", set())
+    path = tmp_path / "graph.svg"
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert main(["draw", "x*x", "x=3", "-o", str(path)]) == 0
+    remark = "dot could not lay the graph out: it wrote no svg; graphviz-pure stands in for it"
+    assert capsys.readouterr() == (f"{path}\n", f"autograd-mini: {remark}\n")
+
+
+@pytest.mark.parametrize("timeout", ["60", float("nan"), -1])
+def test_a_timeout_is_a_number_of_seconds(tmp_path, timeout):
+    for name in ("picture.svg", "page.html"):
+        with pytest.raises(ValueError, match="save: timeout must be a number of seconds or None, got "):
+            drawing().save(tmp_path / name, timeout)
+    assert not list(tmp_path.iterdir())

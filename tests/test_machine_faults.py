@@ -130,7 +130,7 @@ def test_a_broken_numba_is_one_warning_and_programs_run_without_it(kind, tmp_pat
         (package / "extending.py").write_text("def intrinsic(function):\n    return function\n")
     told, said = run(WARNED, [tmp_path])
     assert len(told) == 1
-    assert told[0].startswith("RuntimeWarning: autograd_mini: numba is installed but does not work (")
+    assert told[0].startswith("RuntimeWarning: numba is installed but does not work (")
     assert message in told[0]
     assert said == ""
 

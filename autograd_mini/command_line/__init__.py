@@ -10,8 +10,9 @@ import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from autograd_mini.command_line.checks import check
 from autograd_mini.command_line.derivatives import grad, print_rules
@@ -36,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a console that lacks a character shows another
             stream.reconfigure(errors="replace")
     try:
-        options = _options(sys.argv[1:] if arguments is None else arguments)
-        status: int = options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _remark
+            options = _options(sys.argv[1:] if arguments is None else arguments)
+            status: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"autograd-mini: {error}", file=sys.stderr)
         return BAD_USE
     return status
+
+
+def _remark(message: Warning | str, *place: Any, **file: Any) -> None:
+    """Show a warning as errors are shown: by its sentence alone."""
+    print(f"autograd-mini: {message}", file=sys.stderr)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

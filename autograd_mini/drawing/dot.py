@@ -61,24 +61,28 @@ def digraph_of(picture: Picture, theme: Theme, direction: str, precision: int) -
 
 def _boxes(digraph: Digraph, boxes: list[Box], text: _Text) -> None:
     """Every box, inside the frames of its groups."""
+    from graphviz import Digraph
+
     here: dict[Path, list[Box]] = defaultdict(list)
-    inner: dict[Path, dict[Path, None]] = defaultdict(dict)
     for box in boxes:
         here[box.group].append(box)
-        for depth in range(len(box.group)):
-            inner[box.group[:depth]][box.group[: depth + 1]] = None
-    names: dict[Path, str] = {}
-
-    def fill(graph: Digraph, path: Path) -> None:
+    inner: dict[Path, dict[Path, None]] = defaultdict(dict)
+    for group in tuple(here):
+        for depth in range(len(group)):
+            inner[group[:depth]][group[: depth + 1]] = None
+    frames: dict[Path, Digraph] = {}  # each before those inside of it
+    stack: list[Path] = [()]
+    while stack:
+        path = stack.pop()
+        frame = frames[path] = Digraph(f"cluster_{len(frames) - 1}") if path else digraph
+        if path:
+            frame.attr(id=frame.name, label="\\n".join(_lines(path[-1])), **text.frame())
         for box in here[path]:
-            graph.node(box.id, text.box(box), id=box.id, **text.form(box))
+            frame.node(box.id, text.box(box), id=box.id, **text.form(box))
+        stack += reversed(inner[path])
+    for path, frame in reversed(frames.items()):
         for group in inner[path]:
-            names[group] = f"cluster_{len(names)}"
-            with graph.subgraph(name=names[group]) as frame:
-                frame.attr(id=names[group], label="\\n".join(_lines(group[-1])), **text.frame())
-                fill(frame, group)
-
-    fill(digraph, ())
+            frame.subgraph(frames[group])
 
 
 class _Text:

@@ -53,8 +53,8 @@ def render(source: str, format: str, timeout: float | None = 60.0) -> bytes:
     it, now and from then on, and a RuntimeWarning says so. Each has its share of the time; what it has
     started ends with it.
 
-    Raises ValueError for a format that cannot be written, RuntimeError if there is no Graphviz or its layout
-    fails, TimeoutError if it takes longer than ``timeout`` seconds.
+    Raises ValueError for a format that cannot be written or a time that is none, RuntimeError if there is no
+    Graphviz or its layout fails, TimeoutError if it takes longer than ``timeout`` seconds.
     """
     import math
     import time
@@ -62,6 +62,8 @@ def render(source: str, format: str, timeout: float | None = 60.0) -> bytes:
 
     import graphviz
 
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
+        raise ValueError(f"save: timeout must be a number of seconds or None, got {timeout!r}")
     if format not in graphviz.FORMATS:
         raise ValueError(f"save: the suffix must name a format, such as .svg, .png or .dot, got {format!r}")
     found = sorted(programs(), key=_misbehaved.__contains__)

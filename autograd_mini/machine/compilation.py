@@ -67,7 +67,7 @@ def works(*names: str) -> bool:
                     return False
                 _failure = _first_line(error)
             warnings.warn(
-                f"autograd_mini: numba is installed but does not work ({_failure}); programs run without it",
+                f"numba is installed but does not work ({_failure}); programs run without it",
                 RuntimeWarning,
                 stacklevel=2,
             )
