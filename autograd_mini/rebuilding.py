@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import dis
 import functools
 import itertools
 import linecache
@@ -279,13 +280,27 @@ class _Calls(ast.NodeTransformer):
 
 
 def _rebuilt(f: FunctionType, follow: _Follower) -> FunctionType:
-    """``f`` with its calls asking ``follow``; itself where there is no source text, or not that of ``f``."""
+    """``f`` with its calls asking ``follow``; where there is no text of it, on a stand-in for NumPy alone."""
     code = _edited(f.__code__, f.__code__.co_filename)
     if code is None:
-        return f
+        return _on_the_stand_in(f)
     new = FunctionType(code, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
     new.__kwdefaults__ = {**(f.__kwdefaults__ or {}), FOLLOW: follow}
     new.__qualname__ = f.__qualname__
+    return new
+
+
+def _on_the_stand_in(f: FunctionType) -> FunctionType:
+    """``f``, typed at a prompt that keeps no text, with the stand-in where its globals have NumPy.
+
+    Itself if it assigns to its globals, which would be others.
+    """
+    named = {name: x for name, x in f.__globals__.items() if x is np and name in f.__code__.co_names}
+    if not named or any(line.opname == "STORE_GLOBAL" for line in dis.get_instructions(f)):
+        return f
+    others = f.__globals__ | dict.fromkeys(named, stand_in)
+    new = FunctionType(f.__code__, others, f.__name__, f.__defaults__, f.__closure__)
+    new.__kwdefaults__, new.__qualname__ = f.__kwdefaults__, f.__qualname__
     return new
 
 

@@ -33,6 +33,8 @@ def refuse(name: str, why: str = "") -> NoReturn:
 COMPOSE = "compose it of functions that have one, or apply it to .data"
 INTO_FLOATS = "writes into an array of floats, which would lose the derivative; make it values(np.zeros(n))"
 ADVICE = {
+    "numpy.imag": "of Values it is 0; SciPy's logsumexp asks for it: take autograd_mini's, or call it in a "
+    "function that is differentiated",
     "numpy.fft": "its results are complex: write out the sums, or multiply by cosines and sines",
     "numpy.linalg.lstsq": "solve the normal equations: np.linalg.solve(A.T @ A, A.T @ b)",
     "numpy.polyfit": "solve the normal equations of np.vander(x, degree + 1)",

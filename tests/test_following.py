@@ -6,6 +6,7 @@ import threading
 import traceback
 import warnings
 from collections import defaultdict
+from typing import Any
 
 import handwritten
 import handwritten_layers
@@ -319,3 +320,29 @@ def test_a_file_that_the_compiler_warns_of_is_followed(tmp_path, monkeypatch):
     assert grad(lambda x: warned_layers.f(float(x)))(1.0) == 2.0
     y = np.vectorize(lambda t: (2 * t, t))
     assert grad(lambda x: np.sum(y(x)[0] * y(x)[1]))(W).tolist() == (4 * W).tolist()
+
+
+def test_a_function_without_text_sees_the_stand_in_for_numpy() -> None:
+    text = """
+count = 0
+
+def f(x):
+    y = np.zeros(2)
+    y[0], y[1] = x[1] * x[0], x[0]
+    return y[:, None].sum() + float_of(y)
+
+def float_of(y):
+    return np.array([y[1], 2.0]).sum()
+
+def counting(x):
+    global count
+    count += 1
+    return np.sum(x * x)
+"""
+    namespace: dict[str, Any] = {"np": np, "__name__": "__main__"}
+    exec(text, namespace)
+    x = np.array([2.0, 3.0])
+    np.testing.assert_allclose(grad(namespace["f"])(x), [5.0, 2.0])
+    np.testing.assert_allclose(grad(namespace["counting"])(x), 2 * x)
+    assert namespace["count"] == 1
+    assert namespace["np"] is np
