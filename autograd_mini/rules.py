@@ -628,18 +628,6 @@ sub = primitive("sub", "x - y", "1", "-1", symbol="-", numpy="subtract")
 mul = primitive("mul", "x * y", "y", "x", symbol="*", numpy="multiply")
 div = primitive("div", "x / y", "1 / y", "-z / y", symbol="/", numpy="divide", domain="y != 0")
 neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative")
-pow = primitive(
-    "pow",
-    "x ** y",
-    # y - 1 may need more bits than y has, and x to what is lost differs from 1 far out. Branches that are not
-    # taken have finite derivatives, too, as they are factors of 0 in the second one.
-    "0 if y == 0 and x == 0 else y * x ** (y - 1) if y - (y - 1) == 1 else "
-    "y * (z / (x if abs(x) > 0 else 1)) if abs(x) > 0 and abs(x) < 1e308 else y * x ** (y - 1)",
-    "z * log(1 if x == 0 and y >= 0 else x)",
-    symbol="**",
-    numpy="power",
-    domain="x > 0 or (x == 0 and y >= 0) or (x < 0 and y % 1 == 0)",
-)
 
 sign = primitive("sign", "1 if x > 0 else -1 if x < 0 else x", "0")
 abs = primitive("abs", "abs(x)", "sign(x)", numpy="absolute")
@@ -700,6 +688,17 @@ xlogy = primitive(
     "0 if x == 0 and y <= 0 else log(y)",
     "0 if x == 0 and y <= 0 else x / y",
     domain="x == 0 or y > 0",
+)
+pow = primitive(
+    "pow",
+    "x ** y",
+    # y - 1 may need more bits than y has, and x to what is lost differs from 1 far out.
+    "0 if y == 0 and x == 0 else y * x ** (y - 1) if y - (y - 1) == 1 else "
+    "y * (z / x) if abs(x) > 0 and abs(x) < 1e308 else y * x ** (y - 1)",
+    "0 if y == 0 and x == 0 else xlogy(z, x)",
+    symbol="**",
+    numpy="power",
+    domain="x > 0 or (x == 0 and y >= 0) or (x < 0 and y % 1 == 0)",
 )
 sqrt = primitive("sqrt", "sqrt(x)", "1 / (2 * z)", domain="x >= 0")
 cbrt = primitive("cbrt", "cbrt(x)", "z ** -2 / 3")

@@ -304,10 +304,12 @@ def _graph(row: Primitive, formula: ast.expr) -> Callable[..., Value]:
 
 
 class _Conventions(ast.NodeTransformer):
-    """The conditionals of a partial that selects nothing, which cut nothing when they are differentiated."""
+    """The conditionals of a partial that make it 0, which cut nothing when they are differentiated."""
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         self.generic_visit(node)
+        if {ast.unparse(node.body), ast.unparse(node.orelse)}.isdisjoint(("cut", "g * 0")):
+            return node  # a choice between two formulas
         return ast.Call(ast.Name("convention"), [node.test, node.body, node.orelse], [])
 
 

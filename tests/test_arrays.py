@@ -1,5 +1,7 @@
 """NumPy code on arrays of Values: the number is NumPy's, the gradient that of finite differences."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -246,8 +248,8 @@ def test_options_that_are_not_there_are_refused_by_name():
         np.max(z, axis=2)
     with pytest.raises(TypeError, match="correction"):
         np.var(z, correction=1)
-    with pytest.raises(ValueError, match=r"mean: there is no element"), pytest.warns(RuntimeWarning):
-        np.mean(values([]))
+    with pytest.warns(RuntimeWarning, match="Mean of empty slice"):
+        assert math.isnan(np.mean(values([])).data)
 
 
 def test_small_integers_do_not_overflow():
