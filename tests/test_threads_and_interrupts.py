@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from autograd_mini import Value, grad, trace
+from autograd_mini.recording import collector_paused
 from autograd_mini.value import interior_order, topological_order
 
 PLACES = range(10)
@@ -33,8 +34,8 @@ def lines_run(call, stop=None):
 
 
 def interrupt(call, place):
-    """Run ``call`` up to one of ten places spread over its lines."""
-    with pytest.raises(KeyboardInterrupt):
+    """Run ``call`` up to one of ten places spread over its lines, which those of a collection would join."""
+    with collector_paused(), pytest.raises(KeyboardInterrupt):
         lines_run(call, 1 + place * (lines_run(call) - 1) // (len(PLACES) - 1))
 
 
