@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from autograd_mini import rules
-from autograd_mini.arrays import along, as_values, axes_of, composed, elementwise, is_traced, numbers_of
+from autograd_mini.arrays import (
+    ValueArray,
+    along,
+    as_values,
+    axes_of,
+    composed,
+    elementwise,
+    is_traced,
+    numbers_of,
+)
 from autograd_mini.refusals import refuse
 
 
@@ -34,6 +43,7 @@ def _with_axes_kept(name: str) -> None:
 
 for _name in ("mean", "var", "std"):
     _with_axes_kept(_name)
+ValueArray.real = property(lambda self: self)  # type: ignore[assignment]  # which NumPy's variance takes
 
 
 @composed("average")

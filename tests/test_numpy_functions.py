@@ -90,9 +90,7 @@ SMOOTH = {
     "fmod in both": lambda a: np.fmod(3 * a, a.T + 1.1) * a,
     "floor_divide": lambda a: (a // 0.37) * a,
     "divmod": lambda a: np.divmod(a * a, 0.37),
-    "floor and its kind": lambda a: (
-        a * (np.floor(a) + np.ceil(a * 3.1) + np.trunc(4.1 * a) + np.fix(a) + np.rint(a))
-    ),
+    "floor and its kind": lambda a: a * (np.floor(a) + np.ceil(a * 3.1) + np.trunc(4.1 * a) + np.rint(a)),
     "round": lambda a: a * np.round(a, 1) + np.around(a * 1.234, decimals=2) * a.round(),
     "fmax": lambda a: np.fmax(a, a.T + 0.05) * np.fmin(a, 0.6),
     "fabs": lambda a: np.fabs(a) ** 3,
