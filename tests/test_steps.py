@@ -487,3 +487,21 @@ def test_steps_that_nothing_can_be_said_of():
         check_steps(np.exp, {"x": np.exp}, at=1000.0)
     with pytest.raises(TypeError, match="the step 'x' claims nothing"):
         check_steps(lambda x: x**2, {"x": None}, at=1.0)
+
+
+@pytest.mark.parametrize("y", [0, 1, 2])
+def test_a_named_array_of_which_the_loss_uses_a_part_is_known_whole(y):
+    def loss(x, y):
+        p = named(np.exp(x) / np.sum(np.exp(x)), "p")
+        return -np.log(p[y])
+
+    at = {"x": [1.0, 2.0, 3.0], "y": y}
+    steps = {
+        ("dp", "p"): lambda p, y: -np.eye(3)[y] / p[y],
+        ("dx", "x"): lambda dp, p: p * dp - p * (p @ dp),
+    }
+    assert check_steps(loss, steps, at=at)
+    assert check_gradient(loss, lambda p, y: p - np.eye(3)[y], at=at)
+    wrong = {**steps, ("dp", "p"): lambda p, y: -np.eye(3)[y] / p[y] + 1e-3 * (np.arange(3) == (y + 1) % 3)}
+    assert check_steps(loss, wrong, at=at).first_wrong == "dp"  # in an element that the loss does not use
+    assert not check_gradient(loss, lambda p, y: p - 1.001 * np.eye(3)[y], at=at)

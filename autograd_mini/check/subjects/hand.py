@@ -109,7 +109,8 @@ def figures(printed: Any, decimals: int | None) -> Figures:
     if isinstance(printed, Figures):
         return printed
     if not (decimals is None or (isinstance(decimals, (int, np.integer)) and abs(decimals) <= MOST)):
-        raise TypeError(f"check: decimals must be a whole number, at most {MOST}, got {decimals!r}")
+        most = f"; there are at most {MOST}" * isinstance(decimals, (int, np.integer))
+        raise TypeError(f"check: decimals must be a whole number, got {decimals!r}{most}")
     array = np.array(printed, dtype=object)
     ruled = 0.0 if decimals is None else 10.0**-decimals
     numbers, units = [], []
