@@ -461,6 +461,11 @@ def test_a_random_point_at_which_f_fails_is_drawn_again_whatever_the_error(f):
     assert check_gradient(f, lambda x: 2.01 * x, at=[1.0, 2.0]).verdict == "disagrees"
 
 
+def test_a_result_short_of_digits_is_not_told_to_hold_on_special_arguments():
+    report = check_gradient(lambda y: -np.sum(np.log(y + 1e-7)), lambda y: -1 / y, at=[0.5, 0.2])
+    assert report.remarks[-1].endswith("f holds 1e-07 where yours has nothing")
+
+
 def test_a_hand_function_that_gives_text_is_wrong():
     report = check_gradient(lambda x: x**2, lambda x: "2*x", at=1.0)
     assert report.verdict == "disagrees"
@@ -470,7 +475,7 @@ def test_a_hand_function_that_gives_text_is_wrong():
 def test_printed_figures_that_no_float_holds_are_refused():
     with pytest.raises(ValueError, match="a constant must be a real number that a float can hold"):
         check_gradient(lambda x: np.sum(x**2), ["1e999", "4"], at=[1.0, 2.0])
-    with pytest.raises(TypeError, match="decimals must be a whole number, at most 300, got -400"):
+    with pytest.raises(TypeError, match="decimals must be a whole number, got -400; there are at most 300"):
         check_gradient(lambda x: x**2, 2.0, at=1.0, decimals=-400)
 
 

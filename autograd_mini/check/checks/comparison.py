@@ -39,9 +39,9 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
     report = Report(title, subject.out, tuple(subject.shapes), findings, settings, redrawn,
                     more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
     if report.verdict == DISAGREES:
-        report = replace(report, more=(*report.more, *_digits(report)))
-    if report.verdict == DISAGREES and _is_special(report):
-        report = replace(report, more=(*report.more, PREMISE))
+        digits = [*_digits(report)]
+        premise = [PREMISE] * (not digits and _is_special(report))
+        report = replace(report, more=(*report.more, *digits, *premise))
     if report.verdict == DISAGREES and (points := _points_of_dispute(subject, report)):
         with np.errstate(all="ignore"):
             evidence = Evidence(
