@@ -466,6 +466,13 @@ def test_a_result_short_of_digits_is_not_told_to_hold_on_special_arguments():
     assert report.remarks[-1].endswith("f holds 1e-07 where yours has nothing")
 
 
+@pytest.mark.parametrize("factor", [1, 2])
+def test_of_what_is_detached_nothing_is_said_at_any_point(factor):
+    """On floats the derivative is 2x, on Values x."""
+    report = check_gradient(lambda x: np.sum(am.detach(x) * x), lambda x: factor * x, at=[1.0, 2.0])
+    assert report.verdict == "inconclusive"
+
+
 def test_a_hand_function_that_gives_text_is_wrong():
     report = check_gradient(lambda x: x**2, lambda x: "2*x", at=1.0)
     assert report.verdict == "disagrees"

@@ -103,7 +103,7 @@ def told_at(
     """The testimony at every place; None where f is not finite.
 
     What is asked of f at the given point only, whether its graph is f and what its rounding hides, holds at
-    the others too.
+    the others too, as does what keeps anything from being said there.
     """
     told: list[Testimony | None] = []
     start = time.perf_counter()
@@ -117,7 +117,7 @@ def told_at(
             subject, place.arguments, place.output, settings.seed, place.number, also,
             follow=given is None or given.followed,
         )  # fmt: skip
-        told.append(testimony if given is None else testimony.hiding(given.unseen))
+        told.append(testimony if given is None else testimony.after(given))
     _show_progress("", start)
     return told
 
