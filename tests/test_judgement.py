@@ -473,6 +473,17 @@ def test_of_what_is_detached_nothing_is_said_at_any_point(factor):
     assert report.verdict == "inconclusive"
 
 
+def test_a_function_found_out_to_be_random_at_another_point_is_random():
+    random = np.random.default_rng(0)
+
+    def f(x):
+        return np.sum(x**2 * (random.random(2) > 0.1 * (abs(x[0] - 1) > 1e-6)))
+
+    report = check_gradient(f, lambda x: 2 * x, at=[1.0, 2.0])
+    assert report.verdict == "inconclusive"
+    assert "when it is called again" in report.reason
+
+
 def test_a_hand_function_that_gives_text_is_wrong():
     report = check_gradient(lambda x: x**2, lambda x: "2*x", at=1.0)
     assert report.verdict == "disagrees"

@@ -103,7 +103,7 @@ def told_at(
     """The testimony at every place; None where f is not finite.
 
     What is asked of f at the given point only, whether its graph is f and what its rounding hides, holds at
-    the others too, as does what keeps anything from being said there.
+    the others too; what keeps anything from being said at one point, as a random f does, holds at all.
     """
     told: list[Testimony | None] = []
     start = time.perf_counter()
@@ -117,9 +117,10 @@ def told_at(
             subject, place.arguments, place.output, settings.seed, place.number, also,
             follow=given is None or given.followed,
         )  # fmt: skip
-        told.append(testimony if given is None else testimony.after(given))
+        told.append(testimony if given is None else testimony.hiding(given.unseen))
     _show_progress("", start)
-    return told
+    trouble = next((t.trouble for t in told if t is not None and t.trouble), "")
+    return [t and replace(t, trouble=trouble) for t in told]
 
 
 def _show_progress(line: str, start: float) -> None:

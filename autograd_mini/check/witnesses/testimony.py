@@ -81,10 +81,9 @@ class Testimony:
         parts = {part: getattr(self, part)[:, columns] for part in MATRICES}
         return replace(self, probe=probe, recorded=recorded, **parts)
 
-    def after(self, given: Testimony) -> Testimony:
-        """The same with what was found out at the given point: what f's rounding hides, and trouble."""
-        unseen = given.unseen if given.unseen.shape == self.unseen.shape else self.unseen
-        return replace(self, unseen=unseen, trouble=self.trouble or given.trouble)
+    def hiding(self, unseen: Floats) -> Testimony:
+        """The same with what f's rounding hides elsewhere."""
+        return replace(self, unseen=unseen) if unseen.shape == self.unseen.shape else self
 
     def given(self, expected: Floats) -> Testimony:
         """The same with another truth, what is correct given something else."""
