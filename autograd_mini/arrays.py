@@ -13,7 +13,9 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
@@ -492,7 +494,25 @@ def named(x: Any, name: str) -> Any:
             element: Any = x[index]
             if isinstance(element, Value):
                 element.label = element_label(name, index)
+    else:
+        return x
+    if (noted := _noted.get()) is not None:
+        noted.append((name, np.array(x, dtype=object)))
     return x
+
+
+_noted: ContextVar[list[tuple[str, NDArray[Any]]] | None] = ContextVar("named arrays", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[list[tuple[str, NDArray[Any]]]]:
+    """Inside, what `named` labels is noted whole: a result's graph has only the elements it depends on."""
+    noted: list[tuple[str, NDArray[Any]]] = []
+    before = _noted.set(noted)
+    try:
+        yield noted
+    finally:
+        _noted.reset(before)
 
 
 def element_label(name: str, index: tuple[int, ...]) -> str:

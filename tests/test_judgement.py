@@ -191,6 +191,10 @@ def test_an_update_in_float32_or_beside_large_parameters():
     after = np.float32(1.0) - np.float32(0.1) * np.float32(2.0)
     assert check_update(lambda w: w**2, after, rate=0.1, at=1.0).verdict != "disagrees"
     assert check_update(lambda w: w**2, np.float32(0.9), rate=0.1, at=1.0).verdict == "disagrees"
+    W = 100 * np.random.default_rng(5).normal(size=(3, 4)).astype(np.float32)
+    for factor, verdict in (1, "agrees"), (2, "disagrees"):  # a step of 1e-3 beside numbers of 1e2
+        after = W - np.float32(factor * 1e-3) * np.cos(W)
+        assert check_update(lambda w: np.sum(np.sin(w)), after, rate=1e-3, at=W).verdict == verdict
     assert check_update(lambda w: w * 3.0, 1e3 - 1e-9 * 3.0, rate=1e-9, at=1e3).verdict != "disagrees"
     assert not check_update(lambda w: w * 3.0, 1e3 - 1e-9 * 30.0, rate=1e-9, at=1e3)
 
@@ -419,6 +423,78 @@ def test_an_update_of_a_tree():
         }
     }
     assert check_update(two_layers, after, rate=0.1, at=TREES)
+
+
+# --- where floats or functions end ---
+
+
+def test_derivatives_near_the_largest_float():
+    """bound / u, the size of what may cancel, is no float there."""
+    for hand, verdict in (lambda x: 1e300 * np.exp(x), "agrees"), (lambda x: 0.0 * x, "disagrees"):
+        assert check_gradient(lambda x: 1e300 * np.exp(x), hand, at=18.0, points=0).verdict == verdict
+
+
+class TooLargeError(Exception):
+    pass
+
+
+def refuses(x):
+    if np.max(x) > 2.2:
+        raise TooLargeError
+    return np.sum(x**2)
+
+
+def asserts(x):
+    assert np.max(x) < 2.2
+    return np.sum(x**2)
+
+
+def ends(x):
+    return np.sum(x**2) if np.max(x) < 2.2 else None
+
+
+@pytest.mark.parametrize("f", [refuses, asserts, ends, lambda x: [1, 1, 1][int(x[1])] * np.sum(x**2)])
+def test_a_random_point_at_which_f_fails_is_drawn_again_whatever_the_error(f):
+    report = check_gradient(f, lambda x: 2 * x, at=[1.0, 2.0])
+    assert report.verdict == "agrees"
+    assert report.points == 6
+    assert check_gradient(f, lambda x: 2.01 * x, at=[1.0, 2.0]).verdict == "disagrees"
+
+
+def test_a_result_short_of_digits_is_not_told_to_hold_on_special_arguments():
+    report = check_gradient(lambda y: -np.sum(np.log(y + 1e-7)), lambda y: -1 / y, at=[0.5, 0.2])
+    assert report.remarks[-1].endswith("f holds 1e-07 where yours has nothing")
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_of_what_is_detached_nothing_is_said_at_any_point(factor):
+    """On floats the derivative is 2x, on Values x."""
+    report = check_gradient(lambda x: np.sum(am.detach(x) * x), lambda x: factor * x, at=[1.0, 2.0])
+    assert report.verdict == "inconclusive"
+
+
+def test_a_function_found_out_to_be_random_at_another_point_is_random():
+    random = np.random.default_rng(0)
+
+    def f(x):
+        return np.sum(x**2 * (random.random(2) > 0.1 * (abs(x[0] - 1) > 1e-6)))
+
+    report = check_gradient(f, lambda x: 2 * x, at=[1.0, 2.0])
+    assert report.verdict == "inconclusive"
+    assert "when it is called again" in report.reason
+
+
+def test_a_hand_function_that_gives_text_is_wrong():
+    report = check_gradient(lambda x: x**2, lambda x: "2*x", at=1.0)
+    assert report.verdict == "disagrees"
+    assert "expected numbers, got str" in report.reason
+
+
+def test_printed_figures_that_no_float_holds_are_refused():
+    with pytest.raises(ValueError, match="a constant must be a real number that a float can hold"):
+        check_gradient(lambda x: np.sum(x**2), ["1e999", "4"], at=[1.0, 2.0])
+    with pytest.raises(TypeError, match="decimals must be a whole number, got -400; there are at most 300"):
+        check_gradient(lambda x: x**2, 2.0, at=1.0, decimals=-400)
 
 
 # --- hard kinds, drawn ---

@@ -468,3 +468,40 @@ def test_a_mistake_that_the_users_numbers_hide_shows_on_random_ones():
     report = check_steps(loss, steps, at={"z": np.array([0.3, -0.2, 0.9]), "b": np.array([0.1, 0.2, 0.3])})
     assert report["b"].verdict == "wrong"
     assert report["b"].explanations[0].kind == "summed"
+
+
+def test_the_last_name_of_a_node_that_is_an_argument_too_is_diagnosed():
+    def recurrent(x):
+        h = np.zeros_like(x)
+        h[0] = x[0]
+        for i in range(1, 3):
+            h[i] = np.tanh(h[i - 1] * x[i])
+        return np.sum(named(h, "h") ** 2)
+
+    report = check_steps(recurrent, {("dh", "h"): lambda h: 2 * h}, at=[1.0, 0.4, 0.3])
+    assert report.first_wrong == "dh"  # h[0] is an operand of h[1] as well
+
+
+def test_steps_that_nothing_can_be_said_of():
+    with pytest.raises(ValueError, match="f is not finite at the given point"):
+        check_steps(np.exp, {"x": np.exp}, at=1000.0)
+    with pytest.raises(TypeError, match="the step 'x' claims nothing"):
+        check_steps(lambda x: x**2, {"x": None}, at=1.0)
+
+
+@pytest.mark.parametrize("y", [0, 1, 2])
+def test_a_named_array_of_which_the_loss_uses_a_part_is_known_whole(y):
+    def loss(x, y):
+        p = named(np.exp(x) / np.sum(np.exp(x)), "p")
+        return -np.log(p[y])
+
+    at = {"x": [1.0, 2.0, 3.0], "y": y}
+    steps = {
+        ("dp", "p"): lambda p, y: -np.eye(3)[y] / p[y],
+        ("dx", "x"): lambda dp, p: p * dp - p * (p @ dp),
+    }
+    assert check_steps(loss, steps, at=at)
+    assert check_gradient(loss, lambda p, y: p - np.eye(3)[y], at=at)
+    wrong = {**steps, ("dp", "p"): lambda p, y: -np.eye(3)[y] / p[y] + 1e-3 * (np.arange(3) == (y + 1) % 3)}
+    assert check_steps(loss, wrong, at=at).first_wrong == "dp"  # in an element that the loss does not use
+    assert not check_gradient(loss, lambda p, y: p - 1.001 * np.eye(3)[y], at=at)

@@ -165,7 +165,8 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=DOMAIN",
         action="append",
         default=[],
-        help="where random points lie: low,high or real, positive, simplex, one-hot",
+        help="where random points lie: low,high or real, positive, simplex, one-hot, unit, symmetric, "
+        "spd, orthogonal",
     )
     parser.add_argument("--points", type=_count, default=5, metavar="N", help="random points to try (5)")
     parser.add_argument("--seed", type=_count, default=0, metavar="N", help="of the random points (0)")

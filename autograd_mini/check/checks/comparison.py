@@ -39,9 +39,9 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
     report = Report(title, subject.out, tuple(subject.shapes), findings, settings, redrawn,
                     more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
     if report.verdict == DISAGREES:
-        report = replace(report, more=(*report.more, *_digits(report)))
-    if report.verdict == DISAGREES and _is_special(report):
-        report = replace(report, more=(*report.more, PREMISE))
+        digits = [*_digits(report)]
+        premise = [PREMISE] * (not digits and _is_special(report))
+        report = replace(report, more=(*report.more, *digits, *premise))
     if report.verdict == DISAGREES and (points := _points_of_dispute(subject, report)):
         with np.errstate(all="ignore"):
             evidence = Evidence(
@@ -103,7 +103,7 @@ def told_at(
     """The testimony at every place; None where f is not finite.
 
     What is asked of f at the given point only, whether its graph is f and what its rounding hides, holds at
-    the others too.
+    the others too; what keeps anything from being said at one point, as a random f does, holds at all.
     """
     told: list[Testimony | None] = []
     start = time.perf_counter()
@@ -119,7 +119,8 @@ def told_at(
         )  # fmt: skip
         told.append(testimony if given is None else testimony.hiding(given.unseen))
     _show_progress("", start)
-    return told
+    trouble = next((t.trouble for t in told if t is not None and t.trouble), "")
+    return [t and replace(t, trouble=trouble) for t in told]
 
 
 def _show_progress(line: str, start: float) -> None:

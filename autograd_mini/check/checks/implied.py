@@ -13,7 +13,6 @@ from autograd_mini.check.checks.comparison import compare
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import settings_of
 from autograd_mini.check.subjects.arguments import (
-    EPSILON,
     arguments_of,
     caller,
     listed,
@@ -21,7 +20,7 @@ from autograd_mini.check.subjects.arguments import (
     parameters_of,
     with_parameters,
 )
-from autograd_mini.check.subjects.hand import Figures, figures
+from autograd_mini.check.subjects.hand import Figures, epsilon_of, figures
 from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.check.subjects.subject import subject_of
 
@@ -77,7 +76,7 @@ def _implied(name: str, before: Any, after: Any, rate: float, decimals: int | No
         raise ValueError(
             f"check_update: {name} has shape {start.shape} before the step and {step.numbers.shape} after it"
         )
-    rounding = 4 * EPSILON * np.maximum(abs(start), abs(step.numbers))
+    rounding = 4 * epsilon_of(after) * np.maximum(abs(start), abs(step.numbers))
     return Figures((start - step.numbers) / rate, (step.unit + rounding) / abs(rate), step.printed)
 
 

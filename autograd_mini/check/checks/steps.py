@@ -106,6 +106,8 @@ def check_steps(
             raise ValueError(f"check_steps: the step {name!r} has the name of an argument of f")
     with np.errstate(all="ignore"):
         places, skipped = places_of(subject, settings)
+        if not np.isfinite(places[0].output).all():
+            raise ValueError("check_steps: f is not finite at the given point: nothing can be said there")
         told = told_at(subject, places, settings, also)
         heard = [
             _Heard.at(place, subject, also, testimony)
@@ -199,6 +201,8 @@ def _claims(steps: Mapping[Any, Any], decimals: int | None) -> list[_Claimed]:
             )
         if name in (claim.name for claim in claims):
             raise ValueError(f"check_steps: two steps are called {name!r}")
+        if result is None:
+            raise TypeError(f"check_steps: the step {name!r} claims nothing, got None")
         form = prepared(result, None if callable(result) else decimals)
         claims.append(_Claimed(name, node, form, _asks(name, form)))
     if decimals is not None and all(callable(claim.result) for claim in claims):

@@ -142,7 +142,7 @@ class Tape:
         flat = {i: k for indices in wanted.values() for k, i in enumerate(indices)}
         for nodes in sorted(members.values(), key=lambda nodes: self.level[nodes[0]]):
             nodes.sort(key=lambda i: (flat.get(i, 0), split_label(self.order[i].label)[1],
-                                      [rank[u] for u in self.args[i]], i))  # fmt: skip
+                                      [rank.get(u, 0) for u in self.args[i]], i))  # fmt: skip
             constants = self.order[nodes[0]].op is constant
             rank.update({i: 0 if constants else k for k, i in enumerate(nodes)})
             if not constants:

@@ -219,7 +219,7 @@ def program_of(outputs: Sequence[Any], yours: Floats) -> Program | None:
     """The program of a hand result computed on Values, if it repeats there what it gave on floats."""
     try:
         recorded = Recorded.of(outputs, [])
-    except TypeError:  # a node made by hand
+    except (TypeError, ValueError):  # a node made by hand, or no number
         return None
     values, _, _ = recorded.bounded([])
     numbers, bounds = (x.reshape(yours.shape) for x in values.outputs)

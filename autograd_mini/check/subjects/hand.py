@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
+
+
+MOST = 300  # decimals, of which a float can hold the unit
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,9 @@ def figures(printed: Any, decimals: int | None) -> Figures:
     """
     if isinstance(printed, Figures):
         return printed
-    if not (decimals is None or isinstance(decimals, (int, np.integer))):
-        raise TypeError(f"check: decimals must be a whole number, got {decimals!r}")
+    if not (decimals is None or (isinstance(decimals, (int, np.integer)) and abs(decimals) <= MOST)):
+        most = f"; there are at most {MOST}" * isinstance(decimals, (int, np.integer))
+        raise TypeError(f"check: decimals must be a whole number, got {decimals!r}{most}")
     array = np.array(printed, dtype=object)
     ruled = 0.0 if decimals is None else 10.0**-decimals
     numbers, units = [], []
@@ -130,8 +135,8 @@ def figures(printed: Any, decimals: int | None) -> Figures:
 
 def _is_figure(text: str) -> bool:
     try:
-        return Decimal(text.strip().replace("−", "-")).is_finite()
-    except InvalidOperation:
+        return math.isfinite(Decimal(text.strip().replace("−", "-")))
+    except (InvalidOperation, ValueError):  # no number, or a signalling nan
         return False
 
 
@@ -160,6 +165,10 @@ def claim_of(name: str, result: Any) -> Claim:
         numbers = numbers_of(result)
     except (TypeError, ValueError) as error:
         raise RejectedError(f"the hand result for {name} is not an array of numbers: {error}") from None
-    kind = np.asarray(result).dtype
-    epsilon = float(np.finfo(kind).eps) if kind.kind == "f" else EPSILON
-    return Claim(numbers, np.zeros(numbers.shape), max(epsilon, EPSILON))
+    return Claim(numbers, np.zeros(numbers.shape), epsilon_of(result))
+
+
+def epsilon_of(numbers: Any) -> float:
+    """The relative spacing of numbers of that type, at least a double's."""
+    kind = np.asarray(numbers).dtype
+    return max(float(np.finfo(kind).eps), EPSILON) if kind.kind == "f" else EPSILON

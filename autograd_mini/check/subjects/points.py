@@ -122,9 +122,9 @@ def _drawn(domain: Any, given: Any, random: np.random.Generator) -> Any:
 
 
 def sample(function: Callable[[Any], Any], x: Any, size: int) -> Floats:
-    """f at one point, flat; nan where it is outside its domain."""
+    """f at one point, flat; nan where it is outside its domain, and says so by whatever error it likes."""
     try:
         with np.errstate(all="ignore"):
             return np.asarray(function(x), dtype=float).reshape(size)
-    except (ValueError, ArithmeticError):
+    except Exception:
         return np.full(size, np.nan)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray, split_label
+from autograd_mini.arrays import ValueArray, noting, split_label
 from autograd_mini.check.subjects.arguments import (
     EPSILON,
     RejectedError,
@@ -52,11 +53,13 @@ class Graph:
     """f at one point on Values.
 
     ``inputs`` holds an array of Values for each differentiated name, None for elements that do not
-    occur; ``outputs`` has f's shape and holds Values, or numbers where f is constant.
+    occur; ``outputs`` has f's shape and holds Values, or numbers where f is constant. ``named`` are the
+    arrays that f named, whole.
     """
 
     inputs: Mapping[str, Nodes]
     outputs: Nodes
+    named: Mapping[str, Nodes] = field(default_factory=dict)
 
 
 class Subject(ABC):
@@ -292,18 +295,27 @@ class _Function(Subject):
             others = [name for name, x in arguments.items() if name not in self.shapes and is_floating(x)]
             more = {name: as_values(arguments[name], name) for name in others}
             try:
-                outputs = self._outputs({**lifted, **more})
+                outputs, named = self._outputs({**lifted, **more})
             except Exception:  # it wants numbers there
-                outputs = self._outputs(lifted)
+                outputs, named = self._outputs(lifted)
         else:
-            outputs = self._outputs(lifted)
+            outputs, named = self._outputs(lifted)
         nodes = {name: np.asarray(lifted[name], dtype=object) for name in self.shapes}
         order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
-        return Graph({**nodes, **{name: labelled(order, name, ()) for name in also}}, outputs)
+        known = set(order)
+        for name in also:
+            found = labelled(order, name, ()) if name not in named else named[name]
+            nodes[name] = np.full(found.shape, None)
+            for index, node in np.ndenumerate(found):
+                nodes[name][index] = node if node in known else None
+        return Graph(nodes, outputs, named)
 
-    def _outputs(self, lifted: Arguments) -> NDArray[Any]:
-        with np.errstate(all="ignore"):
-            return np.asarray(self._call(lifted), dtype=object)
+    def _outputs(self, lifted: Arguments) -> tuple[Nodes, dict[str, Nodes]]:
+        """f on Values, and the arrays that it named once."""
+        with np.errstate(all="ignore"), noting() as noted:
+            outputs = np.asarray(self._call(lifted), dtype=object)
+        names = Counter(name for name, _ in noted)
+        return outputs, {name: nodes for name, nodes in noted if names[name] == 1}
 
     def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         result = self.hand
@@ -380,15 +392,15 @@ class _Function(Subject):
         if not wanted or self.call is None:
             return known
         try:
-            outputs = self._outputs(
+            outputs, named = self._outputs(
                 {name: as_values(x, name) if is_floating(x) else x for name, x in arguments.items()}
             )
         except Exception:  # it has no intermediates that could be asked for
             return known
         order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
         on_values = any(isinstance(x, Value) for part in arguments.values() for x in nodes_of(part))
-        for name in set(wanted) & set(labels_of(order)):
-            nodes = labelled(order, name, ())
+        for name in set(wanted) & {*labels_of(order), *named}:
+            nodes = named[name] if name in named else labelled(order, name, ())
             known[name] = plain(numbers_of(nodes))
             if on_values:
                 known[name] = nodes.view(ValueArray) if nodes.shape else nodes.item()

@@ -39,6 +39,7 @@ class Loss:
         self.tape = tape
         self.order = [*tape.slots]
         self._nodes = dict(graph.inputs)
+        self._named = graph.named
         self._sweep = Sweep(tape.code, tape.start, FLOAT)
 
     @property
@@ -55,21 +56,21 @@ class Loss:
     @property
     def names(self) -> list[str]:
         """Everything that has a value here."""
-        return [*dict.fromkeys([*self.arguments, *labels_of(self.order)])]
+        return [*dict.fromkeys([*self.arguments, *self._named, *labels_of(self.order)])]
 
     def value(self, name: str) -> Any:
         """The value of an argument or of a labelled intermediate; UnknownNameError if it is neither."""
         if name in self.arguments:
             return own(self.arguments[name])  # a step may work in place
         try:
-            return plain(numbers_of(self.nodes(name)))
+            return plain(numbers_of(self._named[name] if name in self._named else self.nodes(name)))
         except ValueError:
             raise UnknownNameError("a step", [name], self.names) from None
 
     def knows(self, name: str) -> bool:
         """Whether there is a value of that name."""
         try:
-            return name in self.arguments or self.nodes(name).size > 0
+            return name in self.arguments or name in self._named or self.nodes(name).size > 0
         except ValueError:
             return False
 

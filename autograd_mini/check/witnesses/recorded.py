@@ -158,11 +158,10 @@ class Recorded:
 
 def _resolved(compute: Callable[[NumberType], list[Any]], bounds: Floats) -> Floats:
     """What is computed at many digits, as floats; digits are doubled as long as too many cancel."""
-    with np.errstate(all="ignore"):
-        terms = np.where(np.isfinite(bounds), bounds / U, 0.0)
+    bounds = np.where(np.isfinite(bounds), bounds, 0.0)
     for count in DIGITS:
         found = np.array([float(x) for x in compute(digits(count))], dtype=float).reshape(bounds.shape)
-        lost = (found != 0) & (abs(found) < terms * 10.0 ** (SURE - count))
+        lost = (found != 0) & (abs(found) < bounds * (10.0 ** (SURE - count) / U))  # bounds / U may overflow
         if not lost.any():
             break
     return np.where(lost, 0.0, found)
