@@ -23,8 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.recording import collector_paused
-from autograd_mini.value import Source, Value
+from autograd_mini.value import Source, Value, collector_paused
 
 ALONE = -1  # the number of a leaf that is in no graph
 

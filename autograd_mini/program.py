@@ -38,12 +38,12 @@ from autograd_mini.arguments import (
 from autograd_mini.arrays import element_label, values
 from autograd_mini.instructions import Instructions
 from autograd_mini.rebuilding import follow
-from autograd_mini.recording import collector_paused, record
+from autograd_mini.recording import record
 from autograd_mini.rules import as_number
 from autograd_mini.tracing import PI, constant_node, derive, traced_input
 from autograd_mini.transforms import name_of, parameter_names
 from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, rebuilder
-from autograd_mini.value import Value, topological_order
+from autograd_mini.value import Value, collector_paused, topological_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

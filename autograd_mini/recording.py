@@ -7,11 +7,9 @@ everything that does not.
 
 from __future__ import annotations
 
-import gc
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -52,18 +50,6 @@ def record(outputs: Sequence[Value], inputs: Sequence[Value]) -> Recording:
     reverse = len(recorder.codes)
     recorder.add(late)
     return recorder.finish([recorder.slot(node) for node in outputs], reverse)
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """The cyclic garbage collector walks every live node again and again while a graph grows."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _written_order(outputs: Sequence[Value], inputs: Sequence[Value]) -> tuple[list[Value], list[Value]]:

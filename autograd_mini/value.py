@@ -14,6 +14,7 @@ gradient. For ``mul`` they read::
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import sys
@@ -506,6 +507,18 @@ def depth_first_order(*roots: Value) -> list[Value]:
                 if operand.args:
                     push(operand)
     return order
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """The cyclic garbage collector walks every live node again and again while a graph grows."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def as_operand(x: Any) -> Any:

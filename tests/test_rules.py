@@ -191,6 +191,11 @@ def gradient(row: Primitive, *point: float) -> tuple[float, list[float]]:
     return z.data, [x.grad for x in operands]
 
 
+def test_every_formula_of_the_table_is_one_for_every_number_type() -> None:
+    for row in rules.own_table.values():
+        rules.check_formulas(row)
+
+
 def test_every_row_has_a_reference_and_points() -> None:
     assert set(table) - {"detach", "identity"} == set(REFERENCE) == set(POINTS)
 

@@ -6,8 +6,7 @@ import threading
 import pytest
 
 from autograd_mini import Value, grad, trace
-from autograd_mini.recording import collector_paused
-from autograd_mini.value import interior_order, topological_order
+from autograd_mini.value import collector_paused, interior_order, topological_order
 
 PLACES = range(10)
 

@@ -21,11 +21,10 @@ from autograd_mini.drawing.layout import render
 from autograd_mini.drawing.picture import picture_of
 from autograd_mini.drawing.style import THEMES
 from autograd_mini.files import write
-from autograd_mini.recording import collector_paused
 from autograd_mini.tracing import Traced
 from autograd_mini.transforms import gradient_graph
 from autograd_mini.trees import elements
-from autograd_mini.value import TraceError, Value, topological_order
+from autograd_mini.value import TraceError, Value, collector_paused, topological_order
 
 if TYPE_CHECKING:
     from graphviz import Digraph

@@ -196,7 +196,7 @@ def copies(shape: str, way: str, size: int) -> dict[str, float]:
     from peers import chain
 
     from autograd_mini import Value
-    from autograd_mini.recording import collector_paused
+    from autograd_mini.value import collector_paused
 
     with collector_paused():
         if shape == "chain":
