@@ -13,7 +13,8 @@ The upper floors, programs, drawings and checks, are imported when one of their 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autograd_mini import compositions, copies, linear_algebra, ordering, scalars, ufuncs  # noqa: F401  # register
+# most of these are imported for what they register with arrays and Values
+from autograd_mini import compositions, copies, linear_algebra, ordering, scalars, ufuncs  # noqa: F401
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.functions import (
     absolute_error,

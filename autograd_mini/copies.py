@@ -230,13 +230,14 @@ def _as_any_object(self: Value) -> Any:
 
 def _copy(self: Value) -> Value:
     """The same operands and attributes in a node of its own."""
+    # typeshed lacks _reconstruct, by which copy itself makes an object of what it is reduced to
     new: Value = copy._reconstruct(self, None, *_as_any_object(self))  # type: ignore[attr-defined]
     return new
 
 
 def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
     if not _Plain()[type(self)]:
-        own: Value = copy._reconstruct(self, memo, *_as_any_object(self))  # type: ignore[attr-defined]
+        own: Value = copy._reconstruct(self, memo, *_as_any_object(self))  # type: ignore[attr-defined]  # as above
         return own
     plain, new, get = _Plain(), object.__new__, memo.get
     memo[id(self)] = root = new(type(self))
