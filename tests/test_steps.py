@@ -312,7 +312,7 @@ def test_a_step_that_fails_is_wrong_and_later_ones_go_on_with_the_truth():
 def test_a_wrong_shape_is_wrong_and_says_so():
     report = checked(W2=lambda e, h: np.outer(h, e))
     assert verdicts(report)["W2"] == "wrong"
-    assert "shape (3, 4), expected (4, 3)" in report["W2"].note
+    assert "wrong shape: expected (4, 3), got (3, 4)" in report["W2"].note
     report = checked(b1=lambda d: np.full(3, np.nan))
     assert "nan" in report["b1"].note
 

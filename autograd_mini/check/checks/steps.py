@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
+from autograd_mini.arrays import subscript
 from autograd_mini.check.checks.comparison import places_of, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
 from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged, settled
 from autograd_mini.check.reports.picture import draw_step
-from autograd_mini.check.reports.report import Part, Report, subscript
+from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings, settings_of
 from autograd_mini.check.subjects.arguments import (
     RejectedError,
@@ -347,7 +348,7 @@ def _applied(
                 asked[name] = plain(earlier[name][1])
             elif required or loss.knows(name):
                 asked[name] = loss.value(name)
-        result = claim_of(claim.name, _result(claim, asked, truth.shape))
+        result = claim_of(claim.name, _result(claim, asked, truth.shape), truth.shape)
     except RejectedError as rejected:
         trouble = str(rejected)
     except UnknownNameError:

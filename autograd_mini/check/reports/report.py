@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from autograd_mini.arrays import subscript
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.judgement.finding import Entry, Finding
 from autograd_mini.check.judgement.rule import RTOL
@@ -390,10 +391,6 @@ def _as_json(x: Any) -> Any:
 def _gravity(entry: Entry) -> tuple[int, float]:
     """Sorts wrong entries before open ones before right ones, and the largest error first."""
     return -SEVERITY[entry.verdict], -math.inf if math.isnan(entry.error) else -entry.error
-
-
-def subscript(name: str, index: Sequence[int | str]) -> str:
-    return f"{name}[{', '.join(map(str, index))}]" if index else name
 
 
 def derivative(out: str, entry: Entry) -> str:
