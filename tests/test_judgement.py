@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -358,13 +359,23 @@ def test_parameters_with_defaults_stay_at_them_in_both_functions():
     assert check_gradient(f, lambda x, k: 2 * k * x, at={"x": 1.5, "k": 2.0})
 
 
-def test_a_check_that_takes_its_time_shows_where_it_is(monkeypatch, capsys):
+def test_a_check_that_takes_its_time_shows_where_it_is_also_within_a_point(monkeypatch, capsys):
     from autograd_mini.check.checks import comparison
 
-    monkeypatch.setattr(comparison, "PATIENCE", 0.0)
+    def slow(x):
+        time.sleep(0.02)
+        return x * x
+
+    check_gradient(slow, lambda x: 2 * x, at=1.0, points=0)
+    assert capsys.readouterr().err == ""  # which is no terminal
+    monkeypatch.setattr(comparison, "PATIENCE", 0.01)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    check_gradient(lambda x: x * x, lambda x: 2 * x, at=1.0, points=2)
-    assert "point 3 of 3" in capsys.readouterr().err
+    check_gradient(slow, lambda x: 2 * x, at=1.0, points=1)
+    lines = [line for line in capsys.readouterr().err.split("\r") if line.strip()]
+    assert sum(line.startswith("point 1 of 2 … 0.") for line in lines) > 2
+    assert any(line.startswith("point 2 of 2") for line in lines)
+    check_steps(slow, {"x": lambda x: 2 * x}, at=1.0, points=0)
+    assert "point 1 of 1" in capsys.readouterr().err
 
 
 # --- trees ---

@@ -170,6 +170,13 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
     return claim
 
 
+def require_numbers(name: str, numbers: Floats) -> None:
+    """RejectedError, with the place, for a result that holds nan."""
+    if np.isnan(numbers).any():
+        index = tuple(map(int, np.argwhere(np.isnan(numbers))[0]))
+        raise RejectedError(f"the hand result for {name} holds nan, first at {index}", numbers)
+
+
 def epsilon_of(numbers: Any) -> float:
     """The relative spacing of numbers of that type, at least a double's."""
     kind = np.asarray(numbers).dtype
