@@ -217,11 +217,12 @@ def test_one_claim_has_one_verdict(name, factor):
     hand = hand or (lambda x: math.sin(x) + x * math.cos(x))
     at = np.asarray(at) if np.ndim(at) else at
     start = np.array(hand(at)) * factor
-    rate = 1.0
+    rate = 2.0**400  # so large that the step holds every digit of the gradient
     verdicts = {
         "gradient": check_gradient(f, start, at=at).verdict,
         "steps": check_steps(lambda x: named(f(x), "L"), {"x": start}, at={"x": at}).verdict,
         "jacobian": check_jacobian(f, start, at=at).verdict,
+        "update": check_update(f, at - rate * start, rate, at=at).verdict,
     }
     assert len(set(verdicts.values())) == 1, verdicts
     functions = {
@@ -232,7 +233,18 @@ def test_one_claim_has_one_verdict(name, factor):
         ).verdict,
     }
     assert len(set(functions.values())) == 1, functions
-    assert rate
+
+
+def test_a_zero_by_convention_is_said_to_be_one():
+    largest = check_gradient(np.max, [0.0, 1.0], at=[1.0, 3.0], points=0)
+    assert largest
+    assert [entry.note for entry in largest.entries] == ["0 by convention (a cut edge)", ""]
+    assert "0 by convention (a cut edge)" in str(largest)
+    tied = check_gradient(am.relu, lambda x: 0.0, at=0.0, points=0)
+    assert "0 by convention (a tied edge): the one-sided derivatives differ: one-sided 0 and 1" in tied.reason
+    plain = check_jacobian(lambda x: am.relu(x) * np.array([1.0, 0.0]), np.diag([1.0, 0.0]), at=[1.0, 2.0])
+    assert not any(entry.note for entry in plain.entries)  # no path, or a factor of 0, is no convention
+    assert check_gradient(am.relu, 1.0, at=-1.0).verdict == "disagrees"
 
 
 # --- what a derivation takes for granted ---

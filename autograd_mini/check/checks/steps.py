@@ -356,7 +356,8 @@ class _Derivation:
         elif verdict == CARRIED:
             notes.append(f"with the error of {listed(shown.carried)}")
         elif verdict == INCONCLUSIVE and shown.own.judgement is not None:
-            why = next(filter(None, shown.own.judgement.notes.flat), "")
+            left_open = shown.own.judgement.verdicts == INCONCLUSIVE
+            why = next(filter(None, shown.own.judgement.notes[left_open]), "")
             notes.append(f"{why}, at the given point")
         derivative = f"∂{self.out}/∂{claim.node}"
         return Step(
