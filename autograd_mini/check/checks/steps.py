@@ -126,13 +126,13 @@ def check_steps(
                 known = parts.whole(place.arguments.values()) | dict(place.arguments) if parts else {}
                 heard.append(_Heard(place, Loss(graph, tape, known), testimony))
         derivation = _Derivation(claims, heard, settings)
-        say("steps and diagnosis")
-        steps_ = derivation.steps()
-    wrong = next((step for step in steps_ if step.verdict == WRONG), None)
+        say("the steps")
+        judged_steps = derivation.steps()
+    wrong = next((step for step in judged_steps if step.verdict == WRONG), None)
     uses = [derivation.nodes[x] for x in wrong.uses] if wrong else []
     picture = partial(draw_step, heard[0].loss, wrong.node, uses) if wrong else None
     findings = tuple(Finding(at.place, at.testimony) for at in heard)
-    return Report("check_steps", derivation.out, steps_, findings, settings, skipped, picture=picture,
+    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped, picture=picture,
                   medium=subject.medium)  # fmt: skip
 
 
