@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         InconclusiveError,
         Report,
         StepsReport,
+        check_backward,
         check_gradient,
         check_jacobian,
         check_steps,
@@ -121,8 +122,8 @@ UPPER_FLOORS = {  # which are imported when one of their names is used
     "program": ("Program", "trace"),
     "drawing": ("Drawing", "draw"),
     "check": (
-        *("Explanation", "InconclusiveError", "Report", "StepsReport", "check_gradient", "check_jacobian"),
-        *("check_steps", "check_update", "check_value", "check_vjp"),
+        *("Explanation", "InconclusiveError", "Report", "StepsReport", "check_backward"),
+        *("check_gradient", "check_jacobian", "check_steps", "check_update", "check_value", "check_vjp"),
     ),
 }
 
@@ -154,6 +155,7 @@ __all__ = [
     "binary_cross_entropy_from_logits",
     "cbrt",
     "ceil",
+    "check_backward",
     "check_gradient",
     "check_jacobian",
     "check_steps",
