@@ -32,7 +32,7 @@ def check_backward(
     backward: Any = None,
     at: Any = None,
     wrt: str | Sequence[str] | None = None,
-    out: str | None = None,
+    out: str | Sequence[str] | None = None,
     gradients: Mapping[str, str | int] | None = None,
     loss: Callable[..., Any] | None = None,
     **options: Unpack[Options],

@@ -58,7 +58,7 @@ BACKWARDS = "backward backward_pass backprop back_propagation backpropagate bpro
 CACHES = "cache caches memo saved tape res residual residuals state ctx context intermediates".split()
 CONTEXTS = ("ctx", "context")
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call the output
-RATES = "lr learning_rate learningrate eta alpha rate step_size lrate l_rate".split()
+RATE = re.compile(r"(learn(ing)?_?)?rate|(.*_)?lr|l_?rate|eta|alpha|step(_?size)?", re.I)
 LOSSES = "loss cost J total_loss data_loss error objective L E nll".split()
 TARGETS = re.compile(r"(.*_)?(true|targets?|labels?|ts?|ys?|truth|expected)$", re.I)
 COTANGENT = re.compile(
@@ -67,7 +67,9 @@ COTANGENT = re.compile(
     re.I,
 )
 # ∂L/∂W in the letters of code: what stands before the name, and after it.
-BEFORE = re.compile(r"(?:∂|nabla_?|grad(?:ient)?s?_?|delta_?|del_?|d_?|D_?|g_?)(?P<name>.+)")
+BEFORE = re.compile(
+    r"(?:∂|nabla_?|grad(?:ient)?s?_?|delta_?|del_?|d_?|D_?|g_?|(?:top_)?diff_|loss_|cost_)(?P<name>.+)"
+)
 BEFORE_OF = re.compile(r"d_?(?:[LJEC]|loss|cost|out|l)_?d?_?(?P<name>.+)", re.I)
 AFTER = re.compile(r"(?P<name>.+?)_?(?:[Gg]rad(?:ient)?s?|[Dd]elta|[Dd]iff|_d|_g|_bar)$")
 GRADIENTS = {
@@ -146,7 +148,7 @@ def passes_of(
     backward: Any = None,
     at: Any = None,
     wrt: str | Sequence[str] | None = None,
-    out: str | None = None,
+    out: str | Sequence[str] | None = None,
     gradients: Mapping[str, str | int] | None = None,
     loss: Callable[..., Any] | None = None,
 ) -> Passes:
@@ -161,7 +163,7 @@ class _Binder:
         backward: Any,
         at: Any,
         wrt: str | Sequence[str] | None,
-        out: str | None,
+        out: str | Sequence[str] | None,
         gradients: Mapping[str, str | int],
         loss: Callable[..., Any] | None,
     ) -> None:
@@ -169,7 +171,8 @@ class _Binder:
         self.moving: dict[Path, bool] = {}
         self.sources: list[Leaf] = []
         self.wrt = [wrt] if isinstance(wrt, str) else wrt
-        self.out, self.given = out, gradients
+        self.out, self.given = [out] if isinstance(out, str) else list(out or ()), gradients
+        self.left_in: list[Path] = []  # attributes with the output, where forward returns nothing
         held = at if isinstance(at, Mapping) else {"": at}
         forward, backward, held = self._functions(
             forward, backward, {n: as_array(x) for n, x in held.items()}
@@ -247,16 +250,20 @@ class _Binder:
         if self.parameters[FORWARD] is None:
             return world
         taken = {name for known in self.parameters.values() for name in known or ()}
+        known = [*leaves_of(world.instance, (INSTANCE,), "")] if self.is_method else []
         for name in [name for name in self.held if name not in taken]:
-            owners = [INSTANCE] * (name in attributes(world.instance)) + [VARIABLE] * bool(
-                world.variables(name)
-            )
-            if not owners:
+            places = [leaf.path for leaf in known if name == leaf.text]
+            places = places or [leaf.path for leaf in known if name == leaf.parts[-1]]
+            places += [(INSTANCE, name)] * (not places and name in attributes(world.instance))
+            places += [(VARIABLE, name)] * (not places and bool(world.variables(name)))
+            if len(places) > 1:
+                raise _refused(f"at= gives {name}, and there are {len(places)} attributes called so")
+            if not places:
                 raise _refused(
                     f"at= gives {name}, which neither forward nor backward takes, and which is "
                     f"no attribute or variable of theirs; forward takes {listed(self._forwards())}"
                 )
-            world.put((owners[0], name), self.held.pop(name))
+            world.put(places[0], self.held.pop(name))
             del world.arguments[name]
         return world
 
@@ -270,7 +277,12 @@ class _Binder:
             self.result = self._start(world)
             if random_state() != start:
                 self.said.append("what is drawn at random is drawn alike in every run")
-        self.names = returned_names(self.functions[FORWARD], self.result)
+        if self.result is None:
+            self.left_in = self._output_attributes(world)
+            self.result = self._left(world)
+        self.names = [str(path[-1]) for path in self.left_in] or returned_names(
+            self.functions[FORWARD], self.result
+        )
         self.targets = self._targets()
         if self.joined:
             self.takes: list[tuple[str | None, Take]] = []
@@ -319,7 +331,26 @@ class _Binder:
     def _forward(self, world: World, call: Call) -> Any:
         parameters = self.parameters[FORWARD]
         known = [(name, x) for name, x in world.arguments.items() if parameters is None or name in parameters]
-        return self._call(FORWARD, world, known, call)
+        result = self._call(FORWARD, world, known, call)
+        return self._left(world) if self.left_in else result
+
+    def _left(self, world: World) -> Any:
+        """What forward, which returns nothing, leaves in attributes."""
+        parts = [world.get(path) for path in self.left_in]
+        return parts[0] if len(parts) == 1 else tuple(parts)
+
+    def _output_attributes(self, world: World) -> list[Path]:
+        """The attributes in which the output of a forward pass is that returns nothing."""
+        known = [*leaves_of(world.instance, (INSTANCE,), "")] if self.is_method else []
+        wanted = self.out or [leaf.text for leaf in known if leaf.text in OUTPUTS]
+        found = [[leaf.path for leaf in known if leaf.text == name] for name in wanted]
+        if not found or not all(found):
+            raise _refused(
+                "forward returns nothing: say with out= which attribute is its output; there are "
+                f"{listed(leaf.text for leaf in known)}"
+            )
+        self.said.append(f"the output is what forward leaves in {listed(wanted)}")
+        return [path for (path,) in found]
 
     def _call(self, part: str, world: World, known: Iterable[tuple[str | None, Any]], call: Call) -> Any:
         """A call of a function with what is known of its parameters, which may have no names."""
@@ -446,21 +477,22 @@ class _Binder:
         forwards = self.parameters[FORWARD] or {}
         for name, parameter in parameters.items():
             needed = parameter.default is inspect.Parameter.empty
-            if name in self.held:
+            is_state = name in CACHES or "cache" in name.lower()
+            if name in self.held and not (is_state and name in self.names):
                 if name in self.names and not same(parts[self.names.index(name)], self.held[name]):
                     raise _refused(
                         f"backward takes {name}, which is an argument of forward and the name "
                         "of what it returns: let them have two names"
                     )
                 takes[name] = Take("argument", name)
-            elif name == self.out or (name in OUTPUTS and name not in self.names):
+            elif name in self.out or (name in OUTPUTS and name not in self.names):
                 takes[name] = Take("output")
-            elif name in RATES:
+            elif RATE.fullmatch(name):
                 if needed:
                     takes[name] = Take("constant", 1.0)
             elif name in self.names and len(parts) > 1:
                 takes[name] = Take("left", (self.names.index(name),))
-            elif name in CACHES or "cache" in name.lower():
+            elif is_state:
                 states.append(name)
             elif needed and name in forwards:
                 takes[name] = Take("constant", forwards[name].default)
@@ -483,8 +515,10 @@ class _Binder:
 
     def _outputs(self, cotangents: Sequence[str], plain_parts: Sequence[int]) -> list[int]:
         """Which parts of forward's result the cotangents are of: by their names, else the first ones."""
-        if self.out and self.out in self.names:
-            return [self.names.index(self.out)]
+        if self.left_in:
+            return [*range(len(self.left_in))]
+        if named := [self.names.index(name) for name in self.out if name in self.names]:
+            return named
         by_name = [{self.names.index(name) for name in bases(d) if name in self.names} for d in cotangents]
         if cotangents and all(len(found) == 1 for found in by_name):
             return [min(found) for found in by_name]
@@ -585,18 +619,22 @@ class _Binder:
         found: list[Leaf] = []
         for name in self._forwards():
             found += leaves_of(self.world.arguments[name], (ARGUMENT, name), name)
-        attributes_ = [*leaves_of(self.world.instance, (INSTANCE,), "")] if self.is_method else []
-        names = {
-            n
-            for f in map(function_of, self.world.functions.values())
-            for n in names_of(f, self.world.reached)
-        }
-        variables = (leaves_of(self.world.variables(n)[n], (VARIABLE, n), n) for n in sorted(names))
-        for leaf in (*attributes_, *itertools.chain.from_iterable(variables)):
+        for leaf in self._kept(self.world):
             if any(leaf.text == other.text for other in found):
                 leaf = leaf._replace(text=f"{'self.' if leaf.path[0] == INSTANCE else 'global '}{leaf.text}")
             found.append(leaf)
         return found
+
+    def _kept(self, world: World) -> Iterator[Leaf]:
+        """The numbers in attributes of the instance, and in variables that functions reach."""
+        if self.is_method:
+            yield from leaves_of(world.instance, (INSTANCE,), "")
+        for name in self._variables(world):
+            yield from leaves_of(world.variables(name)[name], (VARIABLE, name), name)
+
+    def _variables(self, world: World) -> list[str]:
+        functions = map(function_of, world.functions.values())
+        return sorted({name for f in functions for name in names_of(f, world.reached)})
 
     def _found(self, world: World, output: Any) -> dict[str, Found]:
         """The gradient of each argument that has one, by the name of the argument."""
@@ -616,7 +654,9 @@ class _Binder:
         found = self._by_hand()
         self._by_names(found)
         found |= self._by_place(given, found)
-        found |= self._by_steps(world, after, given, found)
+        found |= self._by_steps(
+            world, after, cotangent if self.taken else map_leaves(np.ones_like, output), found
+        )
         if unknown := [name for name in self._asked(()) if name not in found]:
             self._unfound(f"there is no gradient of {listed(unknown)}")
         if not found:
@@ -667,10 +707,7 @@ class _Binder:
                 for x in leaves_of(given, (RESULT,), name or "result", parts)
                 if x.path[1:] not in self.outputs
             )
-        attributes_ = leaves_of(after.instance, (INSTANCE,), "") if self.is_method else ()
-        names_ = {n for g in map(function_of, after.functions.values()) for n in names_of(g, after.reached)}
-        variables = (leaves_of(after.variables(n)[n], (VARIABLE, n), n) for n in sorted(names_))
-        for leaf in (*attributes_, *itertools.chain.from_iterable(variables)):
+        for leaf in self._kept(after):
             try:
                 before = world.get(leaf.path)
             except (AttributeError, KeyError, IndexError, TypeError):
@@ -757,32 +794,47 @@ class _Binder:
         return {target.text: Found((RESULT,), "the result of backward")}
 
     def _by_steps(
-        self, world: World, after: World, given: Any, found: Mapping[str, Found]
+        self, world: World, after: World, cotangent: Any, found: Mapping[str, Found]
     ) -> dict[str, Found]:
         """The gradients that follow from parameters that backward changes."""
         steps: dict[str, Found] = {}
-        rate, name = self._rate(world)
+        name, rate = self._rate(world)
         for leaf in self.targets:
             if leaf.text in found or not is_floating(leaf.value) or (leaf.path[0] == ARGUMENT and not name):
                 continue
             start, end = (own(x.get(leaf.path)) for x in (world, after))
             if same(start, end) or not same(start, leaf.value) or not self._moves(leaf):
                 continue
-            steps[leaf.text] = Found(leaf.path, f"(before − after)/{name or rate} of {leaf.text}", rate)
+            if rate is None:
+                rate = self._fitted_rate(leaf, start - end, cotangent)
+                self.said.append(f"the rate of the steps is taken to be {rate:g}")
+            steps[leaf.text] = Found(
+                leaf.path, f"(before − after)/{name or f'{rate:g}'} of {leaf.text}", rate
+            )
         return steps
 
-    def _rate(self, world: World) -> tuple[float, str]:
-        """The rate of the steps that backward takes, and its name if it has one."""
+    def _rate(self, world: World) -> tuple[str, float | None]:
+        """The name and the rate of the steps that backward takes, None where no name says it."""
         for name, parameter in (self.parameters.get(BACKWARD) or {}).items():
-            if name in RATES:
+            if RATE.fullmatch(name):
                 taken = dict(self.takes).get(name)
-                rate = parameter.default if taken is None else taken.value(world, None, None)
-                return float(rate), name
-        for name in RATES:
-            for home in (attributes(world.instance), world.variables(name)):
-                if is_floating(rate := home.get(name)):
-                    return float(np.asarray(rate)), name
-        return 1.0, ""
+                return name, float(parameter.default if taken is None else taken.value(world, None, None))
+        homes = {**{n: world.variables(n)[n] for n in self._variables(world)}, **attributes(world.instance)}
+        rates = {n: x for n, x in homes.items() if RATE.fullmatch(n) and n != "alpha" and is_floating(x)}
+        return next(((n, float(x)) for n, x in rates.items() if np.size(x) == 1), ("", None))
+
+    def _fitted_rate(self, leaf: Leaf, step: Any, cotangent: Any) -> float:
+        """The number of few digits that takes the gradient to a step, if there is one; else 1."""
+
+        def loss(t: float) -> float:
+            moved = self._output_with(leaf, leaf.value + t * step)
+            return sum(float(np.sum(g * x)) for g, x in zip(leaves(cotangent), leaves(moved), strict=True))
+
+        h = 1e-4 / np.max(abs(step))
+        slope = (loss(h) - loss(-h)) / (2 * h)
+        rate = float(np.sum(step * step)) / slope if slope else 1.0
+        few = float(f"{rate:.3g}")
+        return few if few and abs(few - rate) <= 1e-4 * abs(rate) else 1.0
 
     def _moves(self, leaf: Leaf) -> bool:
         """Whether it is an argument, or else what the output depends on and forward leaves alone."""
