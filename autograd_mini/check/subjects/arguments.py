@@ -69,7 +69,7 @@ def arguments_of(f: Any, at: Any) -> dict[str, Any]:
         raise TypeError("check: give the point, at=…")
     parameters = parameters_of(f)
     whole = at if isinstance(at, Mapping) else {next(iter(parameters or ["x"])): at}
-    given = {name: _as_array(x) for name, x in whole.items()}
+    given = {name: as_array(x) for name, x in whole.items()}
     if parameters is None:
         return given
     if {*required(parameters)} - {*given} or {*given} - {*parameters}:
@@ -83,7 +83,8 @@ def required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
     return [name for name, p in parameters.items() if p.default is inspect.Parameter.empty]
 
 
-def _as_array(x: Any) -> Any:
+def as_array(x: Any) -> Any:
+    """A list or a tuple of numbers as an array; anything else as it is."""
     try:
         array = np.asarray(x) if isinstance(x, (list, tuple)) else None
     except ValueError:  # rows of several lengths
