@@ -79,7 +79,8 @@ def progress() -> Iterator[Callable[[str], None]]:
     finally:
         done.set()
         thread.join()
-        print("\r" + " " * len(line) + "\r" * bool(line), end="", file=sys.stderr, flush=True)
+        if line:
+            print("\r" + " " * len(line), end="\r", file=sys.stderr, flush=True)
 
 
 def parts_of(names: Iterable[str], findings: Sequence[Finding]) -> tuple[Part, ...]:
