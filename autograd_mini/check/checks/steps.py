@@ -110,10 +110,11 @@ def check_steps(
             raise ValueError("check_steps: f is not finite at the given point: nothing can be said there")
         told = told_at(subject, places, settings, also)
         heard = [
-            _Heard.at(place, subject, also, testimony)
+            at
             for place, testimony in zip(places, told, strict=True)
-            if testimony is not None
+            if testimony is not None and (at := _Heard.at(place, subject, also, testimony)) is not None
         ]
+        skipped += len(places) - len(heard)
         largest = {claim.node: _largest(claim.node, heard) for claim in claims}
         trials = zip(*(_tried(at, claims, settings, largest) for at in heard), strict=True)
         judged_steps = tuple(
@@ -155,8 +156,14 @@ class _Heard(NamedTuple):
     testimony: Testimony
 
     @classmethod
-    def at(cls, place: Place, subject: Subject, also: Sequence[str], testimony: Testimony) -> _Heard:
-        graph = testimony.graph or subject.graph(place.arguments, also)
+    def at(cls, place: Place, subject: Subject, also: Sequence[str], testimony: Testimony) -> _Heard | None:
+        """None at a random point at which f takes another branch, where a step's node does not exist."""
+        try:
+            graph = testimony.graph or subject.graph(place.arguments, also)
+        except ValueError:
+            if place.number:
+                return None
+            raise
         if not isinstance(graph.outputs.item(), Value):
             raise TypeError(f"check_steps: f must return one Value, the loss, got {graph.outputs.item()!r}")
         recorded = testimony.recorded
