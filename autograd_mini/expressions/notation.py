@@ -85,36 +85,30 @@ GREEK = dict(
 GREEK |= {name.title(): letter.upper() for name, letter in GREEK.items()}
 LETTERS = {letter: name for name, letter in GREEK.items()} | {"ϵ": "epsilon", "ϕ": "phi", "ϑ": "theta"}
 SPELLED = {"varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta", "varsigma": "sigma", "ell": "l"}
-FUNCTIONS = {
-    **{name: name for name in "exp sin cos tan sinh cosh tanh max min erf sigmoid softmax relu".split()},
-    **{name: name for name in "softplus sqrt abs sum mean diag log_softmax logsumexp outer dot".split()},
-    **{"ln": "log", "log": "log", "lg": "log10", "arctan": "atan", "arcsin": "asin", "arccos": "acos"},
-    **{
-        "σ": "sigmoid",
-        "sigma": "sigmoid",
-        "sgn": "sign",
-        "sign": "sign",
-        "ReLU": "relu",
-        "logistic": "sigmoid",
-    },
+FUNCTIONS = {  # by the words for them
+    name: function
+    for function, *names in map(
+        str.split,
+        """exp|sin|cos|tan|sinh|cosh|tanh|max|min|erf|softmax|softplus|sqrt|abs|sum|mean|diag|outer|dot|log_softmax
+        |logsumexp|log ln|log10 lg|atan arctan|asin arcsin|acos arccos|relu ReLU|sign sgn
+        |sigmoid σ sigma logistic""".split("|"),
+    )
+    for name in (function, *names)
 }
-OPERATORS = {
-    **{"−": "-", "–": "-", "⋅": "·", "×": "·", "∗": "*", "÷": "/", "∕": "/", "∘": "⊙", "‖": "‖"},
-    **{"∑": "Σ", "Σ": "Σ", "≤": "<=", "≥": ">=", "≠": "!=", "**": "^", "√": "√", "⊤": "ᵀ"},
-    **{r"\cdot": "·", r"\times": "·", r"\odot": "⊙", r"\circ": "⊙", r"\ast": "*", r"\div": "/"},
-    **{r"\le": "<=", r"\leq": "<=", r"\ge": ">=", r"\geq": ">=", r"\ne": "!=", r"\neq": "!=", r"\lt": "<"},
-    **{r"\gt": ">", r"\sum": "Σ", r"\top": "ᵀ", r"\intercal": "ᵀ", r"\|": "‖", r"\Vert": "‖", r"\lVert": "‖"},
-    **{r"\rVert": "‖", r"\vert": "|", r"\lvert": "|", r"\rvert": "|", r"\{": "(", r"\}": ")", r"\nabla": "∇"},
-    **{
-        r"\lbrace": "(",
-        r"\rbrace": ")",
-        r"\lbrack": "[",
-        r"\rbrack": "]",
-        r"\partial": "∂",
-        r"\prime": "′",
-        "'": "′",
-    },
-}
+PREFIXES = set(
+    "exp ln log lg sin cos tan sinh cosh tanh arctan arcsin arccos max min".split()
+)  # need no brackets
+OPERATORS = {  # by the ways to write them, each first
+    sign: first
+    for first, *others in map(
+        str.split,
+        r"""- − –|· ⋅ × \cdot \times|* ∗ \ast|/ ÷ ∕ \div|⊙ ∘ \odot \circ|^ **|√|Σ ∑ \sum|ᵀ ⊤ \top \intercal
+        |‖ \Vert \lVert \rVert|@ |< \lt|> \gt|<= ≤ \le \leq|>= ≥ \ge \geq|!= ≠ \ne \neq|( \{ \lbrace
+        |) \} \rbrace|[ \lbrack|] \rbrack|∂ \partial|∇ \nabla|′ ' \prime""".split("|"),
+    )
+    for sign in (first, *others)
+} | {r"\|": "‖", r"\vert": "|", r"\lvert": "|", r"\rvert": "|"}
+PLAIN = set("-*/@<>()[]'") | {"<=", ">=", "!=", "**", "Σ"}  # which plain formulas have too
 SILENT = re.compile(
     r"\\(left|right|[bB]igg?[lrm]?|displaystyle|limits|nolimits|quad|qquad|[,;:! ])(?![A-Za-z])"
 )
@@ -125,7 +119,7 @@ ACCENTS = {"hat": "hat", "widehat": "hat", "bar": "bar", "overline": "bar", "til
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n", strict=True))
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₜ", "0123456789ijklmnt", strict=True))
 FRACTIONS = {c: unicodedata.numeric(c) for c in "½⅓⅔¼¾⅕⅛"}
-PRINTED = {*"\\^{}|∂∇′⊤ᵀ·⊙", *SUPERSCRIPTS, *SUBSCRIPTS, *FRACTIONS, *OPERATORS} - {"**", "'", "Σ"}
+PRINTED = {*"\\^{}|∂∇′⊤ᵀ·⊙", *SUPERSCRIPTS, *SUBSCRIPTS, *FRACTIONS, *OPERATORS} - PLAIN
 
 
 LETTER = rf"(?![ᵀ{''.join(SUPERSCRIPTS)}{''.join(SUBSCRIPTS)}Σ])[^\W_]"
@@ -632,9 +626,6 @@ class Reader:
             if word in ("otherwise", "else"):
                 return None
         return self.comparison()
-
-
-PREFIXES = set("exp ln log lg sin cos tan sinh cosh tanh arctan arcsin arccos max min".split())
 
 
 def _is_positive(node: ast.expr) -> bool:
