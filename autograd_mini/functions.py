@@ -22,36 +22,36 @@ Array = Any  # an array of floats or of Values
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def softmax(z: Array) -> Array:
-    """Softmax over the last axis, Sᵢ = exp(zᵢ) / Σⱼ exp(zⱼ), with Jacobian diag(S) − SSᵀ.
+def softmax(z: Array, axis: int = -1) -> Array:
+    """Softmax over an axis, the last unless given: Sᵢ = exp(zᵢ) / Σⱼ exp(zⱼ), with Jacobian diag(S) − SSᵀ.
 
     The largest logit is subtracted first, as a constant: S does not change and nothing overflows.
 
     >>> softmax([1000.0, 0.0, -1000.0])
     array([1., 0., 0.])
     """
-    e = np.exp(_shifted(_vector("softmax", "z", z))[0])
-    return e / np.sum(e, axis=-1, keepdims=True)
+    e = np.exp(_shifted("softmax", z, axis)[0])
+    return np.moveaxis(e / np.sum(e, axis=-1, keepdims=True), -1, axis)
 
 
-def logsumexp(z: Array) -> Any:
-    """ln Σⱼ exp(zⱼ) over the last axis; its gradient is softmax(z).
+def logsumexp(z: Array, axis: int = -1) -> Any:
+    """ln Σⱼ exp(zⱼ) over an axis, the last unless given; its gradient is softmax(z).
 
     >>> round(float(logsumexp([0.0, 0.0])), 6)
     0.693147
     """
-    shifted, shift = _shifted(_vector("logsumexp", "z", z))
+    shifted, shift = _shifted("logsumexp", z, axis)
     return np.log(np.sum(np.exp(shifted), axis=-1)) + shift[..., 0]
 
 
-def log_softmax(z: Array) -> Array:
+def log_softmax(z: Array, axis: int = -1) -> Array:
     """The logarithm of `softmax`, zᵢ − ln Σⱼ exp(zⱼ), without the underflow of its small entries.
 
     >>> log_softmax([1000.0, 0.0])
     array([    0., -1000.])
     """
-    shifted, _ = _shifted(_vector("log_softmax", "z", z))
-    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+    shifted, _ = _shifted("log_softmax", z, axis)
+    return np.moveaxis(shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True)), -1, axis)
 
 
 def cross_entropy(y: Array, t: Any, reduction: str = "mean") -> Any:
@@ -184,8 +184,12 @@ def _vector(function: str, name: str, x: Any) -> Array:
     return array
 
 
-def _shifted(z: Array) -> tuple[Array, Array]:
-    """z less its largest entry, and that entry as a constant, for which it does not matter how ties split."""
+def _shifted(function: str, z: Any, axis: int) -> tuple[Array, Array]:
+    """z with ``axis`` last, less its largest entry there, and that entry: a constant, however ties split."""
+    z = _array(z)
+    if z.ndim == 0 or 0 in z.shape:
+        raise ValueError(f"{function}: z must be an array of at least one number, got shape {z.shape}")
+    z = np.moveaxis(z, axis, -1)
     columns = (z[..., i : i + 1] for i in range(z.shape[-1]))
     shift = detach(reduce(np.maximum, columns))
     return z - shift, shift

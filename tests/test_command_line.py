@@ -171,7 +171,7 @@ BAD = [
     (["grad"], "required: FORMULA"),
     (["grad", "x"], "name x has no value"),
     (["grad", "1"], "give the names their numbers"),
-    (["grad", "ln(x)", "x=1"], "did you mean log"),
+    (["grad", "lgg(x)", "x=1"], "did you mean lg"),
     (["grad", "log(x)", "x=-1"], "needs x > 0, got x = -1"),
     (["grad", "x", "x=a"], "expected finite numbers"),
     (["grad", "x", "x=inf"], "expected finite numbers"),

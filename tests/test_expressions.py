@@ -180,20 +180,16 @@ REFUSED = [
     ("x * " + "9" * 400, 4, "more than 100 digits"),
     ("0x" + "f" * 99 + "f" * 200, 0, "more than 100 digits"),
     ("1j", 0, "real number"),
-    ("W.T", 0, r"transpose\(W\)"),
+    ("W.t", 0, r"no attributes such as \.t"),
     ("x + z.data", 4, "no attributes"),
     ("(1).__class__", 0, "no attributes"),
-    ("x^2", 1, r"x \*\* 2"),
-    ("|x|", 0, r"abs\(x\)"),
-    ("x² + 1", 1, r"x \*\* 2"),
-    ("x − 1", 2, "a minus is written -"),
     ("5 % x", 2, "no meaning"),
     ("'a'", 0, "no meaning"),
     ("x # y", 2, "no meaning"),
     ("x; y", 1, "no meaning"),
     ("x\0", 1, "no meaning"),
     ("x\\\ny", 1, "no meaning"),
-    ("{1: 2}", 0, "no meaning"),
+    ("{1: 2}", 2, "expected } here, got :"),
     ("lambda: 1", 0, "'lambda' is not part"),
     ("x for x in y", 2, "'for' is not part"),
     ("not x", 0, "'not' is not part"),
@@ -213,7 +209,7 @@ REFUSED = [
     ("sum(x, axis=y)", 12, "constant is wanted"),
     ("sum(x, axis=0.5)", 12, "whole number"),
     ("max(x, y, axis=0)", 0, None),
-    ("ln(x)", 0, "did you mean log"),
+    ("lnn(x)", 0, "did you mean ln"),
     ("1 + sigmod(x)", 4, "did you mean sigmoid"),
     ("w(x + b)", 0, r"written with \*"),
     ("2(x + b)", 0, r"written with \*"),
@@ -235,7 +231,7 @@ REFUSED = [
     ("x" + "**x" * 60, 91, "30 powers"),
     ("1 if x else " * 60 + "2", 362, "30 conditions"),
     ("** " * 1300, 90, "30 powers"),
-    ("αβγ + δ.T", 6, "attributes"),
+    ("αβγ + δ.size", 6, "attributes"),
     ("9" * 10**6, 4000, "at most 4000 characters"),
     ("**".join("9" * 25), 0, "too large for a float"),
     (None, 0, "is text, got NoneType"),
@@ -259,10 +255,10 @@ def test_the_caret_stands_under_the_column():
         parse("x +\n sigmod(y)")
     assert str(refused.value).splitlines()[1:] == ["  x +  sigmod(y)", "       ^"]
     with pytest.raises(ExpressionError) as refused:
-        parse("x + " * 500 + "W.T" + " + x" * 200)
+        parse("x + " * 500 + "W.S" + " + x" * 200)
     _, excerpt, caret = str(refused.value).splitlines()
     assert len(excerpt) < 110
-    assert excerpt[caret.index("^") :].startswith("W.T")
+    assert excerpt[caret.index("^") :].startswith("W.S")
 
 
 FAILING = [

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy.special
 
+import autograd_mini
 from autograd_mini import (
     absolute_error,
     binary_cross_entropy,
@@ -171,3 +173,18 @@ def test_plain_zeros_among_values_are_numbers():
     logits = np.diag(values([1.0, 2.0], "z"))
     loss = cross_entropy_from_logits(logits, [0, 1], "sum")
     assert loss.data == pytest.approx(cross_entropy_from_logits(np.diag([1.0, 2.0]), [0, 1], "sum"))
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_any_axis(name: str, axis: int) -> None:
+    z = np.random.default_rng(1).normal(size=(2, 3, 4))
+    ours, theirs = getattr(autograd_mini, name), getattr(scipy.special, name)
+    assert np.allclose(ours(z, axis=axis), theirs(z, axis=axis), rtol=1e-13, atol=0)
+    assert np.array_equal(ours(values(z), axis=axis).data, ours(z, axis=axis))
+
+
+@pytest.mark.parametrize("z", [3.0, [], np.zeros((0, 2))])
+def test_a_softmax_of_nothing_is_refused(z: object) -> None:
+    with pytest.raises(ValueError, match="at least one number"):
+        softmax(z)

@@ -25,7 +25,8 @@ LANGUAGES = ("python", "javascript", "c")
 FORMULA = """\
 A formula is made of names, numbers, + - * / ** @, comparisons, a if c else b, indexing z[0], lists, pi, e,
 the functions of the table (autograd-mini rules), softmax, cross_entropy and the other losses, and
-sum mean max min dot outer diag transpose eye. Put it in quotation marks. It is parsed, never executed.
+sum mean max min dot outer diag transpose eye; or as it is printed, "Sᵢ(δᵢⱼ − Sⱼ)", or in LaTeX,
+"S_i (\\delta_{ij} - S_j)". Put it in quotation marks. It is parsed, never executed.
 Numbers are given as x=-0.5, vectors as z=1,2,3, matrices as W="1,2;3,4".
 """
 STATUS = "exit status: 0 {ok}, 1 {wrong}, 2 bad use, 3 inconclusive"

@@ -92,7 +92,7 @@ class Formula:
     """
 
     def __init__(self, text: str, lets: Mapping[str, Expression], given: Iterable[str] = ()) -> None:
-        self.expression = parse(text)
+        self.expression = parse(text).reading({*lets, *given})
         self.lets = lets
         self.given = set(given)
         self.names = tuple(dict.fromkeys(self._free(self.expression, ())))

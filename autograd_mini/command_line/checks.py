@@ -33,9 +33,9 @@ def check(options: argparse.Namespace) -> int:
         for name, text in pairs(options.let, 'a name with its formula such as S="softmax(z)"').items()
     }
     given, domain = point_of(options.names), _domains(options.domain)
-    formula, hand = (
-        Formula(text, lets, {*given, *domain, options.wrt or ""}) for text in (options.formula, options.hand)
-    )
+    named = {*given, *domain, *([options.wrt] if options.wrt else [])}
+    formula = Formula(options.formula, lets, named)
+    hand = Formula(options.hand, lets, named.union(formula.names))
     if twice := set(lets) & {*given, *domain}:
         raise ValueError(f"{min(twice)} is given twice, as a formula by --let and as numbers")
     require_names((*given, *domain), formula.names)

@@ -1,8 +1,10 @@
-"""Formulas as text, such as ``"log(1 + exp(-y*(w*x + b)))"``: parsed safely, evaluated on any numbers.
+r"""Formulas as text: as code has them, ``X.T @ (X @ w - y)``, as printed, ``2Xᵀ(Xw − y)``, and in LaTeX.
 
 What a formula may hold is listed: names and numbers, ``+ - * / ** @``, comparisons, ``a if c else b``,
 indexing, tuples and lists, and calls of the rows of the derivative table, of the library's functions and of
-``sum mean max min dot outer diag transpose eye``. All else is refused, and nothing is executed.
+``sum mean max min dot outer diag transpose eye``; beside these what is printed, ``· ² √ ½ ᵀ ⊙ ‖x‖ |x| Σᵢ``,
+and LaTeX's commands for the same. All else is refused, and nothing is executed. Side by side, matrices and
+vectors multiply as in linear algebra. ``y_i`` is an entry of y where there is a y and no y_i.
 
 An evaluation makes at most 10⁷ entries in one array and 5·10⁷ in all, intermediate ones included. There an
 operation on a Value counts as 50, and 100 products in a matrix product as one. What is more is refused before
@@ -11,7 +13,8 @@ it is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,19 +29,19 @@ from autograd_mini.expressions.grammar import (
     on_one_line,
     parsed,
 )
+from autograd_mini.expressions.names import resolved
+from autograd_mini.expressions.notation import INDICES, is_printed
 from autograd_mini.expressions.vocabulary import CONSTANTS, Operands, array_of, unknown_name
 from autograd_mini.number_types import kind_of
 from autograd_mini.program import trace
 from autograd_mini.rules import as_number
 from autograd_mini.value import Value
 
-__all__ = ["Expression", "ExpressionError", "parse"]
-
-INDICES = "ijklmn"
+__all__ = ["INDICES", "Expression", "ExpressionError", "parse"]
 
 
 def parse(text: str) -> Expression:
-    """The formula as a function of the names in it.
+    r"""The formula as a function of the names in it.
 
     >>> loss = parse("log(1 + exp(-y*(w*x + b)))")
     >>> loss.names
@@ -47,6 +50,9 @@ def parse(text: str) -> Expression:
     0.287335
 
     Raises ExpressionError, whatever the text.
+
+    >>> parse(r"\frac{e^{z_i}}{\sum_k e^{z_k}}").tabulate({"z": [0.0, 0.0]}, shape=(2,))
+    array([0.5, 0.5])
 
     >>> parse("9**9**9")
     Traceback (most recent call last):
@@ -67,11 +73,14 @@ class Expression:
     raises ExpressionError.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, known: Collection[str] = ()) -> None:
         self.text = text
-        tree = parsed(text)
+        tree, self.axes = parsed(text)
         self._line = on_one_line(text)
-        self._function = Compiler(self._line).compile(tree)
+        compiler = Compiler(self._line)
+        if known:
+            tree = resolved(tree, known, is_printed(self._line), compiler.refuse)
+        self._function = compiler.compile(tree)
         self._columns = names_in(tree)
         self.names = tuple(name for name in self._columns if name not in CONSTANTS)
         self.constants = tuple(name for name in self._columns if name in CONSTANTS)
@@ -83,9 +92,20 @@ class Expression:
             raise TypeError(f"{self.text} takes {len(self.names)} operands, got {len(args)}")
         return self.evaluate({**dict(zip(self.names, args, strict=False)), **names})
 
+    def reading(self, known: Collection[str]) -> Expression:
+        """The formula with its names as they are among ``known``: there ``y_i`` may be an entry of ``y``.
+
+        >>> parse("y_i - t_i").reading(["y", "t"]).names
+        ('y', 'i', 't')
+        """
+        known = frozenset(known)
+        is_read = known.issuperset(self.names) and not is_printed(self._line)
+        return self if is_read or not known else _reading(self.text, known)
+
     def evaluate(self, names: Mapping[str, Any]) -> Any:
         """The result where the names have these values; names that do not occur are passed over."""
-        return self._run(self._function, names)
+        read = self.reading(names)
+        return read._run(read._function, names)
 
     def indices(self, names: Iterable[str]) -> tuple[str, ...]:
         """The free indices, i to n in alphabetical order: those that do not have a value among ``names``."""
@@ -105,6 +125,8 @@ class Expression:
                [-0.125 ,  0.1875, -0.0625],
                [-0.125 , -0.0625,  0.1875]])
         """
+        if (read := self.reading(names)) is not self:
+            return read.tabulate(names, shape, indices)
         free = self.indices(names)
         if indices is None:
             if not free:
@@ -165,6 +187,11 @@ class Expression:
 
     def __reduce__(self) -> tuple[Callable[[str], Expression], tuple[str]]:
         return parse, (self.text,)
+
+
+@lru_cache(256)
+def _reading(text: str, known: frozenset[str]) -> Expression:
+    return Expression(text, known)
 
 
 def _is_symbolic(x: Any) -> bool:

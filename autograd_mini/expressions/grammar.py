@@ -19,11 +19,22 @@ from typing import Any, NoReturn
 import numpy as np
 
 from autograd_mini import rules
+from autograd_mini.expressions.notation import (
+    Entry,
+    Norm,
+    NotationError,
+    Product,
+    Reader,
+    Sum,
+    Transpose,
+    is_printed,
+)
 from autograd_mini.expressions.vocabulary import (
     CONSTANTS,
     REDUCTIONS,
     Operands,
     array_of,
+    beside,
     entry,
     functions,
     matmul,
@@ -55,16 +66,7 @@ class ExpressionError(ValueError):
 
 # --- before Python's parser -------------------------------------------------------------------------
 
-INSTEAD = {
-    "^": "a power is written x ** 2",
-    "²": "a power is written x ** 2",
-    "−": "a minus is written -",
-    "·": "a product is written *",
-    "×": "a product is written *",
-    "&": "conditions are multiplied: (x > 0) * (x < 1)",
-    "{": "use ( and )",
-    "|": "an absolute value is written abs(x)",
-}
+INSTEAD = {"&": "conditions are multiplied: (x > 0) * (x < 1)"}
 LONG = (
     (r"\d[\w.]{100}", "a number has more than 100 digits"),
     (r"(?:[-+]\s*){20}", "more than 20 signs in a row"),
@@ -113,11 +115,16 @@ def _scan(line: str) -> None:
             raise ExpressionError(f"{word[0]!r} is not part of a formula", line, word.start())
 
 
-def parsed(text: Any) -> ast.expr:
-    """The tree of a formula; whatever Python's parser has to say becomes ExpressionError."""
+def parsed(text: Any) -> tuple[ast.expr, tuple[str, ...] | None]:
+    """The tree of a formula, and the indices of its left side, if it is an equation such as ∂S_i/∂z_j = ….
+
+    Whatever Python's parser has to say becomes ExpressionError.
+    """
     if not isinstance(text, str):
         raise ExpressionError(f"a formula is text, got {type(text).__name__}")
     line = on_one_line(text)
+    if is_printed(line):
+        return _printed(line)
     _scan(line)
     indent = len(line) - len(line.lstrip())
     try:
@@ -136,13 +143,32 @@ def parsed(text: Any) -> ast.expr:
     for node in ast.walk(tree):
         if hasattr(node, "col_offset"):  # which counts bytes
             node.col_offset = indent + len(line.lstrip().encode()[: node.col_offset].decode())
-    return tree
+    return tree, None
+
+
+def _printed(line: str) -> tuple[ast.expr, tuple[str, ...] | None]:
+    if len(line) > LENGTH:
+        raise ExpressionError(f"a formula has at most {LENGTH} characters, got {len(line)}", line, LENGTH)
+    try:
+        reader = Reader(line)
+        return reader.read(), reader.axes
+    except NotationError as error:
+        raise ExpressionError(error.message, line, error.column) from None
+    except RecursionError:
+        raise ExpressionError(f"brackets are nested more than {DEPTH} deep", line) from None
 
 
 def names_in(tree: ast.expr) -> dict[str, int]:
     """The names that stand for operands in the order of the text, with the column of their first place."""
-    called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in called]
+    called = {part for node in ast.walk(tree) if isinstance(node, ast.Call) for part in ast.walk(node.func)}
+    bound = {
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, Sum)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Name) and part.id == node.index
+    }
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in called | bound]
     columns: dict[str, int] = {}
     for name in sorted(names, key=lambda name: name.col_offset):
         columns.setdefault(name.id, name.col_offset)
@@ -195,9 +221,67 @@ class Compiler(ast.NodeVisitor):
     def generic_visit(self, node: ast.AST) -> NoReturn:
         self.refuse(node, f"a formula has no {type(node).__name__}")
 
-    def visit_Attribute(self, node: ast.Attribute) -> NoReturn:
-        instead = "; the transpose of W is transpose(W)" if node.attr == "T" else ""
-        self.refuse(node, f"a formula has no attributes such as .{node.attr}{instead}")
+    def visit_Attribute(self, node: ast.Attribute) -> Function:
+        if node.attr != "T":
+            self.refuse(node, f"a formula has no attributes such as .{node.attr}")
+        array = self.function(node.value)
+        return lambda operands: self.at(node, np.transpose, array(operands))
+
+    def visit_Transpose(self, node: Transpose) -> Function:
+        array = self.function(node.operand)
+        return lambda operands: self.at(node, np.transpose, array(operands))
+
+    def visit_Product(self, node: Product) -> Function:
+        """Factors side by side; a vector is a column, and a row where it is transposed."""
+        parts = [(part, self.function(part)) for part in node.factors]
+
+        def compute(operands: Operands) -> Any:
+            result, row = parts[0][1](operands), isinstance(parts[0][0], Transpose)
+            for part, factor in parts[1:]:
+                result, row = self.at(
+                    part, beside, operands, result, row, factor(operands), isinstance(part, Transpose)
+                )
+            return result
+
+        return compute
+
+    def visit_Norm(self, node: Norm) -> Function:
+        operand = self.function(node.operand)
+
+        def norm(operands: Operands) -> Any:
+            x = operand(operands)
+            square = operands.apply(rules.mul, x, x)
+            total = np.sum(square) if np.ndim(square) else square
+            return total if node.squared else operands.apply(rules.sqrt, total)
+
+        return lambda operands: self.at(node, norm, operands)
+
+    def visit_Sum(self, node: Sum) -> Function:
+        """The terms for every index of the axes that it runs along, which must have one length."""
+        body, last = self.function(node.body), self.function(node.last or node.body)
+        arrays = [
+            (self.function(part.value), axis)
+            for part in ast.walk(node.body)
+            if isinstance(part, ast.Subscript)
+            for axis, key in enumerate(getattr(part.slice, "elts", [part.slice]))
+            if isinstance(key, ast.Name) and key.id == node.index
+        ]
+
+        def add(operands: Operands) -> Any:
+            if not arrays:
+                raise ValueError(f"how far {node.index} goes is open: it is no index in the sum")
+            within = [operands.at({node.index: 0.0}) for _ in arrays]
+            sizes = {np.shape(array(o))[axis] for (array, axis), o in zip(arrays, within, strict=True)}
+            if len(sizes) > 1:
+                raise ValueError(f"{node.index} goes along axes of lengths {sorted(sizes)}")
+            count = sizes.pop()
+            limited = node.last is not None and node.first is not None and _is_constant(node.last)
+            if limited and last(operands) - node.first + 1 != count:
+                raise ValueError(f"{node.index} goes along an axis of length {count}")
+            terms = [body(operands.at({node.index: float(k)})) for k in range(count)]
+            return reduce(lambda x, y: operands.apply(rules.add, x, y), terms, *([0.0] * (not terms)))
+
+        return lambda operands: self.at(node, add, operands)
 
     def visit_Constant(self, node: ast.Constant) -> Function:
         number = _finite(node.value)
@@ -289,10 +373,20 @@ class Compiler(ast.NodeVisitor):
     def visit_Tuple(self, node: ast.Tuple) -> Function:
         return self.visit_List(node)
 
+    def visit_Entry(self, node: Entry) -> Function:
+        return self.visit_Subscript(node)
+
     def visit_Subscript(self, node: ast.Subscript) -> Function:
         array = self.function(node.value)
         index = [self.index(part) for part in getattr(node.slice, "elts", [node.slice])]
-        return lambda operands: self.at(node, entry, array(operands), [part(operands) for part in index])
+
+        def pick(operands: Operands) -> Any:
+            places = [part(operands) for part in index]
+            if isinstance(node, Entry) and any(isinstance(place, int) and place < 0 for place in places):
+                raise IndexError(f"the index {min(places)} lies before the first, which is 0")
+            return entry(array(operands), places)
+
+        return lambda operands: self.at(node, pick, operands)
 
     def index(self, node: ast.expr) -> Function:
         if isinstance(node, ast.Slice):
@@ -303,6 +397,8 @@ class Compiler(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> Function:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in ("np", "numpy", "math"):
+            name = node.func.attr
         if name not in self.known:
             self.refuse(node, no_function(name, self.known))
         call, least, most = self.known[name]

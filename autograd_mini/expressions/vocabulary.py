@@ -15,6 +15,7 @@ import numpy as np
 from autograd_mini import functions as library
 from autograd_mini import rules
 from autograd_mini.arrays import ValueArray, values
+from autograd_mini.expressions.notation import FUNCTIONS
 from autograd_mini.rules import Primitive, as_number
 from autograd_mini.tracing import PI, Traced, constant_node, fold
 from autograd_mini.value import Value
@@ -67,6 +68,10 @@ class Operands:
         self.make(np.broadcast_shapes(*map(np.shape, operands)), *operands)
         return row(*operands)
 
+    def at(self, more: Mapping[str, Any]) -> Operands:
+        """The operands and more names, in one count of entries."""
+        return Operands({**self.names, **more}, exact=self.exact, work=self.work)
+
     def rounded(self) -> Operands:
         """The operands with constants as plain numbers, which an index needs."""
         return Operands(self.names, exact=False, work=self.work) if self.exact else self
@@ -89,7 +94,7 @@ def unknown_name(name: str, given: Iterable[str]) -> str:
 def no_function(name: str, known: Iterable[str]) -> str:
     if not name:
         return "only a function's name can be called; a product is written with *"
-    near = ["log"] if name == "ln" else difflib.get_close_matches(name, known, 3)
+    near = difflib.get_close_matches(name, known, 3)
     hint = f"did you mean {' or '.join(near)}?" if near else "a product is written with *"
     return f"there is no function {name}; {hint}"
 
@@ -108,7 +113,7 @@ def functions() -> dict[str, tuple[Callable[..., Any], int, int]]:
     for row in rules.table.values():
         arity = len(row.operands)
         known[row.name] = known[row.numpy] = (partial(_row, row), arity, arity)
-    return known
+    return known | {written: known[name] for written, name in FUNCTIONS.items() if name in known}
 
 
 def _library(function: Callable[..., Any], operands: Operands, *arguments: Any) -> Any:
@@ -160,6 +165,20 @@ def matmul(operands: Operands, x: Any, y: Any) -> Any:
     terms = (*shape, np.shape(x)[-1])  # each entry is a sum
     operands.make(terms, x, y, limit=PRODUCTS * SIZE, each=1 / PRODUCTS)
     return x @ y
+
+
+def beside(operands: Operands, x: Any, is_row: bool, y: Any, becomes_row: bool) -> tuple[Any, bool]:
+    """The product of x and y side by side, and whether it is a row: vectors are columns unless transposed."""
+    if not np.ndim(x) or not np.ndim(y):
+        return operands.apply(rules.mul, x, y), is_row if np.ndim(x) else becomes_row
+    column, row = np.ndim(x) == 1 and not is_row, np.ndim(y) == 1 and becomes_row
+    if column and row:
+        return _outer(operands, x, y), False
+    if column or row:
+        raise TypeError(
+            "two vectors side by side: write xᵀy or x @ y for the inner product, x ⊙ y or x * y by entries"
+        )
+    return matmul(operands, x, y), np.ndim(x) == 1 and np.ndim(y) == 2
 
 
 def _dot(operands: Operands, x: Any, y: Any) -> Any:

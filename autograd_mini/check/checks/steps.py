@@ -8,7 +8,7 @@ what is correct given the user's own: the reverse sweep with their adjoints in t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -43,6 +43,7 @@ from autograd_mini.check.verdicts import AGREES, CARRIED, DISAGREES, INCONCLUSIV
 from autograd_mini.check.witnesses.adjoints import Given, Loss
 from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.expressions import INDICES
+from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.sweeps import tape_of
 from autograd_mini.value import Value
 
@@ -161,12 +162,20 @@ class _Heard(NamedTuple):
 
 
 class _Claimed(NamedTuple):
-    """A step: its name, its node's, its result, and the names it asks for with whether they are needed."""
+    """A step: its name, its node's, and its result."""
 
     name: str
     node: str
     result: Any
-    asks: Mapping[str, bool]
+
+    def asks(self, known: Collection[str]) -> dict[str, bool]:
+        """The names that it asks for where these are known, with whether it needs them."""
+        if isinstance(self.result, Formula):  # a step may be called e
+            return {name: name not in {*INDICES, *CONSTANTS} for name in self.result.names(known)}
+        parameters = parameters_of(self.result) if callable(self.result) else {}
+        if parameters is None:
+            raise TypeError(f"check_steps: the parameters of step {self.name!r} must have names")
+        return dict.fromkeys(parameters, False) | dict.fromkeys(required(parameters), True)
 
 
 def _claims(steps: Mapping[Any, Any], decimals: int | None) -> list[_Claimed]:
@@ -184,20 +193,11 @@ def _claims(steps: Mapping[Any, Any], decimals: int | None) -> list[_Claimed]:
         if result is None:
             raise TypeError(f"check_steps: the step {name!r} claims nothing, got None")
         form = prepared(result, None if callable(result) else decimals)
-        claims[name] = _Claimed(name, node, form, _asks(name, form))
+        claims[name] = _Claimed(name, node, form)
+        claims[name].asks(())
     if decimals is not None and all(callable(claim.result) for claim in claims.values()):
         raise ValueError("check_steps: decimals= is for printed figures, and every step is a function")
     return [*claims.values()]
-
-
-def _asks(name: str, form: Any) -> dict[str, bool]:
-    if isinstance(form, Formula):
-        needed = {name: name not in INDICES for name in form.expression.names}
-        return needed | dict.fromkeys(form.expression.constants, False)  # a step may be called e
-    parameters = parameters_of(form) if callable(form) else {}
-    if parameters is None:
-        raise TypeError(f"check_steps: the parameters of step {name!r} must have names")
-    return dict.fromkeys(parameters, False) | dict.fromkeys(required(parameters), True)
 
 
 def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list[str], Leaves | None]:
@@ -306,7 +306,8 @@ class _Derivation:
         """The earlier steps that a step asks for; numbers come from that for the same node, or from any."""
         if not callable(claim.result):
             return tuple(name for name in earlier if earlier[name][0] == claim.node) or tuple(earlier)
-        return tuple(name for name in claim.asks if name in earlier and not loss.takes(name))
+        asked = claim.asks({*earlier, *loss.names})
+        return tuple(name for name in asked if name in earlier and not loss.takes(name))
 
     def _applied(self, claim: _Claimed, at: _Heard, earlier: Given, otherwise: bool) -> _Application:
         """A step applied to earlier results; ``otherwise`` says that these are not the true ones."""
@@ -315,7 +316,7 @@ class _Derivation:
         expected = loss.given(claim.node, earlier) if otherwise else testimony.truth.reshape(shape)
         asked: dict[str, Any] = {}
         try:
-            for name, required in claim.asks.items():
+            for name, required in claim.asks({*earlier, *loss.names}).items():
                 if name in earlier:
                     asked[name] = plain(earlier[name][1])
                 elif required or loss.knows(name):

@@ -17,6 +17,7 @@ import numpy as np
 from autograd_mini.check.diagnosis.evidence import Explanation, Point
 from autograd_mini.check.subjects.arguments import RejectedError
 from autograd_mini.check.subjects.hand import Formula
+from autograd_mini.expressions.notation import is_printed
 
 POINTS = 3  # at least, as one number is met by chance
 CHANGES = 300
@@ -72,6 +73,8 @@ def _formula(text: str, like: Formula) -> Formula | None:
 
 def _changes(text: str) -> Iterator[tuple[str, str, str]]:
     """A part of the formula, what takes its place, and the whole formula after that."""
+    if is_printed(text):  # in which there is no tree to change
+        return
     tree = ast.parse(" ".join(text.split()), mode="eval")
     names = sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
     for node, put in list(_places(tree)):

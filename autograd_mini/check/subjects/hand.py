@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -48,16 +48,22 @@ class Formula:
         self.expression = parse(text)
         self.complete = complete  # adds what follows from the known names
 
+    def names(self, known: Collection[str]) -> tuple[str, ...]:
+        """The names that it asks for where these are known, constants among them."""
+        expression = self.expression.reading(known)
+        return (*expression.names, *expression.constants)
+
     def __call__(self, known: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
         known = self.complete(known)
-        free = set(self.expression.names) - set(known)
+        expression = self.expression.reading(known)
+        free = set(expression.names) - set(known)
         if not free:
-            return self.expression.evaluate(known)
-        indices = [letter for letter in INDICES if letter not in known][: len(shape)]
+            return expression.evaluate(known)
+        indices = [letter for letter in expression.axes or INDICES if letter not in known][: len(shape)]
         if unknown := sorted(free - set(indices)):
             axes = f"; the indices of a result of shape {shape} are {listed(indices)}" * bool(shape)
             raise UnknownNameError("the formula", unknown, known, axes)
-        return self.expression.tabulate(known, shape, indices)
+        return expression.tabulate(known, shape, indices)
 
 
 def prepared(form: Any, decimals: int | None) -> Any:

@@ -340,10 +340,8 @@ class _Function(Subject):
 
     def _asked(self, hand: Any, arguments: Arguments, known: dict[str, Any]) -> dict[str, Any]:
         """What is known, and the labelled intermediates of f that a hand derivation asks for by name."""
-        is_formula = isinstance(hand, Formula)
-        asked = [*hand.expression.names, *hand.expression.constants] if is_formula else parameters_of(hand)
-        wanted = {*(asked or ())} - {*known}
-        if not wanted:
+        wanted = {*(hand.names(known) if isinstance(hand, Formula) else parameters_of(hand) or {})}
+        if wanted <= {*known}:
             return known
         try:
             outputs, named = self._outputs(
@@ -353,7 +351,10 @@ class _Function(Subject):
             return known
         order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
         on_values = any(isinstance(x, Value) for part in arguments.values() for x in nodes_of(part))
-        for name in wanted & {*labels_of(order), *named}:
+        there = {*labels_of(order), *named}
+        if isinstance(hand, Formula):  # S_i asks for S, if that is what there is
+            wanted = {*hand.names({*known, *there})}
+        for name in wanted & there - {*known}:
             nodes = named[name] if name in named else labelled(order, name)
             known[name] = plain(nodes.view(ValueArray) if on_values else numbers_of(nodes))
             if name in CONSTANTS:

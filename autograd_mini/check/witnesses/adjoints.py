@@ -9,7 +9,7 @@ place of its own. They are those of another loss, in which these nodes are held 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -53,7 +53,7 @@ class Loss:
             self._nodes[name] = labelled(self.order, name, ())
         return self._nodes[name]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Everything that has a value here."""
         return [*dict.fromkeys([*self.arguments, *self._named, *labels_of(self.order)])]
