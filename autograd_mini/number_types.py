@@ -263,34 +263,31 @@ def _as_float(x: Any) -> float:
 class _Floats(NumberType):
     """Python's floats: `math` as long as it does not raise."""
 
-    def _bind(self, row: Primitive) -> Callable[..., Any]:
-        operands = ", ".join(row.operands)
-        source = (
-            f"def function({operands}):\n"
-            f"    try:\n"
-            f"        return float({rules.for_floats(rules.expression(row.stable))})\n"
-            f"    except (ArithmeticError, ValueError):\n"
-            f"        return _ieee({operands})\n"
-        )
-        function: Callable[..., Any] = rules.define(row.name, source, rules.FLOATS, _ieee=row.ieee)
-        return function
-
     def bound(
         self, name: str, formula: ast.expr, operands: tuple[str, ...], **closure: Any
     ) -> Callable[..., Any]:
+        names = ", ".join(operands)
+        ieee = rules.define(
+            name, f"def function({names}):\n    return {rules.for_numpy(formula)}", rules.ARRAYS, **closure
+        )
         source = (
-            f"def function({', '.join(operands)}):\n"
+            f"def function({names}):\n"
             f"    try:\n"
             f"        return {rules.for_floats(formula)}\n"
-            f"    except ArithmeticError:\n"
-            f"        return _inf\n"
-            f"    except ValueError:\n"
-            f"        return _nan\n"
+            f"    except (ArithmeticError, ValueError):\n"
+            f"        with _errstate(all='ignore'):\n"
+            f"            return _plain(_ieee(*map(_float64, ({names},))))\n"
         )
-        function: Callable[..., Any] = rules.define(
-            name, source, rules.FLOATS, _inf=math.inf, _nan=math.nan, **closure
-        )
+        own = {"_ieee": ieee, "_errstate": np.errstate, "_float64": np.float64, "_plain": _plain}
+        function: Callable[..., Any] = rules.define(name, source, rules.FLOATS, **own, **closure)
         return function
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, tuple):
+        return tuple(map(_plain, x))
+    number = as_number(x)
+    return x if number is None else number
 
 
 FLOAT = _Floats("float", _as_float, {})

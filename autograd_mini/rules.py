@@ -493,6 +493,12 @@ def for_floats(formula: ast.expr, **replacements: str) -> str:
     return ast.unparse(_ForFloats().visit(_Substitute(replacements).visit(formula)))
 
 
+def for_numpy(formula: ast.expr) -> str:
+    """Source of a formula as scalar Python on NumPy's floats, which raise nothing."""
+    _bind_names(formula, ARRAYS, np.ndarray)
+    return ast.unparse(formula)
+
+
 def elementwise(formula: ast.expr) -> str:
     """Source of a formula without branches, for arrays and everything that behaves like one."""
     formula = _Elementwise().visit(formula)

@@ -28,7 +28,7 @@ from autograd_mini.instructions import Instructions
 from autograd_mini.number_types import COMPARE, FLOAT, NumberType
 from autograd_mini.rules import Primitive, table
 from autograd_mini.tracing import is_pi
-from autograd_mini.value import Source, Value, constant, topological_order
+from autograd_mini.value import Source, Value, constant, reverse_step, topological_order
 
 U = 2.0**-53  # the unit roundoff: half the distance from 1 to the next float
 CUT = object()  # in place of a partial: nothing is passed on
@@ -71,10 +71,7 @@ def tape_of(roots: Sequence[Any]) -> Tape:
     first = len(inputs) + len(constants)
     for i, node in enumerate(order[len(leaves) :]):
         if isinstance(node.op, Source):
-            raise TypeError(
-                f"the node {node.op.symbol!r} was made by hand and carries no formula; "
-                "add its rule with primitive(...)"
-            )
+            raise node.op.by_hand("carries no formula")
         slots[node] = first + i
         codes.append(rows.setdefault(node.op, len(rows)))
         operands.append([slots[operand] for operand in node.args])
@@ -114,7 +111,7 @@ class Sweep:
             row[: arity[index]] for index, row in zip(self._codes, code.operands.tolist(), strict=True)
         ]
         self._partials = [partials(kind, row) for row in code.rows]
-        self._local: dict[int, list[Any]] = {}
+        self._local: dict[int, tuple[Any, ...]] = {}
         slots = self.slots = [*inputs, *map(kind.number, code.constants)]
         functions = [kind.function(row) for row in code.rows]
         with np.errstate(all="ignore"):
@@ -147,39 +144,64 @@ class Sweep:
                     found[operand] = term if before is None else add(before, term)
         return found
 
-    def local(self, i: int) -> list[Any]:
-        """The partials of the instruction that writes slot ``i``, one an operand; None stands for 1."""
+    def local(self, i: int) -> tuple[Any, ...]:
+        """The partials of the instruction that writes slot ``i``, one an operand; see `partials`."""
         local = self._local.get(i)
         if local is None:
             place = i - self.code.first
             operands = [self.slots[operand] for operand in self._operands[place]]
-            local = self._local[i] = [
-                partial if partial is CUT or partial is None else partial(*operands, self.slots[i])
-                for partial in self._partials[self._codes[place]]
-            ]
+            local = self._local[i] = self._partials[self._codes[place]](*operands, self.slots[i])
         return local
 
 
-def partials(kind: NumberType, row: Primitive) -> tuple[Any, ...]:
-    """For each operand the partial as a function of the operands and z; None for 1, CUT for 0."""
-    key = (kind, row)
-    if key not in _partials:
-        _partials[key] = tuple(_partial(kind, row, text) for text in row.partials)
-    return _partials[key]
+def gradients(roots: Sequence[Value], order: Sequence[Value]) -> dict[Value, float]:
+    """∂root/∂node for each node of a topological order; of several roots that of their sum.
+
+    What `Value.backward` gives, at the numbers that the nodes have and also through nodes made by hand. Each
+    ``.grad`` stays as it was, also if a step made by hand raises.
+
+    >>> x = Value(3.0)
+    >>> y = x * x
+    >>> gradients([y], [x, y])[x], x.grad
+    (6.0, 0.0)
+    """
+    before = [node.grad for node in order]
+    try:
+        for node in order:
+            node.grad = 0.0
+        for root in roots:
+            root.grad += 1.0
+        for node in reversed(order):
+            if node.args:
+                reverse_step(node)
+        return {node: node.grad for node in order}
+    finally:
+        for node, grad in zip(order, before, strict=True):
+            node.grad = grad
 
 
-_partials: dict[tuple[NumberType, Primitive], tuple[Any, ...]] = {}
+def local(node: Value) -> tuple[Any, ...]:
+    """The partials of a node's operation at the numbers that it has; see `partials`.
+
+    >>> local(Value(3.0) * 2.0)
+    (2.0, 3.0)
+    """
+    if isinstance(node.op, Source):
+        raise node.op.by_hand("carries no partials")
+    return partials(FLOAT, node.op)(*[x.data for x in node.args], node.data)
 
 
-def _partial(kind: NumberType, row: Primitive, text: str) -> Any:
-    formula = _without_zeros(rules.expression(text), ast.Name("cut"))
-    match ast.unparse(formula):
-        case "cut":
-            return CUT
-        case "1":
-            return None
+@cache
+def partials(kind: NumberType, row: Primitive) -> Callable[..., tuple[Any, ...]]:
+    """All partials as a function of the operands and z; None stands for 1, CUT for an edge that is cut, or 0."""
+    formulas: list[ast.expr] = [_marked(text) for text in row.partials]
     decided = {"where": _decided} if isinstance(kind, _Bounded) else {}
-    return kind.bound(f"partial of {row.name}", formula, (*row.operands, "z"), cut=CUT, **decided)
+    operands = (*row.operands, "z")
+    return kind.bound(f"partials of {row.name}", ast.Tuple(formulas), operands, cut=CUT, one=None, **decided)
+
+
+def _marked(text: str) -> ast.expr:
+    return ast.Name("one") if text == "1" else _without_zeros(rules.expression(text), ast.Name("cut"))
 
 
 def _without_zeros(partial: ast.expr, cut: ast.expr) -> ast.expr:

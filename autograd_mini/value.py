@@ -47,9 +47,12 @@ class Source:
     def __reduce__(self) -> Any:
         if self is leaf or self is constant:
             return "leaf" if self is leaf else "constant"
-        raise TypeError(
-            f"the node {self.symbol!r} was made by hand and its _backward cannot be copied; "
-            "add its rule with primitive(...)"
+        raise self.by_hand("its _backward cannot be copied")
+
+    def by_hand(self, trouble: str) -> TypeError:
+        """The error that says in one sentence what a node made by hand does not allow."""
+        return TypeError(
+            f"the node {self.symbol!r} was made by hand and {trouble}; add its rule with primitive(...)"
         )
 
 
@@ -170,10 +173,7 @@ class Value:
     def _evaluate(self, *operands: float) -> float:
         """The number that this interior node's formula gives at the operands."""
         if isinstance(self.op, Source):
-            raise TypeError(
-                f"forward: the node {self.op.symbol!r} was made by hand and carries no formula; "
-                "add its rule with primitive(...)"
-            )
+            raise self.op.by_hand("carries no formula for forward()")
         try:
             return float(self.op.bound[float](*operands))
         except rules.DomainError as error:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise, repeat
 
 from autograd_mini.drawing import chains, groups, limits
-from autograd_mini.drawing.numbers import gradients
 from autograd_mini.scopes import Path
+from autograd_mini.sweeps import gradients
 from autograd_mini.value import Value, constant, topological_order
 
 Key = Value | Path  # what a box stands for: one node, or a closed group
