@@ -35,8 +35,9 @@ from autograd_mini.arguments import (
     views,
     wrong_shape,
 )
-from autograd_mini.arrays import element_label, values
+from autograd_mini.arrays import values
 from autograd_mini.instructions import Instructions
+from autograd_mini.labels import element_label
 from autograd_mini.rebuilding import follow
 from autograd_mini.recording import record
 from autograd_mini.rules import as_number

@@ -193,7 +193,7 @@ def local(node: Value) -> tuple[Any, ...]:
 
 @cache
 def partials(kind: NumberType, row: Primitive) -> Callable[..., tuple[Any, ...]]:
-    """All partials as a function of the operands and z; None stands for 1, CUT for an edge that is cut, or 0."""
+    """All partials as a function of operands and z; None stands for 1, CUT for 0 and for a cut edge."""
     formulas: list[ast.expr] = [_marked(text) for text in row.partials]
     decided = {"where": _decided} if isinstance(kind, _Bounded) else {}
     operands = (*row.operands, "z")

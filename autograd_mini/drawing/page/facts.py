@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autograd_mini import rules
-from autograd_mini.arrays import split_label, values
+from autograd_mini.arrays import values
+from autograd_mini.labels import split_label
 from autograd_mini.program import Program
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import CUT, constant_node, is_pi
