@@ -70,18 +70,9 @@ class Python(Language):
         ),
     }
 
-    def statements(
-        self,
-        code: Instructions,
-        live: list[int],
-        uses: Mapping[int, int],
-        returned: set[int],
-        labels: Mapping[int, str],
-        reverse: int,
-    ) -> None:
-        if not self.expand:  # what is run as it is goes on in NumPy's arithmetic where it raises
-            self.postponed = _in_branches(code, live, returned)
-        super().statements(code, live, uses, returned, labels, reverse)
+    def postponable(self, code: Instructions, live: list[int], returned: Set[int]) -> Set[int]:
+        # What is run as it is goes on in NumPy's arithmetic where it raises.
+        return frozenset() if self.expand else _in_branches(code, live, returned)
 
     def constant(self, value: float | str) -> Term:
         if isinstance(value, str) or not math.isfinite(value):
