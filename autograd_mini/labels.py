@@ -35,7 +35,7 @@ def split_label(label: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(map(int, index.split(",")))
 
 
-def subscript(name: str, index: Iterable[int]) -> str:
+def subscript(name: str, index: Iterable[int | str]) -> str:
     """An element as it is written for people.
 
     >>> subscript("W", (0, 1)), subscript("loss", ())

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini import rules
+from autograd_mini import formulas, rules
 from autograd_mini.instructions import Instructions
 from autograd_mini.rules import Primitive, as_number, table
 
@@ -67,20 +67,20 @@ class NumberType:
         return self._functions[row]
 
     def _bind(self, row: Primitive) -> Callable[..., Any]:
-        return self.bound(row.name, rules.expression(getattr(row, self.text)), row.operands)
+        return self.bound(row.name, formulas.expression(getattr(row, self.text)), row.operands)
 
     def bound(
         self, name: str, formula: ast.expr, operands: tuple[str, ...], **closure: Any
     ) -> Callable[..., Any]:
         """The function of the operands that a formula states, on numbers of this type."""
-        formula = rules.functional(formula)
+        formula = formulas.functional(formula)
         called = {name: self.function(table[name]) for name in _called(formula, self.native)}
         bound = _Bound()
         tree = bound.visit(formula)
         numbers = {name: self.number(constant) for name, constant in bound.constants.items()}
         tests = {"_" + name: self.native[name] for name in COMPARISONS if name in self.native}
         source = f"def function({', '.join(operands)}):\n    return {ast.unparse(tree)}"
-        function: Callable[..., Any] = rules.define(
+        function: Callable[..., Any] = formulas.define(
             name, source, tests | dict(self.native), _number=self.number, **numbers, **called, **closure
         )
         return function
@@ -267,8 +267,8 @@ class _Floats(NumberType):
         self, name: str, formula: ast.expr, operands: tuple[str, ...], **closure: Any
     ) -> Callable[..., Any]:
         names = ", ".join(operands)
-        ieee = rules.define(
-            name, f"def function({names}):\n    return {rules.for_numpy(formula)}", rules.ARRAYS, **closure
+        ieee = formulas.define(
+            name, f"def function({names}):\n    return {rules.for_numpy(formula)}", formulas.ARRAYS, **closure
         )
         source = (
             f"def function({names}):\n"
@@ -279,7 +279,7 @@ class _Floats(NumberType):
             f"            return _plain(_ieee(*map(_float64, ({names},))))\n"
         )
         own = {"_ieee": ieee, "_errstate": np.errstate, "_float64": np.float64, "_plain": _plain}
-        function: Callable[..., Any] = rules.define(name, source, rules.FLOATS, **own, **closure)
+        function: Callable[..., Any] = formulas.define(name, source, formulas.FLOATS, **own, **closure)
         return function
 
 
@@ -336,7 +336,7 @@ def _zero_or_one(compare: Callable[..., Any]) -> Callable[..., Any]:
 
 
 UFUNCS: dict[str, Callable[..., Any]] = {
-    **{name: rules.ARRAYS[name] for name in rules.NATIVE if name in rules.ARRAYS},
+    **{name: formulas.ARRAYS[name] for name in formulas.NATIVE if name in formulas.ARRAYS},
     **{"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative},
     "pow": _power,
 }

@@ -103,7 +103,7 @@ class _Recorder:
         found = self.slots.get(node)
         if found is not None:
             return found
-        if node.op is not leaf and node.op is not constant:
+        if isinstance(node.op, Source) and node.op is not leaf and node.op is not constant:
             raise node.op.by_hand("carries no formula to record")
         if isinstance(node, Traced):
             raise TraceError(

@@ -21,15 +21,26 @@ import ast
 import builtins
 import inspect
 import keyword
-import math
 import numbers
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from autograd_mini import special
+from autograd_mini import gamma
+from autograd_mini.formulas import (
+    ARRAYS,
+    FLOATS,
+    NATIVE,
+    Elementwise,
+    ForFloats,
+    Substitute,
+    define,
+    expression,
+    names_in,
+    times,
+)
 
 table: dict[str, Primitive] = {}
 own_table: dict[str, Primitive] = {}  # the rows of this module, once it has been read
@@ -310,77 +321,7 @@ def _is_free(name: str) -> bool:
     )
 
 
-# --- formulas as expressions ------------------------------------------------------------------------
-
-
-def expression(text: str) -> ast.expr:
-    """The parsed formula; ValueError if it is no expression."""
-    if not isinstance(text, str):
-        raise ValueError(f"formula {text!r} must be written as text")
-    try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        raise ValueError(f"formula {text!r} is not an expression: {error.msg}") from None
-
-
-@cache
-def names_in(text: str) -> frozenset[str]:
-    """The names that occur in a formula."""
-    return frozenset(node.id for node in ast.walk(expression(text)) if isinstance(node, ast.Name))
-
-
-def can_raise(formula: ast.expr) -> bool:
-    """Whether a float evaluation of the formula can raise: it divides, calls or takes a power."""
-    return any(isinstance(node, (ast.Div, ast.Pow, ast.Call)) for node in ast.walk(formula))
-
-
-def times(adjoint: str, partial: ast.expr, cut: str = "0.0", zero: str = "0.0") -> ast.expr:
-    """``adjoint * partial``, the product drawn into conditionals so that an excluded branch is 0, not 0·∞.
-
-    ``cut`` is what stands for the product over an edge that is cut, ``zero`` for one by a plain 0.
-
-    >>> ast.unparse(times("g", expression("cut if x < 0 else 0 if x == 0 else 1")))
-    '0.0 if x <= 0 else g'
-    """
-    if isinstance(partial, ast.IfExp):
-        body, orelse = (times(adjoint, branch, cut, zero) for branch in (partial.body, partial.orelse))
-        return _joined(ast.IfExp(partial.test, body, orelse))
-    match ast.unparse(partial):
-        case "cut":
-            return expression(cut)
-        case "0":
-            return expression(zero)
-        case "1":
-            return expression(adjoint)
-        case "-1":
-            return expression(f"-{adjoint}")
-    match partial:
-        case ast.BinOp(ast.Constant(1), ast.Div(), denominator):  # one rounding fewer
-            return ast.BinOp(expression(adjoint), ast.Div(), denominator)
-    return ast.BinOp(expression(adjoint), ast.Mult(), partial)
-
-
-def _joined(choice: ast.IfExp) -> ast.IfExp:
-    """``a if x < y else a if x == y else b`` by one comparison."""
-    match choice:
-        case ast.IfExp(ast.Compare(x, [ast.Lt()], [y]), a, ast.IfExp(ast.Compare(v, [ast.Eq()], [w]), b, c)):
-            if list(map(ast.unparse, (x, y, a))) == list(map(ast.unparse, (v, w, b))):
-                return ast.IfExp(ast.Compare(x, [ast.LtE()], [y]), a, c)
-    return choice
-
-
-def opening(partial: ast.expr) -> ast.expr:
-    """1 where the edge with that partial is open, 0 where it is cut.
-
-    >>> ast.unparse(opening(expression("cut if x < 0 else 0 if x == 0 else 1")))
-    '0 if x < 0 else 1'
-    """
-    if isinstance(partial, ast.IfExp):
-        body, orelse = opening(partial.body), opening(partial.orelse)
-        if ast.unparse(body) != ast.unparse(orelse):
-            return ast.IfExp(partial.test, body, orelse)
-        return body
-    return ast.Constant(0 if ast.unparse(partial) == "cut" else 1)
+# --- from formulas to functions ----------------------------------------------------------------------
 
 
 SMOOTH = frozenset("sin cos tan atan tanh asinh erf erfc abs".split())
@@ -405,92 +346,10 @@ def is_tame(text: str) -> bool:
     return True
 
 
-class _Substitute(ast.NodeTransformer):
-    """Names replaced by expressions."""
-
-    def __init__(self, replacements: dict[str, str]) -> None:
-        self.replacements = replacements
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return expression(self.replacements[node.id]) if node.id in self.replacements else node
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        return ast.Call(node.func, [self.visit(argument) for argument in node.args], [])
-
-
-class _ForFloats(ast.NodeTransformer):
-    """Python's own expression, except that a power is `math.pow` and constants are computed once."""
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        if isinstance(node.op, ast.Pow):
-            return ast.Call(ast.Name("pow"), [node.left, node.right], [])
-        return node
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        self.generic_visit(node)
-        if all(isinstance(argument, ast.Constant) for argument in node.args):
-            return ast.Constant(eval(ast.unparse(node), dict(FLOATS)))
-        return node
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.Constant(math.pi) if node.id == "pi" else node
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        return node if node.value is None else ast.Constant(float(ast.literal_eval(node)))
-
-
-class _Elementwise(ast.NodeTransformer):
-    """The functional form: conditionals and ``and`` become ``where``, comparisons ``less``, ``equal``, …"""
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        self.generic_visit(node)
-        return ast.Call(ast.Name("where"), [node.test, node.body, node.orelse], [])
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
-        self.generic_visit(node)
-        first, *others = reversed(node.values)
-        for condition in others:
-            first = ast.Call(ast.Name("where"), [condition, first, ast.Constant(0)], [])
-        return first
-
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        self.generic_visit(node)
-        left, right = node.left, node.comparators[0]
-        if isinstance(node.ops[0], (ast.Gt, ast.GtE)):
-            left, right = right, left
-        name = {ast.Eq: "equal", ast.Lt: "less", ast.Gt: "less"}.get(type(node.ops[0]), "less_equal")
-        return ast.Call(ast.Name(name), [left, right], [])
-
-
-class _Functional(_Elementwise):
-    """The formula as rows applied to rows: ``x + y`` becomes ``add(x, y)``."""
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        return ast.Call(ast.Name(OPERATORS[type(node.op)]), [node.left, node.right], [])
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
-        self.generic_visit(node)
-        return (
-            node.operand if isinstance(node.op, ast.UAdd) else ast.Call(ast.Name("neg"), [node.operand], [])
-        )
-
-
-OPERATORS: dict[type, str] = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"
-}  # fmt: skip
-
-
-def functional(formula: ast.expr) -> ast.expr:
-    """The formula as calls of rows on operands, numbers and ``pi``: what a graph of nodes is made from."""
-    return cast(ast.expr, _Functional().visit(formula))
-
-
 def for_floats(formula: ast.expr, **replacements: str) -> str:
     """Source of a formula as fast scalar Python, names replaced (``x="x.data"``)."""
     _bind_names(formula, FLOATS, float)
-    return ast.unparse(_ForFloats().visit(_Substitute(replacements).visit(formula)))
+    return ast.unparse(ForFloats().visit(Substitute(replacements).visit(formula)))
 
 
 def for_numpy(formula: ast.expr) -> str:
@@ -501,7 +360,7 @@ def for_numpy(formula: ast.expr) -> str:
 
 def elementwise(formula: ast.expr) -> str:
     """Source of a formula without branches, for arrays and everything that behaves like one."""
-    formula = _Elementwise().visit(formula)
+    formula = Elementwise().visit(formula)
     _bind_names(formula, ARRAYS, np.ndarray)
     return ast.unparse(formula)
 
@@ -513,42 +372,9 @@ def _bind_names(formula: ast.expr, namespace: dict[str, Any], type: type) -> Non
             namespace[node.id] = table[node.id].bound[type]
 
 
-def define(name: str, source: str, namespace: dict[str, Any], **closure: Any) -> Any:
-    """The ``function`` that ``source`` defines over ``namespace``, the names in ``closure`` bound to it."""
-    body = "".join(f"    {line}\n" for line in source.splitlines())
-    maker = f"def make({', '.join(closure)}):\n{body}    return function\n"
-    scope: dict[str, Any] = {}
-    exec(compile(maker, f"<autograd_mini {name}>", "exec"), namespace, scope)
-    function = scope["make"](**closure)
-    function.__name__ = function.__qualname__ = name
-    return function
-
-
 # --- floats -----------------------------------------------------------------------------------------
 
 
-def _cbrt(x: float) -> float:
-    """Cube root for Python 3.10, whose math has none: a power, then one Newton step."""
-    if x == 0 or not math.isfinite(x):
-        return x
-    root = math.copysign(abs(x) ** (1 / 3), x)
-    return root - (root - x / root / root) / 3
-
-
-NATIVE: dict[str, Callable[..., float]] = {
-    name: getattr(math, name)
-    for name in (
-        "exp expm1 log log2 log10 log1p sqrt sin cos tan asin acos atan atan2 sinh cosh tanh "
-        "asinh acosh atanh erf erfc hypot pow fmod lgamma"
-    ).split()
-}
-NATIVE |= {
-    "abs": builtins.abs,
-    "floor": lambda x: x // 1.0 if x - x == 0.0 else x,  # math's makes an int, and none of an infinity
-    "exp2": getattr(math, "exp2", lambda x: math.pow(2.0, x)),
-    "cbrt": getattr(math, "cbrt", _cbrt),
-}
-FLOATS: dict[str, Any] = dict(NATIVE)  # grows by the rows that formulas call
 RESERVED = set("x y g z pi data grad label args op backward forward zero_grad".split())
 
 
@@ -588,20 +414,6 @@ register(
 
 
 # --- NumPy arrays -----------------------------------------------------------------------------------
-
-ARRAYS: dict[str, Any] = {
-    **{
-        name: getattr(np, name)
-        for name in (
-            "exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan sinh cosh tanh hypot where "
-            "less less_equal equal abs pi floor fmod"
-        ).split()
-    },
-    **{name: getattr(np, "arc" + name[1:]) for name in "asin acos atan atan2 asinh acosh atanh".split()},
-    "erf": special.erf,
-    "erfc": special.erfc,
-    "lgamma": special.lgamma,
-}
 
 
 def _bind_arrays(row: Primitive) -> Callable[..., Any]:
@@ -819,44 +631,12 @@ xlog1py = primitive(
     domain="x == 0 or y > -1",
 )
 
-# The gamma function's logarithm and its derivatives: the recurrence from x to x + 10, and there Stirling's
-# series with Bernoulli's numbers; below 1/2 by reflection (NIST Digital Library of Mathematical Functions,
-# 5.5 and 5.11). Where u = |x - 1/2|, the larger of x and 1 - x is u + 1/2.
-_U = "(abs(x - 1 / 2) + {})".format
-_W = _U(10.5)
-_REFLECTED = "(pi * (x - rint(x)))"
-
-
-def _climb(term: str) -> str:
-    return " + ".join(term.format(_U(k + 0.5)) for k in range(10))
-
-
-def _descending(coefficients: str) -> str:
-    """a - (b - (c - …) / w²) / w²."""
-    *first, series = coefficients.split()
-    for coefficient in reversed(first):
-        series = f"({coefficient} - {series} / {_W} / {_W})"
-    return series
-
-
-_DIGAMMA = (
-    f"log({_W}) - 1 / (2 * {_W}) - {_descending('1/12 1/120 1/252 1/240 1/132 691/32760 1/12')} / {_W} / {_W}"
-    f" - ({_climb('1 / {}')})"
-)
-_TRIGAMMA = (
-    f"(1 + (1 / 2 + {_descending('1/6 1/30 1/42 1/30 5/66 691/2730 7/6 3617/510')} / {_W}) / {_W}) / {_W}"
-    f" + ({_climb('1 / {} ** 2')})"
-)
-_TETRAGAMMA = (
-    f"-(1 + (1 + {_descending('1/2 1/6 1/6 3/10 5/6 691/210 35/2 3617/30')} / {_W}) / {_W}) / {_W} / {_W}"
-    f" - 2 * ({_climb('1 / {} ** 3')})"
-)
 trigamma = primitive(
     "trigamma",
     "trigamma(x)",
-    f"{_TETRAGAMMA} if x >= 1 / 2 else "
-    f"{_TETRAGAMMA} - 2 * pi ** 3 * cos({_REFLECTED}) / sin({_REFLECTED}) ** 3",
-    stable=f"{_TRIGAMMA} if x >= 1 / 2 else (pi / sin({_REFLECTED})) ** 2 - ({_TRIGAMMA})",
+    f"{gamma.TETRAGAMMA} if x >= 1 / 2 else "
+    f"{gamma.TETRAGAMMA} - 2 * pi ** 3 * cos({gamma.REFLECTED}) / sin({gamma.REFLECTED}) ** 3",
+    stable=f"{gamma.TRIGAMMA} if x >= 1 / 2 else (pi / sin({gamma.REFLECTED})) ** 2 - ({gamma.TRIGAMMA})",
     domain="x > 0 or x % 1 != 0",
     note="trigamma's partial is a series to 1e-15, on numbers of higher precision too.",
 )
@@ -864,7 +644,7 @@ digamma = primitive(
     "digamma",
     "digamma(x)",
     "trigamma(x)",
-    stable=f"{_DIGAMMA} if x >= 1 / 2 else {_DIGAMMA} - pi / tan({_REFLECTED})",
+    stable=f"{gamma.DIGAMMA} if x >= 1 / 2 else {gamma.DIGAMMA} - pi / tan({gamma.REFLECTED})",
     numpy="psi",
     domain="x > 0 or x % 1 != 0",
 )

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini import rules
+from autograd_mini import formulas
 from autograd_mini.instructions import Instructions
 from autograd_mini.number_types import COMPARE, FLOAT, NumberType
 from autograd_mini.rules import Primitive, table
@@ -201,7 +201,7 @@ def partials(kind: NumberType, row: Primitive) -> Callable[..., tuple[Any, ...]]
 
 
 def _marked(text: str) -> ast.expr:
-    return ast.Name("one") if text == "1" else _without_zeros(rules.expression(text), ast.Name("cut"))
+    return ast.Name("one") if text == "1" else _without_zeros(formulas.expression(text), ast.Name("cut"))
 
 
 def _without_zeros(partial: ast.expr, cut: ast.expr) -> ast.expr:
@@ -297,7 +297,7 @@ class _Bounded(NumberType):
         }
 
     def _bind(self, row: Primitive) -> Callable[..., Any]:
-        formula = rules.expression(row.stable)
+        formula = formulas.expression(row.stable)
         if _is_elementary(row, formula):
             return self._rounded(row)
         return super()._bind(row)
@@ -305,11 +305,11 @@ class _Bounded(NumberType):
     def _rounded(self, row: Primitive) -> Callable[..., Any]:
         function = self.base.function(row)
         slopes = [
-            self.base.bound("slope", _without_zeros(rules.expression(text), ast.Constant(0)),
+            self.base.bound("slope", _without_zeros(formulas.expression(text), ast.Constant(0)),
                             (*row.operands, "z"))
             for text in row.partials
         ]  # fmt: skip
-        unit = U * (1 if isinstance(rules.expression(row.stable), ast.BinOp) and row.name != "pow" else 4)
+        unit = U * (1 if isinstance(formulas.expression(row.stable), ast.BinOp) and row.name != "pow" else 4)
         finite = _finite_bound if self.base.large else _finite_float_bound
 
         def bounded(*pairs: Pair) -> Pair:
@@ -336,7 +336,7 @@ def _is_elementary(row: Primitive, formula: ast.expr) -> bool:
     """Whether a row is a single operation or a function of the library, on its operands."""
     match formula:
         case ast.Call(ast.Name(name), arguments):
-            return name in rules.NATIVE and all(isinstance(x, ast.Name) for x in arguments)
+            return name in formulas.NATIVE and all(isinstance(x, ast.Name) for x in arguments)
         case ast.BinOp(ast.Name(), _, ast.Name()):
             return True
         case ast.BinOp(ast.Constant(1), ast.Div(), ast.Name()):

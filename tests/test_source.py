@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autograd_mini import rules
+from autograd_mini import formulas
 from autograd_mini.instructions import Instructions
 from autograd_mini.rules import Primitive, primitive, table
 from autograd_mini.source import Pattern, compile_floats, write
@@ -162,7 +162,7 @@ def rows() -> Iterator[list[Primitive]]:
         yield [row for row in table.values() if row.name != "identity"]
     finally:
         for name in [name for name in table if name not in before]:
-            for names in (table, rules.FLOATS, rules.ARRAYS):
+            for names in (table, formulas.FLOATS, formulas.ARRAYS):
                 names.pop(name, None)
 
 

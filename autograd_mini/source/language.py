@@ -20,8 +20,9 @@ from functools import cache
 from typing import Any, ClassVar, TypeAlias
 
 from autograd_mini import rules
+from autograd_mini.formulas import NATIVE, expression, names_in
 from autograd_mini.instructions import Instructions
-from autograd_mini.rules import NATIVE, Primitive, expression, names_in
+from autograd_mini.rules import Primitive
 
 Pattern: TypeAlias = "int | Sequence[Pattern] | Mapping[Any, Pattern] | None"
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import ClassVar
 
+from autograd_mini.formulas import can_raise, expression
 from autograd_mini.instructions import Instructions
-from autograd_mini.rules import can_raise, expression
 from autograd_mini.source.language import (
     ATOM,
     COMPARE,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini import rules
+from autograd_mini import formulas
 from autograd_mini.number_types import ARRAY, FLOAT, NumberType, evaluate, mpmath_type
 from autograd_mini.rules import Primitive
 from autograd_mini.sweeps import Sweep, Tape, U, bounded, floats, tape_of
@@ -228,7 +228,7 @@ def kinks(row: Primitive) -> list[tuple[frozenset[str], Callable[..., Any]]]:
     ([['x', 'y'], ['x', 'y']], [])
     """
     found: dict[str, tuple[frozenset[str], Callable[..., Any]]] = {}
-    for node in chain.from_iterable(ast.walk(rules.expression(x)) for x in (row.formula, *row.partials)):
+    for node in chain.from_iterable(ast.walk(formulas.expression(x)) for x in (row.formula, *row.partials)):
         match node:
             case ast.Compare(left, _, [right]):
                 distance: ast.expr = ast.BinOp(left, ast.Sub(), right)
@@ -237,8 +237,8 @@ def kinks(row: Primitive) -> list[tuple[frozenset[str], Callable[..., Any]]]:
             case _:
                 continue
         text = ast.unparse(distance)
-        names = rules.names_in(text) & {*row.operands, "z"}
+        names = formulas.names_in(text) & {*row.operands, "z"}
         operands = frozenset(row.operands if "z" in names else names)
-        function = bounded().bound("distance", rules.expression(text), (*row.operands, "z"))
+        function = bounded().bound("distance", formulas.expression(text), (*row.operands, "z"))
         found.setdefault(text, (operands, function))
     return list(found.values())

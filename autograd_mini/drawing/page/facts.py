@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from autograd_mini import rules
+from autograd_mini import formulas
 from autograd_mini.arrays import values
 from autograd_mini.labels import split_label
 from autograd_mini.program import Program
@@ -157,7 +157,7 @@ def _row(row: Primitive) -> dict[str, Any]:
         "decides": any(
             isinstance(part, ast.IfExp) or (isinstance(part, ast.Name) and part.id in ("sign", "abs"))
             for text in (row.formula, *row.partials)
-            for part in ast.walk(rules.expression(text))
+            for part in ast.walk(formulas.expression(text))
         ),
     }
 
@@ -189,7 +189,7 @@ def condition(row: Primitive) -> str | None:
     '(x[0] > 0)'
     """
     try:
-        return _javascript(rules.expression(row.domain), row.operands) if row.domain else None
+        return _javascript(formulas.expression(row.domain), row.operands) if row.domain else None
     except (SyntaxError, ValueError):
         return None
 
@@ -203,7 +203,7 @@ def branches(row: Primitive) -> list[str]:
     """
     members = []
     for k, text in enumerate(row.partials):
-        tree = rules.expression(text)
+        tree = formulas.expression(text)
         if isinstance(tree, ast.IfExp):
             with contextlib.suppress(ValueError):  # what has no JavaScript is shown with its conditions
                 members.append(f"{k}: (x) => {_branch(tree, (*row.operands, 'z'))}")
@@ -223,7 +223,7 @@ SIGNS = {
     ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
 NAMES = {"inf": "Infinity", "pi": "Math.PI"}
-FUNCTIONS = set(rules.NATIVE) - {"erf", "erfc", "exp2", "fmod", "lgamma"}
+FUNCTIONS = set(formulas.NATIVE) - {"erf", "erfc", "exp2", "fmod", "lgamma"}
 
 
 def _javascript(tree: ast.expr, operands: tuple[str, ...]) -> str:
