@@ -524,10 +524,7 @@ def _mixes_arrays_and_values(*operands: Any) -> bool:
 
 
 rules.register(
-    rules.Arithmetic(
-        ValueArray,
-        _mixes_arrays_and_values,
-        lambda row: partial(elementwise, row),
-        _install_ufunc,
+    rules.NumberType(
+        lambda row: partial(elementwise, row), ValueArray, _mixes_arrays_and_values, _install_ufunc
     )
 )

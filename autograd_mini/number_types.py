@@ -24,7 +24,7 @@ import numpy as np
 
 from autograd_mini import formulas, rules
 from autograd_mini.instructions import Instructions
-from autograd_mini.rules import Primitive, as_number, table
+from autograd_mini.rules import NumberType, Primitive, as_number, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,8 +33,8 @@ COMPARISONS = ("less", "less_equal", "equal")
 PIECE = 8192  # instructions converted to Python lists at a time
 
 
-class NumberType:
-    """What evaluation needs to know of a number type.
+class FormulaType(NumberType):
+    """A number type to which rows are bound by their formulas.
 
     ``number(x)`` makes a float, an int or ``"pi"`` one of its numbers, ``native`` maps the names of rows to
     its own functions, and all other rows are bound to their text: the ``"stable"`` one or the textbook's
@@ -42,7 +42,7 @@ class NumberType:
 
     Formulas use ``add``, ``sub``, ``mul``, ``div``, ``pow``, ``neg``, ``where``, ``less``, ``less_equal``,
     ``equal`` and `math`'s functions; these have to be native where they occur. With the rows themselves as
-    functions, it is a type of whatever rows can be called on: ``NumberType("Value", number, table)``.
+    functions, it is a type of whatever rows can be called on: ``FormulaType("Value", number, table)``.
     """
 
     def __init__(
@@ -53,21 +53,16 @@ class NumberType:
         text: str = "stable",
         large: bool = False,
     ) -> None:
+        super().__init__(self.by_formula)
         self.name = name
         self.number = number
         self.native = native
         self.text = text
         self.large = large
-        self._functions: dict[Primitive, Callable[..., Any]] = {}
 
-    def function(self, row: Primitive) -> Callable[..., Any]:
-        """The row on numbers of this type."""
-        if row not in self._functions:
-            self._functions[row] = self.native.get(row.name) or self._bind(row)
-        return self._functions[row]
-
-    def _bind(self, row: Primitive) -> Callable[..., Any]:
-        return self.bound(row.name, formulas.expression(getattr(row, self.text)), row.operands)
+    def by_formula(self, row: Primitive) -> Callable[..., Any]:
+        own = self.native.get(row.name)
+        return own or self.bound(row.name, formulas.expression(getattr(row, self.text)), row.operands)
 
     def bound(
         self, name: str, formula: ast.expr, operands: tuple[str, ...], **closure: Any
@@ -128,7 +123,7 @@ def _is_constant(node: ast.expr) -> bool:
 # --- evaluation -------------------------------------------------------------------------------------
 
 
-def evaluate(code: Instructions, inputs: Sequence[Any], number_type: NumberType | None = None) -> list[Any]:
+def evaluate(code: Instructions, inputs: Sequence[Any], number_type: FormulaType | None = None) -> list[Any]:
     """The outputs of the instructions at inputs of one number type, or of one mixed with plain numbers.
 
     The type is told from the inputs unless it is given; a given type gets the inputs as they are. Arrays of
@@ -217,7 +212,7 @@ def _boxed(x: Any) -> Any:
 # --- which type the inputs have ---------------------------------------------------------------------
 
 
-def type_of(inputs: Sequence[Any]) -> NumberType:
+def type_of(inputs: Sequence[Any]) -> FormulaType:
     """The number type that owns all of the inputs; TypeError if there is none."""
     kinds = {kind_of(x) for x in inputs}
     if "array" in kinds and kinds & {"mpmath", "SymPy"}:
@@ -260,7 +255,7 @@ def _as_float(x: Any) -> float:
     return number
 
 
-class _Floats(NumberType):
+class _Floats(FormulaType):
     """Python's floats: `math` as long as it does not raise."""
 
     def bound(
@@ -346,7 +341,7 @@ COMPARE: dict[str, Callable[..., Any]] = {
     "equal": operator.eq,
 }
 
-ARRAY = NumberType(
+ARRAY = FormulaType(
     "array",
     _as_array,
     {
@@ -362,7 +357,7 @@ ARRAY = NumberType(
 
 
 @cache
-def mpmath_type(context: Any) -> NumberType:
+def mpmath_type(context: Any) -> FormulaType:
     """mpmath's real numbers, at the precision that its context has when they are computed."""
 
     def number(x: Any) -> Any:
@@ -441,7 +436,7 @@ def mpmath_type(context: Any) -> NumberType:
         **{name: _compare_mpmath(context, compare) for name, compare in COMPARE.items()},
         "where": lambda c, x, y: x if c else y,
     }
-    return NumberType("mpmath", number, {name: real(function) for name, function in own.items()} | plain)
+    return FormulaType("mpmath", number, {name: real(function) for name, function in own.items()} | plain)
 
 
 def _compare_mpmath(context: Any, compare: Callable[..., Any]) -> Callable[..., Any]:
@@ -452,7 +447,7 @@ def _compare_mpmath(context: Any, compare: Callable[..., Any]) -> Callable[..., 
 
 
 @cache
-def sympy_type() -> NumberType:
+def sympy_type() -> FormulaType:
     """SymPy's expressions: the textbook's formula, exact rationals, `Piecewise` for a choice."""
     sp: Any = sys.modules["sympy"]
 
@@ -531,7 +526,7 @@ def sympy_type() -> NumberType:
         **{name: indicator(kind) for name, kind in relations.items()},
         **{"_" + name: relation(kind) for name, kind in relations.items()},
     }
-    return NumberType("SymPy", number, own, text="formula")
+    return FormulaType("SymPy", number, own, text="formula")
 
 
 def _condition(sp: Any, c: Any) -> Any:

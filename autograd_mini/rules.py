@@ -5,7 +5,7 @@ each operand, the partial derivative in the operands and the result ``z``::
 
     div = primitive("div", "x / y", "1 / y", "-z / y", domain="y != 0")
 
-The text is bound to a number type by an `Arithmetic`. Floats and NumPy arrays are bound here; higher
+The text is bound to a number type by a `NumberType`. Floats and NumPy arrays are bound here; higher
 modules register Values and arrays of Values, and every row, also one that a user adds later, reaches
 all of them. A formula is a Python expression made of numbers, operands, ``pi``, arithmetic,
 comparisons, ``and``, ``a if c else b`` and names of other rows.
@@ -44,7 +44,7 @@ from autograd_mini.formulas import (
 
 table: dict[str, Primitive] = {}
 own_table: dict[str, Primitive] = {}  # the rows of this module, once it has been read
-arithmetics: list[Arithmetic] = []
+registered: list[NumberType] = []  # those that a call of a row may go to
 
 
 class DomainError(ValueError):
@@ -90,7 +90,7 @@ class Primitive:
         self.symbol = symbol
         self.numpy = numpy
         self.note = note
-        self.bound = Bindings(self)
+        self.bound: dict[Any, Callable[..., Any]] = {}  # its function on each number type that asked
         self.reverse: Callable[[Any], None]
         self.__name__ = name
 
@@ -106,9 +106,9 @@ class Primitive:
             raise TypeError(f"{self.name}({wanted}) takes {len(self.operands)} operands, got {len(operands)}")
         if len(operands) == 1 and (function := self.bound.get(type(operands[0]))):
             return function(operands[0])
-        for arithmetic in reversed(arithmetics):
-            if arithmetic.owns(*operands) and all(map(_is_operand, operands)):
-                return self.bound[arithmetic.type](*operands)
+        for kind in reversed(registered):
+            if kind.owns(*operands) and all(map(_is_operand, operands)):
+                return kind.function(self)(*operands)
         got = ", ".join(type(operand).__name__ for operand in operands)
         raise TypeError(f"{self.name}: expected numbers, NumPy arrays or Values, got {got}")
 
@@ -136,10 +136,10 @@ class Primitive:
         inf
         """
         try:
-            return float(self.bound[float](*operands))
+            return float(CHECKED.function(self)(*operands))
         except DomainError:
             with np.errstate(all="ignore"):
-                return float(self.bound[np.ndarray](*map(np.float64, operands)))
+                return float(NUMPY.function(self)(*map(np.float64, operands)))
 
     def error(self, cause: Exception, labels: tuple[str, ...], data: tuple[float, ...]) -> DomainError:
         """The `DomainError` that says in one sentence what ``cause`` means at these operands."""
@@ -162,44 +162,39 @@ def _row(name: str) -> Primitive:
     return table[name]
 
 
-class Bindings(dict[type, Callable[..., Any]]):
-    """A row's function for each number type, written out when it is first asked for."""
+class NumberType:
+    """Numbers that rows work on: ``function(row)`` is the row on them, which ``bind`` gives when first asked.
 
-    def __init__(self, row: Primitive) -> None:
-        self.row = row
-
-    def __missing__(self, type: type) -> Callable[..., Any]:
-        for arithmetic in arithmetics:
-            if arithmetic.type is type:
-                self[type] = arithmetic.bind(self.row)
-                return self[type]
-        raise KeyError(type)
-
-
-class Arithmetic:
-    """A number type that formulas are bound to: which operands it owns, and how a row is bound to it.
-
-    ``install``, if given, is called with every row, present and future, before the row is bound.
+    A call of a row goes to the type that ``owns`` its operands, if that is registered; with a ``type`` of
+    Python's, one operand of just that type finds it at once. ``install``, if given, is called with every row,
+    present and future, before the row is bound.
     """
 
     def __init__(
         self,
-        type: type,
-        owns: Callable[..., bool],
         bind: Callable[[Primitive], Callable[..., Any]],
+        type: type | None = None,
+        owns: Callable[..., bool] = lambda *operands: False,
         install: Callable[[Primitive], None] = lambda row: None,
     ) -> None:
+        self.bind = bind
         self.type = type
         self.owns = owns
-        self.bind = bind
         self.install = install
 
+    def function(self, row: Primitive) -> Callable[..., Any]:
+        found = row.bound.get(self.type or self)
+        if found is None:
+            found = row.bound[self.type or self] = self.bind(row)
+        return found
 
-def register(arithmetic: Arithmetic) -> None:
+
+def register(kind: NumberType) -> NumberType:
     """Let every row, present and future, work on a number type; the last one registered is asked first."""
-    arithmetics.append(arithmetic)
+    registered.append(kind)
     for row in table.values():
-        arithmetic.install(row)
+        kind.install(row)
+    return kind
 
 
 def primitive(
@@ -240,8 +235,8 @@ def primitive(
     if own_table:
         check_formulas(row)
     table[name] = row
-    for arithmetic in arithmetics:
-        arithmetic.install(row)
+    for kind in registered:
+        kind.install(row)
     return row
 
 
@@ -348,28 +343,28 @@ def is_tame(text: str) -> bool:
 
 def for_floats(formula: ast.expr, **replacements: str) -> str:
     """Source of a formula as fast scalar Python, names replaced (``x="x.data"``)."""
-    _bind_names(formula, FLOATS, float)
+    _bind_names(formula, FLOATS, CHECKED)
     return ast.unparse(ForFloats().visit(Substitute(replacements).visit(formula)))
 
 
 def for_numpy(formula: ast.expr) -> str:
     """Source of a formula as scalar Python on NumPy's floats, which raise nothing."""
-    _bind_names(formula, ARRAYS, np.ndarray)
+    _bind_names(formula, ARRAYS, NUMPY)
     return ast.unparse(formula)
 
 
 def elementwise(formula: ast.expr) -> str:
     """Source of a formula without branches, for arrays and everything that behaves like one."""
     formula = Elementwise().visit(formula)
-    _bind_names(formula, ARRAYS, np.ndarray)
+    _bind_names(formula, ARRAYS, NUMPY)
     return ast.unparse(formula)
 
 
-def _bind_names(formula: ast.expr, namespace: dict[str, Any], type: type) -> None:
+def _bind_names(formula: ast.expr, namespace: dict[str, Any], kind: NumberType) -> None:
     """Put the rows that a formula calls into the namespace in which it will run."""
     for node in ast.walk(formula):
         if isinstance(node, ast.Name) and node.id in table and node.id not in namespace:
-            namespace[node.id] = table[node.id].bound[type]
+            namespace[node.id] = kind.function(table[node.id])
 
 
 # --- floats -----------------------------------------------------------------------------------------
@@ -388,7 +383,7 @@ def as_number(x: Any) -> float | None:
 
 
 def _is_operand(x: Any) -> bool:
-    return any(isinstance(x, arithmetic.type) for arithmetic in arithmetics) or as_number(x) is not None
+    return any(kind.type and isinstance(x, kind.type) for kind in registered) or as_number(x) is not None
 
 
 def _bind_floats(row: Primitive) -> Callable[..., float]:
@@ -408,8 +403,8 @@ def _bind_floats(row: Primitive) -> Callable[..., float]:
     return function
 
 
-register(
-    Arithmetic(float, lambda *operands: not any(isinstance(x, np.ndarray) for x in operands), _bind_floats)
+CHECKED = register(  # floats that raise outside the domain
+    NumberType(_bind_floats, float, lambda *operands: not any(isinstance(x, np.ndarray) for x in operands))
 )
 
 
@@ -440,8 +435,8 @@ def _as_floats(x: Any) -> Any:
     return np.asarray(x, float) if getattr(x, "dtype", np.dtype(float)).kind in "bui" else x
 
 
-register(
-    Arithmetic(np.ndarray, lambda *operands: any(isinstance(x, np.ndarray) for x in operands), _bind_arrays)
+NUMPY = register(
+    NumberType(_bind_arrays, np.ndarray, lambda *operands: any(isinstance(x, np.ndarray) for x in operands))
 )
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from autograd_mini import formulas
 from autograd_mini.instructions import Instructions
-from autograd_mini.number_types import COMPARE, FLOAT, NumberType
+from autograd_mini.number_types import COMPARE, FLOAT, FormulaType
 from autograd_mini.rules import Primitive, table
 from autograd_mini.tracing import is_pi
 from autograd_mini.value import Source, Value, constant, reverse_step, topological_order
@@ -103,7 +103,7 @@ class Sweep:
     ([3.0, 9.0], {1: 1.0, 0: 6.0})
     """
 
-    def __init__(self, code: Instructions, inputs: Sequence[Any], kind: NumberType) -> None:
+    def __init__(self, code: Instructions, inputs: Sequence[Any], kind: FormulaType) -> None:
         self.code, self.kind = code, kind
         self._codes = code.codes.tolist()
         arity = [len(row.operands) for row in code.rows]
@@ -192,7 +192,7 @@ def local(node: Value) -> tuple[Any, ...]:
 
 
 @cache
-def partials(kind: NumberType, row: Primitive) -> Callable[..., tuple[Any, ...]]:
+def partials(kind: FormulaType, row: Primitive) -> Callable[..., tuple[Any, ...]]:
     """All partials as a function of operands and z; None stands for 1, CUT for 0 and for a cut edge."""
     formulas: list[ast.expr] = [_marked(text) for text in row.partials]
     decided = {"where": _decided} if isinstance(kind, _Bounded) else {}
@@ -220,7 +220,7 @@ def _decided(condition: Pair, x: Any, y: Any) -> Any:
     return x if condition[0] else y
 
 
-class _Bounded(NumberType):
+class _Bounded(FormulaType):
     """Pairs (value, bound) over floats or arrays of them.
 
     A row that is one operation or one function of the library is computed in floats, with its rounding
@@ -229,7 +229,7 @@ class _Bounded(NumberType):
     is bounded on the side of the kink on which floats put it.
     """
 
-    def __init__(self, base: NumberType) -> None:
+    def __init__(self, base: FormulaType) -> None:
         self.base = base
         super().__init__(f"bounded {base.name}", self._number, self._native(), large=base.large)
 
@@ -296,11 +296,10 @@ class _Bounded(NumberType):
             **{"_" + name: function for name, function in both.items()},
         }
 
-    def _bind(self, row: Primitive) -> Callable[..., Any]:
-        formula = formulas.expression(row.stable)
-        if _is_elementary(row, formula):
+    def by_formula(self, row: Primitive) -> Callable[..., Any]:
+        if row.name not in self.native and _is_elementary(row, formulas.expression(row.stable)):
             return self._rounded(row)
-        return super()._bind(row)
+        return super().by_formula(row)
 
     def _rounded(self, row: Primitive) -> Callable[..., Any]:
         function = self.base.function(row)
@@ -345,7 +344,7 @@ def _is_elementary(row: Primitive, formula: ast.expr) -> bool:
 
 
 @cache
-def bounded(base: NumberType = FLOAT) -> NumberType:
+def bounded(base: FormulaType = FLOAT) -> FormulaType:
     """The number type of pairs (value, bound) over floats or, with `ARRAY`, over arrays of them.
 
     >>> x = Value(1e-9)

@@ -192,8 +192,8 @@ def _install(row: Primitive) -> None:
 
 
 rules.register(
-    rules.Arithmetic(
-        Traced, lambda *operands: any(isinstance(x, Traced) for x in operands), _bind_traced, _install
+    rules.NumberType(
+        _bind_traced, Traced, lambda *operands: any(isinstance(x, Traced) for x in operands), _install
     )
 )
 

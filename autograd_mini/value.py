@@ -175,7 +175,7 @@ class Value:
         if isinstance(self.op, Source):
             raise self.op.by_hand("carries no formula for forward()")
         try:
-            return float(self.op.bound[float](*operands))
+            return float(rules.CHECKED.function(self.op)(*operands))
         except rules.DomainError as error:
             raise self.op.error(error, tuple(x.label for x in self.args), operands) from None
 
@@ -490,10 +490,10 @@ def _install(row: Primitive) -> None:
     """Give the class a method, its NumPy name and its operator; the first call writes them out."""
 
     def first_call(*operands: Any) -> Any:
-        return row.bound[Value](*operands)
+        return VALUES.function(row)(*operands)
 
     def first_reverse(node: Value) -> None:
-        row.bound[Value]
+        VALUES.function(row)
         row.reverse(node)
 
     row.reverse = first_reverse
@@ -628,8 +628,8 @@ def _reverse_source(row: Primitive) -> str:
     return "\n".join(lines)
 
 
-rules.register(
-    rules.Arithmetic(
-        Value, lambda *operands: any(isinstance(x, Value) for x in operands), _bind_values, _install
+VALUES = rules.register(
+    rules.NumberType(
+        _bind_values, Value, lambda *operands: any(isinstance(x, Value) for x in operands), _install
     )
 )

@@ -49,7 +49,7 @@ def expected(code, samples):
         for k, operands in zip(code.codes, code.operands, strict=True):
             row = code.rows[k]
             given = [columns[slot] for slot in operands[: len(row.operands)]]
-            columns.append(np.broadcast_to(row.bound[np.ndarray](*given), count))
+            columns.append(np.broadcast_to(rules.NUMPY.function(row)(*given), count))
     return np.stack([columns[slot] for slot in code.outputs], axis=1)
 
 

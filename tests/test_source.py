@@ -19,7 +19,7 @@ import pytest
 
 from autograd_mini import formulas
 from autograd_mini.instructions import Instructions
-from autograd_mini.rules import Primitive, primitive, table
+from autograd_mini.rules import NUMPY, Primitive, primitive, table
 from autograd_mini.source import Pattern, compile_floats, write
 
 LANGUAGES = ["python", "javascript", "c"]
@@ -69,7 +69,7 @@ def evaluate(code: Instructions, inputs: Any) -> Any:
         for index, operands in zip(code.codes, code.operands, strict=True):
             row = code.rows[index]
             arguments = [slots[slot] for slot in operands[: len(row.operands)]]
-            slots.append(np.asarray(row.bound[np.ndarray](*arguments), float))
+            slots.append(np.asarray(NUMPY.function(row)(*arguments), float))
     return np.array([slots[slot] for slot in code.outputs]).T
 
 
