@@ -21,6 +21,7 @@ import ast
 import builtins
 import inspect
 import keyword
+import math
 import numbers
 from collections.abc import Callable
 from functools import cache, cached_property
@@ -80,6 +81,8 @@ class Primitive:
         symbol: str,
         numpy: str,
         note: str,
+        kinks: str,
+        linear: bool,
     ) -> None:
         self.name = name
         self.formula = formula
@@ -90,6 +93,8 @@ class Primitive:
         self.symbol = symbol
         self.numpy = numpy
         self.note = note
+        self.kinks = kinks
+        self.linear = linear
         self.bound: dict[Any, Callable[..., Any]] = {}  # its function on each number type that asked
         self.reverse: Callable[[Any], None]
         self.__name__ = name
@@ -111,6 +116,22 @@ class Primitive:
                 return kind.function(self)(*operands)
         got = ", ".join(type(operand).__name__ for operand in operands)
         raise TypeError(f"{self.name}: expected numbers, NumPy arrays or Values, got {got}")
+
+    @cached_property
+    def kink_formulas(self) -> list[ast.expr]:
+        """What is 0 where the derivative may jump: as stated, or the differences that its text compares."""
+        if self.kinks:
+            tree = expression(self.kinks)
+            return tree.elts if isinstance(tree, ast.Tuple) else [tree]
+        found: dict[str, ast.expr] = {}
+        for node in (node for text in (self.formula, *self.partials) for node in ast.walk(expression(text))):
+            match node:
+                case ast.Compare(left, _, [right]):
+                    kink: ast.expr = ast.BinOp(left, ast.Sub(), right)
+                    found[ast.unparse(kink)] = kink
+                case ast.Call(ast.Name("abs" | "sign"), [operand]):
+                    found[ast.unparse(operand)] = operand
+        return list(found.values())
 
     @cached_property
     def selects(self) -> bool:
@@ -207,6 +228,9 @@ def primitive(
     symbol: str = "",
     numpy: str = "",
     note: str = "",
+    kinks: str = "",
+    linear: bool = False,
+    verify: bool = True,
 ) -> Primitive:
     """Add a row to the table: a function, its method on Value, its derivative, everything.
 
@@ -214,7 +238,13 @@ def primitive(
     operands and the result ``z``, whose conditionals may end in ``cut``: an edge that is not there.
     ``operands`` are ``"x"`` or ``"x y"`` unless named. ``stable`` is the form evaluated on floats and
     arrays where the textbook's would overflow or cancel. ``symbol`` is drawn in pictures, ``numpy``
-    names the ufunc if its name differs from ``name``.
+    names the ufunc if its name differs from ``name``. ``domain`` is a condition, in which ``or``, ``%``,
+    ``!=`` and ``inf`` may stand too; ``kinks`` are expressions that are 0 where the derivative jumps, such
+    as ``"x - y"``, with commas between, and unless stated the differences that the text compares; a row that
+    is ``linear`` is so in all its operands together.
+
+    What is stated is held against differences of the formula at points of the domain, to six digits;
+    ``verify=False`` adds the row unseen, as one that stops derivatives needs.
 
     >>> from autograd_mini import Value, primitive
     >>> swish = primitive("swish", "x * sigmoid(x)", "sigmoid(x) * (1 + x - z)")
@@ -225,15 +255,19 @@ def primitive(
     0.927671
 
     Raises ValueError for a name that is taken or reserved, a formula that is no expression, names in
-    it that are unknown, or a number of partials that is not the number of operands.
+    it that are unknown, a number of partials that is not the number of operands, or a partial, a kink or
+    a linearity that differences refute.
     """
     names = tuple(operands.split()) or (("x", "y") if "y" in names_in(formula) else ("x",))
     row = Primitive(
-        name, formula, partials, names, stable or formula, domain, symbol or name, numpy or name, note
-    )
+        name, formula, partials, names, stable or formula, domain, symbol or name, numpy or name, note,
+        kinks, linear,
+    )  # fmt: skip
     _validate(row)
     if own_table:
         check_formulas(row)
+        if verify:
+            hold_against_differences(row)
     table[name] = row
     for kind in registered:
         kind.install(row)
@@ -268,10 +302,37 @@ def check_formulas(row: Primitive) -> None:
     arity = {name: len(known.operands) for name, known in table.items()} | {row.name: len(row.operands)}
     for text in (row.formula, row.stable):
         _check_formula(row.name, text, {*row.operands, "pi"}, arity)
+    for kink in row.kink_formulas:
+        _check_formula(row.name, ast.unparse(kink), {*row.operands, "pi", "z"}, arity)
+    if row.domain:
+        _check_formula(row.name, row.domain, {*row.operands, "pi", "inf"}, arity, CONDITIONS)
     for text in row.partials:
         _check_formula(row.name, text, {*row.operands, "pi", "z", "cut"}, arity)
         if "cut" in text and (text == "cut" or "cut" in names_in(ast.unparse(times("g", expression(text))))):
             raise ValueError(f"primitive {row.name}: cut is a branch of a conditional, got {text!r}")
+
+
+def hold_against_differences(row: Primitive) -> None:
+    """ValueError if differences refute what the row states; a test holds the table to it."""
+    from autograd_mini.differences import trouble
+
+    names = ", ".join(row.operands)
+
+    def function(parameters: str, formula: str, namespace: dict[str, Any]) -> Callable[..., Any]:
+        source = f"def function({parameters}):\n    return {formula}\n"
+        made: Callable[..., Any] = define(row.name, source, namespace, cut=0.0, inf=math.inf)
+        return made
+
+    partials = ", ".join(elementwise(expression(text)) for text in row.partials)
+    texts = map(ast.unparse, row.kink_formulas)
+    kinks = [function(f"{names}, z", elementwise(expression(text)), ARRAYS) for text in texts]
+    inside = function(names, for_numpy(expression(row.domain or "0 == 0")), ARRAYS)
+    said = trouble(
+        _bind_arrays(row), function(f"{names}, z", f"({partials},)", ARRAYS), inside, kinks, row.linear,
+        row.operands,
+    )  # fmt: skip
+    if said:
+        raise ValueError(f"primitive {row.name}: {said}; verify=False adds it all the same")
 
 
 ALLOWED = (
@@ -281,7 +342,12 @@ ALLOWED = (
 )  # fmt: skip
 
 
-def _check_formula(row: str, text: str, names: set[str], arity: dict[str, int]) -> None:
+CONDITIONS = (ast.Or, ast.Mod, ast.NotEq)  # what a domain may hold besides, and comparisons in a row
+
+
+def _check_formula(
+    row: str, text: str, names: set[str], arity: dict[str, int], more: tuple[type[ast.AST], ...] = ()
+) -> None:
     """ValueError unless every number type can evaluate the formula."""
     tree = expression(text)
     called: set[ast.expr] = set()
@@ -299,7 +365,8 @@ def _check_formula(row: str, text: str, names: set[str], arity: dict[str, int]) 
         if isinstance(node, ast.BitXor):
             raise ValueError(f"primitive {row}: write a power as x ** 2, not x ^ 2, in {text!r}")
         number = isinstance(node, ast.Constant) and not isinstance(node.value, (int, float))
-        if not isinstance(node, ALLOWED) or number or (isinstance(node, ast.Compare) and len(node.ops) > 1):
+        in_a_row = isinstance(node, ast.Compare) and len(node.ops) > 1 and not more
+        if not isinstance(node, (*ALLOWED, *more)) or number or in_a_row:
             raise ValueError(
                 f"primitive {row}: a formula is made of numbers, operands, rows, + - * / **, "
                 f"one comparison < <= > >= == at a time, and, a if c else b, got {text!r}"
@@ -443,20 +510,21 @@ NUMPY = register(
 # --- the table --------------------------------------------------------------------------------------
 # Partials at kinks follow PyTorch. A partial that is divided in two steps avoids the overflow of a square.
 
-add = primitive("add", "x + y", "1", "1", symbol="+")
-sub = primitive("sub", "x - y", "1", "-1", symbol="-", numpy="subtract")
+add = primitive("add", "x + y", "1", "1", symbol="+", linear=True)
+sub = primitive("sub", "x - y", "1", "-1", symbol="-", numpy="subtract", linear=True)
 mul = primitive("mul", "x * y", "y", "x", symbol="*", numpy="multiply")
 div = primitive("div", "x / y", "1 / y", "-z / y", symbol="/", numpy="divide", domain="y != 0")
-neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative")
+neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative", linear=True)
 
 sign = primitive("sign", "1 if x > 0 else -1 if x < 0 else x", "0")
-abs = primitive("abs", "abs(x)", "sign(x)", numpy="absolute")
+abs = primitive("abs", "abs(x)", "sign(x)", numpy="absolute", kinks="x")
 maximum = primitive(
     "maximum",
     "x if x > y else y if y >= x else x + y",
     "1 if x > y else cut if x < y else 1 / 2",
     "1 if y > x else cut if y < x else 1 / 2",
     symbol="max",
+    kinks="x - y",
 )
 minimum = primitive(
     "minimum",
@@ -464,6 +532,7 @@ minimum = primitive(
     "1 if x < y else cut if x > y else 1 / 2",
     "1 if y < x else cut if y > x else 1 / 2",
     symbol="min",
+    kinks="x - y",
 )
 where = primitive("where", "x if c else y", "0", "1 if c else cut", "cut if c else 1", operands="c x y")
 convention = primitive(
@@ -479,7 +548,7 @@ less = primitive("less", "1 if x < y else 0", "0", "0", symbol="<")
 less_equal = primitive("less_equal", "1 if x <= y else 0", "0", "0", symbol="<=")
 equal = primitive("equal", "1 if x == y else 0", "0", "0", symbol="==")
 detach = primitive("detach", "x", "0")
-identity = primitive("identity", "x", "1", symbol="=")
+identity = primitive("identity", "x", "1", symbol="=", linear=True)
 
 exp = primitive("exp", "exp(x)", "z")
 exp2 = primitive("exp2", "exp2(x)", "z * log(2)")
@@ -570,8 +639,10 @@ gaussian = primitive(
 erf = primitive("erf", "erf(x)", "2 / sqrt(pi) * gaussian(x)")
 erfc = primitive("erfc", "erfc(x)", "-2 / sqrt(pi) * gaussian(x)")
 
-hypot = primitive("hypot", "hypot(x, y)", "0 if z == 0 else x / z", "0 if z == 0 else y / z")
-relu = primitive("relu", "0 if x <= 0 else x", "cut if x < 0 else 0 if x == 0 else 1", symbol="ReLU")
+hypot = primitive("hypot", "hypot(x, y)", "0 if z == 0 else x / z", "0 if z == 0 else y / z", kinks="z")
+relu = primitive(
+    "relu", "0 if x <= 0 else x", "cut if x < 0 else 0 if x == 0 else 1", symbol="ReLU", kinks="x"
+)
 softplus = primitive(
     "softplus", "log(1 + exp(x))", "sigmoid(x)", stable="maximum(x, 0) + log1p(exp(-abs(x)))"
 )

@@ -69,7 +69,10 @@ def digits() -> Iterator[None]:
 def bump() -> Iterator[Primitive]:
     """A row of the user's own that calls rows, branches on a comparison, and compares in a product."""
     yield primitive(
-        "bump", "sigmoid(x) / 3 + pi if x > 1 else (x < 0) * x ** 2 - relu(x) + (1 if x == 1 else 0)", "0"
+        "bump",
+        "sigmoid(x) / 3 + pi if x > 1 else (x < 0) * x ** 2 - relu(x) + (1 if x == 1 else 0)",
+        "0",
+        verify=False,
     )
     del table["bump"]
 

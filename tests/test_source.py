@@ -153,12 +153,12 @@ def rows() -> Iterator[list[Primitive]]:
     """The whole table and rows of a user's own: conditionals, and names that mean something else."""
     before = list(table)
     try:
-        primitive("hat", "atan2(y, x) + maximum(y, x) ** 2 - (x == 0) * (y <= 0)", "0", "0")
-        primitive("bend", "x if x < 0 else hat(x, 2) if x < 3 else 1 / (x + pi) - -1", "0")
+        primitive("hat", "atan2(y, x) + maximum(y, x) ** 2 - (x == 0) * (y <= 0)", "0", "0", verify=False)
+        primitive("bend", "x if x < 0 else hat(x, 2) if x < 3 else 1 / (x + pi) - -1", "0", verify=False)
         primitive("function", "x - 3 * y", "1", "-3")
         primitive("double", "2 * x", "2")
-        primitive("y1", "(x if x > 1 / 2 else -(-x)) ** 2 - (1 - (x < 2)) * y", "0", "0")
-        primitive("first", "x * x", "0", "0", operands="x unused")
+        primitive("y1", "(x if x > 1 / 2 else -(-x)) ** 2 - (1 - (x < 2)) * y", "0", "0", verify=False)
+        primitive("first", "x * x", "0", "0", operands="x unused", verify=False)
         yield [row for row in table.values() if row.name != "identity"]
     finally:
         for name in [name for name in table if name not in before]:

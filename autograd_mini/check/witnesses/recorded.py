@@ -220,25 +220,16 @@ class Bounded:
 
 @cache
 def kinks(row: Primitive) -> list[tuple[frozenset[str], Callable[..., Any]]]:
-    """Where a row has kinks: what its formula and partials compare, as differences that are 0 there.
+    """Where a row has kinks: what is 0 there.
 
     Each comes with the operands in it, and is a function of these and of the result, on pairs.
 
     >>> [sorted(names) for names, _ in kinks(rules.maximum)], kinks(rules.exp)
-    ([['x', 'y'], ['x', 'y']], [])
+    ([['x', 'y']], [])
     """
-    found: dict[str, tuple[frozenset[str], Callable[..., Any]]] = {}
-    for node in chain.from_iterable(ast.walk(formulas.expression(x)) for x in (row.formula, *row.partials)):
-        match node:
-            case ast.Compare(left, _, [right]):
-                distance: ast.expr = ast.BinOp(left, ast.Sub(), right)
-            case ast.Call(ast.Name("abs" | "sign"), [operand]):
-                distance = operand
-            case _:
-                continue
-        text = ast.unparse(distance)
-        names = formulas.names_in(text) & {*row.operands, "z"}
+    found = []
+    for kink in map(ast.unparse, row.kink_formulas):
+        names = formulas.names_in(kink) & {*row.operands, "z"}
         operands = frozenset(row.operands if "z" in names else names)
-        function = bounded().bound("distance", formulas.expression(text), (*row.operands, "z"))
-        found.setdefault(text, (operands, function))
-    return list(found.values())
+        found.append((operands, bounded().bound("distance", formulas.expression(kink), (*row.operands, "z"))))
+    return found
