@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.rules import define
+from autograd_mini.formulas import define
 
 DEPTH = 100  # of containers in containers; Python's parser, which reads trees as source, knows 200
 
@@ -154,8 +154,7 @@ def rebuilder(tree: Any) -> Callable[[list[Any]], Any]:
         return f"new[{next(count)}]"
 
     source = f"def function(new):\n    return {text(tree)}\n"
-    function: Callable[[list[Any]], Any] = define("rebuild", source, {}, kept=kept)
-    return function
+    return define("rebuild", source, {}, kept=kept)
 
 
 def _like(tree: Any, branches: list[Any]) -> Any:
