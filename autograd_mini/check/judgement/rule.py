@@ -39,7 +39,7 @@ ROUNDING = 16  # bounds by which a derivation as good as the engine's may be off
 HIDDEN = 100  # a derivative this many times what f's rounding hides is f's own
 SURE, COARSE = 5e-4, 1e-2  # relative errors of differences that still acquit, and that still accuse
 
-CUT, TIED = "0 by convention (a cut edge)", "0 by convention (a tied edge): "
+TIED = "0 by convention (a tied edge): "
 UNSEEN = "f's own rounding hides this derivative: it rests on the engine's word alone"
 ROUNDED = "it differs by what rounding may have done; at this point nothing can be said"
 ONE_SIDED = "the one-sided derivatives differ: one-sided {left:.6g} and {right:.6g}"
@@ -153,9 +153,6 @@ def _against_the_graph(
     notes = np.full(yours.shape, "", dtype=object)
     verdicts[decided], verdicts[beyond] = AGREES, DISAGREES
     notes[~decided & ~beyond] = ROUNDED
-    zero = decided & (truth == 0)
-    if zero.any() and testimony.recorded is not None:
-        notes[zero & testimony.recorded.cut(testimony.seeds)] = CUT
     size = np.fmax(abs(yours), abs(truth))
     hidden = (testimony.unseen > size / HIDDEN) & ((size > 0) | np.isinf(testimony.unseen))
     hidden &= decided | beyond
