@@ -355,7 +355,7 @@ class _Beside(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 @contextmanager
 def _beside(root: str, left_out: list[str]) -> Iterator[None]:
-    """Imports find modules beside a file first, and in the folders around it last; all are forgotten again."""
+    """Imports find modules beside a file first, in the folders around it last; all are forgotten again."""
     above = os.path.dirname(root)
     first, last = _Beside([root], left_out), _Beside([above, os.path.dirname(above)], left_out)
     sys.meta_path[:] = [first, *sys.meta_path, last]
