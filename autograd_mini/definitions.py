@@ -34,6 +34,7 @@ PYTHON_2 = {
 }  # fmt: skip
 METHODS = {"iteritems": "items", "iterkeys": "keys", "itervalues": "values", "has_key": "__contains__"}
 READING = "load loadtxt genfromtxt fromfile open read_csv imread loadmat memmap save savetxt input".split()
+PURE = ("numpy", "math", "random", "collections", "functools")  # modules whose functions only compute
 LONGEST = 50  # characters of a statement that was left out
 
 
@@ -289,8 +290,9 @@ def _is_constant(node: ast.AST, names: Mapping[str, Any]) -> bool:
     if not isinstance(function, ast.Name):  # a method of what a call gave, as in randn(3).astype(int)
         return isinstance(function, (ast.Call, ast.Constant, ast.BinOp))
     owner = names.get(function.id, getattr(builtins, function.id, None))
-    if isinstance(owner, ModuleType):
-        return owner.__name__.partition(".")[0] in ("numpy", "math", "random", "collections", "functools")
+    home = owner.__name__ if isinstance(owner, ModuleType) else getattr(owner, "__module__", None)
+    if str(home).partition(".")[0] in PURE:
+        return True
     if isinstance(node.func, ast.Attribute):  # of data, and not of a model
         return type(owner).__module__ in ("builtins", "numpy") and not callable(owner)
     return isinstance(owner, type) or (function.id in vars(builtins) and function.id not in ("print", "exec"))
