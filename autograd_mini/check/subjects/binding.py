@@ -33,6 +33,7 @@ from autograd_mini.check.subjects.passes import (
     ARGUMENT,
     BACKWARD,
     FORWARD,
+    HEAP,
     INSTANCE,
     LOSS,
     RESULT,
@@ -54,7 +55,10 @@ from autograd_mini.trees import leaves, map_leaves
 
 SHAPES = {FORWARD: "forward(…)", BACKWARD: "backward(grad_out, …)", LOSS: "loss(out, …)"}
 FORWARDS = "forward forward_pass feedforward feed_forward fprop fwd call __call__ loss".split()
-BACKWARDS = "backward backward_pass backprop back_propagation backpropagate bprop bwd gradient grad".split()
+BACKWARDS = (
+    "backward backward_pass backprop back_propagation backpropagate bprop bwd gradient grad derivative prime "
+    "diff"
+).split()
 CACHES = "cache caches memo saved tape res residual residuals state ctx context intermediates".split()
 CONTEXTS = ("ctx", "context")
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call the output
@@ -429,7 +433,11 @@ class _Binder:
         wanted = [name for name in parameters if name in states + loose]
         if wanted and len(wanted) == len(rest):
             takes |= {name: Take("left", path) for name, path in zip(wanted, rest, strict=True)}
-        elif not wanted and len(parts) > 1 and len(rest) and all(map(is_plain, parts)) and not self.is_method:
+        elif (
+            not (wanted or self.is_method or self._are_said(cotangents))
+            and rest
+            and all(map(is_plain, parts))
+        ):
             if max(map(np.size, parts)) > 1:
                 raise _refused(
                     f"forward gives {len(parts)} results{self._named_parts()}, and backward "
@@ -479,11 +487,16 @@ class _Binder:
         for name, parameter in parameters.items():
             needed = parameter.default is inspect.Parameter.empty
             is_state = name in CACHES or "cache" in name.lower()
-            if name in self.held and not (is_state and name in self.names):
-                if name in self.names and not same(parts[self.names.index(name)], self.held[name]):
+            if name in self.held and not (name in self.names and (is_state or name in self.out)):
+                if (
+                    name in self.names
+                    and not self.out
+                    and not same(parts[self.names.index(name)], self.held[name])
+                ):
                     raise _refused(
                         f"backward takes {name}, which is an argument of forward and the name "
-                        "of what it returns: let them have two names"
+                        f"of what it returns: say with out={name!r} that it is the latter, or with out='out' "
+                        "that it is not"
                     )
                 takes[name] = Take("argument", name)
             elif name in self.out or (name in OUTPUTS and name not in self.names):
@@ -531,11 +544,15 @@ class _Binder:
             )
         return [*plain_parts[: max(1, len(cotangents))]] or [0]
 
+    def _are_said(self, cotangents: Sequence[str]) -> bool:
+        """Whether names say which results cotangents are of."""
+        return any(name in self.names for name in (*self.out, *itertools.chain(*map(bases, cotangents))))
+
     def _part(self, i: int) -> str:
         return self.names[i] or f"number {i + 1}"
 
     def _named_parts(self) -> str:
-        return f", {listed(map(str, self.names))}," if any(self.names) else ""
+        return f" ({listed(name or '…' for name in self.names)})" if any(self.names) else ""
 
     def _stop(self, wanted: Sequence[str], cotangents: Sequence[str]) -> None:
         arguments, first = self._forwards(), (cotangents or ["grad_out"])[0]
@@ -585,13 +602,7 @@ class _Binder:
 
     def _is_elementwise(self, output: Any) -> bool:
         """Whether backward gives f′(x) for each element of an f that acts on each alone."""
-        if (
-            self.taken
-            or self.joined
-            or LOSS in self.functions
-            or np.size(_numbers(output)) == 1
-            or self.is_method
-        ):
+        if self.taken or self.joined or LOSS in self.functions or np.size(_numbers(output)) == 1:
             return False
         floats = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and is_floating(leaf.value)]
         if len(floats) != 1 or floats[0].shape != np.shape(output):
@@ -675,9 +686,11 @@ class _Binder:
         found = self._by_hand()
         self._by_names(found)
         found |= self._by_place(given, found)
+        self._start_from_zero(found)
         found |= self._by_steps(
             world, after, cotangent if self.taken else map_leaves(np.ones_like, output), found
         )
+        self._remark_on_others(found)
         if unknown := [name for name in self._asked(()) if name not in found]:
             self._unfound(f"there is no gradient of {listed(unknown)}")
         if not found:
@@ -690,6 +703,28 @@ class _Binder:
             for name, take in self.takes
         ]
         return f"it was given {listed(said)}"
+
+    def _remark_on_others(self, found: Mapping[str, Found]) -> None:
+        """Say which arrays of the instance have no gradient, though the output depends on them."""
+        others = [
+            leaf for leaf in self.targets
+            if leaf.path[0] == INSTANCE and leaf.shape and is_floating(leaf.value) and leaf.text not in found
+        ]  # fmt: skip
+        if without := [leaf.text for leaf in others if self._moves(leaf)]:
+            self.said.append(f"no gradient is given of {listed(without)}")
+
+    def _start_from_zero(self, found: Mapping[str, Found]) -> None:
+        """Let gradients that may be added to start from 0, whatever an earlier pass has left there."""
+        for x in found.values():
+            if x.path[0] == RESULT:
+                continue
+            try:
+                left = self.world.get(x.path)
+            except (AttributeError, KeyError, IndexError):
+                continue
+            if is_plain(left) and np.any(left):
+                self.world.put(x.path, left * 0)
+                self.said.append(f"{x.said} starts from 0, and not from what an earlier pass has left")
 
     def _asked(self, default: Iterable[str] | None = None) -> list[str]:
         """The names in ``wrt``, as arguments are written."""
@@ -807,6 +842,9 @@ class _Binder:
                     f"what is returned, of shape {np.shape(x)}, is not known to be of {targets[0].text}"
                 )
             target = fitting[0] if self.joined and fitting else targets[0]
+            if found and not np.ndim(x) and target.shape:  # a loss, or a norm
+                self.said.append("the number that backward returns is not compared")
+                return {}
             return {target.text: Found(path, "the gradient that is returned")}
         targets = next((x for x in (asked, arguments, floats) if len(x) == len(places)), [])
         pairs = [*zip(places.items(), targets, strict=False)]
@@ -868,7 +906,7 @@ class _Binder:
         return next(((n, float(x)) for n, x in rates.items() if np.size(x) == 1), ("", None))
 
     def _fitted_rate(self, leaf: Leaf, step: Any, cotangent: Any) -> float:
-        """The number of few digits that takes the gradient to a step, if there is one; else 1."""
+        """The rate at which the step goes down as far as a gradient would; 1 if it goes up."""
 
         def loss(t: float) -> float:
             moved = self._output_with(leaf, leaf.value + t * step)
@@ -878,7 +916,7 @@ class _Binder:
         slope = (loss(h) - loss(-h)) / (2 * h)
         rate = float(np.sum(step * step)) / slope if slope else 1.0
         few = float(f"{rate:.3g}")
-        return few if few and abs(few - rate) <= 1e-4 * abs(rate) else 1.0
+        return 1.0 if rate <= 0 else few if abs(few - rate) <= 1e-6 * rate else rate
 
     def _moves(self, leaf: Leaf) -> bool:
         """Whether it is an argument, or else what the output depends on and forward leaves alone."""
@@ -1045,16 +1083,9 @@ def is_open(f: Any) -> bool:
 
 
 def is_instance(x: Any) -> bool:
-    """Whether it is of a class in Python, and no function, module or class itself."""
-    kind = type(x)
-    return (
-        not isinstance(x, (type, np.ndarray))
-        and bool(kind.__flags__ & HEAP)
-        and kind.__module__ != "builtins"
-    )
-
-
-HEAP = 1 << 9  # Python's mark on classes that Python code made
+    """Whether it is of a class that code in Python has made, and no class itself."""
+    made = bool(type(x).__flags__ & HEAP) and type(x).__module__ not in ("builtins", "functools")
+    return made and not isinstance(x, (type, np.ndarray))
 
 
 def is_plain(x: Any) -> bool:

@@ -32,6 +32,7 @@ Call: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 Path: TypeAlias = tuple[Any, ...]  # a root, and attributes, keys and positions from there on
 
 SEED = 0  # of every run
+HEAP = 1 << 9  # Python's mark on classes that code in Python has made
 FORWARD, BACKWARD, LOSS = "forward", "backward", "loss"
 ARGUMENT, VARIABLE, INSTANCE, RESULT = "argument", "variable", "instance", "result"  # the roots of paths
 
@@ -288,7 +289,7 @@ class _Copier:
         if isinstance(x, MethodType):
             return MethodType(self(x.__func__), self(x.__self__))
         make: Any = kind.__new__
-        if make is object.__new__ and not hasattr(kind, "__deepcopy__"):
+        if make is object.__new__ and kind.__flags__ & HEAP and not hasattr(kind, "__deepcopy__"):
             new = self.memo[id(x)] = object.__new__(kind)
             for name, part in attributes(x).items():
                 object.__setattr__(new, name, self(part))
