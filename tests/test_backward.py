@@ -376,6 +376,27 @@ def test_a_parameter_with_its_own_gradient():
     assert verdicts(Layer(), at=X) == {"x": "agrees", "W.value": "agrees", "b.value": "agrees"}
 
 
+def test_an_array_in_two_places_is_one_parameter():
+    class Affine:
+        def __init__(self, W, b):
+            self.params = [W, b]
+            self.grads = [np.zeros_like(W), np.zeros_like(b)]
+            self.W = W
+
+        def forward(self, x):
+            _, b = self.params
+            self.x = x
+            return x @ self.W + b
+
+        def backward(self, dout):
+            self.grads[0][...] = self.x.T @ dout
+            self.grads[1][...] = np.sum(dout, axis=0)
+            return dout @ self.params[0].T
+
+    found = verdicts(Affine, at={"W": W, "b": B, "x": X})
+    assert found == {"x": "agrees", "params[0]": "agrees", "params[1]": "agrees"}
+
+
 def test_layers_in_a_list():
     class Net:
         def __init__(self):
@@ -490,7 +511,9 @@ def test_states_over_time_in_lists():
             return dxs, dh_prev
 
     found = verdicts(Recurrent(), at={"xs": list(X), "h_prev": B})
-    assert found == dict.fromkeys(("xs", "h_prev", "Wx", "Wh", "b"), "agrees")
+    names = ("xs[0]", "xs[1]", "xs[2]", "h_prev", "Wx", "Wh", "b")
+    assert found == dict.fromkeys(names, "agrees")
+    assert verdicts(Recurrent(), at={"xs": X, "h_prev": B}).keys() == {"xs", *names[3:]}
 
 
 def test_a_batch_normalization_that_keeps_statistics():

@@ -67,7 +67,7 @@ class Passes:
     seeded: bool
     rates: Mapping[str, float]  # of arguments whose gradient is what a step of backward implies
     world: World
-    paths: Mapping[str, Path]  # where in the world each argument is
+    paths: Mapping[str, tuple[Path, ...]]  # where in the world each argument is
     run: Callable[[World, Call], tuple[Any, Any]]  # gives the output and the result of the forward pass
     pull: Callable[[World, Any, Any, Call], Mapping[str, Any]]  # from that result and a cotangent
 
@@ -75,7 +75,9 @@ class Passes:
         """The output at a point, and the state that is left."""
         (world,) = self.world.copied()
         for name, x in arguments.items():
-            world.put(self.paths[name], x.copy() if isinstance(x, np.ndarray) else x)
+            new = x.copy() if isinstance(x, np.ndarray) else x
+            for path in self.paths[name]:
+                world.put(path, new)
         with alike():
             output, result = self.run(world, call)
         return output, (world, result)
