@@ -148,7 +148,7 @@ def _name(node: ast.expr) -> str | None:
 
 def is_instance(x: Any) -> bool:
     """Whether it is of a class that code in Python has made, and no class itself."""
-    made = bool(type(x).__flags__ & HEAP) and type(x).__module__ not in ("builtins", "functools")
+    made = bool(type(x).__flags__ & HEAP) and type(x).__module__ != "functools"
     return made and not isinstance(x, (type, np.ndarray))
 
 
