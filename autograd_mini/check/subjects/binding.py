@@ -7,11 +7,9 @@ shapes leave a choice, nothing is guessed: the error says what there is, and how
 
 from __future__ import annotations
 
-import ast
 import inspect
 import itertools
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +26,22 @@ from autograd_mini.check.subjects.arguments import (
     listed,
     numbers_of,
     parameters_of,
+)
+from autograd_mini.check.subjects.naming import (
+    Leaf,
+    bases,
+    called_alike,
+    folded,
+    is_instance,
+    is_plain,
+    is_tree,
+    leaves_of,
+    meaning,
+    names_of,
+    numbers_in,
+    plain_number,
+    returned_names,
+    same,
 )
 from autograd_mini.check.subjects.passes import (
     ARGUMENT,
@@ -54,7 +68,10 @@ from autograd_mini.trees import leaves, map_leaves
 
 SHAPES = {FORWARD: "forward(…)", BACKWARD: "backward(grad_out, …)", LOSS: "loss(out, …)"}
 FORWARDS = "forward forward_pass feedforward feed_forward fprop fwd call __call__ loss".split()
-BACKWARDS = "backward backward_pass backprop back_propagation backpropagate bprop bwd gradient grad".split()
+BACKWARDS = (
+    "backward backward_pass backprop back_propagation backpropagate bprop bwd gradient grad derivative prime "
+    "diff"
+).split()
 CACHES = "cache caches memo saved tape res residual residuals state ctx context intermediates".split()
 CONTEXTS = ("ctx", "context")
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call the output
@@ -66,29 +83,6 @@ COTANGENT = re.compile(
     r"top_|next_|out_).*|.*(_?grad(ient)?s?|_?delta|_?error|_?diff|_bar)$",
     re.I,
 )
-# ∂L/∂W in the letters of code: what stands before the name, and after it.
-BEFORE = re.compile(
-    r"(?:∂|nabla_?|grad(?:ient)?s?_?|delta_?|del_?|d_?|D_?|g_?|(?:top_)?diff_|loss_|cost_)(?P<name>.+)"
-)
-BEFORE_OF = re.compile(r"d_?(?:[LJEC]|loss|cost|out|l)_?d?_?(?P<name>.+)", re.I)
-AFTER = re.compile(r"(?P<name>.+?)_?(?:[Gg]rad(?:ient)?s?|[Dd]elta|[Dd]iff|_d|_g|_bar)$")
-GRADIENTS = {
-    "grad",
-    "grads",
-    "gradient",
-    "gradients",
-    "dparams",
-    "d_params",
-    "derivatives",
-    "g",
-    "d",
-    "diff",
-    "delta",
-}
-CONTAINERS = {"params", "parameters", "param", "weights", "p", "theta", "model", "variables", "state"}
-HOLDERS = {"data", "value", "val", "values", "v", "w", "params"}
-ALIKE = ({"w", "weight", "weights", "kernel", "filter", "filters"}, {"b", "bias", "biases"})
-DEPTH = 6
 
 
 class Context:
@@ -99,22 +93,6 @@ class Context:
 
     def save_for_backward(self, *saved: Any) -> None:
         self.saved_tensors = self.saved_values = saved
-
-
-class Leaf(NamedTuple):
-    """A number or an array that passes work on or give: where it is, how it is written, and what it is."""
-
-    path: Path
-    text: str
-    value: Any
-    parts: tuple[Any, ...]  # the names and positions on the way
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return np.shape(self.value)
-
-    def __str__(self) -> str:
-        return f"{self.text} of shape {self.shape}"
 
 
 class Take(NamedTuple):
@@ -173,10 +151,9 @@ class _Binder:
         self.wrt = [wrt] if isinstance(wrt, str) else wrt
         self.out, self.given = [out] if isinstance(out, str) else list(out or ()), gradients
         self.left_in: list[Path] = []  # attributes with the output, where forward returns nothing
-        held = at if isinstance(at, Mapping) else {"": at}
-        forward, backward, held = self._functions(
-            forward, backward, {n: as_array(x) for n, x in held.items()}
-        )
+        whole = at if isinstance(at, Mapping) else {} if at is None else {"": at}
+        held = {name: _as_given(x) for name, x in whole.items()}
+        forward, backward, held = self._functions(forward, backward, held)
         functions = {FORWARD: forward, BACKWARD: backward, LOSS: loss}
         self.functions = {part: f for part, f in functions.items() if f is not None}
         for part, f in (("forward", forward), ("backward", backward), ("loss", loss)):
@@ -255,7 +232,8 @@ class _Binder:
             places = [leaf.path for leaf in known if name == leaf.text]
             places = places or [leaf.path for leaf in known if name == leaf.parts[-1]]
             places += [(INSTANCE, name)] * (not places and name in attributes(world.instance))
-            places += [(VARIABLE, name)] * (not places and bool(world.variables(name)))
+            reached = {*itertools.chain.from_iterable(world.reached.values())}
+            places += [(VARIABLE, name)] * (not places and (name in reached or bool(world.variables(name))))
             if len(places) > 1:
                 raise _refused(f"at= gives {name}, and there are {len(places)} attributes called so")
             if not places:
@@ -293,10 +271,10 @@ class _Binder:
         self.start = output = self._output(world, self.result, plain)
         self.taken = any(take.kind == "cotangent" for _, take in self.takes)
         self.elementwise = self._is_elementwise(output)
-        if not (self.taken or self.elementwise or np.size(_numbers(output)) == 1):
+        if not (self.taken or self.elementwise or np.size(numbers_in(output)) == 1):
             raise _refused(
                 f"backward takes {self._parameters(BACKWARD)}, and none of that is the gradient "
-                f"of forward's output, which has shape {np.shape(_numbers(output))}: give the loss that it "
+                f"of forward's output, which has shape {np.shape(numbers_in(output))}: give the loss that it "
                 "starts from, loss=lambda out, …: …"
             )
         found = self._found(world, output)
@@ -312,7 +290,7 @@ class _Binder:
             seeded=self.taken or self.elementwise,
             rates={name: x.rate for name, x in found.items() if x.rate is not None},
             world=self.world,
-            paths={text: leaf.path for text, leaf in arguments.items()},
+            paths={text: (leaf.path, *leaf.others) for text, leaf in arguments.items()},
             run=self._run,
             pull=partial(self._pulled, found),
         )
@@ -418,7 +396,7 @@ class _Binder:
         free = [i for i in range(len(parts)) if (i,) not in used]
         plain_parts = [i for i in free if is_plain(parts[i])] or [i for i in free if is_tree(parts[i])]
         cotangents = self._cotangents(
-            parameters, loose, bool(plain_parts) and np.size(_numbers(parts[plain_parts[0]])) == 1
+            parameters, loose, bool(plain_parts) and np.size(numbers_in(parts[plain_parts[0]])) == 1
         )
         outputs = self._outputs(cotangents, plain_parts)
         loose = [name for name in loose if name not in cotangents]
@@ -428,7 +406,11 @@ class _Binder:
         wanted = [name for name in parameters if name in states + loose]
         if wanted and len(wanted) == len(rest):
             takes |= {name: Take("left", path) for name, path in zip(wanted, rest, strict=True)}
-        elif not wanted and len(parts) > 1 and len(rest) and all(map(is_plain, parts)) and not self.is_method:
+        elif (
+            not (wanted or self.is_method or self._are_said(cotangents))
+            and rest
+            and all(map(is_plain, parts))
+        ):
             if max(map(np.size, parts)) > 1:
                 raise _refused(
                     f"forward gives {len(parts)} results{self._named_parts()}, and backward "
@@ -478,11 +460,16 @@ class _Binder:
         for name, parameter in parameters.items():
             needed = parameter.default is inspect.Parameter.empty
             is_state = name in CACHES or "cache" in name.lower()
-            if name in self.held and not (is_state and name in self.names):
-                if name in self.names and not same(parts[self.names.index(name)], self.held[name]):
+            if name in self.held and not (name in self.names and (is_state or name in self.out)):
+                if (
+                    name in self.names
+                    and not self.out
+                    and not same(parts[self.names.index(name)], self.held[name])
+                ):
                     raise _refused(
                         f"backward takes {name}, which is an argument of forward and the name "
-                        "of what it returns: let them have two names"
+                        f"of what it returns: say with out={name!r} that it is the latter, or with out='out' "
+                        "that it is not"
                     )
                 takes[name] = Take("argument", name)
             elif name in self.out or (name in OUTPUTS and name not in self.names):
@@ -530,11 +517,15 @@ class _Binder:
             )
         return [*plain_parts[: max(1, len(cotangents))]] or [0]
 
+    def _are_said(self, cotangents: Sequence[str]) -> bool:
+        """Whether names say which results cotangents are of."""
+        return any(name in self.names for name in (*self.out, *itertools.chain(*map(bases, cotangents))))
+
     def _part(self, i: int) -> str:
         return self.names[i] or f"number {i + 1}"
 
     def _named_parts(self) -> str:
-        return f", {listed(map(str, self.names))}," if any(self.names) else ""
+        return f" ({listed(name or '…' for name in self.names)})" if any(self.names) else ""
 
     def _stop(self, wanted: Sequence[str], cotangents: Sequence[str]) -> None:
         arguments, first = self._forwards(), (cotangents or ["grad_out"])[0]
@@ -584,13 +575,7 @@ class _Binder:
 
     def _is_elementwise(self, output: Any) -> bool:
         """Whether backward gives f′(x) for each element of an f that acts on each alone."""
-        if (
-            self.taken
-            or self.joined
-            or LOSS in self.functions
-            or np.size(_numbers(output)) == 1
-            or self.is_method
-        ):
+        if self.taken or self.joined or LOSS in self.functions or np.size(numbers_in(output)) == 1:
             return False
         floats = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and is_floating(leaf.value)]
         if len(floats) != 1 or floats[0].shape != np.shape(output):
@@ -601,14 +586,35 @@ class _Binder:
             changed = np.ravel(self._output_with(floats[0], moved) != output)
             if changed.any() and (np.flatnonzero(changed) != k).any():
                 return False
-        self.said.append(
-            "backward's result, as it takes no gradient, is taken for f′ of an f of each element"
-        )
+        self.said.append("backward takes no gradient, and gives f′ of each element")
+        self._settle_elementwise(floats[0])
         return True
+
+    def _settle_elementwise(self, leaf: Leaf) -> None:
+        """Let backward take the output, as σ′ = s(1 − s) does, if that alone gives the slope."""
+        if len(self.takes) != 1 or self.takes[0][1].kind != "argument":
+            return
+        h = 1e-5
+        slope = (self._output_with(leaf, leaf.value + h) - self._output_with(leaf, leaf.value - h)) / (2 * h)
+        name, by_input = self.takes[0]
+        by_output = Take("left", self.outputs[0])
+        fits = []
+        for take in (by_input, by_output):
+            (world,) = self.world.copied()
+            with alike(), np.errstate(all="ignore"):
+                given = self._call(BACKWARD, world, [(name, take.value(world, self.result, None))], plain)
+            fits.append(
+                np.shape(given) == np.shape(slope) and np.allclose(given, slope, rtol=1e-4, atol=1e-6)
+            )
+        if fits == [False, True]:
+            self.takes = [(name, by_output)]
+            self.said = [said for said in self.said if not said.startswith(f"{name} of backward")]
+            self.said.append(f"{name} of backward is the output of forward")
 
     def _output_with(self, leaf: Leaf, moved: Any) -> Any:
         (world,) = self.world.copied()
-        world.put(leaf.path, moved)
+        for path in (leaf.path, *leaf.others):
+            world.put(path, moved)
         with alike(), np.errstate(all="ignore"):
             return self._run(world, plain)[0]
 
@@ -620,6 +626,10 @@ class _Binder:
         for name in self._forwards():
             found += leaves_of(self.world.arguments[name], (ARGUMENT, name), name)
         for leaf in self._kept(self.world):
+            places = [i for i, other in enumerate(found) if other.value is leaf.value and leaf.shape]
+            if places and found[places[0]].path[0] != ARGUMENT:
+                found[places[0]] = found[places[0]]._replace(others=(*found[places[0]].others, leaf.path))
+                continue
             if any(leaf.text == other.text for other in found):
                 leaf = leaf._replace(text=f"{'self.' if leaf.path[0] == INSTANCE else 'global '}{leaf.text}")
             found.append(leaf)
@@ -654,9 +664,11 @@ class _Binder:
         found = self._by_hand()
         self._by_names(found)
         found |= self._by_place(given, found)
+        self._start_from_zero(found)
         found |= self._by_steps(
             world, after, cotangent if self.taken else map_leaves(np.ones_like, output), found
         )
+        self._remark_on_others(found)
         if unknown := [name for name in self._asked(()) if name not in found]:
             self._unfound(f"there is no gradient of {listed(unknown)}")
         if not found:
@@ -669,6 +681,28 @@ class _Binder:
             for name, take in self.takes
         ]
         return f"it was given {listed(said)}"
+
+    def _remark_on_others(self, found: Mapping[str, Found]) -> None:
+        """Say which arrays of the instance have no gradient, though the output depends on them."""
+        others = [
+            leaf for leaf in self.targets
+            if leaf.path[0] == INSTANCE and leaf.shape and is_floating(leaf.value) and leaf.text not in found
+        ]  # fmt: skip
+        if without := [leaf.text for leaf in others if self._moves(leaf)]:
+            self.said.append(f"no gradient is given of {listed(without)}")
+
+    def _start_from_zero(self, found: Mapping[str, Found]) -> None:
+        """Let gradients that may be added to start from 0, whatever an earlier pass has left there."""
+        for x in found.values():
+            if x.path[0] == RESULT:
+                continue
+            try:
+                left = self.world.get(x.path)
+            except (AttributeError, KeyError, IndexError):
+                continue
+            if is_plain(left) and np.any(left):
+                self.world.put(x.path, left * 0)
+                self.said.append(f"{x.said} starts from 0, and not from what an earlier pass has left")
 
     def _asked(self, default: Iterable[str] | None = None) -> list[str]:
         """The names in ``wrt``, as arguments are written."""
@@ -763,35 +797,61 @@ class _Binder:
 
     def _by_place(self, given: Any, found: Mapping[str, Found]) -> dict[str, Found]:
         """The gradients of arguments in their order, if the shapes leave no other."""
-        leaves = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and len(leaf.path) == 2]
-        floats = [leaf for leaf in leaves if is_floating(leaf.value)]
+        places = self._places(given)
+        bound = {x.path: name for name, x in found.items()}
+        arguments = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and len(leaf.path) == 2]
+        floats = [leaf for leaf in arguments if is_floating(leaf.value)]
         asked = [self._target(name) for name in self.wrt or ()]
-        if isinstance(given, (tuple, list)):
-            targets = next((x for x in (asked, leaves, floats) if len(x) == len(given)), None)
-            placed = {
-                x.path[1]: name for name, x in found.items() if x.path[0] == RESULT and len(x.path) == 2
-            }
-            if targets is None or self.joined or any(targets[i].text != name for i, name in placed.items()):
-                return {}
-            parts = [
-                (i, np.shape(x), target)
-                for i, (x, target) in enumerate(zip(given, targets, strict=True))
-                if x is not None and i not in placed and target.text not in found
-            ]
-            if any(shape != t.shape for _, shape, t in parts) and (
-                sorted(shape for _, shape, _ in parts) == sorted(t.shape for *_, t in parts)
+        if len(places) == 1 and not isinstance(given, list):
+            ((path, x),) = places.items()
+            targets = asked or floats or arguments
+            if (
+                path in bound
+                or not is_plain(x)
+                or not targets
+                or (not self.joined and targets[0].text in found)
             ):
-                self._unfound("what backward returns has the shapes of the arguments in another order")
-            return {t.text: Found((RESULT, i), f"result {i + 1} of backward") for i, _, t in parts}
-        is_bound = any(x.path == (RESULT,) for x in found.values())
-        if not is_plain(given) or self.joined or is_bound or not (asked or leaves):
+                return {}
+            fitting = [leaf for leaf in targets if leaf.shape == np.shape(x)]
+            if len(targets) > 1 and (
+                (self.joined and len(fitting) != 1) or (fitting and targets[0] not in fitting)
+            ):
+                self._unfound(
+                    f"what is returned, of shape {np.shape(x)}, is not known to be of {targets[0].text}"
+                )
+            target = fitting[0] if self.joined and fitting else targets[0]
+            if found and not np.ndim(x) and target.shape:  # a loss, or a norm
+                self.said.append("the number that backward returns is not compared")
+                return {}
+            return {target.text: Found(path, "the gradient that is returned")}
+        targets = next((x for x in (asked, arguments, floats) if len(x) == len(places)), [])
+        pairs = [*zip(places.items(), targets, strict=False)]
+        if any(path in bound and bound[path] != target.text for (path, _), target in pairs):
             return {}
-        target, *others = asked or floats or leaves
-        if target.text in found:
-            return {}
-        if np.shape(given) != target.shape and any(np.shape(given) == other.shape for other in others):
-            self._unfound(f"what backward returns has not the shape of {target.text}, but that of another")
-        return {target.text: Found((RESULT,), "the result of backward")}
+        free = [
+            (path, np.shape(x), target)
+            for (path, x), target in pairs
+            if x is not None and path not in bound and target.text not in found
+        ]
+        differ = any(shape != target.shape for _, shape, target in free)
+        if differ and sorted(shape for _, shape, _ in free) == sorted(target.shape for *_, target in free):
+            self._unfound("what is returned has the shapes of the arguments in another order")
+        return (
+            {}
+            if differ and self.joined
+            else {target.text: Found(path, f"{_ordinal(path[-1])} returned") for path, _, target in free}
+        )
+
+    def _places(self, given: Any) -> dict[Path, Any]:
+        """What is returned, each by its place; for a loss and one more, that or its parts."""
+        if not isinstance(given, (tuple, list)):
+            return {} if self.joined else {(RESULT,): given}
+        places: dict[Path, Any] = {(RESULT, i): x for i, x in enumerate(given)}
+        if self.joined:
+            places = {path: x for path, x in places.items() if path[1:] not in self.outputs}
+        if self.joined and len(places) == 1 and isinstance(x := next(iter(places.values())), (tuple, list)):
+            return {(*path, i): part for path in places for i, part in enumerate(x)}
+        return places
 
     def _by_steps(
         self, world: World, after: World, cotangent: Any, found: Mapping[str, Found]
@@ -824,7 +884,7 @@ class _Binder:
         return next(((n, float(x)) for n, x in rates.items() if np.size(x) == 1), ("", None))
 
     def _fitted_rate(self, leaf: Leaf, step: Any, cotangent: Any) -> float:
-        """The number of few digits that takes the gradient to a step, if there is one; else 1."""
+        """The rate at which the step goes down as far as a gradient would; 1 if it goes up."""
 
         def loss(t: float) -> float:
             moved = self._output_with(leaf, leaf.value + t * step)
@@ -834,7 +894,7 @@ class _Binder:
         slope = (loss(h) - loss(-h)) / (2 * h)
         rate = float(np.sum(step * step)) / slope if slope else 1.0
         few = float(f"{rate:.3g}")
-        return few if few and abs(few - rate) <= 1e-4 * abs(rate) else 1.0
+        return 1.0 if rate <= 0 else few if abs(few - rate) <= 1e-6 * rate else rate
 
     def _moves(self, leaf: Leaf) -> bool:
         """Whether it is an argument, or else what the output depends on and forward leaves alone."""
@@ -844,7 +904,8 @@ class _Binder:
             (world,) = self.world.copied()
             random = np.random.default_rng(1)
             moved = leaf.value + plain_number(random.uniform(0.25, 0.5, leaf.shape))
-            world.put(leaf.path, moved.copy() if isinstance(moved, np.ndarray) else moved)
+            for path in (leaf.path, *leaf.others):
+                world.put(path, own(moved))
             try:
                 with alike(), np.errstate(all="ignore"):
                     output = self._run(world, plain)[0]
@@ -868,6 +929,15 @@ def _first_of_equal(sources: Sequence[Leaf]) -> list[Leaf]:
     return [leaf for i, leaf in enumerate(results) if not any(same(leaf.value, x.value) for x in results[:i])]
 
 
+def _ordinal(i: int) -> str:
+    return f"number {i + 1} of what is"
+
+
+def _as_given(x: Any) -> Any:
+    """A list of numbers as an array; one of arrays, such as states over time or layers, as it is."""
+    return x if isinstance(x, (list, tuple)) and any(map(np.ndim, x)) else as_array(x)
+
+
 def _refused(why: str) -> TypeError:
     return TypeError(f"check_backward: {why}")
 
@@ -876,105 +946,6 @@ def random_state() -> Any:
     """Where NumPy's own generator is."""
     state: Any = np.random.get_state()
     return state[2]
-
-
-# --- names -------------------------------------------------------------------------------------------
-
-
-def bases(name: str) -> set[str]:
-    """What a gradient may be of that is called so.
-
-    >>> sorted(bases("dW")), sorted(bases("grad_W")), sorted(bases("W_grad")), sorted(bases("dL_dW"))
-    (['W'], ['W'], ['W'], ['L_dW', 'W'])
-    """
-    found = (pattern.fullmatch(name) for pattern in (BEFORE, BEFORE_OF, AFTER))
-    return {match["name"] for match in found if match}
-
-
-def folded(part: Any) -> Any:
-    """A name without the difference of letters' cases and underscores."""
-    return part.lower().replace("_", "") if isinstance(part, str) else part
-
-
-def meaning(part: Any) -> Any:
-    """A name as one of those that mean the same, such as weights and W."""
-    return next((min(names) for names in ALIKE if folded(part) in names), folded(part))
-
-
-def called_alike(source: Leaf, target: Leaf, alike: Callable[[Any], Any], is_suffix: bool) -> bool:
-    """Whether a gradient is called like the gradient of an argument, or of the last parts of its name."""
-    targets = [tuple(map(alike, key)) for key in _target_keys(target.parts)]
-    for key in _source_keys(source):
-        given = tuple(map(alike, key))
-        if any(given == t or (is_suffix and given == t[-len(given) :]) for t in targets):
-            return True
-    return False
-
-
-def _source_keys(source: Leaf) -> list[tuple[Any, ...]]:
-    """What a gradient may be of, part by part, if anything in its name says that it is a gradient."""
-    choices: list[list[tuple[tuple[Any, ...], bool]]] = []
-    for part in source.parts:
-        found: list[tuple[tuple[Any, ...], bool]] = [((part,), False)]
-        if isinstance(part, str):
-            found += [((name,), True) for name in bases(part)]
-            found += [((), True)] * (folded(part) in GRADIENTS)
-        choices.append(found)
-    is_given = source.path[0] == RESULT and not (
-        len(source.parts) == 1 and len(source.path) == 2 and isinstance(source.path[1], int)
-    )
-    keys = []
-    for choice in itertools.product(*choices):
-        key = tuple(part for parts, _ in choice for part in parts)
-        if key and (is_given or any(decorated for _, decorated in choice)):
-            keys.append(key)
-    return keys
-
-
-def _target_keys(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """The names of an argument, also without what only holds it."""
-    keys = [parts]
-    if len(parts) > 1 and parts[-1] in HOLDERS:
-        keys.append(parts[:-1])
-    return [
-        *keys,
-        *(k for key in keys if (k := tuple(p for p in key[:-1] if p not in CONTAINERS) + key[-1:]) != key),
-    ]
-
-
-def returned_names(f: Any, result: Any) -> list[str | None]:
-    """The names of what a function returns, as its text has them: of one thing, or of each in a tuple."""
-    count = len(result) if isinstance(result, tuple) else 1
-    nothing: list[str | None] = [None] * count
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function_of(inspect.unwrap(f)))))
-    except (OSError, TypeError, SyntaxError, ValueError):  # no text, or a lambda amid a line
-        return nothing
-    if not tree.body or not isinstance(tree.body[0], ast.FunctionDef):
-        return nothing
-    found: set[tuple[str | None, ...]] = set()
-    for node in _returns(tree.body[0].body):
-        parts = node.elts if isinstance(node, ast.Tuple) else [node]
-        if len(parts) == count:
-            found.add(tuple(_name(part) for part in parts))
-    columns = [set(column) for column in zip(*found, strict=True)]
-    return [next(iter(column)) if len(column) == 1 else None for column in columns] or nothing
-
-
-def _returns(body: Iterable[ast.AST]) -> Iterator[ast.expr]:
-    """What is returned by these statements, and not by functions among them."""
-    for node in body:
-        if isinstance(node, ast.Return) and node.value is not None:
-            yield node.value
-        elif not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
-            yield from _returns(ast.iter_child_nodes(node))
-
-
-def _name(node: ast.expr) -> str | None:
-    match node:
-        case ast.Name(name) | ast.Attribute(_, name) | ast.Subscript(_, ast.Constant(str() as name)):
-            return name
-    return None
 
 
 # --- values ------------------------------------------------------------------------------------------
@@ -989,74 +960,6 @@ def is_open(f: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return inspect.Parameter.VAR_POSITIONAL in kinds
-
-
-def is_instance(x: Any) -> bool:
-    """Whether it is of a class in Python, and no function, module or class itself."""
-    kind = type(x)
-    return (
-        not isinstance(x, (type, np.ndarray))
-        and bool(kind.__flags__ & HEAP)
-        and kind.__module__ != "builtins"
-    )
-
-
-HEAP = 1 << 9  # Python's mark on classes that Python code made
-
-
-def is_plain(x: Any) -> bool:
-    """Whether it is a number or an array of numbers."""
-    return isinstance(x, (int, float, np.number)) or (isinstance(x, np.ndarray) and x.dtype.kind in "iufb")
-
-
-def is_tree(x: Any) -> bool:
-    """Whether it is a tree of numbers and arrays."""
-    found = leaves(x) if isinstance(x, (list, tuple, dict)) else [x]
-    return bool(found) and all(map(is_plain, found))
-
-
-def leaves_of(
-    x: Any, path: Path, text: str, parts: tuple[Any, ...] | None = None, depth: int = 0
-) -> Iterator[Leaf]:
-    """The numbers and arrays in something, with where they are and how that is written."""
-    parts = path[1:] if parts is None else parts
-    if is_plain(x):
-        if not isinstance(x, (bool, np.bool_)) and np.size(x):
-            yield Leaf(path, text, x, parts)
-        return
-    if depth == DEPTH:
-        return
-    if isinstance(x, (dict, list, tuple)):
-        for key, part in x.items() if isinstance(x, dict) else enumerate(x):
-            yield from leaves_of(part, (*path, key), f"{text}[{key!r}]", (*parts, key), depth + 1)
-    elif is_instance(x):
-        for name, part in attributes(x).items():
-            yield from leaves_of(
-                part, (*path, name), f"{text}.{name}" if text else name, (*parts, name), depth + 1
-            )
-
-
-def names_of(f: FunctionType, reached: Mapping[int, frozenset[str]]) -> set[str]:
-    """The variables outside a function, and outside those that it calls."""
-    return {n for n in reached.get(id(f.__globals__), ()) if n in f.__globals__} | {*f.__code__.co_freevars}
-
-
-def same(x: Any, y: Any) -> bool:
-    """Whether numbers or arrays of them are equal, nan included."""
-    a, b = (np.asarray(_numbers(z)) for z in (x, y))
-    return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
-
-
-def plain_number(x: Any) -> Any:
-    """An array of no axes as a number."""
-    return float(x) if not np.ndim(x) else x
-
-
-def _numbers(x: Any) -> Any:
-    """A tree of numbers in one array."""
-    if isinstance(x, (list, tuple, dict)):
-        return np.concatenate([np.ravel(numbers_of(leaf)) for leaf in leaves(x)] or [np.empty(0)])
-    return numbers_of(x)
 
 
 def _data(leaf: Any) -> Any:

@@ -32,6 +32,7 @@ Call: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 Path: TypeAlias = tuple[Any, ...]  # a root, and attributes, keys and positions from there on
 
 SEED = 0  # of every run
+HEAP = 1 << 9  # Python's mark on classes that code in Python has made
 FORWARD, BACKWARD, LOSS = "forward", "backward", "loss"
 ARGUMENT, VARIABLE, INSTANCE, RESULT = "argument", "variable", "instance", "result"  # the roots of paths
 
@@ -66,7 +67,7 @@ class Passes:
     seeded: bool
     rates: Mapping[str, float]  # of arguments whose gradient is what a step of backward implies
     world: World
-    paths: Mapping[str, Path]  # where in the world each argument is
+    paths: Mapping[str, tuple[Path, ...]]  # where in the world each argument is
     run: Callable[[World, Call], tuple[Any, Any]]  # gives the output and the result of the forward pass
     pull: Callable[[World, Any, Any, Call], Mapping[str, Any]]  # from that result and a cotangent
 
@@ -74,7 +75,9 @@ class Passes:
         """The output at a point, and the state that is left."""
         (world,) = self.world.copied()
         for name, x in arguments.items():
-            world.put(self.paths[name], x.copy() if isinstance(x, np.ndarray) else x)
+            new = x.copy() if isinstance(x, np.ndarray) else x
+            for path in self.paths[name]:
+                world.put(path, new)
         with alike():
             output, result = self.run(world, call)
         return output, (world, result)
@@ -162,7 +165,7 @@ class World:
                 if path[1] in f.__code__.co_freevars:
                     cell = f.__closure__[f.__code__.co_freevars.index(path[1])]  # type: ignore[index]
                     cell.cell_contents = changed[path[1]]
-                elif path[1] in f.__globals__:
+                elif path[1] in f.__globals__ or path[1] in self.reached.get(id(f.__globals__), ()):
                     f.__globals__[path[1]] = changed[path[1]]
 
 
@@ -181,7 +184,7 @@ def placed(root: Any, steps: Path, new: Any) -> Any:
     if isinstance(root, tuple):
         parts = [placed(x, tuple(rest), new) if i == step else x for i, x in enumerate(root)]
         return type(root)(*parts) if hasattr(root, "_fields") else tuple(parts)
-    part = placed(got(root, (step,)), tuple(rest), new)
+    part = placed(got(root, (step,)), tuple(rest), new) if rest else new
     if isinstance(root, (dict, list)):
         root[step] = part
     else:
@@ -288,7 +291,7 @@ class _Copier:
         if isinstance(x, MethodType):
             return MethodType(self(x.__func__), self(x.__self__))
         make: Any = kind.__new__
-        if make is object.__new__ and not hasattr(kind, "__deepcopy__"):
+        if make is object.__new__ and kind.__flags__ & HEAP and not hasattr(kind, "__deepcopy__"):
             new = self.memo[id(x)] = object.__new__(kind)
             for name, part in attributes(x).items():
                 object.__setattr__(new, name, self(part))
