@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.diagnosis import diagnose
+from autograd_mini.check.diagnosis import diagnose, what_is_right
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.diagnosis.slips import slips
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
@@ -52,6 +52,8 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
                 time.perf_counter() + settings.diagnosis,
             )
             explanations = (*_slips(subject, points), *diagnose(evidence))
+            if not explanations and (next_to_see := what_is_right(evidence)):
+                report = replace(report, more=(*report.more, next_to_see))
             if time.perf_counter() > evidence.deadline:
                 cut = f"the diagnosis was cut after {settings.diagnosis:g} s; diagnosis= gives it more"
                 report = replace(report, more=(*report.more, cut))
