@@ -162,7 +162,7 @@ def what_is_right(evidence: Evidence) -> str:
     names = tuple(evidence.points[0].truth) if evidence.points else ()
     case = Case(evidence, names)
     said = []
-    if case.points and case.shaped and not case.wrong_entries.all():
+    if case.points and case.shaped and case.wrong_entries.any() and not case.wrong_entries.all():
         said.append(
             f"of yours only {entries(case)} {'is' if np.sum(case.wrong_entries) == 1 else 'are'} wrong"
         )
