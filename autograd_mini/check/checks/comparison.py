@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from autograd_mini.check.diagnosis import diagnose
+from autograd_mini.check.diagnosis import diagnose, what_is_right
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.diagnosis.slips import slips
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
@@ -193,6 +193,8 @@ def _diagnosed(report: Report, subject: Subject) -> Report:
 
     evidence = Evidence(points, graph, subject.call, subject.out, deadline)
     explanations = (*_slips(subject, points), *diagnose(evidence))
+    if not explanations and (next_to_see := what_is_right(evidence)):
+        more.append(next_to_see)
     if time.perf_counter() > deadline:
         more.append(f"the diagnosis was cut after {report.settings.diagnosis:g} s; diagnosis= gives it more")
     picture = partial(draw_mistake, evidence, explanations)

@@ -1,11 +1,10 @@
 """What went wrong in a hand derivation: the mistakes that reproduce it to tolerance at every point.
 
-Each kind of mistake is a function that yields candidates, which are what somebody who made it would have
-written. The simplest come first: a sign, the numbers of an array misplaced or left out, a factor such as
-2 or 1/N; then those in the chain rule on f's graph, and at last any other factor. Where a sign or one factor
-explains all, the chain rule has its word only on where that came from. Two mistakes together are tried
-where one does not do. What could not have been refuted by the evidence is not claimed: a candidate among
-thousands has to reproduce more than one short number.
+It is one search. Each kind of mistake is a function that yields candidates, what somebody who made it would
+have written; they come by how plain they are, from a sign to a factor at some node and at last two mistakes
+together. The first kinds that give the hand result at every point are what is said, and nothing that is
+further fetched beside them. What could not have been refuted is not claimed: a candidate among thousands has
+to reproduce more than one short number.
 """
 
 from __future__ import annotations
@@ -14,17 +13,18 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
-from itertools import islice, takewhile
+from functools import cache, partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.diagnosis import arrangement, chain, factors, losses
-from autograd_mini.check.diagnosis.case import Candidate, Case, Results
+from autograd_mini.check.diagnosis import arrangement, chain, losses
+from autograd_mini.check.diagnosis.arrangement import Base, entries
+from autograd_mini.check.diagnosis.case import Candidate, Case
 from autograd_mini.check.diagnosis.chain import Chain
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
-from autograd_mini.check.diagnosis.tape import Tape, tape_of
+from autograd_mini.check.diagnosis.tape import tape_if_any
 from autograd_mini.check.subjects.subject import Graph
 from autograd_mini.value import Value
 
@@ -33,144 +33,153 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["diagnose", "diagnose_value", "nodes_named"]
+__all__ = ["diagnose", "diagnose_value", "nodes_named", "what_is_right"]
 
-Kind: TypeAlias = Callable[[Chain], Iterator[Candidate]]
-ON_THE_GRAPH: list[Kind] = [
-    chain.other_functions,
-    losses.other_losses,
-    chain.paths,
-    factors.slips,
-    chain.inner_factors,
-    factors.wrong_derivatives,
-    factors.node_factors,
-    chain.other_variables,
+# What can be seen from the array and what from the graph, with how plain it is and how many bits of the hand
+# result must have been able to refute it.
+ON_THE_ARRAY: list[tuple[int, float, Callable[[Case, Base], Iterator[Candidate]]]] = [
+    (0, 4, arrangement.signs),
+    (0, 12, arrangement.arranged),
+    (1, 4, arrangement.named_factors),
+    (1, 12, arrangement.entry_factors),
+    (4, 12, arrangement.shuffled),
+    (7, 12, arrangement.factors),
 ]
-FEW_ON_THE_GRAPH = ON_THE_GRAPH[:1]
-SOURCES_OF_A_FACTOR: list[Kind] = [losses.other_losses, factors.wrong_derivatives]
-# Bits that refute tens, hundreds and thousands of candidates, and pairs of them.
-SIMPLE, FEW, RICH, DOUBLE = 12.0, 16.0, 24.0, 36.0
+ON_THE_GRAPH: list[tuple[int, float, Callable[[Chain], Iterator[Candidate]]]] = [
+    (0, 16, chain.inner_parts),
+    (1, 16, chain.terms),
+    (1, 24, chain.missing_index),
+    (2, 16, chain.other_functions),
+    (2, 24, losses.other_losses),
+    (2, 24, chain.held),
+    (2, 24, chain.slips),
+    (2, 24, chain.inner_factors),
+    (2, 24, chain.paths),
+    (2, 24, chain.node_factors),
+    (2, 24, chain.wrong_derivatives),
+    (2, 24, chain.elementwise),
+    (2, 24, chain.other_variables),
+    (2, 24, chain.before_a_sum),
+    (3, 60, chain.extra_terms),
+]
+BEFORE_ANOTHER = [chain.inner_parts, chain.inner_factors, chain.other_functions, chain.slips, chain.paths]
+DOUBLE, RICH = 36.0, 100.0  # bits that refute pairs of mistakes, and all but one explanation
 MOST = 3  # explanations
 BASES = 1000  # first mistakes that a second may follow
 
 
 def diagnose(evidence: Evidence) -> list[Explanation]:
-    """The explanations that reproduce the hand result at all points, structural before numerical ones.
+    """The explanations that reproduce the hand result at all points, the plainest.
 
     Empty if there is none, or nothing to explain. Parameters that are wrong for different reasons are
     explained one by one. Explanations are not ``certain`` where figures at one point leave several.
     """
-    names = tuple(evidence.points[0].truth) if evidence.points else ()
-    case = Case(evidence, names)
-    if not case.points or not case.wrong:
+    case = Case(evidence, tuple(evidence.points[0].truth) if evidence.points else ())
+    if not case.points or not (wrong := case.wrong):
         return []
-    wrong = Case(evidence, case.wrong)
-    found = _explain(wrong)
-    if not found and len(case.wrong) > 1:
-        found = [explanation for name in case.wrong for explanation in _explain(Case(evidence, (name,)))]
+    found = _explained(Case(evidence, wrong))
+    if not found and len(wrong) > 1:
+        found = [explanation for name in wrong for explanation in _explained(Case(evidence, (name,)))]
     return found
 
 
-def _explain(case: Case) -> list[Explanation]:
-    yours = [abs(point.yours[name]) for point in case.points for name in case.names]
-    if case.information < SIMPLE or not any(part.any() for part in yours):
+def _explained(case: Case) -> list[Explanation]:
+    if not any(point.yours[name].any() for point in case.points for name in case.names):
         return []
-    truth = _truth(case)
-    sign = [*_fitting(case, arrangement.signs(case, truth))]
-    common = [*_fitting(case, arrangement.factors(case, truth, "common"))]
-    other = [] if common else [*_fitting(case, arrangement.factors(case, truth))]
-    found = [*sign, *_fitting(case, arrangement.entry_factors(case)), *_arranged(case, truth)]
-    on_graph = Chain(case, known) if case.information >= FEW and (known := tape_of(case)) else None
+    return _chosen(case, _candidates(case))
+
+
+def _candidates(case: Case) -> Iterator[tuple[int, Candidate]]:
+    """What may have been written, with how plain the mistake is."""
+    on_graph = None
+    if case.bits >= 16 and (tape := tape_if_any(case)) is not None:
+        on_graph = Chain(case, tape)
+    tried: list[tuple[int, float, Callable[[], Iterator[Candidate]]]] = [
+        (rank, bits, partial(kind, case, case.truth)) for rank, bits, kind in ON_THE_ARRAY
+    ]
     if on_graph is not None:
-        found = [_with_factors(on_graph, explanation) for explanation in found]
-    chained: list[Explanation] = []
-    if on_graph is not None and case.shaped:
-        found += _fitting(case, chain.inner_parts(on_graph))
-        kinds = ON_THE_GRAPH if case.information >= RICH else FEW_ON_THE_GRAPH
-        if (sign or common or other) and not case.is_one_number:
-            kinds = [kind for kind in kinds if kind in SOURCES_OF_A_FACTOR]
-        chained = [explanation for kind in kinds for explanation in _fitting(case, kind(on_graph))]
-    found += [*common, *chained, *other]
-    if not found and on_graph is not None:
-        found = [*_twofold(case, on_graph)]
-    return _chosen(case, found)
+        graphical = ON_THE_GRAPH if case.shaped else [x for x in ON_THE_GRAPH if x[2] is chain.before_a_sum]
+        tried += [(rank, bits, partial(kind, on_graph)) for rank, bits, kind in graphical]
+        tried.append((8, 16, partial(_twofold, case, on_graph)))
+    for rank, bits, kind in sorted(tried, key=lambda x: x[0]):
+        if case.bits >= bits:
+            for candidate in kind():
+                yield rank, _named(candidate, on_graph)
+
+
+def _named(candidate: Candidate, on_graph: Chain | None) -> Candidate:
+    """The outer product that belongs in the place of an inner one, with the names of its factors."""
+    if (
+        candidate.kind == "inner for outer"
+        and on_graph is not None
+        and (said := chain.outer_product(on_graph))
+    ):
+        return replace(candidate, formula=said)
+    return candidate
+
+
+def _twofold(case: Case, on_graph: Chain) -> Iterator[Candidate]:
+    """A mistake on the graph whose result was then misplaced, added up, negated or scaled."""
+    unsifted = Chain(case, on_graph.tape, sifted=False)
+    kinds = BEFORE_ANOTHER if case.bits >= DOUBLE else [chain.inner_parts]
+    for first in islice((x for kind in kinds for x in kind(unsifted)), BASES):
+        if case.is_over:
+            return
+        base = cache(first.result)
+        for second in (x for kind in (arrangement.arranged, arrangement.signs, arrangement.named_factors)
+                       for x in kind(case, base)):  # fmt: skip
+            after = second.text.removeprefix(f"yours is {case.title} ")
+            yield replace(
+                first, text=f"{first.text}; and what comes of that is given {after}",
+                formula=f"{first.formula}; {second.formula}", result=second.result,
+            )  # fmt: skip
+
+
+def _chosen(case: Case, candidates: Iterator[tuple[int, Candidate]]) -> list[Explanation]:
+    """The plainest that fit, of every kind the shortest; more, and doubtful, if one number leaves several."""
+    is_told = (len(case.points) > 1 or case.bits > RICH) and not case.is_one_number
+    found: dict[str, Explanation] = {}
+    plainest = None
+    for rank, candidate in candidates:
+        if case.is_over or len(found) == MOST or (plainest is not None and rank > plainest and is_told):
+            break
+        if (plainest is None or rank == plainest or candidate.kind not in found) and case.fits(
+            candidate.result
+        ):
+            explanation = candidate.explain()
+            if explanation is None:
+                continue
+            plainest = rank if plainest is None else plainest
+            known = found.get(explanation.kind, explanation)
+            found[explanation.kind] = min(known, explanation, key=lambda x: len(x.text))
+    chosen = [*found.values()][:MOST]
+    certain = len(case.points) > 1 or len(chosen) == 1
+    return [replace(explanation, certain=certain) for explanation in chosen]
+
+
+def what_is_right(evidence: Evidence) -> str:
+    """Where to look next when no mistake is known: which entries are wrong, what is right below them."""
+    names = tuple(evidence.points[0].truth) if evidence.points else ()
+    case = Case(evidence, names)
+    said = []
+    if case.points and case.shaped and case.wrong_entries.any() and not case.wrong_entries.all():
+        said.append(
+            f"of yours only {entries(case)} {'is' if np.sum(case.wrong_entries) == 1 else 'are'} wrong"
+        )
+    for name in case.wrong if case.points else ():
+        own = Case(evidence, (name,))
+        tape = tape_if_any(own)
+        if tape is not None and (below := chain.right_below(Chain(own, tape))):
+            said.append(below)
+    return "; ".join(said)
 
 
 def nodes_named(evidence: Evidence, graph: Graph, explanation: Explanation) -> list[Value]:
-    """The nodes of a graph, f's at one of the points, that an explanation speaks of."""
-    tape = Tape(Case(evidence, tuple(evidence.points[0].truth)), graph)
-    return [
-        tape.order[i]
-        for group in tape.groups
-        if group.name in explanation.nodes
-        for i in group.nodes.tolist()
-    ]
-
-
-def _truth(case: Case) -> Callable[[int], Results]:
-    return lambda p: {name: case.points[p].truth[name] for name in case.names}
-
-
-def _fitting(case: Case, candidates: Iterator[Candidate]) -> Iterator[Explanation]:
-    in_time = takewhile(lambda candidate: not case.is_over, candidates)
-    return (candidate.explain() for candidate in in_time if case.fits(candidate.result))
-
-
-def _arranged(case: Case, base: Callable[[int], Results | None]) -> Iterator[Explanation]:
-    """What can be seen from the array alone; of several parameters, each must be explained."""
-    if len(case.names) > 1:
-        return
-    every = arrangement.arrangements(case)
-    found = [*_fitting(case, arrangement.rearranged(case, base, every))]
-    yield from found or arrangement.shuffled(case, case.names[0])
-
-
-def _with_factors(on_graph: Chain, explanation: Explanation) -> Explanation:
-    """The outer product that belongs in the place of an inner one, with the names of its factors."""
-    formula = chain.outer_product(on_graph) if explanation.kind == "inner for outer" else None
-    return replace(explanation, formula=formula) if formula else explanation
-
-
-def _twofold(case: Case, on_graph: Chain) -> Iterator[Explanation]:
-    """A mistake on the graph whose result was then misplaced, added up, negated or scaled."""
-    every = arrangement.arrangements(case) if len(case.names) == 1 else []
-    unsifted = Chain(case, on_graph.tape, sifted=False)
-    firsts = factors.common(unsifted) if case.information >= DOUBLE else chain.inner_parts(unsifted)
-    for first in takewhile(lambda first: not case.is_over, islice(firsts, BASES)):
-        base = cache(first.result)
-        if base(case.order[0]) is None:
-            continue
-        seconds = [
-            *(arrangement.rearranged(case, base, every) if every else ()),
-            *arrangement.signs(case, base),
-            *arrangement.factors(case, base, "named"),
-        ]
-        for second in seconds:
-            if case.fits(second.result):
-                one, other = first.explain(), second.explain()
-                after = other.text.removeprefix(f"yours is {case.title} ")
-                text = f"{one.text}; and what comes of that is given {after}"
-                yield replace(one, text=text, formula=f"{one.formula}; {other.formula}")
-
-
-def _chosen(case: Case, found: list[Explanation]) -> list[Explanation]:
-    """Of every kind the shortest, which speaks of nodes with names; doubtful if one point leaves several."""
-    kinds: dict[str, list[Explanation]] = {}
-    for explanation in found:
-        kinds.setdefault(explanation.kind, []).append(explanation)
-    chosen = [min(alike, key=lambda explanation: len(explanation.text)) for alike in kinds.values()][:MOST]
-    certain = len(case.points) > 1 or len(chosen) == 1
-    return [replace(explanation, certain=certain and explanation.certain) for explanation in chosen]
-
-
-# --- values ------------------------------------------------------------------------------------------
-
-
-class _ValueCase(Case):
-    """A printed value held against the right one."""
-
-    def symbol(self, name: str) -> str:
-        return self.evidence.out
+    """The nodes of a graph, f's at the first of the points, that an explanation speaks of."""
+    first = replace(evidence, points=evidence.points[:1], graph=lambda point: graph)
+    tape = tape_if_any(Case(first, tuple(evidence.points[0].truth)))
+    groups = tape.groups if tape else []
+    return [tape.order[i] for g in groups if tape and g.name in explanation.nodes for i in g.nodes.tolist()]
 
 
 def diagnose_value(
@@ -195,17 +204,13 @@ def diagnose_value(
     yours is another loss, binary_cross_entropy(y, t) = −Σ [t ln y + (1 − t) ln(1 − y)]
     """
     value, printed = np.asarray(value, dtype=float), np.asarray(printed, dtype=float)
-    names = {"value": value}, {"value": printed}, {"value": np.broadcast_to(slack, value.shape)}
-    point = Point(arguments, np.zeros(()), *names)
-    case = _ValueCase(
-        Evidence([point], lambda point: graph, None, out, time.perf_counter() + seconds), ("value",)
-    )
-    if not case.points or not case.wrong or case.information < SIMPLE:
+    parts = {"": value}, {"": printed}, {"": np.broadcast_to(slack, value.shape)}
+    point = Point(arguments, np.zeros(()), *parts)
+    evidence = Evidence([point], lambda point: graph, None, out, time.perf_counter() + seconds)
+    case = Case(evidence, ("",))
+    if not case.points or not case.wrong:
         return []
-    found = [*_fitting(case, losses.other_values(case, graph))]
-    truth = _truth(case)
-    found += _arranged(case, truth)
-    found += _fitting(case, arrangement.signs(case, truth))
-    found += _fitting(case, arrangement.entry_factors(case))
-    found += _fitting(case, arrangement.factors(case, truth))
-    return _chosen(case, found)
+    tape = tape_if_any(case)
+    candidates = ((0, x) for x in losses.other_values(case, tape))
+    arrays = ((1, x) for _, _, kind in ON_THE_ARRAY for x in kind(case, case.truth))
+    return _chosen(case, (x for part in (candidates, arrays) for x in part))

@@ -1,4 +1,4 @@
-"""Mistakes that can be seen from the right array alone: its numbers misplaced, left out, or added up.
+"""Mistakes that can be seen from the right array alone: a sign, a factor, its numbers misplaced or added up.
 
 Each is an `Arrangement`, a map from the right array to what was written, so that it can also follow a
 mistake of another kind.
@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, permutations
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from autograd_mini.check.diagnosis.case import Candidate, Case, Results, constant_name
-from autograd_mini.check.diagnosis.evidence import Explanation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
-    Shape: TypeAlias = tuple[int, ...]
+Shape: TypeAlias = tuple[int, ...]
+Base: TypeAlias = "Callable[[int], Results | None]"
 
 
 @dataclass(frozen=True)
@@ -35,169 +35,129 @@ class Arrangement:
     of: Callable[[Floats], Floats | None]
 
 
-def arrangements(case: Case) -> list[Arrangement]:
-    """What may become of the right array where an array of the given shape was written."""
+def arranged(case: Case, base: Base) -> Iterator[Candidate]:
+    """What may become of a result for one name where an array of the given shape was written."""
+    if len(case.names) > 1:
+        return
     [name] = case.names
-    shape, given = case.points[0].truth[name].shape, case.points[0].yours[name].shape
-    return [
-        *_layouts(shape, given),
-        *_parts(shape, given, case.rows),
-        *_sums(shape, case.points[0].yours[name], case.rows),
-    ]
+    title = case.title
+    truth, yours = case.points[0].truth[name], case.points[0].yours[name]
 
+    def result(arrangement: Arrangement, p: int) -> Results | None:
+        results = base(p)
+        array = None if results is None else arrangement.of(results[name])
+        return None if array is None else {name: array}
 
-def rearranged(
-    case: Case, base: Callable[[int], Results | None], every: list[Arrangement]
-) -> Iterator[Candidate]:
-    """Every arrangement of a result for one name, as a candidate."""
-    [name] = case.names
-    for arrangement in every:
-        yield Candidate(
-            partial(_rearrange, name, base, arrangement), partial(_says, arrangement, case.symbol(name))
-        )
-
-
-def _rearrange(
-    name: str, base: Callable[[int], Results | None], arrangement: Arrangement, p: int
-) -> Results | None:
-    results = base(p)
-    array = None if results is None else arrangement.of(results[name])
-    return None if array is None else {name: array}
-
-
-def _says(arrangement: Arrangement, title: str) -> Explanation:
-    return Explanation(
-        arrangement.kind, f"yours is {title} {arrangement.text}", f"{title} {arrangement.correct}"
+    kinds = (
+        _layouts(truth.shape, yours.shape),
+        _parts(truth, yours.shape, case.rows),
+        _sums(truth, yours, case.rows),
     )
+    for arrangement in (x for kind in kinds for x in kind):
+        said = f"yours is {title} {arrangement.text}", f"{title} {arrangement.correct}"
+        yield Candidate(arrangement.kind, *said, partial(result, arrangement))
 
 
 def _layouts(shape: Shape, given: Shape) -> Iterator[Arrangement]:
     if math.prod(shape) != math.prod(given) or math.prod(shape) < 2:
         return
     size = f"has shape {shape}"
+    if [n for n in shape if n > 1] == [n for n in given if n > 1] and shape != given:
+        yield Arrangement(
+            "layout", f"with axes of length 1 of its own, as keepdims leaves them: its shape is {given}",
+            f"{size}: reshape yours", lambda a: a.reshape(given),
+        )  # fmt: skip
+    plain = (*range(len(shape)),)
+    orders = [x for x in permutations(plain) if x != plain] if 1 < len(shape) <= 4 else []
+    for axes in orders:
+        if tuple(shape[axis] for axis in axes) == given:
+            whole = axes == plain[::-1]
+            text = "transposed" if whole else f"with its axes in the order {axes}"
+            yield Arrangement(
+                "transposed", text, f"{size}: put the axes of yours back in order",
+                partial(np.transpose, axes=axes),
+            )  # fmt: skip
+    for axes in orders if shape[::-1] != given else ():
+        text = f"with its axes in the order {axes}, written"
+        if axes == plain[::-1]:
+            text = "read column by column (column-major) and written row by row"
+        yield Arrangement(
+            "layout", f"{text} into the shape {given}",
+            f"{size}, entry by entry: put the axes back in order before reshaping",
+            lambda a, axes=axes: a.transpose(axes).reshape(given),  # type: ignore[misc]
+        )  # fmt: skip
     if len(shape) > 1:
-        transposed = shape[::-1] == given
-        if transposed:
-            yield Arrangement("transposed", "transposed", f"{size}: swap the axes of yours", lambda a: a.T)
-        plain = (*range(len(shape)),)
-        orders = list(permutations(range(len(shape)))) if len(shape) <= 4 else []
-        for axes in orders:
-            fits = tuple(shape[axis] for axis in axes) == given
-            if fits and axes not in (plain, plain[::-1]):
-                yield Arrangement(
-                    "transposed",
-                    f"with its axes in the order {axes}",
-                    f"{size}: put the axes of yours back in order",
-                    partial(np.transpose, axes=axes),
-                )
-        if not transposed:
-            yield Arrangement(
-                "layout",
-                f"read column by column (column-major) and written row by row into the shape {given}",
-                f"{size}, entry by entry: reshape yours with order='F', or transpose it before reshaping",
-                lambda a: a.ravel(order="F").reshape(given),
-            )
-            yield Arrangement(
-                "layout",
-                f"read row by row (row-major) and written column by column into the shape {given}",
-                f"{size}, entry by entry: reshape yours with order='C'",
-                lambda a: a.ravel().reshape(given, order="F"),
-            )
-        for axes in orders:
-            if axes not in (plain, plain[::-1]):
-                yield Arrangement(
-                    "layout",
-                    f"with its axes in the order {axes}, written into the shape {given}",
-                    f"{size}: put the axes back in order before reshaping",
-                    partial(_reordered, axes=axes, given=given),
-                )
+        yield Arrangement(
+            "layout", f"read row by row (row-major) and written column by column into the shape {given}",
+            f"{size}, entry by entry: reshape yours with order='C'",
+            lambda a: a.ravel().reshape(given, order="F"),
+        )  # fmt: skip
     if shape != given:
+        text = f"with its entries in a row-by-row layout of shape {given}"
+        yield Arrangement("layout", text, size, lambda a: a.reshape(given))
+    for axis in range(len(shape)) if shape == given else ():
+        text = f"in reverse order along axis {axis}"
         yield Arrangement(
-            "layout", f"with its entries in a row-by-row layout of shape {given}", size,
-            lambda a: a.reshape(given),
-        )  # fmt: skip
-        return
-    for axis in range(len(shape)):
-        yield Arrangement(
-            "layout", f"in reverse order along axis {axis}", f"{size}: reverse axis {axis} of yours",
-            partial(np.flip, axis=axis),
-        )  # fmt: skip
+            "layout", text, f"{size}: reverse axis {axis} of yours", partial(np.flip, axis=axis)
+        )
 
 
-def _reordered(a: Floats, axes: tuple[int, ...], given: Shape) -> Floats:
-    return a.transpose(axes).reshape(given)
-
-
-def _triangle(a: Floats, part: Callable[[Floats], Floats]) -> Floats:
-    n = math.isqrt(a.size)
-    return part(a.reshape(n, n)).reshape(a.shape)
-
-
-def _folded(
-    a: Floats, fold: Callable[..., Floats], axes: tuple[int, ...], keep: bool, given: Shape
-) -> Floats | None:
-    return _spread(fold(a, axis=axes, keepdims=keep), given)
-
-
-def _parts(shape: Shape, given: Shape, rows: int) -> Iterator[Arrangement]:
-    half = len(shape) // 2
+def _parts(truth: Floats, given: Shape, rows: int) -> Iterator[Arrangement]:
+    shape, half = truth.shape, truth.ndim // 2
     if not (half and rows == half and shape[:half] == shape[half:]):
         return
     n = math.prod(shape[:half])
+    square = truth.reshape(n, n)
+
+    def only(mask: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
+        return lambda a: np.where(mask.reshape(shape), a, 0.0)
+
     full = "has entries off the diagonal too: every output depends on every input"
-
-    def diagonal(a: Floats) -> Floats:
-        return np.diag(a.reshape(n, n))
-
+    eye, lower = np.eye(n, dtype=bool), np.tri(n, dtype=bool)
     if given == shape:
+        sides = "has entries on both sides of the diagonal"
+        yield Arrangement("diagonal", "with its diagonal only", full, only(eye))
         yield Arrangement(
-            "diagonal", "with its diagonal only", full,
-            lambda a: np.diag(diagonal(a)).reshape(shape),
-        )  # fmt: skip
-        yield Arrangement(
-            "off-diagonal", "without its diagonal", "has a diagonal too, the case i = j",
-            lambda a: a - np.diag(diagonal(a)).reshape(shape),
-        )  # fmt: skip
-        for text, part in (("lower", np.tril), ("upper", np.triu)):
-            yield Arrangement(
-                "triangle", f"with its {text} triangle only", "has entries on both sides of the diagonal",
-                partial(_triangle, part=part),
-            )  # fmt: skip
-    elif given == shape[:half]:
-        yield Arrangement("diagonal", "reduced to its diagonal", full, lambda a: diagonal(a).reshape(given))
-
-
-def _sums(shape: Shape, yours: Floats, rows: int) -> Iterator[Arrangement]:
-    given = yours.shape
-    if not rows and len(shape) == 2 and shape[0] == shape[1] > 1 and _constant(yours, (*range(yours.ndim),)):
-        yield Arrangement(
-            "inner for outer",
-            "with the inner product of its two factors in place of their outer product",
-            "is the outer product u vᵀ, with entries uᵢ vⱼ; yours is the inner product u · v"
-            + _where(shape, given),
-            lambda a: _spread(np.trace(a) if _rank_one(a) else None, given),
+            "off-diagonal", "without its diagonal", "has a diagonal too, the case i = j", only(~eye)
         )
-    for count in range(len(shape), 0, -1):
-        for axes in combinations(range(len(shape)), count):
-            spread = given == shape
-            if math.prod(shape[axis] for axis in axes) < 2 or (spread and not _constant(yours, axes)):
-                continue
-            over = "over all entries" if count == len(shape) else f"over axis {', '.join(map(str, axes))}"
-            for what, fold in (("added up", np.sum), ("averaged", np.mean)):
-                yield Arrangement(
-                    "summed",
-                    f"{what} {over}" + _where(shape, given),
-                    f"has shape {shape}, an entry of its own for each element",
-                    partial(_folded, fold=fold, axes=axes, keep=spread, given=given),
-                )
+        yield Arrangement("triangle", "with its lower triangle only", sides, only(lower))
+        yield Arrangement("triangle", "with its upper triangle only", sides, only(lower.T))
+    elif given == shape[:half]:
+        if not square[~eye].any():
+            full = "is a matrix with these numbers on its diagonal and 0 elsewhere, diag of yours"
+        take = lambda a: np.diag(a.reshape(n, n)).reshape(given)  # noqa: E731
+        yield Arrangement("diagonal", "reduced to its diagonal", full, take)
 
 
-def _constant(a: Floats, axes: tuple[int, ...]) -> bool:
-    return bool((np.ptp(a, axis=axes) <= 1e-3 * np.max(abs(a), initial=0.0)).all())
+def _sums(truth: Floats, yours: Floats, rows: int) -> Iterator[Arrangement]:
+    shape, given = truth.shape, yours.shape
+    where = ", in every entry" if given == shape else ""
+    largest = np.max(abs(yours), initial=0.0)
+
+    def constant_along(axes: Shape) -> bool:
+        return bool((np.ptp(yours, axis=axes) <= 1e-3 * largest).all())
+
+    if not rows and len(shape) == 2 and shape[0] == shape[1] > 1 and constant_along((*range(yours.ndim),)):
+        yield Arrangement(
+            "inner for outer", "with the inner product of its two factors in place of their outer product",
+            "is the outer product u vᵀ, with entries uᵢ vⱼ; yours is the inner product u · v" + where,
+            lambda a: _spread(np.trace(a) if _is_rank_one(a) else None, given),
+        )  # fmt: skip
+    for axes in (x for count in range(len(shape), 0, -1) for x in combinations(range(len(shape)), count)):
+        spread = given == shape
+        if math.prod(shape[axis] for axis in axes) < 2 or (spread and not constant_along(axes)):
+            continue
+        over = "all entries" if len(axes) == len(shape) else f"axis {', '.join(map(str, axes))}"
+        for what, fold in (("added up", np.sum), ("averaged", np.mean)):
+            yield Arrangement(
+                "summed", f"{what} over {over}{where}",
+                f"has shape {shape}, an entry of its own for each element",
+                partial(_folded, fold=fold, axes=axes, keep=spread, given=given),
+            )  # fmt: skip
 
 
-def _where(shape: Shape, given: Shape) -> str:
-    return ", in every entry" if given == shape else ""
+def _folded(a: Floats, fold: Callable[..., Floats], axes: Shape, keep: bool, given: Shape) -> Floats | None:
+    return _spread(fold(a, axis=axes, keepdims=keep), given)
 
 
 def _spread(a: Floats | None, given: Shape) -> Floats | None:
@@ -209,36 +169,34 @@ def _spread(a: Floats | None, given: Shape) -> Floats | None:
         return None
 
 
-def _rank_one(a: Floats) -> bool:
+def _is_rank_one(a: Floats) -> bool:
     singular = np.linalg.svd(a, compute_uv=False)
     return bool(singular[0] > 0 and singular[1] <= 1e-6 * singular[0])
 
 
-# --- any other order ---------------------------------------------------------------------------------
-
-
-def shuffled(case: Case, name: str) -> Iterator[Explanation]:
+def shuffled(case: Case, base: Base) -> Iterator[Candidate]:
     """The right numbers in other places, the same places at every point."""
-    truths = [point.truth[name].ravel() for point in case.points]
-    yours = [point.yours[name].ravel() for point in case.points]
-    if truths[0].size != yours[0].size or not 3 <= truths[0].size <= 10_000:
+    if len(case.names) > 1:
         return
-    source, target = np.argsort(truths[0], kind="stable"), np.argsort(yours[0], kind="stable")
-    if len(np.unique(np.round(truths[0] / (1e-6 * np.max(abs(truths[0])) or 1.0)))) < 3:
+    [name] = case.names
+    truths, given = [case.points[0].truth[name].ravel(), case.points[0].yours[name].ravel()]
+    if truths.size != given.size or not 3 <= truths.size <= 10_000:
+        return
+    if len(np.unique(np.round(truths / (1e-6 * np.max(abs(truths)) or 1.0)))) < 3:
         return  # too few different numbers: any array of them would do
-    taken = np.empty_like(source)
-    taken[target] = source
-    shape, given = case.points[0].truth[name].shape, case.points[0].yours[name].shape
-    if not case.fits(lambda p: {name: truths[p][taken].reshape(given)}):
-        return
-    moved = np.flatnonzero(taken != np.arange(len(taken)))
-    pairs = [f"{_index(int(i), given)} holds the right {_index(int(taken[i]), shape)}" for i in moved[:4]]
-    more = ", …" if len(moved) > 4 else ""
-    yield Explanation(
-        "layout",
-        f"yours has the numbers of {case.symbol(name)} in other places: {', '.join(pairs)}{more}",
-        f"{case.symbol(name)} has shape {shape}: put every number in its own place",
-    )
+    taken = np.empty(truths.size, dtype=int)
+    taken[np.argsort(given, kind="stable")] = np.argsort(truths, kind="stable")
+    shape = case.points[0].yours[name].shape
+    moved = np.flatnonzero(taken != np.arange(len(taken)))[:4].tolist()
+    pairs = [
+        f"{_index(i, shape)} holds the right {_index(int(taken[i]), case.points[0].truth[name].shape)}"
+        for i in moved
+    ]
+    yield Candidate(
+        "layout", f"yours has the numbers of {case.title} in other places: {', '.join(pairs)}, …",
+        f"{case.title} has shape {case.points[0].truth[name].shape}: put every number in its own place",
+        lambda p: {name: case.points[p].truth[name].ravel()[taken].reshape(shape)},
+    )  # fmt: skip
 
 
 def _index(i: int, shape: Shape) -> str:
@@ -248,118 +206,85 @@ def _index(i: int, shape: Shape) -> str:
 # --- numbers: signs and factors ----------------------------------------------------------------------
 
 
-def signs(case: Case, base: Callable[[int], Results | None]) -> Iterator[Candidate]:
-    """A wrong sign, of everything or of the same entries at every point."""
-
-    def negative(p: int) -> Results | None:
-        results = base(p)
-        return None if results is None else {name: -results[name] for name in case.names}
-
+def signs(case: Case, base: Base) -> Iterator[Candidate]:
+    """A wrong sign of everything."""
     title = case.title
+    text = f"yours is {title} with the wrong sign"
+    yield Candidate("sign", text, f"{title} is −1 times yours", _times(case, base, -1.0))
+
+
+def named_factors(case: Case, base: Base) -> Iterator[Candidate]:
+    """One factor, the same in every entry and at every point, which may have been lost: 2, ½, N, 1/N, π."""
+    return _factors(case, base, named=True)
+
+
+def factors(case: Case, base: Base) -> Iterator[Candidate]:
+    """Any one factor, the same in every entry and at every point, if that is sure."""
+    return _factors(case, base, named=False)
+
+
+def _times(case: Case, base: Base, c: float) -> Base:
+    def result(p: int) -> Results | None:
+        results = base(p)
+        return None if results is None else {name: c * results[name] for name in case.names}
+
+    return result
+
+
+def _factors(case: Case, base: Base, named: bool) -> Iterator[Candidate]:
+    results, yours = base(case.home), case.points[case.home].yours
+    if results is None or any(results[name].shape != yours[name].shape for name in case.names):
+        return
+    right, given = (np.concatenate([x[name].ravel() for name in case.names]) for x in (results, yours))
+    square = float(right @ right)
+    c = float(right @ given) / square if square and np.isfinite(square) else 0.0
+    text = constant_name(c, case.sizes, case.width)
+    if c == 0 or text in ("1", "−1") or (text is None and (named or case.bits < 100)):
+        return
+    title, said = case.title, text or f"{c:.6g}"
+    formula = f"{title} is yours divided by {said.partition(',')[0]}"
+    if abs(c) > 1 and "," in said:
+        formula += ": the 1/N of a mean is missing"
+    elif "one over" in said:
+        formula += ": the 1/N of a mean is there once too often"
     yield Candidate(
-        negative,
-        lambda: Explanation("sign", f"yours is {title} with the wrong sign", f"{title} is −1 times yours"),
+        "factor", f"yours is {title} times a constant factor, {said}", formula, _times(case, base, c)
     )
 
 
-def entry_factors(case: Case) -> Iterator[Candidate]:
+def entry_factors(case: Case, base: Base) -> Iterator[Candidate]:
     """A wrong sign or a constant factor in some entries, the same at every point, the others right."""
-    if not case.shaped:
-        return
-    wrong = np.any([abs(d) > tol for d, tol in zip(case.difference, case.tolerance, strict=True)], axis=0)
-    if not wrong.any() or wrong.all():
+    if not case.shaped or not (wrong := case.wrong_entries).any() or wrong.all():
         return
     yours = np.array([case.matrix(point.yours)[wrong] for point in case.points])
     truth = np.array([case.matrix(point.truth)[wrong] for point in case.points])
     factor = float(np.sum(yours * truth) / np.sum(truth * truth))
-    text = constant_name(factor, _sizes(case), case.width)
+    text = constant_name(factor, case.sizes, case.width)
     if text is None or text == "1":
         return
-
-    def result(p: int) -> Results:
-        matrix = case.matrix(case.points[p].truth)
-        exact = -1.0 if text == "−1" else factor
-        return case.split(p, np.where(wrong, exact * matrix, matrix))
-
-    where = _entries(case, wrong)
-    kind = "sign" if text == "−1" else "factor"
-    said = "have the wrong sign" if kind == "sign" else f"are {text} times the right ones"
+    where, is_sign = entries(case), text == "−1"
+    exact = -1.0 if is_sign else factor
+    said = "have the wrong sign" if is_sign else f"are {text} times the right ones"
     yield Candidate(
-        result,
-        lambda: Explanation(
-            kind, f"{where} of yours {said}; the others are right",
-            f"{case.title}: {'turn the sign of' if kind == 'sign' else f'divide by {text}'} {where}",
-        ),
+        "sign" if is_sign else "factor", f"{where} of yours {said}; the others are right",
+        f"{case.title}: {'turn the sign of' if is_sign else f'divide by {text}'} {where}",
+        lambda p: case.split(np.where(wrong, exact, 1.0) * case.matrix(case.points[p].truth)),
     )  # fmt: skip
 
 
-def _entries(case: Case, wrong: NDArray[np.bool_]) -> str:
+def entries(case: Case) -> str:
     """The wrong entries in words."""
-    parts = case.split(0, wrong.astype(float))
+    parts = {name: part > 0 for name, part in case.split(case.wrong_entries.astype(float)).items()}
     name = next(name for name in case.names if parts[name].any())
-    mask = parts[name] > 0
+    mask = parts[name]
     half = mask.ndim // 2
     if len(case.names) == 1 and half and mask.shape[:half] == mask.shape[half:] and case.rows == half:
-        n = math.prod(mask.shape[:half])
-        square, eye = mask.reshape(n, n), np.eye(n, dtype=bool)
-        if (square == eye).all():
-            return "the entries on the diagonal"
-        if (square == ~eye).all():
-            return "the entries off the diagonal"
+        square = mask.reshape(math.prod(mask.shape[:half]), -1)
+        eye = np.eye(len(square), dtype=bool)
+        if (square == eye).all() or (square == ~eye).all():
+            return f"the entries {'on' if square[0, 0] else 'off'} the diagonal"
     if case.rows == 0 and mask.all() and len(case.names) > 1:
         return "the entries for " + ", ".join(n for n in case.names if parts[n].any())
     indices = [_index(int(i), mask.shape) for i in np.flatnonzero(mask)]
     more = ", …" if len(indices) > 6 else ""
     return ("entry " if len(indices) == 1 else "the entries ") + ", ".join(indices[:6]) + more
-
-
-def factors(
-    case: Case, base: Callable[[int], Results | None], which: Literal["common", "named", "any"] = "any"
-) -> Iterator[Candidate]:
-    """One factor, the same in every entry and at every point: 2, ½, N or 1/N; one with a name; or any."""
-    home = case.order[0]
-    results = base(home)
-    yours = case.points[home].yours
-    if results is None or any(results[name].shape != yours[name].shape for name in case.names):
-        return
-    right = np.concatenate([results[name].ravel() for name in case.names])
-    given = np.concatenate([yours[name].ravel() for name in case.names])
-    if not (square := float(right @ right)) or not np.isfinite(square):
-        return
-    c = float(right @ given) / square
-    text = constant_name(c, _sizes(case), case.width, common=which == "common")
-    if c == 0 or text in ("1", "−1") or (text is None and (which != "any" or case.information < 100)):
-        return
-    said = text or f"{c:.6g}"
-
-    def scaled(p: int) -> Results | None:
-        results = base(p)
-        return None if results is None else {name: c * results[name] for name in case.names}
-
-    title = case.title
-    yield Candidate(
-        scaled,
-        lambda: Explanation(
-            "factor",
-            f"yours is {title} times a constant factor, {said}",
-            f"{title} is yours divided by {said}",
-        ),
-    )
-
-
-def _sizes(case: Case) -> dict[int, str]:
-    """The numbers of things that a mean could have been taken over."""
-    sizes: dict[int, str] = {}
-    point = case.points[0]
-    if point.output.ndim:
-        sizes[point.output.size] = "the number of outputs"
-    for name, x in point.arguments.items():
-        try:
-            shape = np.shape(x)
-        except ValueError:  # ragged: no array
-            continue
-        if shape:
-            sizes.setdefault(shape[0], f"the length of {name}")
-            sizes.setdefault(math.prod(shape), f"the number of entries of {name}")
-            sizes.setdefault(shape[-1], f"the row length of {name}")
-    return sizes

@@ -12,7 +12,7 @@ their contributions add up.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,8 +22,10 @@ import numpy as np
 from autograd_mini.check.diagnosis.case import Case
 from autograd_mini.check.subjects.subject import Graph
 from autograd_mini.labels import split_label
-from autograd_mini.rules import Primitive
-from autograd_mini.value import Value, array_products, constant, topological_order
+from autograd_mini.number_types import FLOAT
+from autograd_mini.sweeps import CUT, Sweep, tape_of
+from autograd_mini.value import as_operand as lifted
+from autograd_mini.value import constant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     Indices: TypeAlias = NDArray[np.intp]
 
-LARGEST = 20_000  # nodes; beyond that only what needs no graph is tried
+LARGEST, WIDEST = 20_000, 2_000_000  # nodes, and numbers of their sweeps: beyond, no graph is looked at
 IN_PARENTHESES = re.compile(r"\([^()]*\)")
 INFIX = {"add": " + ", "sub": " − ", "mul": "·", "div": " / ", "pow": "^"}
 
@@ -41,13 +43,23 @@ class Group:
     """Nodes that are the elements of one array, in its order; the name is made when it is asked for."""
 
     nodes: Indices
-    labelled: bool
-    level: int
     tape: Tape
 
     @property
     def name(self) -> str:
         return self.tape.name_of(self)
+
+    @property
+    def labelled(self) -> bool:
+        return bool(self.tape.order[self.nodes[0]].label)
+
+    @property
+    def level(self) -> int:
+        return self.tape.level[int(self.nodes[0])]
+
+    @property
+    def op(self) -> str:
+        return str(self.tape.order[int(self.nodes[0])].op.name)
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -58,55 +70,65 @@ class Edges:
     """The edges into one operand's place of the nodes of a group."""
 
     into: Group
+    operands: Group
     place: int
     edges: Indices
-    operands: Group
 
 
 class Tape:
-    """The graph's structure, which is the same at every point, and a `Sweep` for each point."""
+    """The graph's structure, which is the same at every point, and the `Numbers` at each."""
 
     def __init__(self, case: Case, graph: Graph) -> None:
-        self.case, self.home = case, case.home
-        self.order = _order(graph)
-        self.index = {node: i for i, node in enumerate(self.order)}
-        self.roots = {self.index[x] for x in graph.outputs.flat if isinstance(x, Value)}
-        self.args = [tuple(self.index[operand] for operand in node.args) for node in self.order]
-        pairs = [(u, v, k) for v, operands in enumerate(self.args) for k, u in enumerate(operands)]
-        self.source, self.target, self.place = np.array(pairs, dtype=int).reshape(-1, 3).T
-        self.inputs = {
-            name: [self.index.get(node, -1) for node in graph.inputs[name].flat]
-            for name in case.names
-            if name in graph.inputs
-        }
-        self.level = [0] * len(self.order)
-        for v, operands in enumerate(self.args):
-            if operands:
-                self.level[v] = 1 + max(self.level[u] for u in operands)
-        self._sweeps: dict[int, Sweep | None] = {}
+        recorded = tape_of([*graph.outputs.flat])
+        self.case, self.code = case, recorded.code
+        self.names = [name for name in case.names if name in graph.inputs]
+        total = self.code.slots
+        if total > LARGEST or total * (case.outputs + sum(graph.inputs[x].size for x in self.names)) > WIDEST:
+            raise ValueError("the graph is too large")
+        self.order = [lifted(0.0)] * total  # of an output that is a number
+        for node, slot in recorded.slots.items():
+            self.order[slot] = node
+        rows, places = np.nonzero(self.code.operands >= 0)
+        self.source, self.target = self.code.operands[rows, places], rows + self.code.first
+        self.args: list[list[int]] = [[] for _ in range(total)]
+        for u, v in zip(self.source.tolist(), self.target.tolist(), strict=True):
+            self.args[v].append(u)
+        self.first = np.searchsorted(self.target, np.arange(total))  # a node's edges lie together
+        self.level = [0] * total
+        for v in range(self.code.first, total):
+            self.level[v] = 1 + max(self.level[u] for u in self.args[v])
+        ranks = np.array(self.level)[self.target] * 4 + places
+        by_level = np.argsort(ranks, kind="stable")
+        self.steps = np.split(by_level, np.flatnonzero(np.diff(ranks[by_level])) + 1)
+        home = self._numbers_of(graph)
+        if home is None or (self.names and not self._is_true(case.home, home)):
+            raise ValueError("the graph does not give the truth")
+        self.home = home
+        self._numbers: dict[int, Numbers | None] = {case.home: home}
 
-    def at(self, p: int) -> Sweep | None:
-        """The sweep at a point; None where the graph is another one or does not give the truth."""
-        if p not in self._sweeps:
+    def _numbers_of(self, graph: Graph) -> Numbers | None:
+        """The numbers of a graph; None if it is another one than this, or does not give the truth."""
+        recorded = tape_of([*graph.outputs.flat])
+        mine, code = self.code, recorded.code
+        same = code.rows == mine.rows and np.array_equal(code.outputs, mine.outputs)
+        if not (same and all(map(np.array_equal, (code.codes, code.operands), (mine.codes, mine.operands)))):
+            return None
+        nodes = [node for name in self.names for node in graph.inputs[name].flat]
+        inputs = [recorded.slots.get(node, -1) for node in nodes]
+        return Numbers(self, Sweep(code, recorded.start, FLOAT), inputs)
+
+    def at(self, p: int) -> Numbers | None:
+        """The numbers at a point, where the graph gives the truth."""
+        if p not in self._numbers:
             graph = self.case.evidence.graph(self.case.points[p])
-            sweep = Sweep(self, graph) if graph is not None and self._same(graph) else None
-            if sweep is not None and not self._true(p, sweep):
-                sweep = None
-            self._sweeps[p] = sweep
-        return self._sweeps[p]
+            numbers = None if graph is None else self._numbers_of(graph)
+            self._numbers[p] = numbers if numbers and self._is_true(p, numbers) else None
+        return self._numbers[p]
 
-    def _same(self, graph: Graph) -> bool:
-        order = _order(graph)
-        return len(order) == len(self.order) and all(
-            one.op is other.op and len(one.args) == len(other.args)
-            for one, other in zip(order, self.order, strict=True)
-        )
-
-    def _true(self, p: int, sweep: Sweep) -> bool:
+    def _is_true(self, p: int, numbers: Numbers) -> bool:
         truth = self.case.matrix(self.case.points[p].truth)
-        return sweep.jacobian.shape == truth.shape and np.allclose(
-            sweep.jacobian, truth, 1e-5, 1e-6 * np.max(abs(truth), initial=0.0) + 1e-12
-        )
+        floor = 1e-6 * np.max(abs(truth), initial=0.0) + 1e-12
+        return numbers.jacobian.shape == truth.shape and np.allclose(numbers.jacobian, truth, 1e-5, floor)
 
     # --- groups ---
 
@@ -114,21 +136,26 @@ class Tape:
     def kinds(self) -> list[int]:
         """For each node the number of its kind: nodes of one kind were made alike from the same arrays."""
         numbers: dict[Any, int] = {}
-        wanted = {i: name for name, indices in self.inputs.items() for i in indices}
+        wanted = {i: ("input", name) for name, nodes in self.inputs.items() for i in nodes}
         kinds: list[int] = []
         for i, node in enumerate(self.order):
             base, index = split_label(node.label)
-            key: Any
+            made: Any = (node.op.name, base, *(kinds[u] for u in self.args[i]))
             if i in wanted:
-                key = ("input", wanted[i])
+                made = wanted[i]
             elif node.op is constant:
-                key = "constant"
+                made = "constant"
             elif index:
-                key = ("named", base, node.op.name, self.level[i])
-            else:
-                key = (node.op.name, base, *(kinds[u] for u in self.args[i]))
-            kinds.append(numbers.setdefault(key, len(numbers)))
+                made = ("named", base, node.op.name, self.level[i])
+            kinds.append(numbers.setdefault(made, len(numbers)))
         return kinds
+
+    @cached_property
+    def inputs(self) -> dict[str, list[int]]:
+        """The slots of the differentiated arrays, −1 for elements that do not occur."""
+        sizes = [self.case.points[0].truth[name].size // max(1, self.case.outputs) for name in self.names]
+        parts = np.split(np.array(self.home.inputs, dtype=int), np.cumsum(sizes)[:-1])
+        return {name: part.tolist() for name, part in zip(self.names, parts, strict=False)}
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -138,8 +165,7 @@ class Tape:
             members.setdefault(kind, []).append(i)
         rank: dict[int, int] = {}
         groups: list[Group] = []
-        wanted = {name: [i for i in indices if i >= 0] for name, indices in self.inputs.items()}
-        flat = {i: k for indices in wanted.values() for k, i in enumerate(indices)}
+        flat = {i: k for nodes in self.inputs.values() for k, i in enumerate(x for x in nodes if x >= 0)}
         for nodes in sorted(members.values(), key=lambda nodes: self.level[nodes[0]]):
             nodes.sort(key=lambda i: (flat.get(i, 0), split_label(self.order[i].label)[1],
                                       [rank.get(u, 0) for u in self.args[i]], i))  # fmt: skip
@@ -149,13 +175,12 @@ class Tape:
                 groups.append(self.group(nodes))
         return sorted(groups, key=lambda group: (not group.labelled, group.level))
 
-    def group(self, nodes: Sequence[int]) -> Group:
-        first = self.order[nodes[0]]
-        return Group(np.array(nodes, dtype=int), bool(first.label), self.level[nodes[0]], self)
+    def group(self, nodes: Iterable[int]) -> Group:
+        return Group(np.array([*nodes], dtype=int), self)
 
     def name_of(self, group: Group) -> str:
         nodes = group.nodes.tolist()
-        if not group.labelled and self.roots.issuperset(nodes):
+        if not group.labelled and {*self.home.roots}.issuperset(nodes):
             return self.case.evidence.out
         return self.name(nodes[0], whole=len(nodes) > 1)
 
@@ -166,39 +191,27 @@ class Tape:
     @cached_property
     def outputs(self) -> Group | None:
         """The outputs in their order, if each is a node of its own."""
-        rows = self.at(self.home)
-        nodes = [] if rows is None else rows.roots
-        return self.group(nodes) if nodes and min(nodes) >= 0 and len(set(nodes)) == len(nodes) else None
+        nodes = self.home.roots
+        own = len(set(nodes)) == len(nodes) and all(self.order[i].op is not constant for i in nodes)
+        return self.group(nodes) if own else None
 
     @cached_property
     def edges(self) -> list[Edges]:
         """The edges that carry derivatives, those of a group at one place together, then one by one."""
-        number = {(int(v), int(k)): e for e, (v, k) in enumerate(zip(self.target, self.place, strict=True))}
+        carrying = self.home.carrying
         together, single = [], []
         for group in self.groups:
-            for place in range(len(self.args[group.nodes[0]])):
-                edges = [number[int(v), place] for v in group.nodes if len(self.args[v]) > place]
-                edges = [e for e in edges if e in self._carrying]
-                if not edges:
-                    continue
-                together.append(self._edges(edges, place))
-                if len(edges) > 1:
-                    single += [self._edges([e], place) for e in edges]
-        return together + (single if len(single) <= 2000 else [])
+            for place in range(max(len(self.args[v]) for v in group.nodes)):
+                edges = [int(self.first[v]) + place for v in group.nodes if len(self.args[v]) > place]
+                edges = [e for e in edges if carrying[e]]
+                if edges:
+                    together.append(self._edges(edges, place))
+                    single += [self._edges([e], place) for e in edges if len(edges) > 1]
+        return together + (single if len(single) <= 400 else [])
 
     def _edges(self, edges: Sequence[int], place: int) -> Edges:
-        into = self.group([int(self.target[e]) for e in edges])
-        operands = self.group([int(self.source[e]) for e in edges])
-        return Edges(into, place, np.array(edges, dtype=int), operands)
-
-    @cached_property
-    def _carrying(self) -> set[int]:
-        """The edges that some derivative passes at the home point."""
-        sweep = self.at(self.home)
-        assert sweep is not None
-        above, below = np.any(sweep.adjoint != 0, axis=1), np.any(sweep.tangent != 0, axis=1)
-        passed = np.asarray(above)[self.target] & np.asarray(below)[self.source] & (sweep.partials != 0)
-        return set(np.flatnonzero(passed).tolist())
+        into, operands = self.group(self.target[edges]), self.group(self.source[edges])
+        return Edges(into, operands, place, np.array(edges, dtype=int))
 
     # --- names ---
 
@@ -210,19 +223,16 @@ class Tape:
         node = self.order[i]
         if node.label:
             base, index = split_label(node.label)
-            return base if whole and index else node.label
+            return base if whole and index else str(node.label)
         if node.op is constant:
             return self._number(node.data)
-        if not self.args[i]:
-            return "an unnamed leaf"
         op = node.op.name
         if op == "sub" and self._is_shift(self.args[i][1]):
             return self.name(self.args[i][0], whole, length)  # a shift that changes nothing
-        if length < 6:
+        if length < 6 or not self.args[i]:
             return "…"
         if known := self._known(i):
-            said, u = known
-            return f"{said}({self.name(u, whole, length * 2 // 3)})"
+            return f"{known[0]}({self.name(known[1], whole, length * 2 // 3)})"
         if op == "add":
             return self._sum(i, whole, length)
         operands = [self._operand(i, k, whole, length * 2 // 3) for k in range(len(self.args[i]))]
@@ -231,37 +241,36 @@ class Tape:
         if op in INFIX:
             closer = {"sub": "+−", "mul": "+−/Σ"}.get(op, " ·^−")  # binds less than the operation
             return INFIX[op].join(as_operand(operand, closer) for operand in operands)
-        if op == "neg":
-            return f"−{as_operand(operands[0])}"
-        return f"{op}({', '.join(operands)})"
+        return f"−{as_operand(operands[0])}" if op == "neg" else f"{op}({', '.join(operands)})"
 
     def _is_shift(self, i: int) -> bool:
-        sweep = self._sweeps.get(self.home)
-        return self.order[i].op.name == "detach" or (sweep is not None and i in sweep.shifts)
+        return self.order[i].op.name == "detach" or i in self.home.shifts
 
     def _known(self, i: int) -> tuple[str, int] | None:
         """The function of which a node is the output, exp u / Σ exp u or 1 / (1 + exp −u), and its u."""
 
-        def parts(i: int, op: str) -> tuple[int, ...]:
-            return self.args[i] if self.order[i].op.name == op and not self.order[i].label else ()
+        def parts(i: int, op: str) -> list[int]:
+            return self.args[i] if self.order[i].op.name == op and not self.order[i].label else []
 
-        if self.order[i].op.name != "div":
+        def is_one(i: int) -> bool:
+            return self.order[i].op is constant and self.order[i].data == 1
+
+        if not (operands := parts(i, "div") or self.args[i]) or self.order[i].op.name != "div":
             return None
-        above, below = self.args[i]
+        above, below = operands
         if exponential := parts(above, "exp"):
-            terms = self._terms(below)
+            terms = self.terms(below)
             if above in terms and len({self.kinds[u] for u in terms}) == 1 < len(terms):
                 return "softmax", exponential[0]
-        if self.order[above].op is constant and self.order[above].data == 1 and len(parts(below, "add")) == 2:
-            one, other = self.args[below]
-            if self.order[one].op is constant and self.order[one].data == 1 and (e := parts(other, "exp")):
-                return ("sigmoid", u[0]) if (u := parts(e[0], "neg")) else None
+        if is_one(above) and len(both := parts(below, "add")) == 2 and any(map(is_one, both)):
+            for other in both:
+                if (e := parts(other, "exp")) and (u := parts(e[0], "neg")):
+                    return "sigmoid", u[0]
         return None
 
-    def _terms(self, i: int) -> list[int]:
+    def terms(self, i: int) -> list[int]:
         """The terms of a sum without a label, from the left."""
-        terms: list[int] = []
-        stack = [i]
+        terms, stack = [], [i]
         while stack:
             u = stack.pop()
             if self.order[u].op.name == "add" and (u == i or not self.order[u].label):
@@ -272,9 +281,9 @@ class Tape:
 
     def _number(self, number: float) -> str:
         """A constant, or the argument of f that it is; whole numbers occur everywhere and are themselves."""
-        for name in self.case.arrays:
+        for name in self.case.arrays if number % 1 else ():
             for sign, said in ((1, name), (-1, f"−{name}")):
-                if number % 1 and self.case.argument(self.home, name).tolist() == [sign * number]:
+                if self.case.argument(self.case.home, name).tolist() == [sign * number]:
                     return said
         return f"{number:.4g}".replace("-", "−")
 
@@ -284,116 +293,88 @@ class Tape:
         if whole and self.order[u].op is constant and i in self.group_of:
             alike = {self.order[self.args[v][place]].data for v in self.group_of[i].nodes}
             if len(alike) > 1:
-                known = (
-                    name for name in self.case.arrays if alike <= set(self.case.argument(self.home, name))
-                )
+                arrays = self.case.arrays
+                known = (x for x in arrays if alike <= set(self.case.argument(self.case.home, x)))
                 return next(known, "c")
         return self.name(u, whole, length)
 
     def _sum(self, i: int, whole: bool, length: int) -> str:
         """A sum with terms of one kind under one Σ: ``Σ W·h + b``."""
         terms: dict[int, list[int]] = {}
-        for u in self._terms(i):
+        for u in self.terms(i):
             terms.setdefault(self.kinds[u], []).append(u)
-        said = []
-        for alike in terms.values():
-            many = len(alike) > 1
-            name = self.name(alike[0], whole or many, length * 2 // 3)
-            said.append(f"Σ {as_operand(name)}" if many and "·" not in name else "Σ " * many + name)
+        said = [self.total(alike, whole, length * 2 // 3) for alike in terms.values()]
         return " + ".join(said[:3]) + " + …" * (len(said) > 3)
 
+    def total(self, alike: Sequence[int], whole: bool = False, length: int = 40) -> str:
+        """The sum of nodes of one kind."""
+        many = len(alike) > 1
+        name = self.name(alike[0], whole or many, length)
+        return f"Σ {as_operand(name)}" if many and "·" not in name else "Σ " * many + name
 
-class Sweep:
+
+class Numbers:
     """The numbers of the tape at one point; rows of ``adjoint`` and ``tangent`` belong to nodes."""
 
-    def __init__(self, tape: Tape, graph: Graph) -> None:
-        self.tape = tape
-        order = _order(graph)
-        index = {node: i for i, node in enumerate(order)}
-        self.values = np.array([node.data for node in order], dtype=float)
-        self.roots = [index[x] if isinstance(x, Value) else -1 for x in graph.outputs.flat]
-        inputs = [index.get(node, -1) for name in tape.case.names for node in graph.inputs[name].flat]
-        self.partials = self._partials()
-        self.adjoint = self._adjoint()
-        self.shifts = self._shifts()
-        self.partials[np.isin(tape.source, self.shifts)] = 0.0
+    def __init__(self, tape: Tape, sweep: Sweep, inputs: Sequence[int]) -> None:
+        self.tape, self.inputs = tape, inputs
+        self._tangents: dict[tuple[int, ...], Floats] = {}
+        self.values = np.array(sweep.slots, dtype=float)
+        self.roots = tape.code.outputs.tolist()
+        local = [sweep.local(i) for i in range(tape.code.first, len(self.values))]
+        partials = [1.0 if x is None else 0.0 if x is CUT else float(x) for row in local for x in row]
+        self.partials = np.nan_to_num(np.array(partials), nan=0.0, posinf=0.0, neginf=0.0)
+        self.adjoint = np.zeros((len(self.values), len(self.roots)))
+        np.add.at(self.adjoint, (self.roots, np.arange(len(self.roots))), 1.0)
+        for edges in reversed(tape.steps):
+            terms = self.partials[edges, None] * self.adjoint[tape.target[edges]]
+            np.add.at(self.adjoint, tape.source[edges], terms)
+        # A maximum on which nothing depends is the shift of a softmax, which a person takes for a constant.
+        largest = np.max(abs(self.adjoint), axis=1, initial=0.0)
+        small = largest <= 1e-12 * largest.max(initial=0.0)
+        self.shifts = {i for i in np.flatnonzero(small).tolist() if tape.order[i].op.name == "maximum"}
+        self.partials[np.isin(tape.source, [*self.shifts])] = 0.0
         self.tangent = self.tangents(inputs)
-        reached = [self.tangent[i] if i >= 0 else np.zeros(len(inputs)) for i in self.roots]
-        self.jacobian = np.array(reached).reshape(len(self.roots), len(inputs))
+        self.jacobian = self.tangent[self.roots]
 
-    def _partials(self) -> Floats:
-        """∂v/∂u for every edge, one row of the derivative table at a time; 0 where it does not exist."""
-        tape, partials = self.tape, np.zeros(len(self.tape.source))
-        by_row: dict[Primitive, list[int]] = {}
-        first = np.searchsorted(tape.target, np.arange(len(tape.order)))  # a node's edges lie together
-        for v, node in enumerate(tape.order):
-            if isinstance(node.op, Primitive):
-                by_row.setdefault(node.op, []).append(v)
-        for row, nodes in by_row.items():
-            places = first[nodes][:, None] + np.arange(len(row.operands))
-            operands = self.values[tape.source[places]].T
-            with np.errstate(all="ignore"):
-                products = array_products(row)(1.0, self.values[nodes], *operands)
-            partials[places] = np.array(np.broadcast_arrays(*products, self.values[nodes])[:-1]).T
-        partials[~np.isfinite(partials)] = 0.0
-        return partials
+    def tangents(self, seeds: Sequence[int], held: Sequence[int] = ()) -> Floats:
+        """∂node/∂seed for every node, with a column for each seed, −1 one that does not occur.
 
-    def _shifts(self) -> list[int]:
-        """Maxima on which the outputs do not depend: a person takes the shift of a softmax for a constant."""
-        largest = np.max(abs(self.adjoint), axis=1, initial=0.0).tolist()
-        small = 1e-12 * max(largest, default=0.0)
-        return [i for i, n in enumerate(self.tape.order) if n.op.name == "maximum" and largest[i] <= small]
-
-    def _adjoint(self) -> Floats:
-        adjoint = np.zeros((len(self.values), len(self.roots)))
-        for row, i in enumerate(self.roots):
-            if i >= 0:
-                adjoint[i, row] += 1.0
-        tape, partials = self.tape, self.partials.tolist()
-        for e in range(len(partials) - 1, -1, -1):
-            if partials[e]:
-                adjoint[tape.source[e]] += partials[e] * adjoint[tape.target[e]]
-        return adjoint
-
-    def tangents(self, seeds: Sequence[int]) -> Floats:
-        """∂node/∂seed for every node, with a column for each seed; −1 is a seed that does not occur."""
-        tangent = np.zeros((len(self.values), len(seeds)))
-        for column, i in enumerate(seeds):
-            if i >= 0:
-                tangent[i, column] = 1.0
-        tape, partials = self.tape, self.partials.tolist()
-        for e, partial in enumerate(partials):
-            if partial:
-                tangent[tape.target[e]] += partial * tangent[tape.source[e]]
+        Nodes that are ``held`` are constants.
+        """
+        key = (*seeds, *held)
+        if key in self._tangents:
+            return self._tangents[key]
+        tape, tangent = self.tape, np.zeros((len(self.values), len(seeds)))
+        columns = [column for column, i in enumerate(seeds) if i >= 0]
+        tangent[[seeds[column] for column in columns], columns] = 1.0
+        for edges in tape.steps:
+            kept = edges[~np.isin(tape.source[edges], held)] if len(held) else edges
+            tangent[tape.target[kept]] += self.partials[kept, None] * tangent[tape.source[kept]]
+        self._tangents[key] = tangent
         return tangent
 
-    def through(self, group: Group, weights: Floats) -> Floats:
-        """Σ weight · (∂out/∂n)(∂n/∂in) over the nodes of a group."""
-        nodes = group.nodes
-        sums: Floats = self.adjoint[nodes].T @ (weights[:, None] * self.tangent[nodes])
+    @cached_property
+    def carrying(self) -> NDArray[np.bool_]:
+        """Which edges some derivative passes."""
+        above, below = (
+            np.any(x != 0, axis=1) for x in (self.adjoint[self.tape.target], self.tangent[self.tape.source])
+        )
+        return np.asarray(above & below & (self.partials != 0))
+
+    def over(self, above: Indices, below: Indices, weights: Floats) -> Floats:
+        """Σ weight · (∂out/∂v)(∂u/∂in) over pairs of a node v above and a node u below."""
+        sums: Floats = self.adjoint[above].T @ (weights[:, None] * self.tangent[below])
         return sums
 
-    def over(self, edges: Indices, weights: Floats) -> Floats:
-        """Σ weight · (∂out/∂v)(∂u/∂in) over edges u → v."""
-        v, u = self.tape.target[edges], self.tape.source[edges]
-        sums: Floats = self.adjoint[v].T @ (weights[:, None] * self.tangent[u])
-        return sums
 
-
-def tape_of(case: Case) -> Tape | None:
+def tape_if_any(case: Case) -> Tape | None:
     """The tape of f, if it runs on Values, every node tells its partials, and it is not too large."""
-    if not case.points:
-        return None
     graph = case.evidence.graph(case.points[case.home])
-    if graph is None or not any(isinstance(x, Value) for x in graph.outputs.flat):
+    try:
+        return None if graph is None else Tape(case, graph)
+    except (TypeError, ValueError):  # a node made by hand, another graph than the truth's
         return None
-    order = _order(graph)
-    columns = case.outputs + sum(graph.inputs[name].size for name in case.names)
-    known = all(isinstance(node.op, Primitive) or not node.args for node in order)
-    if not known or len(order) > LARGEST or len(order) * columns > 2_000_000:
-        return None
-    tape = Tape(case, graph)
-    return tape if tape.at(case.home) is not None else None
 
 
 def as_operand(name: str, operators: str = " ·^−") -> str:
@@ -402,7 +383,3 @@ def as_operand(name: str, operators: str = " ·^−") -> str:
     while count:
         outside, count = IN_PARENTHESES.subn("", outside)
     return f"({name})" if set(operators) & set(outside) else name
-
-
-def _order(graph: Graph) -> list[Value]:
-    return topological_order(*(node for node in graph.outputs.flat if isinstance(node, Value)))

@@ -1,0 +1,99 @@
+"""The causes of wrong gradients that people write, each named in a sentence."""
+
+import time
+
+import numpy as np
+import pytest
+
+from autograd_mini import check_gradient, named, softmax
+
+random = np.random.default_rng(0)
+X, T, W = random.normal(size=(5, 3)), random.normal(size=5), random.normal(size=3)
+WEIGHTS, V = np.array([1.0, 2.0, -1.0, 0.5]), np.array([0.3, -1.0, 2.0, 0.4])
+
+
+def error(w):
+    return np.mean((X @ w - T) ** 2)
+
+
+def slope(w):
+    return 2 * X.T @ (X @ w - T) / 5
+
+
+def ridge(w):
+    return error(w) + 0.3 * np.sum(w * w)
+
+
+def normalised(x):
+    mu = named(np.mean(x), "mu")
+    var = named(np.mean((x - mu) ** 2), "var")
+    return np.sum(WEIGHTS * (x - mu) / np.sqrt(var + 1e-5))
+
+
+CAUSES = {
+    "no regulariser": (ridge, slope, W, "0.3·(Σ w·w) is missing"),
+    "half a regulariser": (ridge, lambda w: slope(w) + 0.3 * w, W,
+                           "0.3·(Σ w·w) is half of what it should be"),
+    "twice a regulariser": (ridge, lambda w: slope(w) + 1.2 * w, W, "0.3·(Σ w·w) is twice what it should be"),
+    "a regulariser in the gradient only": (error, lambda w: slope(w) + 0.6 * w, W, "the term 0.6·w too much"),
+    "no 1/N": (error, lambda w: 5 * slope(w), W, "a constant factor, 5"),
+    "1/N twice": (error, lambda w: slope(w) / 5, W, "a constant factor, 1/5"),
+    "1 − h for 1 − h²": (
+        lambda w: np.sum(np.tanh(X @ w) * T), lambda w: X.T @ (T * (1 - np.tanh(X @ w))), W,
+        "takes 1 − tanh(",
+    ),
+    "mean and variance held constant": (
+        normalised, lambda x: WEIGHTS / np.sqrt(np.var(x) + 1e-5), V, "holds mu and var constant",
+    ),
+    "the power rule on a power of 2": (
+        lambda x: np.sum(2.0**x), lambda x: x * 2.0 ** (x - 1), V,
+        "the power rule, which is for a constant exponent",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_a_cause_is_named_and_nothing_beside_it(name):
+    f, hand, at, said = CAUSES[name]
+    report = check_gradient(f, hand, at=at, diagnosis=30.0)
+    assert [said in explanation.text for explanation in report.explanations] == [True]
+
+
+def test_ones_are_no_gradient_of_anything():
+    report = check_gradient(lambda b: -np.log(softmax(b))[1], np.ones(3), at=[0.1, 0.2, 0.3])
+    assert report.explanations == ()
+
+
+def test_what_is_not_explained_ends_with_what_to_look_at_next():
+    report = check_gradient(ridge, lambda w: slope(w) + 0.6 * w + np.array([0, np.sin(w[1]), 0]), at=W)
+    assert report.explanations == ()
+    assert any("only entry [1] is wrong" in remark for remark in report.remarks)
+
+
+def test_a_wrong_lstm_is_answered_in_time():
+    n = 4
+    A, h, c = random.normal(size=(4 * n, 2 * n)), random.normal(size=n), random.normal(size=n)
+
+    def sigmoid(z):
+        return 1 / (1 + np.exp(-z))
+
+    def gates(x):
+        z = A @ np.concatenate([x, h])
+        return [*map(sigmoid, (z[:n], z[n : 2 * n], z[2 * n : 3 * n])), np.tanh(z[3 * n :])]
+
+    def f(x):
+        i, forget, o, g = gates(x)
+        return np.sum(o * np.tanh(forget * c + i * g))
+
+    def hand(x):
+        i, forget, o, g = gates(x)
+        s = np.tanh(forget * c + i * g)
+        ds = o * (1 - s * s)
+        dz = np.concatenate([ds * g * i * (1 - i), ds * c * forget, s * o * (1 - o), ds * i * (1 - g * g)])
+        return A[:, :n].T @ dz  # the forget gate's derivative is left out
+
+    start = time.perf_counter()
+    report = check_gradient(f, hand, at=random.normal(size=n), points=2)
+    assert time.perf_counter() - start < 12  # the diagnosis' 2 s and the rest, on a busy machine
+    assert report.verdict == "disagrees"
+    assert report.explanations or any("diagnosis was cut" in remark for remark in report.remarks)
