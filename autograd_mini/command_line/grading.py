@@ -8,8 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from autograd_mini.check.reports.report import painted, wants_colour
-from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE, RIGHT, SHADES
+from autograd_mini.check import INCONCLUSIVE, RIGHT, painted, wants_colour
 from autograd_mini.files import is_stream, write
 from autograd_mini.grading.course import Journal, Judges, Limits, Source, helpers, read, sources
 from autograd_mini.grading.grades import NOTHING, Grade
@@ -32,7 +31,7 @@ def grade(options: argparse.Namespace) -> int:
     if options.resume and not options.output:
         raise ValueError("--resume goes on with the files of -o, and there is none")
     limits = Limits(options.timeout, options.memory, options.diagnosis, options.seed)
-    kept = [os.path.normpath(path) for path in options.output if not is_stream(path)]
+    kept = [os.path.normpath(path) for path in options.output if os.path.isdir(path) or not is_stream(path)]
     journal = Journal(f"{kept[0]}.partial" if kept else "", reference.digest, options.resume)
     with journal, Judges(reference, limits, options.jobs) as judges:
         graded = _graded(judges, hand_ins, journal)
@@ -115,6 +114,4 @@ def _with_progress(grades: Iterable[Grade], count: int, what: str = "") -> Itera
 
 
 def _painted(result: Grade) -> str:
-    if not wants_colour():
-        return str(result)
-    return result.line(painted(result.verdict, SHADES.get(result.verdict, DISAGREES)))
+    return result.line(painted(result.verdict, result.verdict)) if wants_colour() else str(result)

@@ -66,8 +66,7 @@ def read(file: str) -> Source:
             text = "\n\n".join(filter(None, map(_python, ("".join(cell["source"]) for cell in cells))))
         return Source(file, text)
     except (AttributeError, KeyError, OSError, RecursionError, SyntaxError, TypeError, ValueError) as error:
-        kind = "is no notebook" if file.endswith(".ipynb") else "cannot be read"
-        return Source(file, "", f"it {kind}: {type(error).__name__}: {error}")
+        return Source(file, "", f"{type(error).__name__}: {error}")
 
 
 def _python(cell: str) -> str:

@@ -205,7 +205,7 @@ class _Trial:
         places = {_named(key)[0]: i for i, key in enumerate(steps)}
         report = check_steps(self.task.loss, hands, **self.options, diagnosis=self.diagnosis)
         marks = []
-        for step in report.steps:
+        for step in report.parts:
             why = self.pupil.raised.get(places[step.name]) or self.pupil.trouble
             if step.verdict == WRONG and why:
                 marks.append(self._mark(step.name, FAILED, why))

@@ -38,6 +38,7 @@ ROUNDING = 16  # bounds by which a derivation as good as the engine's may be off
 HIDDEN = 100  # a derivative this many times what f's rounding hides is f's own
 SURE, COARSE = 5e-4, 1e-2  # relative errors of differences that still acquit, and that still accuse
 
+CUT, TIED = "0 by convention (a cut edge)", "0 by convention (a tied edge): "
 UNSEEN = "f's own rounding hides this derivative: it rests on the engine's word alone"
 ROUNDED = "it differs by what rounding may have done; at this point nothing can be said"
 ONE_SIDED = "the one-sided derivatives differ: one-sided {left:.6g} and {right:.6g}"
@@ -145,6 +146,9 @@ def _against_the_graph(
     notes = np.full(yours.shape, "", dtype=object)
     verdicts[decided], verdicts[beyond] = AGREES, DISAGREES
     notes[~decided & ~beyond] = ROUNDED
+    zero = decided & (truth == 0)
+    if zero.any() and testimony.recorded is not None:
+        notes[zero & testimony.recorded.cut(testimony.seeds)] = CUT
     size = np.fmax(abs(yours), abs(truth))
     hidden = (testimony.unseen > size / HIDDEN) & ((size > 0) | np.isinf(testimony.unseen))
     hidden &= decided | beyond
@@ -192,8 +196,9 @@ def _leave_open_sides(verdicts: Verdicts, notes: Verdicts, testimony: Testimony)
     for index in map(tuple, np.argwhere(testimony.open)):
         left, right = testimony.left[index], testimony.right[index]
         finite = np.isfinite(testimony.truth[index])
+        tied = testimony.followed and testimony.truth[index] == 0
         why = (ONE_SIDED if finite else NO_DERIVATIVE) if testimony.followed else UNSETTLED
-        verdicts[index], notes[index] = INCONCLUSIVE, why.format(left=left, right=right)
+        verdicts[index], notes[index] = INCONCLUSIVE, TIED * bool(tied) + why.format(left=left, right=right)
 
 
 def settled(judgements: Sequence[Judgement | None]) -> bool:
