@@ -225,8 +225,8 @@ class Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *more: object) -> None:
-        """Forget them, if they are written where they belong."""
-        if self.path and kind is None:
+        """Forget them, if they are written where they belong, or there is none."""
+        if self.path and (kind is None or not self._known):
             os.unlink(self.path)
         elif self.path:
             print(f"the grades so far are in {self.path}; --resume goes on", file=sys.stderr)

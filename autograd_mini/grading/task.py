@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice, permutations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_mini.arrays import noting
-from autograd_mini.check import check_gradient, check_steps
+from autograd_mini.check import Explanation, check_gradient, check_steps
 from autograd_mini.check.subjects.arguments import as_values, caller, is_floating, listed, matched
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
 from autograd_mini.grading.grades import FAILED, GRAVITY, NOTHING, Mark, gravest
@@ -76,7 +76,8 @@ class Task:
         offers = pupil.offers()
         found: list[Outcome] = []
         for read in self._readings(offers["functions"]):
-            said = [f"{own} is read as {name}" for own, name in read.items()]
+            pupil.raised.clear()
+            said = ["read as " + listed(f"{own} = {name}" for own, name in read.items())] * bool(read)
             at = [_Trial(self, pupil, point, seed, diagnosis).tried(offers, read) for point in self.points]
             marks = [max(marks, key=_gravity) for marks in zip(*(marks for marks, _ in at), strict=True)]
             found.append(Outcome(marks, said, [*dict.fromkeys(x for _, flags in at for x in flags)]))
@@ -191,8 +192,8 @@ class _Trial:
         report = check(diagnosis=self.diagnosis)
         if verdict == DISAGREES and asked.of and check(points=0, diagnosis=0.0):
             self.flags.append(HARD_CODED)
-        first = report.explanations[0] if report.explanations else None
-        said = (first.text, first.formula) if first else ()
+        rejected = next((at.rejected[name] for at in report.findings if name in at.rejected), "")
+        said = _explained(report.explanations) or (rejected,)
         return self._mark(name, OF_SECTIONS[verdict], report.reason, *said)
 
     # --- derivations in steps ---------------------------------------------------------------------------
@@ -210,9 +211,7 @@ class _Trial:
             if step.verdict == WRONG and why:
                 marks.append(self._mark(step.name, FAILED, why))
                 continue
-            first = step.explanations[0] if step.explanations else None
-            said = (first.text, first.formula) if first else ()
-            marks.append(self._mark(step.name, step.verdict, step.note, *said))
+            marks.append(self._mark(step.name, step.verdict, step.note, *_explained(step.explanations)))
         return marks
 
 
@@ -223,6 +222,11 @@ def _gravity(mark: Mark) -> int:
 def _named(key: Any) -> tuple[str, str]:
     """What a step is called, and what it is the derivative of the loss by."""
     return key if isinstance(key, tuple) and len(key) == 2 else (key, key)
+
+
+def _explained(explanations: Sequence[Explanation]) -> tuple[str, ...]:
+    """The cause of a mistake and what is right instead, if they are known."""
+    return (explanations[0].text, explanations[0].formula) if explanations else ()
 
 
 def _part(function: Callable[..., Any], key: Any) -> Callable[..., Any]:
