@@ -106,6 +106,7 @@ if TYPE_CHECKING:
         Explanation,
         InconclusiveError,
         Report,
+        check_backward,
         check_gradient,
         check_jacobian,
         check_steps,
@@ -120,8 +121,8 @@ UPPER_FLOORS = {  # which are imported when one of their names is used
     "program": ("Program", "trace"),
     "drawing": ("Drawing", "draw"),
     "check": (
-        *("Explanation", "InconclusiveError", "Report", "check_gradient", "check_jacobian"),
-        *("check_steps", "check_update", "check_value", "check_vjp"),
+        *("Explanation", "InconclusiveError", "Report", "check_backward"),
+        *("check_gradient", "check_jacobian", "check_steps", "check_update", "check_value", "check_vjp"),
     ),
 }
 
@@ -152,6 +153,7 @@ __all__ = [
     "binary_cross_entropy_from_logits",
     "cbrt",
     "ceil",
+    "check_backward",
     "check_gradient",
     "check_jacobian",
     "check_steps",

@@ -79,7 +79,8 @@ def progress() -> Iterator[Callable[[str], None]]:
     finally:
         done.set()
         thread.join()
-        print("\r" + " " * len(line) + "\r" * bool(line), end="", file=sys.stderr, flush=True)
+        if line:
+            print("\r" + " " * len(line), end="\r", file=sys.stderr, flush=True)
 
 
 def parts_of(names: Iterable[str], findings: Sequence[Finding]) -> tuple[Part, ...]:
@@ -109,8 +110,9 @@ def examined(
     findings: list[Finding] = []
     for place, testimony in zip(places, told, strict=True):
         if testimony is None:
-            why = "f is not finite at the given point: nothing can be said there"
-            findings.append(Finding(place, open=why))
+            findings.append(
+                Finding(place, open="f is not finite at the given point: nothing can be said there")
+            )
             continue
         findings.append(found_at(place, subject, testimony, settings, largest))
         if findings[-1].failure or findings[-1].mute:
@@ -120,16 +122,12 @@ def examined(
 
 def places_of(subject: Subject, settings: Settings) -> tuple[list[Place], int]:
     """The places at which a derivation is tried, and how many points were drawn again."""
-    places: list[Place] = []
-    redrawn = 0
-    for arguments in points_of(subject, domains_of(settings.domain, subject), settings.points, settings.seed):
-        if arguments is None:
-            redrawn += 1
-            continue
-        places.append(Place(len(places), arguments, subject.evaluate(arguments)))
-        if not np.isfinite(places[-1].output).all():
-            break
-    return places, redrawn
+    drawn = [*points_of(subject, domains_of(settings.domain, subject), settings.points, settings.seed)]
+    known = [point for point in drawn if point is not None]
+    places = [Place(i, point, subject.evaluate(point)) for i, point in enumerate(known)]
+    if not np.isfinite(places[0].output).all():
+        del places[1:]
+    return places, len(drawn) - len(known)
 
 
 def told_at(

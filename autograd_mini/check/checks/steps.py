@@ -7,7 +7,6 @@ what is correct given the user's own: the reverse sweep with their adjoints in t
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from autograd_mini.check.judgement.finding import Finding, Place, program_of
 from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged, settled
 from autograd_mini.check.reports.picture import draw_step
 from autograd_mini.check.reports.report import Part, Report
-from autograd_mini.check.settings import Settings, settings_of
+from autograd_mini.check.settings import Options, Settings, settings_of
 from autograd_mini.check.subjects.arguments import (
     Floats,
     RejectedError,
@@ -35,6 +34,7 @@ from autograd_mini.check.subjects.arguments import (
     listed,
     parameters_of,
     plain,
+    required,
 )
 from autograd_mini.check.subjects.hand import Formula, claim_of, prepared, require_numbers
 from autograd_mini.check.subjects.leaves import Leaves
@@ -48,8 +48,6 @@ from autograd_mini.value import Value
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from autograd_mini.check.settings import Options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,23 +116,30 @@ def check_steps(
         told = told_at(subject, places, settings, say, also)
         heard: list[_Heard] = []
         for place, testimony in zip(places, told, strict=True):
-            if testimony is not None:
+            if testimony is None:
+                continue
+            try:
                 graph = testimony.graph or subject.graph(place.arguments, also)
-                if not isinstance(graph.outputs.item(), Value):
-                    found = graph.outputs.item()
-                    raise TypeError(f"check_steps: f must return one Value, the loss, got {found!r}")
-                recorded = testimony.recorded
-                tape = tape_of([*graph.outputs.flat]) if recorded is None else recorded.tape
-                known = parts.whole(place.arguments.values()) | dict(place.arguments) if parts else {}
-                heard.append(_Heard(place, Loss(graph, tape, known), testimony))
+            except ValueError:  # at a random point f may take a branch that has no node of that name
+                if not place.number:
+                    raise
+                continue
+            if not isinstance(graph.outputs.item(), Value):
+                found = graph.outputs.item()
+                raise TypeError(f"check_steps: f must return one Value, the loss, got {found!r}")
+            recorded = testimony.recorded
+            tape = tape_of([*graph.outputs.flat]) if recorded is None else recorded.tape
+            known = parts.whole(place.arguments.values()) | dict(place.arguments) if parts else {}
+            heard.append(_Heard(place, Loss(graph, tape, known), testimony))
+        skipped += len(places) - len(heard)
         derivation = _Derivation(claims, heard, settings)
-        say("steps and diagnosis")
-        steps_ = derivation.steps()
-    wrong = next((step for step in steps_ if step.verdict == WRONG), None)
+        say("the steps")
+        judged_steps = derivation.steps()
+    wrong = next((step for step in judged_steps if step.verdict == WRONG), None)
     uses = [derivation.nodes[x] for x in wrong.uses] if wrong else []
     picture = partial(draw_step, heard[0].loss, wrong.node, uses) if wrong else None
     findings = tuple(Finding(at.place, at.testimony) for at in heard)
-    return Report("check_steps", derivation.out, steps_, findings, settings, skipped, picture=picture,
+    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped, picture=picture,
                   medium=subject.medium)  # fmt: skip
 
 
@@ -192,7 +197,7 @@ def _asks(name: str, form: Any) -> dict[str, bool]:
     parameters = parameters_of(form) if callable(form) else {}
     if parameters is None:
         raise TypeError(f"check_steps: the parameters of step {name!r} must have names")
-    return {x: p.default is inspect.Parameter.empty for x, p in parameters.items()}
+    return dict.fromkeys(parameters, False) | dict.fromkeys(required(parameters), True)
 
 
 def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list[str], Leaves | None]:
@@ -324,14 +329,10 @@ class _Derivation:
         except Exception as error:  # a step that fails is wrong, not a reason to stop
             trouble = f"failed: {type(error).__name__}: {error}".partition("\n")[0]
             return _Application(earlier, asked, expected, None, trouble)
-        yours, unit, epsilon, printed = (
-            np.broadcast_to(x, shape).reshape(1, -1)
-            for x in (result.numbers, result.unit, result.epsilon, result.printed)
-        )
-        numbers, largest = Numbers(yours, unit, epsilon, printed), self.largest[claim.node]
+        numbers, largest = Numbers.of(result, 1, -1), self.largest[claim.node]
 
         def program() -> Program | None:
-            return None if otherwise else _program(claim.result, asked, yours, shape)
+            return None if otherwise else _program(claim.result, asked, numbers.yours, shape)
 
         fixed = not callable(claim.result)
         judgement = given = judged(numbers, testimony, self.settings, largest, fixed, program)

@@ -22,6 +22,7 @@ import numpy as np
 
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subjects.arguments import EPSILON
+from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.sweeps import U
@@ -55,6 +56,12 @@ class Numbers:
     unit: Floats
     epsilon: Floats
     printed: Mask
+
+    @classmethod
+    def of(cls, claim: Claim, *shape: int) -> Numbers:
+        """One claim, in another shape."""
+        parts = (claim.numbers, claim.unit, claim.epsilon, claim.printed)
+        return cls(*(np.broadcast_to(x, claim.numbers.shape).reshape(shape) for x in parts))
 
 
 @dataclass(frozen=True)
