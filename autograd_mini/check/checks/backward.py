@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ from autograd_mini.arrays import holds_values
 from autograd_mini.check.checks.comparison import compare
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import settings_of
-from autograd_mini.check.subjects.arguments import EPSILON, numbers_of, with_parameters
-from autograd_mini.check.subjects.binding import passes_of, plain_number
+from autograd_mini.check.subjects.arguments import EPSILON, as_array, numbers_of, with_parameters
+from autograd_mini.check.subjects.binding import is_plain, passes_of, plain_number
 from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.subjects.passes import plain
 from autograd_mini.check.subjects.subject import Subject, subject_of
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from autograd_mini.check.settings import Options
     from autograd_mini.check.subjects.passes import Passes
+
+
+LARGE, FEW = 400, 2  # numbers that are moved, with more of which a few random points do
 
 
 def check_backward(
@@ -55,7 +59,9 @@ def check_backward(
     names and shapes leave a choice there is a TypeError, and ``gradients={"W": "dW", "x": 0}`` says it, by
     names or by the place among the results. ``wrt`` names those to compare.
 
-    All is done on copies: no argument, instance or module is changed. The rest is as in `check_gradient`.
+    A gradient of shape (4,) will do for a bias of shape (1, 4), whose step it is. Of passes with many numbers
+    2 random ``points`` are tried unless more are asked for. All is done on copies: no argument, instance or
+    module is changed. The rest is as in `check_gradient`.
 
     >>> import numpy as np
     >>> def forward(x, W, b):
@@ -86,8 +92,9 @@ def check_backward(
             return torch.autograd.grad(Exp.apply(x), x, grad_out)[0]
         check_backward(Exp.apply, backward, at=x)
     """
-    settings = settings_of("check_backward", options)
     passes = passes_of(forward, backward, at, wrt, out, gradients, loss)
+    is_large = sum(map(np.size, passes.arguments.values())) > LARGE
+    settings = settings_of("check_backward", {**({"points": FEW} if is_large else {}), **options})
     subject = _subject(passes, settings.seed)
     cotangents = [name for name in subject.arguments if name not in passes.arguments]
     domain = settings.domain
@@ -121,7 +128,7 @@ def _subject(passes: Passes, seed: int) -> Subject:
         _, state = passes.forward(own, call)
         cotangent = unflatten(output, iter(numbers)) if cotangents else 1.0
         found = passes.backward(state, cotangent, own, call)
-        return {name: _implied(own[name], x, passes.rates.get(name)) for name, x in found.items()}
+        return {name: _claimed(own[name], x, passes.rates.get(name)) for name, x in found.items()}
 
     f, hand = (with_parameters(g, arguments) for g in (paired, pulled_back))
     return subject_of(f, hand, arguments, passes.wrt, "L", scalar="check_backward")
@@ -144,8 +151,12 @@ def _cotangents(output: Any, taken: Mapping[str, Any], seed: int) -> dict[str, A
     }
 
 
-def _implied(before: Any, gradient: Any, rate: float | None) -> Any:
-    """A gradient, with what rounding does to one that a step implies."""
+def _claimed(before: Any, gradient: Any, rate: float | None) -> Any:
+    """A gradient, with what rounding does to one that a step implies, in the shape that a step gives it."""
+    gradient = as_array(gradient)
+    if is_plain(gradient) and np.size(gradient) == np.size(before) and np.ndim(gradient) < np.ndim(before):
+        with suppress(ValueError):
+            gradient = np.broadcast_to(gradient, np.shape(before))
     if rate is None or holds_values((before, gradient)):
         return gradient
     rounding = 4 * EPSILON * (abs(numbers_of(before)) + abs(rate * numbers_of(gradient)))

@@ -255,7 +255,8 @@ class _Binder:
             places = [leaf.path for leaf in known if name == leaf.text]
             places = places or [leaf.path for leaf in known if name == leaf.parts[-1]]
             places += [(INSTANCE, name)] * (not places and name in attributes(world.instance))
-            places += [(VARIABLE, name)] * (not places and bool(world.variables(name)))
+            reached = {*itertools.chain.from_iterable(world.reached.values())}
+            places += [(VARIABLE, name)] * (not places and (name in reached or bool(world.variables(name))))
             if len(places) > 1:
                 raise _refused(f"at= gives {name}, and there are {len(places)} attributes called so")
             if not places:
@@ -763,35 +764,58 @@ class _Binder:
 
     def _by_place(self, given: Any, found: Mapping[str, Found]) -> dict[str, Found]:
         """The gradients of arguments in their order, if the shapes leave no other."""
-        leaves = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and len(leaf.path) == 2]
-        floats = [leaf for leaf in leaves if is_floating(leaf.value)]
+        places = self._places(given)
+        bound = {x.path: name for name, x in found.items()}
+        arguments = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and len(leaf.path) == 2]
+        floats = [leaf for leaf in arguments if is_floating(leaf.value)]
         asked = [self._target(name) for name in self.wrt or ()]
-        if isinstance(given, (tuple, list)):
-            targets = next((x for x in (asked, leaves, floats) if len(x) == len(given)), None)
-            placed = {
-                x.path[1]: name for name, x in found.items() if x.path[0] == RESULT and len(x.path) == 2
-            }
-            if targets is None or self.joined or any(targets[i].text != name for i, name in placed.items()):
-                return {}
-            parts = [
-                (i, np.shape(x), target)
-                for i, (x, target) in enumerate(zip(given, targets, strict=True))
-                if x is not None and i not in placed and target.text not in found
-            ]
-            if any(shape != t.shape for _, shape, t in parts) and (
-                sorted(shape for _, shape, _ in parts) == sorted(t.shape for *_, t in parts)
+        if len(places) == 1 and not isinstance(given, list):
+            ((path, x),) = places.items()
+            targets = asked or floats or arguments
+            if (
+                path in bound
+                or not is_plain(x)
+                or not targets
+                or (not self.joined and targets[0].text in found)
             ):
-                self._unfound("what backward returns has the shapes of the arguments in another order")
-            return {t.text: Found((RESULT, i), f"result {i + 1} of backward") for i, _, t in parts}
-        is_bound = any(x.path == (RESULT,) for x in found.values())
-        if not is_plain(given) or self.joined or is_bound or not (asked or leaves):
+                return {}
+            fitting = [leaf for leaf in targets if leaf.shape == np.shape(x)]
+            if len(targets) > 1 and (
+                (self.joined and len(fitting) != 1) or (fitting and targets[0] not in fitting)
+            ):
+                self._unfound(
+                    f"what is returned, of shape {np.shape(x)}, is not known to be of {targets[0].text}"
+                )
+            target = fitting[0] if self.joined and fitting else targets[0]
+            return {target.text: Found(path, "the gradient that is returned")}
+        targets = next((x for x in (asked, arguments, floats) if len(x) == len(places)), [])
+        pairs = [*zip(places.items(), targets, strict=False)]
+        if any(path in bound and bound[path] != target.text for (path, _), target in pairs):
             return {}
-        target, *others = asked or floats or leaves
-        if target.text in found:
-            return {}
-        if np.shape(given) != target.shape and any(np.shape(given) == other.shape for other in others):
-            self._unfound(f"what backward returns has not the shape of {target.text}, but that of another")
-        return {target.text: Found((RESULT,), "the result of backward")}
+        free = [
+            (path, np.shape(x), target)
+            for (path, x), target in pairs
+            if x is not None and path not in bound and target.text not in found
+        ]
+        differ = any(shape != target.shape for _, shape, target in free)
+        if differ and sorted(shape for _, shape, _ in free) == sorted(target.shape for *_, target in free):
+            self._unfound("what is returned has the shapes of the arguments in another order")
+        return (
+            {}
+            if differ and self.joined
+            else {target.text: Found(path, f"{_ordinal(path[-1])} returned") for path, _, target in free}
+        )
+
+    def _places(self, given: Any) -> dict[Path, Any]:
+        """What is returned, each by its place; for a loss and one more, that or its parts."""
+        if not isinstance(given, (tuple, list)):
+            return {} if self.joined else {(RESULT,): given}
+        places: dict[Path, Any] = {(RESULT, i): x for i, x in enumerate(given)}
+        if self.joined:
+            places = {path: x for path, x in places.items() if path[1:] not in self.outputs}
+        if self.joined and len(places) == 1 and isinstance(x := next(iter(places.values())), (tuple, list)):
+            return {(*path, i): part for path in places for i, part in enumerate(x)}
+        return places
 
     def _by_steps(
         self, world: World, after: World, cotangent: Any, found: Mapping[str, Found]
@@ -866,6 +890,15 @@ def _first_of_equal(sources: Sequence[Leaf]) -> list[Leaf]:
     """The different ones, results of backward before what it leaves."""
     results = [leaf for leaf in sources if leaf.path[0] == RESULT] or sources
     return [leaf for i, leaf in enumerate(results) if not any(same(leaf.value, x.value) for x in results[:i])]
+
+
+def _ordinal(i: int) -> str:
+    return f"number {i + 1} of what is"
+
+
+def _given(x: Any) -> Any:
+    """A list of numbers as an array; one of arrays, such as states over time or layers, as it is."""
+    return x if isinstance(x, (list, tuple)) and any(map(np.ndim, x)) else as_array(x)
 
 
 def _refused(why: str) -> TypeError:
