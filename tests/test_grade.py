@@ -64,28 +64,37 @@ def gradient(body):
 
 
 FLOOD = """
-import os
-for stream in range(3, 30):
-    try:
-        os.write(stream, {})
-    except OSError:
-        pass
-os._exit(0)
+class Deed:
+    import os
+    for stream in range(3, 30):
+        try:
+            os.write(stream, {})
+        except OSError:
+            pass
+    os._exit(0)
 """
+FORKS = functions() + "import os\nclass F:\n    if os.fork() == 0:\n        while True: pass\n"
+ENDLESS = functions(d_b="return [bytearray(10**8) for _ in iter(int, 1)]")
+EXIT = "import os, sys\nclass Exit:\n    "
 HAND_INS = {
     # name: (what is handed in, the verdict, what the line says besides)
     # The endless ones come first: the others are done while their time runs out.
-    "for_ever": ("while True:\n    pass\n", "failed to run", "it was not done after 4 s"),
+    "for_ever": ("class Deed:\n    while True: pass\n", "failed to run", "it was not done after 4 s"),
     "sleeps": (gradient("import time; time.sleep(1000)"), "failed to run", "it was not done after 4 s"),
     "functions": (functions(), "right", ""),
     "mapping": (gradient("return {'W': np.outer(d, x), 'b': d}"), "right", ""),
     "steps": (steps(), "right", ""),
     "noise": (
-        functions() + "print('x' * 10**7)\nimport os\nos.write(1, b'{}' * 10**6)\nos.write(2, b'!')\n",
+        functions() + "import os\nclass Noise:\n    print('x' * 10**7)\n"
+        "    os.write(1, b'{}' * 10**6)\n    os.write(2, b'!')\n",
         "right",
         "",
     ),
-    "forks": (functions() + "import os\nif os.fork() == 0:\n    while True: pass\n", "right", ""),
+    "forks": (
+        functions() + "import os\nclass F:\n    if os.fork() == 0:\n        while True: pass\n",
+        "right",
+        "",
+    ),
     "sign": (functions(outer="-" + OUTER), "wrong", "W: "),
     "transposed": (functions(outer="np.outer(x, d_z(W, b, x, t))"), "wrong", "W: "),
     "twice": (functions(d_b=D_B + " * 2"), "wrong", "b: "),
@@ -102,7 +111,7 @@ HAND_INS = {
     "wrong_W": (steps(W="np.outer(x, dz)"), "wrong", "W: "),
     "list": ("steps = [1, 2]\n", "failed to run", "steps must be a mapping"),
     "syntax": ("def d_W(W:\n    return W\n", "failed to run", "line 1: SyntaxError"),
-    "name": ("W = undefined\n", "failed to run", "line 1: NameError: name 'undefined'"),
+    "name": ("W = undefined\n", "failed to run", "line 1: W = undefined: NameError: name 'undefined'"),
     "raises": (
         functions(d_b="return 1 / 0"),
         "failed to run",
@@ -113,14 +122,26 @@ HAND_INS = {
         "failed to run",
         "line 9: ValueError: red  [31m",
     ),
-    "import": ("import no_such_module\n", "failed to run", "a stub: no_such_module]"),
-    "exits": ("import sys\nsys.exit('done')\n", "failed to run", "SystemExit: done"),
+    "import": (
+        "import no_such_module\n",
+        "failed to run",
+        "left out: line 1: import no_such_module: ModuleNotFoundError",
+    ),
+    "exits": (EXIT + "sys.exit('done')\n", "failed to run", "SystemExit: done"),
     "exits_late": (gradient("raise SystemExit(3)"), "failed to run", "SystemExit: 3"),
-    "exits_at_once": ("import os\nos._exit(0)\n", "failed to run", "it ended its process with status 0"),
+    "exits_at_once": (
+        EXIT + "os._exit(0)\n",
+        "failed to run",
+        "it ended its process with status 0",
+    ),
     "floods": (FLOOD.format("b'x' * 10**8"), "failed to run", "it wrote more than 33,554,432 bytes"),
     "brackets": (FLOOD.format("b'[' * 10**6"), "failed to run", "it ended its process with status 0"),
-    "killed": ("import os\nos.kill(os.getpid(), 9)\n", "failed to run", "SIGKILL"),
-    "without_end": ("a = []\nwhile True:\n    a.append(bytearray(10**8))\n", "failed to run", "MemoryError"),
+    "killed": (EXIT + "os.kill(os.getpid(), 9)\n", "failed to run", "SIGKILL"),
+    "without_end": (
+        functions(d_b="return [bytearray(10**8) for _ in iter(int, 1)]"),
+        "failed to run",
+        "MemoryError",
+    ),
 }
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
@@ -21,7 +22,7 @@ at = {"w": [0.5, -0.3], "x": [1.0, 2.0]}
 wrt = ["w"]
 """
 WRONG = "import numpy as np\ndef d_w(w, x):\n    return 2 * np.tanh(w * x) * x\n"
-# Each does its deed when it is loaded, and again whenever it is asked.
+# Each does its deed while it is loaded, in the body of a class, or when it is asked for d_w.
 DEEDS = {
     "frames": """
 import sys
@@ -204,6 +205,13 @@ if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 12):  # nothing hold
     del DEEDS["kills_its_judge"], DEEDS["kills_the_grader"]
 
 
+def hand_in(deed):
+    """What does its deed while it is loaded, as training is left out and a class is not."""
+    if "d_w" in deed:
+        return WRONG + deed
+    return f"{WRONG}def deed():\n{textwrap.indent(deed, '    ')}\nclass Deed:\n    deed()\n"
+
+
 @pytest.fixture
 def course(tmp_path):
     (tmp_path / "reference.py").write_text(REFERENCE)
@@ -220,7 +228,7 @@ def command(course, *options):
 def test_no_verdict_is_turned_and_nothing_lives_on(course):
     assert len(DEEDS) >= 20
     for name, deed in DEEDS.items():
-        (course / "handins" / f"{name}.py").write_text(WRONG + deed)
+        (course / "handins" / f"{name}.py").write_text(hand_in(deed))
     honest = "import numpy as np\ndef d_w(w, x):\n    y = np.tanh(w * x)\n    return 2 * y * (1 - y**2) * x\n"
     (course / "handins" / "honest.py").write_text(honest)
     before = descendants(1)
@@ -255,7 +263,7 @@ def ours(processes):
 def test_nothing_lives_on_however_the_grader_ends(course, sign):
     endless = DEEDS["sessions_of_its_own"] + "time.sleep(1000)\n"
     for name in "ab":
-        (course / "handins" / f"{name}.py").write_text(WRONG + endless)
+        (course / "handins" / f"{name}.py").write_text(hand_in(endless))
     grader = subprocess.Popen(
         command(course, "--timeout", "100"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

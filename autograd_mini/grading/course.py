@@ -9,7 +9,6 @@ import json
 import os
 import queue
 import sys
-import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,10 +16,10 @@ from dataclasses import dataclass
 from threading import Event
 from typing import NamedTuple
 
+from autograd_mini.definitions import texts
 from autograd_mini.files import write
 from autograd_mini.grading.data import UnreadableError, dumps, loads
 from autograd_mini.grading.grades import FAILED, Grade
-from autograd_mini.grading.hand_in import imported
 from autograd_mini.processes import Conversation, EndedError, printable, program
 
 SUFFIXES = (".py", ".ipynb")
@@ -30,15 +29,11 @@ PATIENCE = 120.0  # seconds that judging may take, besides those of the hand-in
 
 
 class Source(NamedTuple):
-    """A file as it was when grading began; ``trouble`` says why it could not be read."""
+    """A file, and the digest of what was in it when grading began; ``trouble`` says why it was not read."""
 
     file: str
-    text: str
+    digest: str
     trouble: str = ""
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.text.encode(errors="replace")).hexdigest()
 
 
 def sources(patterns: Sequence[str], reference: str) -> list[Source]:
@@ -57,32 +52,25 @@ def sources(patterns: Sequence[str], reference: str) -> list[Source]:
 
 
 def read(file: str) -> Source:
-    """A file's Python, of a notebook that of its code cells without the lines that are IPython's own."""
+    """A file as it is now."""
     try:
-        with tokenize.open(file) if file.endswith(".py") else open(file, encoding="utf-8") as stream:
-            text = stream.read(LARGEST)
-        if file.endswith(".ipynb"):
-            cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-            text = "\n\n".join(filter(None, map(_python, ("".join(cell["source"]) for cell in cells))))
-        return Source(file, text)
-    except (AttributeError, KeyError, OSError, RecursionError, SyntaxError, TypeError, ValueError) as error:
+        with open(file, "rb") as stream:
+            return Source(file, hashlib.sha256(stream.read()).hexdigest())
+    except OSError as error:
         return Source(file, "", f"{type(error).__name__}: {error}")
-
-
-def _python(cell: str) -> str:
-    """A cell's Python; a line of IPython's is an empty one, so that lines keep their numbers."""
-    if cell.lstrip().startswith("%%"):
-        return ""
-    return "\n".join("" if line.lstrip()[:1] in ("%", "!", "?") else line for line in cell.splitlines())
 
 
 def helpers(hand_ins: Sequence[Source]) -> set[str]:
     """The files that others of their folder import."""
     found: set[str] = set()
     for source in hand_ins:
-        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-            folder = os.path.dirname(source.file)
-            found |= {os.path.join(folder, f"{name}.py") for name in imported(ast.parse(source.text))}
+        with suppress(MemoryError, OSError, RecursionError, SyntaxError, ValueError):
+            for tree in [ast.parse(text) for _, text in texts(source.file)]:
+                names = [x.module for x in ast.walk(tree) if isinstance(x, ast.ImportFrom)]
+                names += [
+                    alias.name for x in ast.walk(tree) if isinstance(x, ast.Import) for alias in x.names
+                ]
+                found |= {os.path.join(os.path.dirname(source.file), f"{name}.py") for name in names}
     return found
 
 
@@ -141,7 +129,7 @@ class Judges:
         known = verdicts.get(hand_in.file)
         seed = self.limits.seed if known is None else known.seed
         diagnosis = 0.0 if known is None else self.limits.diagnosis
-        request = {"hand_in": hand_in.file, "source": hand_in.text, "seed": seed, "diagnosis": diagnosis}
+        request = {"hand_in": hand_in.file, "seed": seed, "diagnosis": diagnosis}
         request |= {"timeout": self.limits.timeout, "memory": self.limits.memory}
         for _ in range(ATTEMPTS):
             found = self._asked(dumps(request))
@@ -172,8 +160,7 @@ class Judges:
         """A new judge; ValueError if the reference does not run."""
         judge = Conversation(program("autograd_mini.grading.judge"), size=LARGEST)
         self._all.add(judge)
-        path = os.path.abspath(self.reference.file)
-        request = {"path": path, "source": self.reference.text, "memory": self.limits.memory}
+        request = {"path": os.path.abspath(self.reference.file), "memory": self.limits.memory}
         try:
             error = loads(judge.ask(dumps(request), PATIENCE)).get("error", "")
         except (EndedError, TimeoutError) as ended:

@@ -6,22 +6,29 @@ import ast
 import builtins
 from collections.abc import Iterator
 
+from autograd_mini.definitions import texts
+
 ENGINES = "autograd casadi jax micrograd numdifftools sympy tensorflow tinygrad torch".split()
 OURS = "Value values grad value_and_grad jacobian hessian vjp jvp trace approx_fprime".split()
 
 
-def flags_of(source: str) -> list[str]:
-    """The engines that a source imports, and the lines in which it divides a difference of two calls.
+def flags_of(path: str) -> list[str]:
+    """What is to be said of a file; nothing of one that cannot be read."""
+    try:
+        return [flag for _, text in texts(path) for flag in flagged(text)]
+    except (MemoryError, OSError, RecursionError, SyntaxError, ValueError):
+        return []
 
-    >>> flags_of("import torch")
+
+def flagged(text: str) -> list[str]:
+    """The engines that a text imports, and the lines in which it divides a difference of two calls.
+
+    >>> flagged("import torch")
     ['imports torch, which differentiates']
-    >>> flags_of("def d(x, h): return (f(x + h) - f(x - h)) / (2 * h)")
+    >>> flagged("def d(x, h): return (f(x + h) - f(x - h)) / (2 * h)")
     ['line 1: a difference of two values of f, divided: a derivative by differences?']
     """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+    tree = ast.parse(text)
     return [*dict.fromkeys([*_imports(tree), *_differences(tree)])]
 
 

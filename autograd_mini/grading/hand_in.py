@@ -1,32 +1,33 @@
-"""The process of one hand-in: it is given a source, runs it, says what it defines, and answers numbers.
+"""The process of one hand-in: it loads what a file defines, says what that is, and answers numbers.
 
-It holds nothing but the hand-in: no loss, no verdict. What the hand-in prints goes nowhere, `input` is
-answered, and a module that is not installed is a stub, which is named if it is needed.
+It holds nothing but the hand-in: no loss, no verdict. What the hand-in prints goes nowhere, and `input` is
+answered.
 """
 
 from __future__ import annotations
 
-import ast
 import builtins
-import importlib.util
 import inspect
 import os
-import sys
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import accumulate
-from types import BuiltinFunctionType, ModuleType
+from types import BuiltinFunctionType
 from typing import Any
 
 import numpy as np
 
+from autograd_mini.definitions import Missing, definitions_of
 from autograd_mini.grading.confinement import confine, private_pipes
 from autograd_mini.grading.data import dumps, loads
 
 ANSWER = "1"  # to whatever `input` asks
 LONGEST = 2000  # characters of an error
+PASSES, BOUND = "forward and backward", "what is bound to what"  # what is asked of a pair of passes
+COTANGENT = "dout"  # of the output of a forward pass
+FORWARDS = ("forward", "forward_pass", "fprop")
+BACKWARDS = ("backward", "backward_pass", "bprop", "backprop")
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     process = os.getpid()
     given = loads(next(questions))
     confine(given["memory"], given["folder"], given["parent"])
-    for reply in HandIn(given["path"]).replies(given["source"], questions):
+    for reply in HandIn(given["path"]).replies(questions):
         if os.getpid() != process:  # a copy of the process, which the hand-in made
             break
         answers.write(reply + b"\n")
@@ -44,15 +45,16 @@ def main() -> None:
 
 
 class HandIn:
-    """What a file defines, by name; ``missing`` are modules that it imports and that are not installed."""
+    """What a file defines, by name."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.names: dict[str, Any] = {"__name__": "hand_in", "__file__": path}
+        self.names: Mapping[str, Any] = {}
+        self.passes: Any = None  # classes and functions, and once they are bound `Passes`
 
-    def replies(self, source: str, questions: Iterator[bytes]) -> Iterator[bytes]:
-        """What there is, once the source has run, and then an answer to each question."""
-        yield self._tried(partial(self._loaded, source))
+    def replies(self, questions: Iterator[bytes]) -> Iterator[bytes]:
+        """What there is, once the definitions are loaded, and then an answer to each question."""
+        yield self._tried(self._loaded)
         for question in questions:
             yield self._tried(partial(self._answer, question))
 
@@ -62,67 +64,66 @@ class HandIn:
         except BaseException as error:
             return dumps({"error": failure(error, self.path)[:LONGEST]})
 
-    def _loaded(self, source: str) -> dict[str, Any]:
+    def _loaded(self) -> dict[str, Any]:
         builtins.input = lambda prompt="": ANSWER
-        sys.path.append(os.path.dirname(self.path))
-        tree = ast.parse(source, self.path)
-        absent = [name for name in imported(tree) if importlib.util.find_spec(name.partition(".")[0]) is None]
-        for name in absent:
-            sys.modules.update(
-                {prefix: Stub(prefix) for prefix in accumulate(name.split("."), "{}.{}".format)}
-            )
-        exec(compile(tree, self.path, "exec"), self.names)
-        steps = self.names.get("steps", {})
+        found = definitions_of(self.path)
+        self.names = names = found.names
+        steps = names.get("steps", {})
         if not isinstance(steps, Mapping):
             raise TypeError("steps must be a mapping from names to functions")
+        self.passes = _passes([names[name] for name in found.own if name in names])
         return {
-            "functions": {name: _asks(x) for name, x in self.names.items() if _is_function(x)},
-            "numbers": {
-                x: self.names[x] for x in self.names if x[:2] == "d_" and not callable(self.names[x])
-            },
+            "functions": {name: _asks(x) for name, x in names.items() if _is_function(x)},
+            "numbers": {name: x for name, x in names.items() if name[:2] == "d_" and not callable(x)},
             "steps": _steps(steps),
-            "missing": sorted({name.partition(".")[0] for name in absent}),
+            "passes": bool(self.passes),
+            "left_out": [said for said in found.left_out if "Error: " in said],
         }
 
     def _answer(self, question: bytes) -> Any:
         of, arguments = loads(question)
+        if of == PASSES:
+            return self._gradients(arguments)
+        if of == BOUND:
+            return [*self.passes.bound]
         function = self.names[of] if isinstance(of, str) else [*self.names["steps"].values()][of]
         bound = inspect.BoundArguments(inspect.signature(function), OrderedDict(arguments))
         return function(*bound.args, **bound.kwargs)
 
+    def _gradients(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What the backward pass gives, bound at the first point for which it is asked."""
+        from autograd_mini.check.subjects.binding import passes_of
 
-class Stub(ModuleType):
-    """In the place of a module that is not installed: whatever is asked of it is a stub as well."""
-
-    def __init__(self, name: str, *of_a_class: Any) -> None:
-        super().__init__(name)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Stub(f"{self.__name__}.{name}")
-
-    def __call__(self, *args: Any, **named: Any) -> Any:
-        if len(args) == 1 and callable(args[0]) and not named:  # a decorator
-            return args[0]
-        return self
+        cotangent = arguments.pop(COTANGENT, 1.0)
+        if isinstance(self.passes, dict):
+            self.passes = passes_of(**self.passes, at=arguments)
+        passes = self.passes
+        own = {name: x for name, x in arguments.items() if name in passes.arguments}
+        _, state = passes.forward(own)
+        found = passes.backward(state, cotangent, own)
+        return {
+            name: (own[name] - x) / passes.rates[name] if name in passes.rates else x
+            for name, x in found.items()
+        }
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """The modules that a source imports, but for those in a ``try``, which has its own answer."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-        elif not isinstance(node, ast.Try):
-            yield from imported(node)
+def _passes(own: Sequence[Any]) -> dict[str, Any]:
+    """The last class with a backward pass, or a forward and a backward function; nothing without."""
+    layers = [x for x in own if isinstance(x, type) and any(hasattr(x, name) for name in BACKWARDS)]
+    by_name = {x.__name__: x for x in own if not isinstance(x, type)}
+    forward, backward = (
+        next((by_name[name] for name in names if name in by_name), None) for names in (FORWARDS, BACKWARDS)
+    )
+    if layers:
+        return {"forward": layers[-1]}
+    return {"forward": forward, "backward": backward} if forward and backward else {}
 
 
 def failure(error: BaseException, path: str) -> str:
     """The error in one line, with the line of the file where it arose."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    if isinstance(error, SyntaxError) and error.filename == path:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename.startswith(path)]  # or the cell of a notebook
+    if isinstance(error, SyntaxError) and (error.filename or "").startswith(path):
         lines = [error.lineno]
     at = f"line {lines[-1]}: " if lines else ""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
@@ -130,7 +131,7 @@ def failure(error: BaseException, path: str) -> str:
 
 
 def _is_function(x: Any) -> bool:
-    return callable(x) and not isinstance(x, (type, ModuleType, np.ufunc, BuiltinFunctionType))
+    return callable(x) and not isinstance(x, (BuiltinFunctionType, Missing, np.ufunc, type))
 
 
 def _asks(function: Any) -> dict[str, bool] | None:

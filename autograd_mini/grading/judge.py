@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import tokenize
 from contextlib import suppress
 from typing import Any
 
@@ -60,15 +61,14 @@ class Judge:
         names: dict[str, Any] = {"__name__": "reference", "__file__": request["path"]}
         sys.path.append(os.path.dirname(request["path"]))
         try:
-            exec(compile(request["source"], request["path"], "exec"), names)
+            with tokenize.open(request["path"]) as file:
+                exec(compile(file.read(), request["path"], "exec"), names)
             self.task = Task(names)
         except BaseException as error:
             return {"error": failure(error, request["path"])}
         return {}
 
-    def graded(
-        self, hand_in: str, source: str, timeout: float, memory: int, seed: int | None, diagnosis: float
-    ) -> Grade:
+    def graded(self, hand_in: str, timeout: float, memory: int, seed: int | None, diagnosis: float) -> Grade:
         """The grade of one hand-in; nothing of it is left."""
         assert self.task is not None
         start = time.perf_counter()
@@ -76,8 +76,9 @@ class Judge:
         folder = tempfile.mkdtemp(dir=self.folder)
         marks: list[Mark] = []
         notes: list[str] = []
-        flags, reason = flags_of(source), ""
-        pupil = Pupil(os.path.abspath(hand_in), source, folder, timeout, memory)
+        path, reason = os.path.abspath(hand_in), ""
+        flags = flags_of(path)
+        pupil = Pupil(path, folder, timeout, memory)
         try:
             with pupil:
                 marks, notes, more = self.task.outcome(pupil, drawn, diagnosis)
@@ -88,8 +89,7 @@ class Judge:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         finally:
             self._clear(folder)
-        if pupil.missing:
-            notes.append(f"not installed, and replaced by a stub: {', '.join(map(str, pupil.missing))}")
+        notes += [f"left out: {said}" for said in pupil.left_out]
         return Grade(
             hand_in,
             FAILED if reason else gravest(marks),

@@ -10,6 +10,7 @@ from typing import Any
 
 from autograd_mini.arrays import holds_values
 from autograd_mini.grading.data import UnreadableError, dumps, loads
+from autograd_mini.grading.hand_in import BOUND, PASSES
 from autograd_mini.processes import Conversation, EndedError, descendants, printable, program
 
 LARGEST = 1 << 25  # bytes of an answer
@@ -24,16 +25,16 @@ class HandInError(Exception):
 class Pupil:
     """The process of a hand-in.
 
-    ``raised`` are the errors of its functions, by their names, ``missing`` the modules that it wants and that
-    are not installed. One that ends, is too slow or answers what cannot be read has given all its answers:
-    ``trouble`` says so.
+    ``raised`` are the errors of its functions, by their names, ``left_out`` what failed when it was loaded.
+    One that ends, is too slow or answers what cannot be read has given all its answers: ``trouble`` says so.
     """
 
-    def __init__(self, path: str, source: str, folder: str, timeout: float, memory: int) -> None:
+    def __init__(self, path: str, folder: str, timeout: float, memory: int) -> None:
         self.timeout = self.left = timeout
         self.raised: dict[str | int, str] = {}
         self.trouble = ""
-        self.missing: list[str] = []
+        self.left_out: list[str] = []
+        self._has_passes = False
         self._answers: dict[bytes, Any] = {}
         environment = {**os.environ, **ONE_THREAD, "HOME": folder, "TMPDIR": folder}
         self._process = Conversation(
@@ -41,7 +42,6 @@ class Pupil:
         )
         self._start = {
             "path": path,
-            "source": source,
             "folder": folder,
             "memory": memory,
             "parent": os.getpid(),
@@ -59,8 +59,14 @@ class Pupil:
         if "result" not in reply:
             raise HandInError(reply["error"])
         offers: dict[str, Any] = reply["result"]
-        self.missing = offers["missing"]
+        self.left_out = offers["left_out"]
         return offers
+
+    def bound(self) -> list[str]:
+        """What was bound to what, if its forward and backward passes were."""
+        if self.trouble or not self._has_passes:
+            return []
+        return [str(said) for said in self._ask(dumps((BOUND, {}))).get("result", ())]
 
     def function(
         self, of: str | int, asks: Mapping[str, bool], read: Mapping[str, str] | None = None
@@ -83,6 +89,7 @@ class Pupil:
                     self.raised.setdefault(of, reply["error"])
                     raise HandInError(reply["error"])
                 self._answers[question] = reply["result"]
+                self._has_passes |= of == PASSES
             return self._answers[question]
 
         ask.__signature__ = own  # type: ignore[attr-defined]  # where inspect looks for it

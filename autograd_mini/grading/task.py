@@ -13,9 +13,17 @@ import numpy as np
 
 from autograd_mini.arrays import noting
 from autograd_mini.check import Explanation, check_gradient, check_steps
-from autograd_mini.check.subjects.arguments import as_values, caller, is_floating, listed, matched
+from autograd_mini.check.subjects.arguments import (
+    as_values,
+    caller,
+    is_floating,
+    listed,
+    matched,
+    with_parameters,
+)
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
 from autograd_mini.grading.grades import FAILED, GRAVITY, NOTHING, Mark, gravest
+from autograd_mini.grading.hand_in import COTANGENT, PASSES
 from autograd_mini.grading.pupil import HandInError, Pupil
 
 SPELLINGS = ("d_{}", "d{}", "grad_{}", "{}_grad", "dL_d{}", "dL{}", "dloss_d{}")
@@ -50,12 +58,14 @@ class Task:
         self.wrt = names.get("wrt")
         self.domain = names.get("domain")
         self.worth = names.get("worth") or {}
-        if not callable(self.loss):
-            raise ValueError("it must define a function loss(...)")
+        if not callable(self.loss or names.get("forward")):
+            raise ValueError("it must define a function loss(...), or forward(...)")
         if not all(isinstance(point, Mapping) and point for point in self.points):
             raise ValueError('it must define at = {"w": 0.5, ...} or points = [{...}, ...]')
+        if not self.loss:
+            self._pair_with_cotangents(names["forward"])
         for point in self.points:
-            if np.size(self.loss(**point)) != 1:
+            if np.size(self.loss(**point)) != 1:  # type: ignore[misc]
                 raise ValueError("its loss must return one number")
         if unknown := set(self.wrt or ()) - set(self.points[0]):
             raise ValueError(f"wrt names {', '.join(sorted(unknown))}, which the point does not have")
@@ -63,6 +73,20 @@ class Task:
             raise ValueError('worth must be a mapping such as {"W": 2, "b": 1}')
         self.spelled = {form.format(name): name for form in SPELLINGS for name in self.points[0]}
         self.known = {*self.points[0], *self._labels()}
+
+    def _pair_with_cotangents(self, forward: Callable[..., Any]) -> None:
+        """The loss of which a backward pass is right: Σ dout · forward(...), for any dout."""
+        names = list(self.points[0])
+        random = np.random.default_rng(0)
+        for point in self.points:
+            point[COTANGENT] = random.standard_normal(np.shape(forward(**point)))
+        self.domain = {COTANGENT: "real", **(self.domain or {})}
+
+        def paired(*arguments: Any) -> Any:
+            *own, cotangent = arguments
+            return np.sum(cotangent * forward(**dict(zip(names, own, strict=True))))
+
+        self.loss = with_parameters(paired, [*names, COTANGENT])
 
     def _labels(self) -> list[str]:
         """The names of the arrays that the loss names, for which a hand-in may ask."""
@@ -80,7 +104,9 @@ class Task:
             said = ["read as " + listed(f"{own} = {name}" for own, name in read.items())] * bool(read)
             at = [_Trial(self, pupil, point, seed, diagnosis).tried(offers, read) for point in self.points]
             marks = [max(marks, key=_gravity) for marks in zip(*(marks for marks, _ in at), strict=True)]
-            found.append(Outcome(marks, said, [*dict.fromkeys(x for _, flags in at for x in flags)]))
+            found.append(
+                Outcome(marks, said + pupil.bound(), [*dict.fromkeys(x for _, flags in at for x in flags)])
+            )
             if gravest(marks) == RIGHT or pupil.trouble:
                 break
         return max(found, key=lambda outcome: sum(mark.points for mark in outcome.marks))
@@ -143,6 +169,8 @@ class _Trial:
         for name in ALL_AT_ONCE:
             if name in functions:
                 return asked | self._parts(self._function(name, functions[name], read))
+        if not asked and offers["passes"]:
+            asked = self._parts(Asked(self.pupil.function(PASSES, dict.fromkeys(self.point, True)), PASSES))
         if not asked:
             raise HandInError(NOTHING)
         return asked

@@ -53,9 +53,9 @@ steps = {
 """
 WORDS = "alpha beta gamma delta north south east west red green blue one two three four".split()
 BAD = {
-    "crash": "import os\nos.abort()\n",
-    "hang": "while True: pass\n",
-    "fill": "a = []\nwhile True: a.append(bytearray(10**8))\n",
+    "crash": "def d_W(W, b, X, T):\n    import os\n    os.abort()\n",
+    "hang": "def d_W(W, b, X, T):\n    while True: pass\n",
+    "fill": "def d_W(W, b, X, T):\n    a = []\n    while True: a.append(bytearray(10**8))\n",
 }
 
 
