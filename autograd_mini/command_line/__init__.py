@@ -208,16 +208,19 @@ may read: grade what strangers hand in on a machine that holds nothing else.
 
 The reference is a Python file with a function loss(...), the point at = {"w": 0.5, ...} or several,
 points = [{...}, ...], and, if not all that is handed in counts, wrt = ["w", "b"]. It may say what each
-is worth, worth = {"w": 2}, else 1, and where random points lie, domain = {"w": "positive"}. It is never in
-the process of a hand-in. A hand-in, .py or .ipynb, has either
+is worth, worth = {"w": 2}, else 1, and where random points lie, domain = {"w": "positive"}. In the place of
+a loss may be the forward pass of a layer, forward(...); then gradients are those of sum(dout * forward(...))
+and may ask for dout. The reference is never in the process of a hand-in.
+A hand-in, .py or .ipynb, is loaded without its training, plots and prints, and has either
   d_w(...), d_b(...)    functions named after the parameters,
-  gradient(...)         a function that returns {"w": ..., "b": ...}, or
+  gradient(...)         a function that returns {"w": ..., "b": ...},
+  a class with forward and backward, two such functions, or one that returns (loss, gradients), or
   steps = {"e": function, "w": function, ...}
                         the derivation step by step, in its order; names are those of parameters or of
                         intermediates that the loss labels with named(...), and functions ask by name
                         for parameters and earlier steps.
 A hand-in is right, wrong (the first wrong step, what went wrong there, and how many steps are right, or
-right given its earlier steps, which cost nothing), inconclusive, or failed to run. It is judged by the
+right given its earlier steps, which costs nothing), inconclusive, or failed to run. It is judged by the
 numbers that it answers at the point and at random ones, which are drawn anew for each. In [brackets] is
 what you should look at: an engine in the place of a derivation, an answer that is written down.
 All verdicts are there, and written, before mistakes are looked for.

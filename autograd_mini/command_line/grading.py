@@ -86,8 +86,7 @@ def _write_pages(folder: str, grades: Sequence[Grade], tell: str) -> None:
         path = os.path.join(folder, f"{name}.html")
         os.makedirs(os.path.dirname(path), exist_ok=True)
         _write_text(path, page(known, name, tell))
-    links = [f"{name}.html".replace(os.sep, "/") for name in names]
-    _write_text(os.path.join(folder, "index.html"), overview(grades, links))
+    _write_text(os.path.join(folder, "index.html"), overview(grades, names))
 
 
 def _write_text(path: str, text: str) -> None:

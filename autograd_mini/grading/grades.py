@@ -74,7 +74,8 @@ class Grade:
         counts = Counter(mark.verdict for mark in self.marks)
         credit = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
         tail = f" ({credit})" * (len(self.marks) > 1 and self.verdict != RIGHT)
-        flagged = "".join(f" [{said}]" for said in (*self.flags, *self.notes))
+        notes = [note for note in self.notes if not note.startswith("bound: ")]  # which is long
+        flagged = "".join(f" [{said}]" for said in (*self.flags, *notes))
         return (
             ": ".join(filter(None, dict.fromkeys((self.file, verdict, *said, self.reason)))) + tail + flagged
         )

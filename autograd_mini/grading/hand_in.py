@@ -26,8 +26,7 @@ ANSWER = "1"  # to whatever `input` asks
 LONGEST = 2000  # characters of an error
 PASSES, BOUND = "forward and backward", "what is bound to what"  # what is asked of a pair of passes
 COTANGENT = "dout"  # of the output of a forward pass
-FORWARDS = ("forward", "forward_pass", "fprop")
-BACKWARDS = ("backward", "backward_pass", "bprop", "backprop")
+BACKWARDS = {"backward": "forward", "bprop": "fprop", "bwd": "fwd"}  # and the forward pass of each
 
 
 def main() -> None:
@@ -76,7 +75,7 @@ class HandIn:
             "functions": {name: _asks(x) for name, x in names.items() if _is_function(x)},
             "numbers": {name: x for name, x in names.items() if name[:2] == "d_" and not callable(x)},
             "steps": _steps(steps),
-            "passes": bool(self.passes),
+            "passes": _takes(self.passes) if self.passes else None,
             "left_out": [said for said in found.left_out if "Error: " in said],
         }
 
@@ -96,7 +95,9 @@ class HandIn:
 
         cotangent = arguments.pop(COTANGENT, 1.0)
         if isinstance(self.passes, dict):
-            self.passes = passes_of(**self.passes, at=arguments)
+            takes = _takes(self.passes)
+            at = {name: x for name, x in arguments.items() if name in takes or not isinstance(x, int)}
+            self.passes = passes_of(**self.passes, at=at)  # without a size that nobody takes
         passes = self.passes
         own = {name: x for name, x in arguments.items() if name in passes.arguments}
         _, state = passes.forward(own)
@@ -108,15 +109,29 @@ class HandIn:
 
 
 def _passes(own: Sequence[Any]) -> dict[str, Any]:
-    """The last class with a backward pass, or a forward and a backward function; nothing without."""
-    layers = [x for x in own if isinstance(x, type) and any(hasattr(x, name) for name in BACKWARDS)]
-    by_name = {x.__name__: x for x in own if not isinstance(x, type)}
-    forward, backward = (
-        next((by_name[name] for name in names if name in by_name), None) for names in (FORWARDS, BACKWARDS)
-    )
+    """The last class with a backward pass, or two functions, or one that gives a loss and its gradients."""
+    layers = [x for x in own if isinstance(x, type) and any(hasattr(x, word) for word in BACKWARDS)]
     if layers:
         return {"forward": layers[-1]}
-    return {"forward": forward, "backward": backward} if forward and backward else {}
+    by_name = {x.__name__: x for x in own if not isinstance(x, type)}
+    pairs = [
+        {"forward": by_name[other], "backward": by_name[name]}
+        for name in by_name
+        for word, forward in BACKWARDS.items()
+        if word in name and (other := name.replace(word, forward)) in by_name
+    ]
+    losses = [{"forward": by_name[name]} for name in by_name if "loss" in name or "cost" in name]
+    return [{}, *losses, *pairs][-1]
+
+
+def _takes(passes: Mapping[str, Any]) -> dict[str, bool]:
+    """What a forward pass must be given by name, and a class for its instance."""
+    forward = passes.get("forward")
+    if not isinstance(forward, type):
+        return _asks(forward) or {}
+    word = next((word for word in BACKWARDS.values() if hasattr(forward, word)), "__init__")
+    _, *others = (_asks(getattr(forward, word)) or {"self": True}).items()
+    return {**(_asks(forward) or {}), **dict(others)}
 
 
 def failure(error: BaseException, path: str) -> str:

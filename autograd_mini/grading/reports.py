@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -28,7 +29,7 @@ table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .4em .6em; border-bottom: 1px solid #8886 }
 table + table { margin-top: 2em }
 .verdict { padding: .1em .5em; border-radius: .3em; white-space: nowrap }
-td { overflow-wrap: anywhere }
+td { overflow-wrap: break-word }
 p.note { opacity: .8 }
 """
 
@@ -102,16 +103,21 @@ def page(grade: Grade, title: str, tell: str) -> str:
     return _page(title, heading + said + _table(HEADINGS, [*rows, total] if rows else []) + notes)
 
 
-def overview(grades: Sequence[Grade], links: Sequence[str]) -> str:
+def overview(grades: Sequence[Grade], names: Sequence[str]) -> str:
     """What whoever grades sees of all: the mistakes, and a row for each hand-in."""
-    mistakes = [[str(len(files)), escape(text), _lines(files)] for text, files in summary(grades)]
+    short = dict(zip((grade.file for grade in grades), names, strict=True))
+    mistakes = [
+        [str(len(files)), escape(text), _lines(short[file] for file in files)]
+        for text, files in summary(grades)
+    ]
     rows = []
-    for grade, link in zip(grades, links, strict=True):
+    for grade in grades:
         first = grade.first_wrong
         why = ": ".join(filter(None, [first.name, first.cause or first.place])) if first else ""
-        name = f'<a href="{escape(quote(link))}">{escape(grade.file)}</a>'
+        name = short[grade.file]
+        link = f'<a href="{escape(quote(name.replace(os.sep, "/")))}.html">{escape(name)}</a>'
         said = _lines(filter(None, [why, grade.reason, *grade.flags]))
-        rows.append([name, _verdict(grade.verdict), said, _points(grade)])
+        rows.append([link, _verdict(grade.verdict), said, _points(grade)])
     counts = Counter(grade.verdict for grade in grades)
     sums = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     body = f"<h1>{len(grades)} hand-ins</h1><p>{escape(sums)}</p>"

@@ -29,7 +29,7 @@ from autograd_mini.grading.pupil import HandInError, Pupil
 SPELLINGS = ("d_{}", "d{}", "grad_{}", "{}_grad", "dL_d{}", "dL{}", "dloss_d{}")
 ALL_AT_ONCE = ("gradient", "gradients")
 OF_SECTIONS = {AGREES: RIGHT, DISAGREES: WRONG, INCONCLUSIVE: INCONCLUSIVE}
-HARD_CODED = "right at the given point and wrong elsewhere, as if the answer were written down"
+ELSEWHERE = "right at the given point and wrong elsewhere"
 NUMBERS = "numbers were handed in, which are checked at the given point only"
 ORDERS = 120  # in which names that the reference does not have are tried
 
@@ -76,17 +76,17 @@ class Task:
 
     def _pair_with_cotangents(self, forward: Callable[..., Any]) -> None:
         """The loss of which a backward pass is right: Σ dout · forward(...), for any dout."""
-        names = list(self.points[0])
+        names = [*self.points[0], COTANGENT]
         random = np.random.default_rng(0)
         for point in self.points:
             point[COTANGENT] = random.standard_normal(np.shape(forward(**point)))
         self.domain = {COTANGENT: "real", **(self.domain or {})}
 
-        def paired(*arguments: Any) -> Any:
-            *own, cotangent = arguments
-            return np.sum(cotangent * forward(**dict(zip(names, own, strict=True))))
+        def paired(*arguments: Any, **named: Any) -> Any:
+            own = {**dict(zip(names, arguments, strict=False)), **named}
+            return np.sum(own.pop(COTANGENT) * forward(**own))
 
-        self.loss = with_parameters(paired, [*names, COTANGENT])
+        self.loss = with_parameters(paired, names)
 
     def _labels(self) -> list[str]:
         """The names of the arrays that the loss names, for which a hand-in may ask."""
@@ -99,21 +99,23 @@ class Task:
         """What becomes of a hand-in; HandInError if it does not run, or says nothing."""
         offers = pupil.offers()
         found: list[Outcome] = []
-        for read in self._readings(offers["functions"]):
+        for read in self._readings(offers):
             pupil.raised.clear()
             said = ["read as " + listed(f"{own} = {name}" for own, name in read.items())] * bool(read)
             at = [_Trial(self, pupil, point, seed, diagnosis).tried(offers, read) for point in self.points]
             marks = [max(marks, key=_gravity) for marks in zip(*(marks for marks, _ in at), strict=True)]
-            found.append(
-                Outcome(marks, said + pupil.bound(), [*dict.fromkeys(x for _, flags in at for x in flags)])
-            )
+            said += ["bound: " + "; ".join(bound) for bound in [pupil.bound()] if bound]
+            flags = dict.fromkeys(flag for _, flags in at for flag in flags)
+            found.append(Outcome(marks, said, [*flags]))
             if gravest(marks) == RIGHT or pupil.trouble:
                 break
         return max(found, key=lambda outcome: sum(mark.points for mark in outcome.marks))
 
-    def _readings(self, functions: Mapping[str, Mapping[str, bool]]) -> Iterator[dict[str, str]]:
+    def _readings(self, offers: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         """What parameters may be that the reference does not have: its others, in their order or another."""
-        asked = [asks for name, asks in functions.items() if name in self.spelled or name in ALL_AT_ONCE]
+        functions = offers["functions"]
+        asked = [functions[name] for name in functions if name in self.spelled or name in ALL_AT_ONCE]
+        asked = asked or [offers["passes"] or {}]
         own = {name: None for asks in asked for name, required in asks.items() if required}
         unknown = [name for name in own if name not in self.known]
         free = [name for name in self.points[0] if name not in own]
@@ -168,9 +170,12 @@ class _Trial:
                 asked.setdefault(spelled[name], self._function(name, functions[name], read))
         for name in ALL_AT_ONCE:
             if name in functions:
-                return asked | self._parts(self._function(name, functions[name], read))
-        if not asked and offers["passes"]:
-            asked = self._parts(Asked(self.pupil.function(PASSES, dict.fromkeys(self.point, True)), PASSES))
+                return asked | self._parts(self._function(name, functions[name], read), read)
+        if not asked and offers["passes"] is not None:
+            takes = {name: True for name in self.point if name not in read.values()} | dict.fromkeys(
+                read, True
+            )
+            asked = self._parts(Asked(self.pupil.function(PASSES, takes, read), PASSES), read)
         if not asked:
             raise HandInError(NOTHING)
         return asked
@@ -182,7 +187,7 @@ class _Trial:
             self.pupil.raised[name] = f"{name}(...) asks for {listed(unknown)}; there are {there}"
         return Asked(self.pupil.function(name, asks, read), name)
 
-    def _parts(self, asked: Asked) -> dict[str, Asked]:
+    def _parts(self, asked: Asked, read: Mapping[str, str]) -> dict[str, Asked]:
         """The parameters of one function that gives all gradients, as functions of their own."""
         wanted = self.task.wrt or list(self.point)
         try:
@@ -191,6 +196,7 @@ class _Trial:
             return dict.fromkeys(wanted, asked)
         if isinstance(result, Mapping):
             spelled = {name: name for name in self.point} | self.task.spelled
+            spelled |= {form.format(own): name for own, name in read.items() for form in ("{}", *SPELLINGS)}
             keys: dict[str, Any] = {spelled[key]: key for key in result if key in spelled}
         elif isinstance(result, (list, tuple)) and len(result) == len(wanted):
             keys = dict(zip(wanted, range(len(wanted)), strict=True))
@@ -214,14 +220,15 @@ class _Trial:
         """The mark of one parameter, with what a check of it alone says."""
         if verdict == AGREES:
             return self._mark(name, RIGHT)
-        if why := self.pupil.raised.get(asked.of) or self.pupil.trouble:
-            return self._mark(name, FAILED, why)
+        if failed := self.pupil.raised.get(asked.of) or self.pupil.trouble:
+            return self._mark(name, FAILED, failed)
         check = partial(check_gradient, self.task.loss, {name: asked.hand}, wrt=[name], **self.options)
         report = check(diagnosis=self.diagnosis)
+        why = next((at.rejected[name] for at in report.findings if name in at.rejected), "")
         if verdict == DISAGREES and asked.of and check(points=0, diagnosis=0.0):
-            self.flags.append(HARD_CODED)
-        rejected = next((at.rejected[name] for at in report.findings if name in at.rejected), "")
-        said = _explained(report.explanations) or (rejected,)
+            self.flags.append(f"{ELSEWHERE}, as if the answer were written down")
+            why = ELSEWHERE
+        said = _explained(report.explanations) or (why,)
         return self._mark(name, OF_SECTIONS[verdict], report.reason, *said)
 
     # --- derivations in steps ---------------------------------------------------------------------------
