@@ -93,7 +93,7 @@ def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
             name: x for name, x in PYTHON_2.items() if re.search(rf"\b{name}\b", text) and name not in names
         }
         flags = 0
-        for statement in tree.body:
+        for statement in _apart(tree.body):
             if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
                 flags |= sum(getattr(__future__, alias.name).compiler_flag for alias in statement.names)
             elif _is_wanted(statement, names):
@@ -110,6 +110,15 @@ def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
         if is_python_2:
             left_out.append("read as Python 2, but / divides as in Python 3")
     return own
+
+
+def _apart(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements, with an import of several modules as one for each, as one may be missing."""
+    for statement in body:
+        if isinstance(statement, ast.Import):
+            yield from (ast.copy_location(ast.Import([alias]), statement) for alias in statement.names)
+        else:
+            yield statement
 
 
 def _place(statement: ast.stmt, file: str, path: str) -> str:

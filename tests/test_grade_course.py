@@ -118,6 +118,114 @@ def test_a_name_is_read_in_any_order_if_one_is_right(course):
     assert "d_w(...) asks for u" in found["eve.py"]["place"]
 
 
+BATCH_NORM = """
+import numpy as np
+def forward(x, gamma, beta, D=3):
+    mu = np.mean(x, axis=0)
+    return gamma * (x - mu) / np.sqrt(np.mean((x - mu) ** 2, axis=0) + 1e-5) + beta
+rng = np.random.default_rng(3)
+at = {"x": rng.normal(size=(6, 3)), "gamma": [1.5, -0.5, 2.0], "beta": [0.1, 0.2, -0.3], "D": 3}
+wrt = ["x", "gamma", "beta"]
+"""
+LAYER = """
+import matplotlib_but_newer as plots, numpy as np
+class BatchNorm:
+    def __init__(self, gamma, beta, eps=1e-5):
+        self.gamma, self.beta, self.eps = gamma, beta, eps
+    def forward(self, x):
+        self.std = np.sqrt(x.var(axis=0) + self.eps)
+        self.xhat = (x - x.mean(axis=0)) / self.std
+        return self.gamma * self.xhat + self.beta
+    def backward(self, dout):
+        self.dgamma = np.sum(dout * self.xhat, axis=0)
+        self.dbeta = dout.sum(axis=0)
+        d = dout * self.gamma
+        return (d - d.mean(axis=0) - self.xhat * (d * self.xhat).mean(axis=0)) / self.std
+layer = BatchNorm(np.ones(3), np.zeros(3))
+while True:
+    plots.plot(layer.forward(np.random.randn(8, 3)))
+"""
+FUNCTIONS = """
+import numpy as np
+def batchnorm_forward(x, gamma, beta, eps=1e-5):
+    xhat = (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
+    return gamma * xhat + beta, (x, xhat, gamma, eps)
+def batchnorm_backward(dout, cache):
+    x, xhat, gamma, eps = cache
+    dbeta, dgamma = dout.sum(0), (dout * xhat).sum(0)
+    return gamma / np.sqrt(x.var(0) + eps) / len(x) * (len(x) * dout - dbeta - xhat * dgamma), dgamma, dbeta
+"""
+OWN = "self.gamma, self.beta, self.eps = gamma, beta, eps"
+PARAMS = "self.params = {'gamma': gamma, 'beta': beta}; self.eps = eps"
+SIZED = LAYER.replace("gamma, beta, eps=", "D, eps=").replace(
+    OWN, OWN.replace("= gamma, beta", "= np.ones(D), np.zeros(D)")
+)
+
+
+def test_layers_as_people_write_them(course):
+    (course / "reference.py").write_text(BATCH_NORM)
+    write(
+        course,
+        layer=LAYER,
+        letters=LAYER.replace("gamma", "g").replace("beta", "b"),
+        params=LAYER.replace(OWN, PARAMS)
+        .replace("self.gamma", "self.params['gamma']")
+        .replace("self.beta", "self.params['beta']"),
+        sized=SIZED,
+        functions=FUNCTIONS,
+        variance=LAYER.replace(" - self.xhat * (d * self.xhat).mean(axis=0)", ""),
+        mean=LAYER.replace("self.dbeta = dout.sum", "self.dbeta = dout.mean"),
+        cache=FUNCTIONS.replace("- xhat * dgamma", "+ xhat * dgamma"),
+    )
+    cell = {"cell_type": "code", "source": ["%matplotlib inline\n", LAYER]}
+    (course / "handins" / "book.ipynb").write_text(json.dumps({"cells": [cell]}))
+    done = grade(course, "reference.py", "handins", "-o", "grades.csv", "--diagnosis", "0")
+    found = {name.partition(".")[0]: row for name, row in rows(course / "grades.csv").items()}
+    wrong = {"variance": "x", "mean": "beta", "cache": "x"}
+    verdicts = {name: (row["verdict"], row["step"], row["points"]) for name, row in found.items()}
+    assert verdicts == {
+        name: ("wrong", wrong[name], "2") if name in wrong else ("right", "", "3") for name in found
+    }
+    assert len(found) == 9
+    assert "matplotlib_but_newer" in found["layer"]["notes"]
+    assert "read as g = gamma, b = beta" in done.stdout
+
+
+SOFTMAX = """
+import numpy as np
+from autograd_mini import softmax
+def loss(x, y):
+    p = softmax(x)
+    return -sum(np.log(p[i, y[i]]) for i in range(len(y))) / len(y)
+at = {"x": [[1.0, 2.0, -1.0], [0.5, 0.1, 0.3], [2.0, -1.0, 0.0]], "y": np.array([0, 2, 1])}
+wrt = ["x"]
+"""
+SOFTMAX_LOSS = """
+import numpy as np
+def softmax_loss(x, y):
+    p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+    loss = -np.mean(np.log(p[np.arange(len(x)), y]))
+    dx = p.copy()
+    dx[np.arange(len(x)), y] -= 1
+    dx /= len(x)
+    return loss, dx
+"""
+
+
+def test_losses_that_return_their_gradients(course):
+    (course / "reference.py").write_text(SOFTMAX)
+    write(
+        course,
+        right=SOFTMAX_LOSS,
+        scores=SOFTMAX_LOSS.replace("x, y)", "s, labels)").replace("(x)", "(s)").replace(", y]", ", labels]"),
+        target=SOFTMAX_LOSS.replace("    dx[np.arange(len(x)), y] -= 1\n", ""),
+        mean=SOFTMAX_LOSS.replace("    dx /= len(x)\n", ""),
+    )
+    grade(course, "reference.py", "handins", "-o", "grades.csv", "--diagnosis", "0")
+    verdicts = {name: row["verdict"] for name, row in rows(course / "grades.csv").items()}
+    assert verdicts == {"right.py": "right", "scores.py": "right", "target.py": "wrong", "mean.py": "wrong"}
+
+
 @pytest.mark.parametrize(
     ("tell", "place", "cause", "fix"),
     [("verdict", 0, 0, 0), ("place", 1, 0, 0), ("cause", 1, 1, 0), ("fix", 1, 1, 1)],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import inspect
 import os
+import re
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,12 +100,14 @@ class HandIn:
             at = {name: x for name, x in arguments.items() if name in takes or not isinstance(x, int)}
             self.passes = passes_of(**self.passes, at=at)  # without a size that nobody takes
         passes = self.passes
-        own = {name: x for name, x in arguments.items() if name in passes.arguments}
+        short = {name: re.findall(r"\w+", name)[-1] for name in passes.arguments}  # of params['W'] it is W
+        own = {name: arguments[x] for name, x in short.items() if x in arguments}
         _, state = passes.forward(own)
         found = passes.backward(state, cotangent, own)
         return {
-            name: (own[name] - x) / passes.rates[name] if name in passes.rates else x
+            short[name]: (own[name] - x) / passes.rates[name] if name in passes.rates else x
             for name, x in found.items()
+            if name in own
         }
 
 
