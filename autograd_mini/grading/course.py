@@ -1,4 +1,4 @@
-"""A folder of hand-ins: found, read once, handed to judges, and nothing lost when the run is interrupted."""
+"""A folder of hand-ins: found, handed to judges, and nothing lost when the run is interrupted."""
 
 from __future__ import annotations
 
@@ -65,11 +65,9 @@ def helpers(hand_ins: Sequence[Source]) -> set[str]:
     found: set[str] = set()
     for source in hand_ins:
         with suppress(MemoryError, OSError, RecursionError, SyntaxError, ValueError):
-            for tree in [ast.parse(text) for _, text in texts(source.file)]:
-                names = [x.module for x in ast.walk(tree) if isinstance(x, ast.ImportFrom)]
-                names += [
-                    alias.name for x in ast.walk(tree) if isinstance(x, ast.Import) for alias in x.names
-                ]
+            for node in (node for _, text in texts(source.file) for node in ast.walk(ast.parse(text))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 found |= {os.path.join(os.path.dirname(source.file), f"{name}.py") for name in names}
     return found
 

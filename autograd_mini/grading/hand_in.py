@@ -131,10 +131,10 @@ def _takes(passes: Mapping[str, Any]) -> dict[str, bool]:
     """What a forward pass must be given by name, and a class for its instance."""
     forward = passes.get("forward")
     if not isinstance(forward, type):
-        return _asks(forward) or {}
+        return _asks(forward)
     word = next((word for word in BACKWARDS.values() if hasattr(forward, word)), "__init__")
     _, *others = (_asks(getattr(forward, word)) or {"self": True}).items()
-    return {**(_asks(forward) or {}), **dict(others)}
+    return {**_asks(forward), **dict(others)}
 
 
 def failure(error: BaseException, path: str) -> str:
@@ -152,12 +152,12 @@ def _is_function(x: Any) -> bool:
     return callable(x) and not isinstance(x, (BuiltinFunctionType, Missing, np.ufunc, type))
 
 
-def _asks(function: Any) -> dict[str, bool] | None:
-    """The names of a function's parameters, and whether each must be given; None if it does not tell."""
+def _asks(function: Any) -> dict[str, bool]:
+    """The names of a function's parameters, and whether each must be given; none if it does not tell."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return None
+        return {}
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {p.name: p.default is inspect.Parameter.empty for p in parameters if p.kind not in variable}
 

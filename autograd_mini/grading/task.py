@@ -172,9 +172,7 @@ class _Trial:
             if name in functions:
                 return asked | self._parts(self._function(name, functions[name], read), read)
         if not asked and offers["passes"] is not None:
-            takes = {name: True for name in self.point if name not in read.values()} | dict.fromkeys(
-                read, True
-            )
+            takes = dict.fromkeys([*(name for name in self.point if name not in read.values()), *read], True)
             asked = self._parts(Asked(self.pupil.function(PASSES, takes, read), PASSES), read)
         if not asked:
             raise HandInError(NOTHING)
@@ -238,6 +236,7 @@ class _Trial:
             key: self.pupil.function(i, step["asks"]) if "asks" in step else step["form"]
             for i, (key, step) in enumerate(steps.items())
         }
+        self.flags += [NUMBERS] * any(not isinstance(step.get("form", ""), str) for step in steps.values())
         places = {_named(key)[0]: i for i, key in enumerate(steps)}
         report = check_steps(self.task.loss, hands, **self.options, diagnosis=self.diagnosis)
         marks = []
