@@ -602,10 +602,30 @@ class _Binder:
             changed = np.ravel(self._output_with(floats[0], moved) != output)
             if changed.any() and (np.flatnonzero(changed) != k).any():
                 return False
-        self.said.append(
-            "backward's result, as it takes no gradient, is taken for f′ of an f of each element"
-        )
+        self.said.append("backward takes no gradient, and gives f′ of each element")
+        self._settle_elementwise(floats[0])
         return True
+
+    def _settle_elementwise(self, leaf: Leaf) -> None:
+        """Let backward take the output, as σ′ = s(1 − s) does, if that alone gives the slope."""
+        if len(self.takes) != 1 or self.takes[0][1].kind != "argument":
+            return
+        h = 1e-5
+        slope = (self._output_with(leaf, leaf.value + h) - self._output_with(leaf, leaf.value - h)) / (2 * h)
+        name, by_input = self.takes[0]
+        by_output = Take("left", self.outputs[0])
+        fits = []
+        for take in (by_input, by_output):
+            (world,) = self.world.copied()
+            with alike(), np.errstate(all="ignore"):
+                given = self._call(BACKWARD, world, [(name, take.value(world, self.result, None))], plain)
+            fits.append(
+                np.shape(given) == np.shape(slope) and np.allclose(given, slope, rtol=1e-4, atol=1e-6)
+            )
+        if fits == [False, True]:
+            self.takes = [(name, by_output)]
+            self.said = [said for said in self.said if not said.startswith(f"{name} of backward")]
+            self.said.append(f"{name} of backward is the output of forward")
 
     def _output_with(self, leaf: Leaf, moved: Any) -> Any:
         (world,) = self.world.copied()
