@@ -264,8 +264,10 @@ def test_nothing_lives_on_however_the_grader_ends(course, sign):
     endless = DEEDS["sessions_of_its_own"] + "time.sleep(1000)\n"
     for name in "ab":
         (course / "handins" / f"{name}.py").write_text(hand_in(endless))
+    (course / "tmp").mkdir()
+    environment = {**os.environ, "TMPDIR": str(course / "tmp")}
     grader = subprocess.Popen(
-        command(course, "--timeout", "100"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command(course, "--timeout", "100"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     while len(started := descendants(grader.pid)) < 2 * (1 + 1 + 3):
         time.sleep(0.01)
@@ -273,6 +275,7 @@ def test_nothing_lives_on_however_the_grader_ends(course, sign):
     grader.communicate(timeout=20)
     assert grader.returncode == (130 if sign == signal.SIGINT else -sign)
     end = time.monotonic() + 10
-    while ours(started) and time.monotonic() < end:
+    while (ours(started) or [*(course / "tmp").iterdir()]) and time.monotonic() < end:
         time.sleep(0.01)
     assert ours(started) == set()
+    assert [*(course / "tmp").iterdir()] == []

@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import queue
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -89,12 +91,17 @@ class Judges:
     def __init__(self, reference: Source, limits: Limits, jobs: int) -> None:
         self.reference, self.limits = reference, limits
         self._stop = Event()
+        self._folder = tempfile.mkdtemp()
         self._all: set[Conversation] = set()
         self._free: queue.SimpleQueue[Conversation | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(jobs)
         for _ in range(jobs - 1):
             self._free.put(None)
-        self._free.put(self._judge())
+        try:
+            self._free.put(self._judge())
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Judges:
         return self
@@ -105,6 +112,7 @@ class Judges:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for judge in [*self._all]:
             self._end(judge)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def grades(
         self,
@@ -158,7 +166,8 @@ class Judges:
         """A new judge; ValueError if the reference does not run."""
         judge = Conversation(program("autograd_mini.grading.judge"), size=LARGEST)
         self._all.add(judge)
-        request = {"path": os.path.abspath(self.reference.file), "memory": self.limits.memory}
+        path = os.path.abspath(self.reference.file)
+        request = {"path": path, "memory": self.limits.memory, "folder": self._folder}
         try:
             error = loads(judge.ask(dumps(request), PATIENCE)).get("error", "")
         except (EndedError, TimeoutError) as ended:

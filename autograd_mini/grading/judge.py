@@ -47,16 +47,17 @@ def main() -> None:
 
 
 class Judge:
-    """The reference, once there is one, and the ``folder`` in which a hand-in runs."""
+    """The reference, once there is one, and the ``folder`` in which hand-ins get theirs."""
 
     def __init__(self) -> None:
         self.task: Task | None = None
-        self.folder = tempfile.mkdtemp()
+        self.folder = ""
 
     def reply(self, request: dict[str, Any]) -> dict[str, Any]:
         """First comes the reference, and its error is answered if it has one; then come hand-ins."""
         if "hand_in" in request:
             return self.graded(**request).to_dict()
+        self.folder = request["folder"]
         limit(AS=JUDGE * request["memory"] << 20)
         names: dict[str, Any] = {"__name__": "reference", "__file__": request["path"]}
         sys.path.append(os.path.dirname(request["path"]))
