@@ -88,13 +88,13 @@ def _package(path: str) -> tuple[str, str]:
 def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
     """Execute the definitions of one file; returns its own functions and classes."""
     own: list[str] = []
-    for file, text in _texts(path):
+    for file, text in texts(path):
         tree, text, is_python_2 = _parsed(text, file)
         names |= {
             name: x for name, x in PYTHON_2.items() if re.search(rf"\b{name}\b", text) and name not in names
         }
         flags = 0
-        for statement in tree.body:
+        for statement in _apart(tree.body):
             if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
                 flags |= sum(getattr(__future__, alias.name).compiler_flag for alias in statement.names)
             elif _is_wanted(statement, names):
@@ -113,6 +113,15 @@ def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
     return own
 
 
+def _apart(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements, with an import of several modules as one for each, as one may be missing."""
+    for statement in body:
+        if isinstance(statement, ast.Import):
+            yield from (ast.copy_location(ast.Import([alias]), statement) for alias in statement.names)
+        else:
+            yield statement
+
+
 def _place(statement: ast.stmt, file: str, path: str) -> str:
     """Where a statement is, and its first words."""
     first = ast.unparse(statement).partition("\n")
@@ -124,7 +133,7 @@ def _place(statement: ast.stmt, file: str, path: str) -> str:
 # --- the text ----------------------------------------------------------------------------------------
 
 
-def _texts(path: str) -> Iterator[tuple[str, str]]:
+def texts(path: str) -> Iterator[tuple[str, str]]:
     """The text of a file; of a notebook that of each cell of code, under the file's name and its number."""
     if not path.endswith(".ipynb"):
         with tokenize.open(path) as file:
@@ -284,13 +293,21 @@ def _is_wanted(statement: ast.stmt, names: Mapping[str, Any]) -> bool:
         case ast.FunctionDef() | ast.ClassDef() | ast.Import() | ast.ImportFrom():
             return True
         case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
-            return all(_is_constant(node, names) for node in ast.walk(value))
+            return all(_is_constant(node, names) for node in _evaluated(value))
         case ast.Try(body=body) | ast.If(body=body):
             others = [*statement.orelse, *(s for h in getattr(statement, "handlers", ()) for s in h.body)]
             inner = [*body, *(s for s in others if not isinstance(s, ast.Pass))]
             is_main = isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
             return not is_main and all(_is_wanted(s, names) for s in inner)
     return False
+
+
+def _evaluated(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of an expression, but for the bodies of functions in it, which run when they are called."""
+    yield node
+    for part in ast.iter_child_nodes(node):
+        if not isinstance(node, ast.Lambda) or part is node.args:
+            yield from _evaluated(part)
 
 
 def _is_constant(node: ast.AST, names: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
     Raises OSError, which names ``path``.
     """
     try:
-        if _is_stream(path):
+        if is_stream(path):
             with open(path, "ab") as file:
                 file.write(content)
             return
@@ -43,7 +43,8 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
-def _is_stream(path: str | os.PathLike[str]) -> bool:
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether what is there, or would be, is a pipe, a device or a folder, and no file."""
     folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
     return bool(re.fullmatch(STREAMS, folder)) or (os.path.exists(path) and not os.path.isfile(path))
 

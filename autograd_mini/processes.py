@@ -1,20 +1,26 @@
-"""`run`: another program, held to a time and to an amount of output, with every process that it starts.
+"""Other programs, held to a time and to an amount of output, with every process that they start.
 
-The program leads a process group, and the group ends with it. Such limits stop accidents and not attacks:
-what leaves the group lives on.
+A program leads a process group, and the group ends with it; so does, on Linux, everything that descends from
+it, in whatever group or session. Elsewhere what leaves the group lives on.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, NamedTuple
+
+BEAT = 0.05  # seconds between two looks at a program that runs
+PATIENCE = 5.0  # seconds for processes to end that are killed
+UNREAD = 16  # lines that a program may write before they are read
 
 
 class Run(NamedTuple):
@@ -74,7 +80,7 @@ def run(
             if stop is not None and stop.is_set():
                 break
             with suppress(subprocess.TimeoutExpired):
-                status = process.wait(0.05)
+                status = process.wait(BEAT)
     finally:
         _kill(process)
         last = time.monotonic() + 1.0  # what left the group may hold the pipes for ever
@@ -88,12 +94,120 @@ def run(
         status, trouble = process.returncode, f"wrote more than {size:,} bytes"
     elif status is None:
         trouble = f"was not done after {timeout:g} s"
-    elif status < 0:
-        names = {known.value: known.name for known in signal.Signals}
-        trouble = f"was ended by {names.get(-status, f'signal {-status}')}"
     else:
-        trouble = f"ended its process with status {status}" if status else ""
+        trouble = _end_of(status) if status else ""
     return Run(status, trouble, *(bytes(memoryview(text)[:size]) for text in (output, errors)))
+
+
+def _end_of(status: int) -> str:
+    """How a process ended that has this status."""
+    if status >= 0:
+        return f"ended its process with status {status}"
+    names = {known.value: known.name for known in signal.Signals}
+    return f"was ended by {names.get(-status, f'signal {-status}')}"
+
+
+def program(module: str) -> list[str]:
+    """The command that runs a module's ``main`` in a Python of its own, which finds what this one finds."""
+    start = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import main; main()"
+    return [sys.executable, "-I", "-c", start, json.dumps(sys.path)]
+
+
+class EndedError(Exception):
+    """A program gives no answer any more; the message, which goes on after "it", says why."""
+
+
+class Conversation:
+    """A program that is sent lines, and answers each by a line of at most ``size`` bytes.
+
+    >>> echo = "import sys\\nfor line in sys.stdin: print(line, end='', flush=True)"
+    >>> with Conversation([sys.executable, "-c", echo], size=100) as program:
+    ...     program.ask(b"hello", timeout=60)
+    b'hello'
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        size: int,
+        folder: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.process = subprocess.Popen(
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+        self.size = size
+        self._trouble = ""
+        self._asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        for work in (self._speak, self._listen):
+            threading.Thread(target=work, daemon=True).start()
+
+    def ask(self, line: bytes, timeout: float, watch: Callable[[], None] = lambda: None) -> bytes:
+        """What it answers within ``timeout`` seconds, in which ``watch`` is called now and then.
+
+        Raises TimeoutError if it does not, EndedError if it never will, and whatever ``watch`` raises; then
+        there is nothing more to ask.
+        """
+        self._asked.put(line + b"\n")
+        end = time.monotonic() + timeout
+        answer: bytes | None = None
+        while answer is None:
+            try:
+                answer = self._answers.get(timeout=max(0.0, min(BEAT, end - time.monotonic())))
+                if answer is None:
+                    raise EndedError(self._trouble or self._end())
+            except queue.Empty:
+                if time.monotonic() >= end:
+                    raise TimeoutError from None
+                watch()
+        return answer
+
+    def _end(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            return _end_of(self.process.wait(1.0))
+        return "closed the pipe on which it answers"
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """End the program and all that it started."""
+        _kill(self.process)
+        self._asked.put(b"")
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def _speak(self) -> None:
+        assert self.process.stdin is not None
+        with suppress(OSError, ValueError):  # nobody reads on, or the pipe was closed
+            while rest := memoryview(self._asked.get()):
+                while rest:
+                    rest = rest[self.process.stdin.write(rest) :]
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        line = bytearray()
+        with suppress(OSError, ValueError):
+            while part := self.process.stdout.read(1 << 16):
+                first, *others = part.split(b"\n")
+                line += first
+                for other in others:
+                    self._answers.put(bytes(line))
+                    line = bytearray(other)
+                if len(line) > self.size or self._answers.qsize() > UNREAD:
+                    self._trouble = f"wrote more than {self.size:,} bytes, or what nobody asked for"
+                    break
+        self._answers.put(None)
 
 
 def _feed(pipe: IO[bytes], given: bytes) -> None:
@@ -116,8 +230,46 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True)
     else:
         with suppress(OSError):  # there may be nothing left
+            os.kill(process.pid, signal.SIGSTOP)
+        end_descendants(process.pid)
+        with suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that a process started, and those that these did; none where /proc does not tell.
+
+    >>> os.getpid() in descendants(os.getppid()) or not os.path.exists("/proc/self/stat")
+    True
+    """
+    parents: dict[int, int] = {}
+    for name in os.listdir("/proc") if os.path.exists("/proc/self/stat") else ():
+        with suppress(OSError, ValueError):  # it is no process, or it has ended meanwhile
+            with open(f"/proc/{int(name)}/stat", "rb") as file:
+                state, parent, *_ = file.read().rpartition(b")")[2].split()
+            if state not in b"ZX":
+                parents[int(name)] = int(parent)
+    found: set[int] = set()
+    last = {pid}
+    while last := {child for child, parent in parents.items() if parent in last} - found:
+        found |= last
+    return found
+
+
+def end_descendants(pid: int) -> None:
+    """End what a process started; first all are stopped, so that none starts another meanwhile."""
+    if sys.platform == "win32":
+        return
+    stopped: set[int] = set()
+    end = time.monotonic() + PATIENCE
+    while (found := descendants(pid)) and time.monotonic() < end:
+        sign = signal.SIGKILL if found <= stopped else signal.SIGSTOP
+        for child in found:
+            with suppress(OSError):
+                os.kill(child, sign)
+        stopped |= found
+        time.sleep(0.001)
 
 
 def printable(text: str) -> str:

@@ -58,7 +58,9 @@ def test_a_full_disk_leaves_the_picture_that_was_there(tmp_path, format):
     check_is_untouched(path)
 
 
-def test_a_full_disk_leaves_the_table_that_was_there(tmp_path, capsys, monkeypatch):
+def test_a_full_disk_leaves_the_table_that_was_there_and_the_grades_for_another_time(
+    tmp_path, capsys, monkeypatch
+):
     table = tmp_path / "tables" / "grades.csv"
     table.parent.mkdir()
     table.write_bytes(b"mine")
@@ -69,11 +71,17 @@ def test_a_full_disk_leaves_the_table_that_was_there(tmp_path, capsys, monkeypat
         with full_disk(10):
             write(path, content)
 
-    monkeypatch.setattr(grading, "write", on_a_full_disk)
     files = [str(tmp_path / name) for name in ("reference.py", "hand.py")]
-    assert main(["grade", *files, "--csv", str(table)]) == 2
-    assert f"too large: '{table}'" in capsys.readouterr().err
-    check_is_untouched(table)
+    with monkeypatch.context() as patched:
+        patched.setattr(grading, "write", on_a_full_disk)
+        assert main(["grade", *files, "-o", str(table)]) == 2
+    errors = capsys.readouterr().err
+    assert f"too large: '{table}'" in errors
+    assert f"grades so far are in {table}.partial; --resume goes on" in errors
+    assert table.read_bytes() == b"mine"
+    assert main(["grade", *files, "-o", str(table), "--resume"]) == 0
+    assert table.read_text().splitlines()[1].startswith(f"{files[1]},right,1,1,")
+    assert [entry.name for entry in table.parent.iterdir()] == [table.name]
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

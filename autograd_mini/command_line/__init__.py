@@ -12,11 +12,12 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from autograd_mini.command_line.checks import check
 from autograd_mini.command_line.derivatives import grad, print_rules
-from autograd_mini.command_line.grading import MEMORY_IS_LIMITED, grade
+from autograd_mini.command_line.grading import TELL, grade
 from autograd_mini.command_line.passes import check_file, is_file
 from autograd_mini.command_line.pictures import draw, view
 
@@ -225,37 +226,70 @@ def _add_pictures(parser: argparse.ArgumentParser, output: str) -> None:
 
 
 GRADING = """\
-THE HAND-INS ARE EXECUTED, each in a process of its own with limits of time and memory, which stop
-accidents and not attacks: grade what strangers hand in on a machine that you can lose.
+THE HAND-INS ARE EXECUTED, each in a process of its own that ends with the grader, with limits of time,
+memory, processes, file sizes and, on Linux, of what it may write, trace and signal. They may read what you
+may read: grade what strangers hand in on a machine that holds nothing else.
 
 The reference is a Python file with a function loss(...), the point at = {"w": 0.5, ...} or several,
-points = [{...}, ...], and, if not all that is handed in counts, wrt = ["w", "b"]. A hand-in has either
+points = [{...}, ...], and, if not all that is handed in counts, wrt = ["w", "b"]. It may say what each
+is worth, worth = {"w": 2}, else 1, and where random points lie, domain = {"w": "positive"}. In the place of
+a loss may be the forward pass of a layer, forward(...); then gradients are those of sum(dout * forward(...))
+and may ask for dout. The reference is never in the process of a hand-in.
+A hand-in, .py or .ipynb, is loaded without its training, plots and prints, and has either
   d_w(...), d_b(...)    functions named after the parameters,
-  gradient(...)         a function that returns {"w": ..., "b": ...}, or
+  gradient(...)         a function that returns {"w": ..., "b": ...},
+  a class with forward and backward, two such functions, or one that returns (loss, gradients), or
   steps = {"e": function, "w": function, ...}
                         the derivation step by step, in its order; names are those of parameters or of
                         intermediates that the loss labels with named(...), and functions ask by name
                         for parameters and earlier steps.
 A hand-in is right, wrong (the first wrong step, what went wrong there, and how many steps are right, or
-right given its earlier steps), inconclusive, or failed to run.
+right given its earlier steps, which costs nothing), inconclusive, or failed to run. It is judged by the
+numbers that it answers at the point and at random ones, which are drawn anew for each. In [brackets] is
+what you should look at: an engine in the place of a derivation, an answer that is written down.
+All verdicts are there, and written, before mistakes are looked for.
 """
 GRADE = """\
 example:
-  autograd-mini grade reference.py handins/*.py --csv grades.csv
+  autograd-mini grade reference.py handins/ -o grades.csv -o results.json -o pages/
 
 """ + STATUS.format(ok="all right", wrong="some are not")
 
 
 def _add_grade(parser: argparse.ArgumentParser) -> None:
-    limited = "" if MEMORY_IS_LIMITED else "; this system does not limit it"
+    limited = "" if find_spec("resource") else "; this system does not limit it"
     parser.add_argument("reference", metavar="REFERENCE.py", help="defines the loss and the points")
-    parser.add_argument("hand_ins", metavar="HANDIN.py", nargs="+", help="defines gradients; it is executed")
-    parser.add_argument("--csv", metavar="FILE", help="write the lines as a table too")
+    parser.add_argument(
+        "hand_ins", metavar="HANDIN", nargs="+", help="files, folders or patterns such as 'handins/*/hw1.py'"
+    )
+    parser.add_argument(
+        "-o",
+        dest="output",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write a table for you (.csv), what Gradescope reads (.json; of several hand-ins by file), or a "
+        "folder of pages for students, with index.html for you (any other name)",
+    )
+    parser.add_argument(
+        "--tell", choices=TELL, default="cause", help="what pages and .json say of a mistake, at most (cause)"
+    )
     parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds for each (10)")
     parser.add_argument(
         "--memory", type=int, default=1024, metavar="MB", help=f"memory for each (1024){limited}"
     )
     parser.add_argument(
+        "--diagnosis",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="seconds in which the mistake in each wrong parameter or step is looked for (2)",
+    )
+    parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at a time (all cores)"
+    )
+    parser.add_argument("--seed", type=_count, metavar="N", help="of the random points (another each time)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where the run with these -o was interrupted"
     )
     parser.set_defaults(run=grade)

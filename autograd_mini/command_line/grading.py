@@ -1,121 +1,102 @@
-"""``grade``: hand-ins against a reference, each in a process of its own, one line each."""
+"""``grade``: hand-ins against a reference, one line each, and then what went wrong in the wrong ones."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import importlib.util
-import io
 import json
 import os
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from glob import glob
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from autograd_mini.check import INCONCLUSIVE, RIGHT, painted, wants_colour
-from autograd_mini.command_line.hand_in import FAILED
-from autograd_mini.files import write
-from autograd_mini.processes import printable, run
+from autograd_mini.files import is_stream, write
+from autograd_mini.grading.course import Journal, Judges, Limits, Source, helpers, read, sources
+from autograd_mini.grading.grades import NOTHING, Grade
+from autograd_mini.grading.reports import TELL, gradescope, overview, page, summary, table
 
-LARGEST = 1 << 20  # bytes of a verdict
-MEMORY_IS_LIMITED = importlib.util.find_spec("resource") is not None
-START = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from autograd_mini.command_line import hand_in
-hand_in.main()
-"""
-ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+__all__ = ["TELL", "grade"]
 
-
-class Grade(NamedTuple):
-    file: str
-    verdict: str
-    step: str
-    reason: str
-    seconds: float
-
-    def __str__(self) -> str:
-        return self.line(self.verdict)
-
-    def line(self, verdict: str) -> str:
-        """The grade in one line, with the verdict as it shall look."""
-        return ": ".join(filter(None, (self.file, verdict, self.step, self.reason)))
+FEW = 5  # hand-ins that are named where they have a mistake in common
 
 
 def grade(options: argparse.Namespace) -> int:
     if options.timeout <= 0 or options.memory <= 0 or options.jobs <= 0:
         raise ValueError("--timeout, --memory and --jobs must be positive")
-    stop = threading.Event()
-    graded = partial(_graded, options.reference, timeout=options.timeout, memory=options.memory, stop=stop)
-    trial = graded("")
-    if trial.verdict == FAILED:
-        raise ValueError(f"the reference {options.reference} failed to run: {trial.reason}")
-    # Where the shell leaves patterns alone, as on Windows, they are expanded here.
-    files = [file for pattern in options.hand_ins for file in (sorted(glob(pattern)) or [pattern])]
-    grades = []
-    with ThreadPoolExecutor(options.jobs) as pool:
-        try:
-            for result in _with_progress(pool.map(graded, files), len(files)):
-                grades.append(result)
-                print(_painted(result), flush=True)
-        except BaseException:  # Ctrl-C, or nobody reads any more
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    if options.csv:
-        table = io.StringIO(newline="")
-        csv.writer(table).writerows([Grade._fields, *grades])
-        write(options.csv, table.getvalue().encode(errors="replace"))
-    verdicts = {result.verdict for result in grades}
+    reference = read(options.reference)
+    if reference.trouble:
+        raise ValueError(f"the reference {options.reference} failed to run: {reference.trouble}")
+    hand_ins = sources(options.hand_ins, options.reference)
+    if not hand_ins:
+        raise ValueError(f"there are no hand-ins, .py or .ipynb, in {', '.join(options.hand_ins)}")
+    if options.resume and not options.output:
+        raise ValueError("--resume goes on with the files of -o, and there is none")
+    limits = Limits(options.timeout, options.memory, options.diagnosis, options.seed)
+    kept = [os.path.normpath(path) for path in options.output if os.path.isdir(path) or not is_stream(path)]
+    journal = Journal(f"{kept[0]}.partial" if kept else "", reference.digest, options.resume)
+    with journal, Judges(reference, limits, options.jobs) as judges:
+        graded = _graded(judges, hand_ins, journal)
+        _write(graded, options)
+        wrong = [x for x in hand_ins if x.file in graded and graded[x.file].wants_explanation]
+        if options.diagnosis and wrong:
+            found = judges.grades(wrong, journal.add, graded)
+            graded |= {known.file: known for known in _with_progress(found, len(wrong), "why: ")}
+            _write(graded, options)
+    for text, files in summary([*graded.values()]):
+        print(f"{len(files)}: {text}" + f" ({', '.join(files)})" * (len(files) <= FEW))
+    verdicts = {known.verdict for known in graded.values()}
     return 0 if verdicts == {RIGHT} else 3 if verdicts <= {RIGHT, INCONCLUSIVE} else 1
 
 
-# --- one hand-in --------------------------------------------------------------------------------------
+def _graded(judges: Judges, hand_ins: Sequence[Source], journal: Journal) -> dict[str, Grade]:
+    """The verdicts on all, printed in order as soon as they are there, by files."""
+    graded: dict[str, Grade] = {}
+    imported = helpers(hand_ins)
+    before = {x.file: known for x in hand_ins if (known := journal.get(x))}
+    fresh = judges.grades([x for x in hand_ins if x.file not in before], journal.add)
+    every = (before.get(x.file) or next(fresh) for x in hand_ins)
+    for known in _with_progress(every, len(hand_ins)):
+        if known.reason == NOTHING and known.file in imported:
+            continue  # others import it, and it derives nothing
+        graded[known.file] = known
+        print(_painted(known), flush=True)
+    return graded
 
 
-def _graded(reference: str, hand_in: str, timeout: float, memory: int, stop: threading.Event) -> Grade:
-    """What the process of a hand-in wrote, or how it ended without."""
-    start = time.perf_counter()
-    request = {
-        "reference": os.path.abspath(reference),
-        "hand_in": hand_in and os.path.abspath(hand_in),
-        "memory": memory,
-    }
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        done = run(
-            [sys.executable, "-I", "-c", START, json.dumps(sys.path), json.dumps(request)],
-            timeout=timeout,
-            size=LARGEST,
-            stop=stop,
-            folder=folder,
-            environment={**os.environ, **ONE_THREAD},
-        )
-    end = f"it {done.trouble or 'ended its process with status 0'}"
-    result = _read(done.output) or {"verdict": FAILED, "step": "", "reason": end}
-    return Grade(
-        hand_in, result["verdict"], result["step"], result["reason"], round(time.perf_counter() - start, 3)
-    )
+# --- what is written ------------------------------------------------------------------------------------
 
 
-def _read(output: bytes) -> dict[str, str] | None:
-    try:
-        result = json.loads(output)
-        return {name: printable(str(result[name])) for name in ("verdict", "step", "reason")}
-    except (KeyError, RecursionError, TypeError, ValueError):
-        return None
+def _write(graded: Mapping[str, Grade], options: argparse.Namespace) -> None:
+    grades = [*graded.values()]
+    for path in options.output:
+        if path.endswith(".csv"):
+            _write_text(path, table(grades))
+        elif path.endswith(".json"):
+            several = {x.file: gradescope(x, options.tell) for x in grades}
+            only = [*several.values()] if len(several) == 1 else [several]
+            _write_text(path, json.dumps(*only, indent=1))
+        else:
+            _write_pages(path, grades, options.tell)
 
 
-# --- the terminal -------------------------------------------------------------------------------------
+def _write_pages(folder: str, grades: Sequence[Grade], tell: str) -> None:
+    """A page for each, in the folders in which the hand-ins are, and one for the class, index.html."""
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(x.file)) for x in grades])
+    names = [os.path.relpath(os.path.abspath(x.file), root) for x in grades]
+    for known, name in zip(grades, names, strict=True):
+        path = os.path.join(folder, f"{name}.html")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        _write_text(path, page(known, name, tell))
+    _write_text(os.path.join(folder, "index.html"), overview(grades, names))
 
 
-def _with_progress(grades: Iterable[Grade], count: int) -> Iterator[Grade]:
+def _write_text(path: str, text: str) -> None:
+    write(path, text.encode(errors="replace"))
+
+
+# --- the terminal ---------------------------------------------------------------------------------------
+
+
+def _with_progress(grades: Iterable[Grade], count: int, what: str = "") -> Iterator[Grade]:
     """The grades as they come, with a bar on a terminal's stderr while the next is awaited."""
     shown = sys.stderr.isatty()
     width = 30
@@ -123,15 +104,11 @@ def _with_progress(grades: Iterable[Grade], count: int) -> Iterator[Grade]:
     for done in range(count):
         if shown:
             filled = width * done // count
-            print(
-                f"\r[{'#' * filled}{'.' * (width - filled)}] {done}/{count}",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
+            bar = f"{what}[{'#' * filled}{'.' * (width - filled)}] {done}/{count}"
+            print(f"\r{bar}", end="", file=sys.stderr, flush=True)
         result = next(iterator)
         if shown:
-            print("\r" + " " * (width + 12) + "\r", end="", file=sys.stderr, flush=True)
+            print("\r" + " " * len(bar) + "\r", end="", file=sys.stderr, flush=True)
         yield result
 
 

@@ -354,7 +354,8 @@ class _Derivation:
         if verdict == WRONG:
             explanations = self._explained(claim, trials)
             notes.append(shown.own.trouble or self._worst(claim.node, point, shown))
-            notes.append("no known mistake reproduces it" * (not explanations and not shown.own.trouble))
+            if not explanations and not shown.own.trouble and self.settings.diagnosis:
+                notes.append("no known mistake reproduces it")
         elif verdict == CARRIED:
             notes.append(f"with the error of {listed(shown.carried)}")
         elif verdict == INCONCLUSIVE and shown.own.judgement is not None:

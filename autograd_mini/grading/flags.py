@@ -1,0 +1,84 @@
+"""What a person should look at in a source: derivatives that a machine took. It changes no verdict."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+
+from autograd_mini.definitions import texts
+
+ENGINES = "autograd casadi jax micrograd numdifftools sympy tensorflow tinygrad torch".split()
+OURS = "Value values grad value_and_grad jacobian hessian vjp jvp trace approx_fprime".split()
+
+
+def flags_of(path: str) -> list[str]:
+    """What is to be said of a file; nothing of one that cannot be read."""
+    try:
+        return [flag for _, text in texts(path) for flag in flagged(text)]
+    except (MemoryError, OSError, RecursionError, SyntaxError, ValueError):
+        return []
+
+
+def flagged(text: str) -> list[str]:
+    """The engines that a text imports, and the lines in which it divides a difference of two calls.
+
+    >>> flagged("import torch")
+    ['imports torch, which differentiates']
+    >>> flagged("def d(x, h): return (f(x + h) - f(x - h)) / (2 * h)")
+    ['line 1: a difference of two values of f, divided: a derivative by differences?']
+    """
+    tree = ast.parse(text)
+    return [*dict.fromkeys([*_imports(tree), *_differences(tree)])]
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    modules: set[str] = set()
+    used: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules.add(node.module)
+            used |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Attribute):
+            used.add(node.attr)
+    for module in sorted(modules):
+        root = module.partition(".")[0]
+        if root in ENGINES:
+            yield f"imports {module}, which differentiates"
+        elif root in ("autograd_mini", "scipy") and (ours := [name for name in OURS if name in used]):
+            yield f"uses {ours[0]} of {module}, which differentiates"
+
+
+def _differences(tree: ast.AST) -> Iterator[str]:
+    imported = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    called: dict[str, str] = {}  # what a name is assigned a value of
+
+    def callee(node: ast.expr) -> str:
+        """The function of the file's own of which an expression is a value."""
+        if isinstance(node, ast.Name):
+            return called.get(node.id, "")
+        if not isinstance(node, ast.Call):
+            return ""
+        name = ast.unparse(node.func)
+        return "" if name.partition(".")[0] in imported or hasattr(builtins, name) else name
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            called[node.targets[0].id] = callee(node.value)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            above = node.left
+            if isinstance(above, ast.BinOp) and isinstance(above.op, ast.Sub):
+                name = callee(above.left)
+                if name and name == callee(above.right):
+                    yield (
+                        f"line {node.lineno}: a difference of two values of {name}, divided: "
+                        "a derivative by differences?"
+                    )
