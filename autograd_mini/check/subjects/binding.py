@@ -404,7 +404,7 @@ class _Binder:
         if len(parts) == 1:
             rest = [] if is_plain(parts[0]) else [()]
         wanted = [name for name in parameters if name in states + loose]
-        if wanted and len(wanted) == len(rest):
+        if wanted and len(wanted) == len(rest) and (len(rest) == 1 or self._are_alike(wanted, rest)):
             takes |= {name: Take("left", path) for name, path in zip(wanted, rest, strict=True)}
         elif (
             not (wanted or self.is_method or self._are_said(cotangents))
@@ -419,7 +419,7 @@ class _Binder:
             outputs = [*range(len(parts))]
         elif wanted:
             unnamed = [name for name in self._forwards() if name not in parameters]
-            if states or len(loose) > len(unnamed):
+            if states or len(loose) > len(unnamed) or (rest and isinstance(self.result, tuple)):
                 self._stop(wanted, cotangents)
             for name, of in zip(loose, unnamed, strict=False):
                 takes[name] = Take("argument", of)
@@ -436,6 +436,13 @@ class _Binder:
             )
         is_positional = self.parameters[BACKWARD] is None or is_open(self.functions[BACKWARD])
         self.takes = [(None if is_positional else name, takes[name]) for name in parameters if name in takes]
+
+    def _are_alike(self, wanted: Sequence[str], rest: Sequence[Path]) -> bool:
+        """Whether parameters are called like the results in whose order they stand, or are all caches."""
+        pairs = [
+            (folded(name), folded(self.names[path[0]] or "")) for name, path in zip(wanted, rest, strict=True)
+        ]
+        return all(b and (a in b or b in a or ("cache" in a and "cache" in b)) for a, b in pairs)
 
     def _backwards(self) -> dict[str, inspect.Parameter]:
         """The parameters of backward; of one that does not tell, a cotangent and all of forward's."""
