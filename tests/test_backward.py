@@ -722,6 +722,35 @@ def test_loss_layers():
     assert verdicts(CrossEntropy, at={"z": X, "y": np.array([0, 3, 1])}) == {"z": "agrees"}
 
 
+def test_a_loss_whose_backward_takes_the_prediction():
+    class Squared:
+        def calculate(self, output, y):
+            return np.mean((output - y) ** 2)
+
+        def backward(self, dvalues, y_true):
+            self.dinputs = 2 * (dvalues - y_true) / dvalues.size
+
+    loss = Squared()
+    report = check_backward(
+        loss.calculate,
+        lambda output, y: loss.backward(output, y),
+        at={"output": X, "y": X + 1},
+        gradients={"output": "dinputs"},
+    )
+    assert report.sections == {"output": "agrees"}
+
+
+@pytest.mark.parametrize("y_pred", [[[0.1, 0.7, 0.2], [0.3, 0.3, 0.4]], [[0.9, 0.95], [0.02, 0.5]], 0.999])
+def test_probabilities_that_are_clipped_stay_between_0_and_1(y_pred):
+    def loss(y_pred):
+        return -np.sum(np.log(np.clip(y_pred, 1e-7, 1 - 1e-7)))
+
+    def backward(y_pred):
+        return -1 / y_pred
+
+    assert verdicts(loss, backward, at={"y_pred": y_pred}) == {"y_pred": "agrees"}
+
+
 def test_activations_that_are_objects():
     class Square:
         def __call__(self, x):

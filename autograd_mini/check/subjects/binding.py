@@ -666,7 +666,10 @@ class _Binder:
                 take.kind == "left" and take.of not in self.outputs for _, take in self.takes
             ):
                 raise _refused(f"backward raises {type(error).__name__}: {error}; {self._given()}") from error
-            return {self._asked()[0]: Found((RESULT,), "the result of backward")}
+            first = self._target(self._asked()[0])
+            if len(first.path) != 2:
+                raise
+            return {first.text: Found((RESULT,), "the result of backward")}
         self.sources = [*self._sources(given, world, after)]
         found = self._by_hand()
         self._by_names(found)
@@ -760,16 +763,12 @@ class _Binder:
         """The gradients as they were given."""
         found: dict[str, Found] = {}
         for name, where in self.given.items():
-            leaf = self._target(name)
-            sources = [
-                x for x in self.sources
-                if where in (x.text, x.parts[-1] if x.parts else None) or x.path == (RESULT, where)
-            ]  # fmt: skip
+            target = self._target(name)
+            sources = _first_of_equal([leaf for leaf in self.sources if where in leaf.calls])
             if len(sources) != 1:
-                self._unfound(
-                    f"gradients= says {where!r} for {name}, and {len(sources)} of what backward gives is it"
-                )
-            found[leaf.text] = Found(sources[0].path, sources[0].text)
+                what = "nothing that backward gives is it" if not sources else f"it may be {len(sources)}"
+                self._unfound(f"gradients= says {where!r} for {name}, and {what}")
+            found[target.text] = Found(sources[0].path, sources[0].text)
         return found
 
     def _by_names(self, found: dict[str, Found]) -> None:
@@ -942,7 +941,9 @@ def _ordinal(i: int) -> str:
 
 def _as_given(x: Any) -> Any:
     """A list of numbers as an array; one of arrays, such as states over time or layers, as it is."""
-    return x if isinstance(x, (list, tuple)) and any(map(np.ndim, x)) else as_array(x)
+    return (
+        x if isinstance(x, (list, tuple)) and any(isinstance(part, np.ndarray) for part in x) else as_array(x)
+    )
 
 
 def _refused(why: str) -> TypeError:
