@@ -89,7 +89,13 @@ def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
     """Execute the definitions of one file; returns its own functions and classes."""
     own: list[str] = []
     for file, text in texts(path):
-        tree, text, is_python_2 = _parsed(text, file)
+        try:
+            tree, text, is_python_2 = _parsed(text, file)
+        except SyntaxError as error:
+            if file == path:
+                raise
+            left_out.append(f"cell {file[len(path) + 1 : -1]}: {error.msg}, line {error.lineno}")
+            continue
         names |= {
             name: x for name, x in PYTHON_2.items() if re.search(rf"\b{name}\b", text) and name not in names
         }
@@ -100,7 +106,7 @@ def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
             elif _is_wanted(statement, names):
                 try:
                     exec(compile(ast.Module([statement], []), file, "exec", flags, dont_inherit=True), names)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     left_out.append(f"{_place(statement, file, path)}: {type(error).__name__}: {error}")
                     names.update(_missing(statement, str(error)))
                 else:

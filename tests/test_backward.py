@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from autograd_mini import check_backward, check_vjp
+from autograd_mini.check.subjects.binding import passes_of
 
 random = np.random.default_rng(3)
 X, W, B = random.standard_normal((3, 4)), random.standard_normal((4, 5)), random.standard_normal(5)
@@ -721,6 +722,35 @@ def test_loss_layers():
     assert verdicts(CrossEntropy, at={"z": X, "y": np.array([0, 3, 1])}) == {"z": "agrees"}
 
 
+def test_a_loss_whose_backward_takes_the_prediction():
+    class Squared:
+        def calculate(self, output, y):
+            return np.mean((output - y) ** 2)
+
+        def backward(self, dvalues, y_true):
+            self.dinputs = 2 * (dvalues - y_true) / dvalues.size
+
+    loss = Squared()
+    report = check_backward(
+        loss.calculate,
+        lambda output, y: loss.backward(output, y),
+        at={"output": X, "y": X + 1},
+        gradients={"output": "dinputs"},
+    )
+    assert report.sections == {"output": "agrees"}
+
+
+@pytest.mark.parametrize("y_pred", [[[0.1, 0.7, 0.2], [0.3, 0.3, 0.4]], [[0.9, 0.95], [0.02, 0.5]], 0.999])
+def test_probabilities_that_are_clipped_stay_between_0_and_1(y_pred):
+    def loss(y_pred):
+        return -np.sum(np.log(np.clip(y_pred, 1e-7, 1 - 1e-7)))
+
+    def backward(y_pred):
+        return -1 / y_pred
+
+    assert verdicts(loss, backward, at={"y_pred": y_pred}) == {"y_pred": "agrees"}
+
+
 def test_activations_that_are_objects():
     class Square:
         def __call__(self, x):
@@ -748,6 +778,61 @@ def test_several_results_need_a_word():
         out="p",
     )
     assert found.sections == {"q": "agrees", "k": "agrees"}
+
+
+def test_results_that_might_be_taken_in_another_order():
+    def forward(x, y):
+        h, c = np.sin(x), np.cos(y)
+        return h * c, h, c
+
+    def backward(dout, first, second):
+        return dout * second, dout * first
+
+    with pytest.raises(TypeError, match="what first, second should be is not known"):
+        check_backward(forward, backward, at={"x": X, "y": X})
+
+    def cached(dout, h_, c_):
+        return dout * c_ * np.sqrt(1 - h_**2), dout * h_ * -np.sqrt(1 - c_**2)
+
+    at = {"x": abs(X) / 3, "y": abs(X) / 3}
+    assert verdicts(forward, cached, at=at, domain={"x": (0.1, 1), "y": (0.1, 1)}).keys() == {"x", "y"}
+
+
+def test_passes_of_jax():
+    jax = pytest.importorskip("jax")
+
+    def fwd(x, y):
+        return jax.numpy.sin(x) * y, (jax.numpy.cos(x), jax.numpy.sin(x), y)
+
+    def bwd(residuals, g):
+        cos_x, sin_x, y = residuals
+        return cos_x * g * y, sin_x * g
+
+    at = {"x": X, "y": X + 1}
+    assert check_backward(fwd, bwd, at=at, points=1).sections == {"x": "agrees", "y": "agrees"}
+    wrong = check_backward(fwd, lambda res, g: (bwd(res, g)[0], g), at=at, points=1, diagnosis=0)
+    assert wrong.sections == {"x": "agrees", "y": "disagrees"}
+
+
+def test_passes_are_functions_of_arguments_by_name():
+    layer = Linear(4, 5)
+    passes = passes_of(layer, at={"x": X, "W": W})
+    assert passes.wrt == ("x", "W", "b")
+    assert passes.roots == (Linear.forward, Linear.backward)
+    called = []
+
+    def watched(f):
+        called.append(f.__name__)
+        return f
+
+    output, state = passes.forward({"x": X, "W": 2 * W, "b": B}, watched)
+    assert np.array_equal(output, X @ (2 * W) + B)
+    for factor in (1.0, 3.0):  # a state is left as it is
+        found = passes.backward(state, factor * np.ones((3, 5)), passes.arguments, watched)
+        np.testing.assert_allclose(found["W"], factor * X.T @ np.ones((3, 5)))
+        np.testing.assert_allclose(found["x"], factor * np.ones((3, 5)) @ (2 * W).T)
+    assert called == ["forward", "backward", "backward"]
+    assert not hasattr(layer, "dW")
 
 
 def test_what_keeps_no_seed_is_inconclusive():

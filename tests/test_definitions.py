@@ -119,6 +119,11 @@ def test_a_notebook_by_its_cells(tmp_path):
     assert found.left_out == ("cell 2, line 4: f(3)",)
     assert found.names["f"].__code__.co_filename.endswith("net.ipynb[2]")
     assert check_backward(found.names["f"], lambda g, x: g * np.cos(x), at=np.ones(3))
+    found = definitions_of(
+        notebook(tmp_path, "np?", "def g(x):\n    return x", "class C:\n    raise SystemExit")
+    )
+    assert found.own == ("g",)
+    assert found.left_out == ("cell 1: invalid syntax, line 1", "cell 3, line 1: class C: …: SystemExit: ")
     with pytest.raises(SyntaxError, match="is no notebook"):
         definitions_of(written(tmp_path, "broken.ipynb", "{}"))
 
@@ -264,6 +269,25 @@ def gradients(x, w, y):
 def cost(out, y):
     return np.sum((out - y) ** 2)
 """
+A_NET = """
+def forward(X, W1, b1, W2, b2):
+    h = np.maximum(X @ W1 + b1, 0)
+    return h @ W2 + b2, h
+def backward(X, y, W2, scores, h):
+    d = scores - y
+    dh = d @ W2.T * (h > 0)
+    return {"W1": X.T @ dh, "b1": dh.sum(0), "W2": h.T @ d, "b2": d.sum(0)}
+def loss(scores, y):
+    return 0.5 * np.sum((scores - y) ** 2)
+"""
+IN_COLUMNS = """
+def cost_and_gradients(w, b, X, Y):
+    A = 1 / (1 + np.exp(-(w @ X + b)))
+    cost = -np.mean(Y * np.log(A) + (1 - Y) * np.log(1 - A))
+    dZ = (A - Y) / A.size
+    dw, db = dZ @ X.T, dZ.sum(axis=1, keepdims=True)
+    return cost, dw, db
+"""
 IN_ATTRIBUTES = """
 class Cube:
     def forward(self, x):
@@ -282,6 +306,8 @@ class Cube:
         (A_DICT, ""),
         (A_VARIABLE, "--gradient W=1"),
         (FROM_A_LOSS, "--forward predict --backward gradients --loss cost --at y=randn(3,5)"),
+        (A_NET, "--loss loss --out scores --wrt W1,b1,W2,b2 --at y=onehot(3,6)"),
+        (IN_COLUMNS, ""),
         (IN_ATTRIBUTES, "--at x=rand(3,4) --points 2"),
     ],
 )

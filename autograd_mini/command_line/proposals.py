@@ -24,7 +24,7 @@ from autograd_mini.definitions import Definitions
 AHEAD = set("forward fwd fprop feedforward feed pass propagation prop propagate f fn".split())
 BACK = set("backward back bwd bprop backprop prime derivative deriv der grad gradient d diff dx".split())
 PATIENCE = 3.0  # seconds for a point
-TRIED, MOST = 20_000, 12  # combinations in a layout, and names
+MOST = 12  # names
 LATER = 0.9  # by how many choices a layout comes later than the one before
 
 
@@ -132,6 +132,7 @@ ROLES: tuple[tuple[str, str], ...] = (
     (r"(b|bias|biases|b[a-z]{1,2})_?\d*", "randn(bias) randn(o) randn(o,1) 0.5"),
     (r"(w|weights?|kernels?|filters?|theta|u|v|w_?[a-z]{1,3})_?\d*",
      "randn(weight) randn(o,o) randn(o,p) randn(i) 0.5 randn(o,i,3,3) randn(i,i)"),
+    (r".*pred.*|.*hat|probs?|.*prob(abilitie)?s", "rand(data) rand(out) randn(data) randn(out)"),
     (r".*",
      "randn(data) randn(out) 0.5 randn(i) 3 randn(n,i,8,8) randn(n,7,i) rand(data) randint(i,n) randn(9,8)"),
 )  # fmt: skip
@@ -176,30 +177,41 @@ def point_for(
 
 def _combinations(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """What all names may be given: the first choices of the first layout, then what is ever less likely."""
+    depth = max([_layer(name) for name in names if re.match("[wb]", name, re.I)], default=1)
 
     def ranked(place: int, layout: Mapping[str, str]) -> Iterator[tuple[float, tuple[str, ...]]]:
-        choices = [_choices(name, layout) for name in names]
-        ranks = itertools.islice(itertools.product(*(range(len(choice)) for choice in choices)), TRIED)
-        for rank in sorted(ranks, key=sum):
-            texts = tuple(choice[i] for choice, i in zip(choices, rank, strict=True))
-            yield sum(rank) + LATER * place, texts
+        choices = [_choices(name, layout, depth) for name in names]
+        for total in range(sum(map(len, choices)) - len(choices) + 1):
+            for rank in _ranks([len(choice) for choice in choices], total):
+                texts = tuple(choice[i] for choice, i in zip(choices, rank, strict=True))
+                yield total + LATER * place, texts
 
     yield from (texts for _, texts in heapq.merge(*itertools.starmap(ranked, enumerate(LAYOUTS))))
 
 
-def _choices(name: str, layout: Mapping[str, str]) -> list[str]:
-    """What a parameter of that name may be given in a layout."""
+def _ranks(lengths: Sequence[int], total: int) -> Iterator[tuple[int, ...]]:
+    """All places in sequences of these lengths that sum up to the total."""
+    if not lengths:
+        yield from [()] * (total == 0)
+    else:
+        for i in range(min(total, lengths[0] - 1) + 1):
+            yield from ((i, *rest) for rest in _ranks(lengths[1:], total - i))
+
+
+def _layer(name: str) -> int:
+    """The number at the end of a name, 1 without."""
+    return max(1, int((re.findall(r"\d$", name) or ["1"])[0]))
+
+
+def _choices(name: str, layout: Mapping[str, str], depth: int) -> list[str]:
+    """What a parameter of that name may be given in a layout, in a net of some layers."""
     role = next(choices for pattern, choices in ROLES if re.fullmatch(pattern, name, re.I))
     if role == "size":
-        return [
-            str(next((size for word, size in NAMED_SIZES.items() if word in name.lower()), SIZES[1])),
-            "3",
-        ]
-    layer = (
-        int((re.findall(r"\d$", name) or ["1"])[0]) if role.startswith(("randn(bias", "randn(weight")) else 1
-    )
-    sizes = SIZES[min(max(layer, 1), len(SIZES) - 2) - 1 :]
-    letters = {"n": SAMPLES, "i": sizes[0], "o": sizes[1], "p": sizes[2] if len(sizes) > 2 else 9}
+        size = next((size for word, size in NAMED_SIZES.items() if word in name.lower()), SIZES[1])
+        return [str(size), "3"]
+    layer = _layer(name) if role.startswith(OF_LAYERS) else depth if role.startswith("onehot") else 1
+    i, o, p = SIZES[min(layer, len(SIZES) - 2) - 1 :][:3]
+    letters = {"n": SAMPLES, "i": i, "o": o, "p": p}
 
     def shape(found: re.Match[str]) -> str:
         return re.sub(r"[niop]", lambda letter: str(letters[letter[0]]), layout.get(found[1], found[1])) + ")"
@@ -207,14 +219,8 @@ def _choices(name: str, layout: Mapping[str, str]) -> list[str]:
     return [*dict.fromkeys(re.sub(r"(?<=\()([a-z0-9,]+)\)", shape, choice) for choice in role.split())]
 
 
-NAMED_SIZES = {
-    "in": SIZES[0],
-    "vocab": SIZES[0],
-    "out": SIZES[1],
-    "hidden": SIZES[1],
-    "class": SIZES[2],
-    "kernel": 3,
-}
+OF_LAYERS = ("randn(bias", "randn(weight")  # what a number at the end of a name counts
+NAMED_SIZES = dict(zip("in vocab out hidden class kernel".split(), (4, 4, 5, 5, 6, 3), strict=True))
 
 
 def keys_in(functions: Sequence[Callable[..., Any]]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from autograd_mini.arrays import holds_values
 from autograd_mini.check.checks.comparison import compare
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import settings_of
-from autograd_mini.check.subjects.arguments import EPSILON, as_array, numbers_of, with_parameters
+from autograd_mini.check.subjects.arguments import EPSILON, as_array, is_floating, numbers_of, with_parameters
 from autograd_mini.check.subjects.binding import passes_of
 from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.subjects.naming import is_plain, plain_number
@@ -61,8 +61,9 @@ def check_backward(
     names or by the place among the results. ``wrt`` names those to compare.
 
     A gradient of shape (4,) will do for a bias of shape (1, 4), whose step it is. Of passes with many numbers
-    2 random ``points`` are tried unless more are asked for. All is done on copies: no argument, instance or
-    module is changed. The rest is as in `check_gradient`.
+    2 random ``points`` are tried unless more are asked for; numbers that are given between 0 and 1 stay
+    there, as a pass may clip them. All is done on copies: no argument, instance or module is changed. The
+    rest is as in `check_gradient`.
 
     >>> import numpy as np
     >>> def forward(x, W, b):
@@ -101,7 +102,8 @@ def check_backward(
     domain = settings.domain
     if domain is not None and not isinstance(domain, Mapping):
         domain = dict.fromkeys(passes.wrt[:1], domain)
-    domain = {**dict.fromkeys(cotangents, "real"), **(domain or {})}
+    inside = {name: given for name in passes.wrt if (given := _fractions(passes.arguments[name])) is not None}
+    domain = {**dict.fromkeys(cotangents, "real"), **inside, **(domain or {})}
     report = compare("check_backward", subject, replace(settings, domain=domain or None))
     return replace(report, more=(*report.more, *passes.bound))
 
@@ -133,6 +135,14 @@ def _subject(passes: Passes, seed: int) -> Subject:
 
     f, hand = (with_parameters(g, arguments) for g in (paired, pulled_back))
     return subject_of(f, hand, arguments, passes.wrt, "L", scalar="check_backward")
+
+
+def _fractions(x: Any) -> Any:
+    """The domain of numbers that all lie between 0 and 1, where a pass may clip; None of others."""
+    if not is_floating(x) or not np.size(x) or not 0 < np.min(x) <= np.max(x) < 1:
+        return None
+    is_simplex = np.ndim(x) and np.shape(x)[-1] > 1 and np.allclose(np.sum(x, axis=-1), 1)
+    return "simplex" if is_simplex else (float(np.min(x)) / 2, (1 + float(np.max(x))) / 2)
 
 
 def _as_one(output: Any) -> Any:

@@ -404,7 +404,7 @@ class _Binder:
         if len(parts) == 1:
             rest = [] if is_plain(parts[0]) else [()]
         wanted = [name for name in parameters if name in states + loose]
-        if wanted and len(wanted) == len(rest):
+        if wanted and len(wanted) == len(rest) and (len(rest) == 1 or self._are_alike(wanted, rest)):
             takes |= {name: Take("left", path) for name, path in zip(wanted, rest, strict=True)}
         elif (
             not (wanted or self.is_method or self._are_said(cotangents))
@@ -419,7 +419,7 @@ class _Binder:
             outputs = [*range(len(parts))]
         elif wanted:
             unnamed = [name for name in self._forwards() if name not in parameters]
-            if states or len(loose) > len(unnamed):
+            if states or len(loose) > len(unnamed) or (rest and isinstance(self.result, tuple)):
                 self._stop(wanted, cotangents)
             for name, of in zip(loose, unnamed, strict=False):
                 takes[name] = Take("argument", of)
@@ -436,6 +436,13 @@ class _Binder:
             )
         is_positional = self.parameters[BACKWARD] is None or is_open(self.functions[BACKWARD])
         self.takes = [(None if is_positional else name, takes[name]) for name in parameters if name in takes]
+
+    def _are_alike(self, wanted: Sequence[str], rest: Sequence[Path]) -> bool:
+        """Whether parameters are called like the results in whose order they stand, or are all caches."""
+        pairs = [
+            (folded(name), folded(self.names[path[0]] or "")) for name, path in zip(wanted, rest, strict=True)
+        ]
+        return all(b and (a in b or b in a or ("cache" in a and "cache" in b)) for a, b in pairs)
 
     def _backwards(self) -> dict[str, inspect.Parameter]:
         """The parameters of backward; of one that does not tell, a cotangent and all of forward's."""
@@ -659,7 +666,10 @@ class _Binder:
                 take.kind == "left" and take.of not in self.outputs for _, take in self.takes
             ):
                 raise _refused(f"backward raises {type(error).__name__}: {error}; {self._given()}") from error
-            return {self._asked()[0]: Found((RESULT,), "the result of backward")}
+            first = self._target(self._asked()[0])
+            if len(first.path) != 2:
+                raise
+            return {first.text: Found((RESULT,), "the result of backward")}
         self.sources = [*self._sources(given, world, after)]
         found = self._by_hand()
         self._by_names(found)
@@ -753,16 +763,12 @@ class _Binder:
         """The gradients as they were given."""
         found: dict[str, Found] = {}
         for name, where in self.given.items():
-            leaf = self._target(name)
-            sources = [
-                x for x in self.sources
-                if where in (x.text, x.parts[-1] if x.parts else None) or x.path == (RESULT, where)
-            ]  # fmt: skip
+            target = self._target(name)
+            sources = _first_of_equal([leaf for leaf in self.sources if where in leaf.calls])
             if len(sources) != 1:
-                self._unfound(
-                    f"gradients= says {where!r} for {name}, and {len(sources)} of what backward gives is it"
-                )
-            found[leaf.text] = Found(sources[0].path, sources[0].text)
+                what = "nothing that backward gives is it" if not sources else f"it may be {len(sources)}"
+                self._unfound(f"gradients= says {where!r} for {name}, and {what}")
+            found[target.text] = Found(sources[0].path, sources[0].text)
         return found
 
     def _by_names(self, found: dict[str, Found]) -> None:
@@ -935,7 +941,9 @@ def _ordinal(i: int) -> str:
 
 def _as_given(x: Any) -> Any:
     """A list of numbers as an array; one of arrays, such as states over time or layers, as it is."""
-    return x if isinstance(x, (list, tuple)) and any(map(np.ndim, x)) else as_array(x)
+    return (
+        x if isinstance(x, (list, tuple)) and any(isinstance(part, np.ndarray) for part in x) else as_array(x)
+    )
 
 
 def _refused(why: str) -> TypeError:

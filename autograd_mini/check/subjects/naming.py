@@ -43,6 +43,15 @@ class Leaf(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         return np.shape(self.value)
 
+    @property
+    def calls(self) -> tuple[Any, ...]:
+        """What it may be called: as it is written, by its last name, or by its place among results."""
+        return (
+            self.text,
+            *self.parts[-1:],
+            *(self.path[1:] if self.path[0] == RESULT and len(self.path) == 2 else ()),
+        )
+
     def __str__(self) -> str:
         return f"{self.text} of shape {self.shape}"
 
