@@ -51,7 +51,7 @@ ON_THE_GRAPH: list[tuple[int, float, Callable[[Chain], Iterator[Candidate]]]] = 
     (1, 24, chain.missing_index),
     (2, 16, chain.other_functions),
     (2, 24, losses.other_losses),
-    (2, 24, chain.held),
+    (1, 24, chain.held),
     (2, 24, chain.slips),
     (2, 24, chain.inner_factors),
     (2, 24, chain.paths),
