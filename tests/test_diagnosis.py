@@ -789,6 +789,6 @@ def test_printed_values_that_are_unrelated_are_not_explained() -> None:
 def test_ten_outputs_by_ten_inputs_at_twenty_points_take_less_than_a_second(change: Any) -> None:
     points = vectors(np.random.default_rng(0), 10, 20, "z")
     evidence = evidence_of(Mistake(lambda z: softmax(z), points, everywhere(change)))
-    start = time.perf_counter()
+    start = time.process_time()
     diagnose(evidence)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0

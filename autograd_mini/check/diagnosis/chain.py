@@ -381,9 +381,13 @@ def _inner(chain: Chain) -> Iterator[tuple[Group, Group, Floats]]:
         above = [g for g in above if home.adjoint[g.nodes].any() and home.tangent[below.nodes].any()]
         for group in above:
             inner = home.tangents(below.nodes.tolist())[group.nodes]
+            rows, columns = np.nonzero(inner)
+            own = below
+            if [*rows] == [*range(len(inner))] and len({*columns}) == len(inner):  # elementwise, in any order
+                own, inner = chain.tape.group(below.nodes[columns]), inner[:, columns]
             is_constant = len(inner) > 1 and (inner == inner[0, 0] * np.eye(len(inner))).all()
             if np.diag(inner).any() and not is_constant:
-                yield group, below, inner
+                yield group, own, inner
 
 
 def _changed(chain: Chain, group: Group, below: Group, mistakes: Sequence[Inner]) -> Iterator[Candidate]:
@@ -482,9 +486,9 @@ def _held(nodes: list[int], numbers: Numbers, p: int) -> Floats:
 
 SUM = {"mul": "the product rule has a term for each factor", "div": "the quotient rule has two terms"}
 PATHS = {
-    "0": "misses the contribution of the paths",
-    "2": "counts twice the contribution of the paths",
-    "−1": "has with the wrong sign the contribution of the paths",
+    "0": "misses the contribution of the paths {over}",
+    "2": "counts the contribution of the paths {over} twice",
+    "−1": "has the contribution of the paths {over} with the wrong sign",
 }
 
 
@@ -502,11 +506,11 @@ def paths(chain: Chain) -> Iterator[Candidate]:
         c = 1 + float(sums @ difference) / max(float(sums @ sums), 1e-300) if chain.sifted else 0.0
         text = "0" if abs(c) < 1e-6 + width else constant_name(c, {}, width)
         formula = f"{{T}}: {SUM.get(edges.into.op, 'the contributions of all paths add up')}, each once"
-        verb = PATHS.get(text or "", f"has {text} times the contribution of the paths")
+        said = PATHS.get(text or "", f"has the contribution of the paths {{over}} times {text}")
         if text not in (None, "1"):
             offer = (
                 "path",
-                f"yours {verb} from {{H}} into {{G}}",
+                "yours " + said.replace("{over}", "from {H} into {G}"),
                 formula,
                 partial(_scaled, site, c),
                 site.things,

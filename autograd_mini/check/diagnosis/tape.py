@@ -173,7 +173,28 @@ class Tape:
             rank.update({i: 0 if constants else k for k, i in enumerate(nodes)})
             if not constants:
                 groups.append(self.group(nodes))
+        groups += [self.group(part) for group in groups for part in self._parts(group)]
         return sorted(groups, key=lambda group: (not group.labelled, group.level))
+
+    def _parts(self, group: Group) -> list[list[int]]:
+        """The parts of an array that are used in different ways, as the gates that are slices of one."""
+        parts: dict[int, list[int]] = {}
+        for i in group.nodes.tolist():
+            parts.setdefault(self.uses[i], []).append(i)
+        return [part for part in parts.values() if 1 < len(part) < len(group)]
+
+    @cached_property
+    def uses(self) -> list[int]:
+        """For each node a number of what is made of it; a sum has no order."""
+        found: list[set[Any]] = [set() for _ in self.order]
+        numbers: dict[Any, int] = {}
+        uses = [0] * len(self.order)
+        for v in range(len(self.order) - 1, -1, -1):
+            uses[v] = numbers.setdefault(frozenset(found[v]), len(numbers))
+            for place, u in enumerate(self.args[v]):
+                op = self.order[v].op.name
+                found[u] |= found[v] if op == "add" else {(op, place, uses[v], self.kinds[v])}
+        return uses
 
     def group(self, nodes: Iterable[int]) -> Group:
         return Group(np.array([*nodes], dtype=int), self)
