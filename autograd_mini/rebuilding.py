@@ -21,7 +21,7 @@ import linecache
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial, reduce
 from operator import itemgetter
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
@@ -81,7 +81,8 @@ class Rebuilt:
     """Asked by a rebuilt function what to call in the place of ``callee``; one for each call from outside.
 
     ``Rebuilt(f)(f)`` is ``f`` rebuilt, on Values unless ``on_values`` is False. ``watch(site, result)`` sees
-    each result and gives what takes its place; `SITES` says where the site is.
+    each result and gives what takes its place; `SITES` says where the site is. What is ``mended`` has another
+    code, compiled by `mended_code`.
 
     >>> def f(x):
     ...     y = 2 * x
@@ -93,9 +94,15 @@ class Rebuilt:
     [('y', 6), ('y + 1', 7)]
     """
 
-    def __init__(self, f: Any, watch: Watch | None = None, on_values: bool = True) -> None:
+    def __init__(
+        self,
+        f: Any,
+        watch: Watch | None = None,
+        on_values: bool = True,
+        mended: Mapping[CodeType, CodeType] | None = None,
+    ) -> None:
         self.package = _package(getattr(f, "func", f))
-        self.watch, self.on_values = watch, on_values
+        self.watch, self.on_values, self.mended = watch, on_values, mended or {}
         self.functions: dict[CodeType, FunctionType] = {}  # the user's own that were called, by their code
 
     def __call__(self, callee: Any) -> Any:
@@ -314,8 +321,9 @@ class _Calls(ast.NodeTransformer):
 class Site(NamedTuple):
     """A place in a user's code whose results are watched: what is assigned or computed there, as text.
 
-    ``kind`` is "name", "stored", an item or the "whole" that holds it, "returned", "passed" to a function, or
-    "part" of an expression, "item" one that is indexed. ``line`` and ``end`` are those of the statement.
+    ``kind`` is "name", "added" to in place, "stored", an item or the "whole" that holds it, "returned", "passed"
+    to a function, "part" of an expression, "item" that is looked up, or "used", an operand of the expression
+    ``within``. ``line`` and ``end`` are those of the statement.
     """
 
     file: str
@@ -323,6 +331,7 @@ class Site(NamedTuple):
     end: int
     kind: str
     text: str
+    within: str = ""
 
 
 SITES: list[Site] = []
@@ -339,8 +348,8 @@ class _Results(ast.NodeTransformer):
         self.file = file
         self.lines = 0, 0
 
-    def _watched(self, node: ast.expr, kind: str, text: str = "") -> ast.expr:
-        SITES.append(Site(self.file, *self.lines, kind, text or ast.unparse(node)))
+    def _watched(self, node: ast.expr, kind: str, text: str = "", within: str = "") -> ast.expr:
+        SITES.append(Site(self.file, *self.lines, kind, text or ast.unparse(node), within))
         watch = ast.Attribute(ast.Name(FOLLOW, ast.Load()), "watch", ast.Load())
         return ast.copy_location(_Result(watch, [ast.Constant(len(SITES) - 1), node], []), node)
 
@@ -399,12 +408,19 @@ class _Results(ast.NodeTransformer):
             node.value = returned(node.value)
         return node
 
-    def visit_operation(self, node: ast.expr) -> ast.expr:
+    def _used(self, node: ast.expr, within: str) -> ast.expr:
+        return self._watched(node, "used", within=within) if isinstance(node, (ast.Name, ast.Attribute)) else node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        text = ast.unparse(node)
+        left, right = (self._used(x, text) for x in (node.left, node.right))
+        node.left, node.right = self.generic_visit(ast.Tuple([left, right])).elts  # type: ignore[attr-defined]
+        return self._watched(node, "part", text)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         text = ast.unparse(node)
         self.generic_visit(node)
         return self._watched(node, "part", text)
-
-    visit_BinOp = visit_UnaryOp = visit_operation  # noqa: N815
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         text = ast.unparse(node)
@@ -414,12 +430,17 @@ class _Results(ast.NodeTransformer):
         builtin = isinstance(root, ast.Name) and (hasattr(builtins, root.id) or root.id in NUMPYS_NAMES)
         given = [isinstance(x, (ast.Name, ast.Attribute, ast.Subscript)) for x in node.args]
         texts = [*map(ast.unparse, node.args)]
+        if isinstance(node.func, ast.Attribute) and node.func.attr not in IN_PLACE:
+            if node.func.attr == "dot":
+                node.func.value = self._used(node.func.value, text)
+            if builtin or node.func.attr == "dot":
+                node.args = [self._used(x, text) for x in node.args]
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and builtin:
             return node
         for i, is_given in enumerate(given):
             if is_given and not builtin:
-                node.args[i] = self._watched(node.args[i], "passed", texts[i])
+                node.args[i] = self._watched(node.args[i], "passed", texts[i], text)
         return self._watched(node, "part", text)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
@@ -432,6 +453,7 @@ class _Results(ast.NodeTransformer):
 
 
 NUMPYS_NAMES = {"np", "numpy", "math"}
+IN_PLACE = {"at", "copyto", "put", "place", "putmask", "put_along_axis", "fill_diagonal"}  # they change arrays
 
 
 def _loaded(target: Any) -> Any:
@@ -454,10 +476,13 @@ PURE = (
 
 def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
     """``f`` with its calls asking ``follow``; where there is no text of it, on a stand-in for NumPy alone."""
-    code = _edited(f.__code__, f.__code__.co_filename, follow.watch is not None)
+    code = follow.mended.get(f.__code__)
+    code = code or _edited(f.__code__, f.__code__.co_filename, follow.watch is not None)
     if code is None:
-        return _on_the_stand_in(f)
-    new = FunctionType(code, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
+        return _on_the_stand_in(f) if follow.on_values else f
+    cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
+    closure = tuple(cells[name] for name in code.co_freevars)
+    new = FunctionType(code, f.__globals__, f.__name__, f.__defaults__, closure)
     new.__kwdefaults__ = {**(f.__kwdefaults__ or {}), FOLLOW: follow}
     new.__qualname__ = f.__qualname__
     return new

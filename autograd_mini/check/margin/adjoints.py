@@ -1,0 +1,210 @@
+"""What is known of a forward pass: its results and their adjoints, by the user's own names.
+
+The pass is recorded on Values while it is watched. Every result with a derivative then has an adjoint; and as
+what an expression uses has nodes of its own, so has the part of an adjoint that comes through that use.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.margin.runs import RTOL, Derivation, Event, LongError, Recorder, Trial, close
+from autograd_mini.check.subjects.arguments import as_values, numbers_of
+from autograd_mini.number_types import FLOAT
+from autograd_mini.rebuilding import SITES, Rebuilt
+from autograd_mini.sweeps import Sweep, tape_of
+from autograd_mini.trees import leaves
+from autograd_mini.value import Value
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+
+class Known(NamedTuple):
+    """A result of the forward pass: what the code calls it, its numbers, and its adjoint if it has one.
+
+    ``through`` is the expression through which alone the adjoint comes, or "but …" all others.
+    """
+
+    name: str
+    value: Floats
+    adjoint: Floats | None
+    through: str = ""
+
+    @property
+    def title(self) -> str:
+        """The adjoint in symbols."""
+        return f"∂L/∂{self.name}" + f" through {self.through}" * bool(self.through)
+
+
+Versions: TypeAlias = "list[Known]"  # what one place in the code gave, in order
+
+
+def known_of(passes: Derivation, trial: Trial) -> list[Versions]:
+    """The results of the forward pass, by the place in the code; empty where it cannot be followed."""
+    for apart in (True, False):
+        try:
+            return _known(passes, trial, apart)
+        except LongError:
+            return []
+        except Exception:  # it shares arrays that have been given nodes of their own; or it wants floats
+            continue
+    return []
+
+
+def _known(passes: Derivation, trial: Trial, apart: bool) -> list[Versions]:
+    recorder = Recorder(apart=apart)
+    lifted = {name: as_values(trial.arguments[name], name) for name in passes.wrt}
+    with np.errstate(all="ignore"):
+        output, _ = passes.forward(
+            {**trial.arguments, **lifted}, lambda f: Rebuilt(f, recorder, on_values=True)(f)
+        )
+    root = _paired(output, trial.cotangent)
+    tape = tape_of([root])
+    sweep = Sweep(tape.code, tape.start, FLOAT)
+    adjoints = sweep.adjoints({tape.slots[root]: 1.0})
+
+    def known(name: str, result: Any, through: str = "") -> Known:
+        nodes = np.asarray(result, dtype=object)
+        slots = [tape.slots.get(x) if isinstance(x, Value) else -1 for x in nodes.flat]
+        if None in slots or not any(slot != -1 for slot in slots):  # the loss does not depend on it
+            return Known(name, numbers_of(nodes), None)
+        found = [adjoints.get(slot, 0.0) for slot in slots]
+        return Known(name, numbers_of(nodes), np.array(found, dtype=float).reshape(nodes.shape), through)
+
+    inputs = [known(name, x) for name, x in lifted.items()]
+    for x in inputs:
+        if x.adjoint is None or not close(x.adjoint, trial.truth[x.name], RTOL):
+            raise ValueError("what was recorded is not the forward pass")
+    places: dict[int, Versions] = defaultdict(list)
+    last: dict[str, Known] = {x.name: x for x in inputs}
+    rest: dict[int, Versions] = defaultdict(list)
+    for site, _, result in recorder.events:
+        where = SITES[site]
+        if where.kind in ("used", "passed"):
+            part = known(where.text, result, where.within)
+            whole = last.get(where.text)
+            if part.adjoint is None or whole is None or whole.adjoint is None:
+                continue
+            if part.adjoint.shape == whole.adjoint.shape and not close(part.adjoint, whole.adjoint):
+                places[site].append(part)
+                others = whole.adjoint - part.adjoint
+                rest[site].append(Known(where.text, part.value, others, f"all but {where.within}"))
+        else:
+            places[site].append(known(where.text, result))
+            last[where.text] = places[site][-1]
+    return [[x] for x in inputs] + [*places.values(), *rest.values()]
+
+
+def _paired(output: Any, cotangent: Any) -> Value:
+    """Σ cotangent · output, whose adjoints the backward pass is to find."""
+    root: Any = 0.0
+    for y, weight in zip(leaves(output), leaves(cotangent), strict=True):
+        root = root + np.sum(np.asarray(weight) * np.asarray(y, dtype=object))
+    if not isinstance(root, Value):
+        raise ValueError("the output holds no Value")
+    return root
+
+
+class Label(NamedTuple):
+    """What a result of the backward pass equals: ``kind`` is "adjoint", "value", "constant", "forward" (made of
+    forward values only), "reshaped", "multiple" or "summed" to an adjoint, or "" for nothing known."""
+
+    kind: str
+    text: str = ""
+    number: float = 1.0
+
+
+class Labels:
+    """Holds the numbers of a backward pass against what is known of the forward pass."""
+
+    def __init__(self, places: list[Versions]) -> None:
+        every = sorted((x for versions in places for x in versions), key=_plainness)
+        self.adjoints = [x for x in every if x.adjoint is not None and x.adjoint.any()]
+        self.values = [x for x in every if not x.through]
+        self._by_size: dict[str, dict[int, tuple[Floats, list[Known]]]] = {
+            "adjoint": _by_size([(x.adjoint, x) for x in self.adjoints if x.adjoint is not None]),
+            "value": _by_size([(x.value, x) for x in self.values]),
+        }
+
+    def _alike(self, what: str, numbers: Floats) -> list[Known]:
+        """What has the same norm, in any shape or order."""
+        if numbers.size not in self._by_size[what]:
+            return []
+        norms, known = self._by_size[what][numbers.size]
+        norm = float(np.linalg.norm(numbers))
+        return [known[i] for i in np.flatnonzero(abs(norms - norm) <= 1e-6 * norm)]
+
+    def __call__(self, result: Any) -> Label:
+        """The label of one result."""
+        numbers = np.asarray(result, dtype=float)
+        if not np.isfinite(numbers).all() or not numbers.any():
+            return Label("constant", "0" if not numbers.any() else "")
+        if numbers.size == 1 and float(numbers.item()).is_integer():
+            return Label("constant", f"{numbers.item():g}")
+        for kind in ("adjoint", "value"):
+            alike = self._alike(kind, numbers)
+            for x in alike:
+                if close(numbers, getattr(x, kind)):
+                    return Label(kind, x.title if kind == "adjoint" else x.name)
+            for x in alike if numbers.size > 1 else ():
+                if any(close(way, getattr(x, kind).ravel()) for way in _orders(numbers)):
+                    return Label("reshaped" if kind == "adjoint" else "value", x.title if kind == "adjoint" else x.name)
+        return self._related(numbers)
+
+    def _related(self, numbers: Floats) -> Label:
+        for x in self.adjoints:
+            adjoint = x.adjoint
+            assert adjoint is not None
+            if adjoint.shape == numbers.shape and numbers.size > 2:
+                i = int(np.argmax(abs(adjoint)))
+                factor = float(numbers.flat[i] / adjoint.flat[i])
+                if close(numbers, factor * adjoint):
+                    return Label("multiple", f"{factor:.4g} · {x.title}", factor)
+        for x in self.adjoints:
+            adjoint = x.adjoint
+            assert adjoint is not None
+            if 1 <= adjoint.size < numbers.size:
+                for axes in _axes(numbers.ndim):
+                    total = numbers.sum(axis=axes)
+                    if total.size == adjoint.size and close(total.ravel(), adjoint.ravel()):
+                        return Label("summed", f"summed over axis {str(axes).strip('(),')}, {x.title}")
+        return Label("")
+
+
+def _plainness(x: Known) -> tuple[bool, bool, int]:
+    plain = x.name.isidentifier() or x.name.startswith("self.")
+    return bool(x.through), not plain, len(x.name)
+
+
+def _by_size(pairs: list[tuple[Floats, Known]]) -> dict[int, tuple[Floats, list[Known]]]:
+    found: dict[int, tuple[list[float], list[Known]]] = {}
+    for numbers, x in pairs:
+        norms, known = found.setdefault(numbers.size, ([], []))
+        norms.append(float(np.linalg.norm(numbers)))
+        known.append(x)
+    return {size: (np.array(norms), known) for size, (norms, known) in found.items()}
+
+
+def _orders(x: Floats) -> list[Floats]:
+    """The numbers in a row, by the axes as they are, reversed, or with the channels elsewhere."""
+    orders = [tuple(range(x.ndim)), tuple(range(x.ndim))[::-1]]
+    if x.ndim == 3:
+        orders += [(1, 0, 2), (0, 2, 1)]
+    if x.ndim == 4:
+        orders += [(0, 2, 3, 1), (1, 2, 3, 0), (2, 3, 0, 1), (0, 3, 1, 2)]
+    return [np.transpose(x, order).ravel() for order in orders]
+
+
+def _axes(ndim: int) -> list[tuple[int, ...]]:
+    """The axes that people sum over: any one, all but the last, all but the second."""
+    several = [tuple(range(ndim - 1)), tuple(axis for axis in range(ndim) if axis != 1)]
+    return [(axis,) for axis in range(ndim)] + [axes for axes in several if len(axes) > 1]
+
+
