@@ -63,6 +63,12 @@ def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
         ) from error
 
 
+def following(f: Callable[..., Any]) -> Callable[..., Any]:
+    """What `follow` calls in the place of ``f``, where Values come to it by other ways than as arguments."""
+    rebuilt: Callable[..., Any] = _Follower(f)(f)
+    return rebuilt
+
+
 def _line(error: BaseException) -> str:
     """The line of the user's code that an error came from."""
     import traceback

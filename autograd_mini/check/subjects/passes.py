@@ -1,0 +1,321 @@
+"""A forward pass and the backward pass that was derived from it, as functions of arguments by name.
+
+What people have are functions and methods that keep something for each other: a cache that one returns and
+the other takes, attributes of an instance, variables of a module. `Passes` runs them in a world of copies, so
+that nothing of the caller's is changed, a run is the same whenever it is repeated, and what a forward pass
+has left can be given to a backward pass as often as one likes.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from autograd_mini.arrays import ValueArray
+from autograd_mini.check.subjects.tensors import Runner
+from autograd_mini.rebuilding import STANDARD
+from autograd_mini.value import HOMES, Value
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+Call: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+Path: TypeAlias = tuple[Any, ...]  # a root, and attributes, keys and positions from there on
+
+SEED = 0  # of every run
+FORWARD, BACKWARD, LOSS = "forward", "backward", "loss"
+ARGUMENT, VARIABLE, INSTANCE, RESULT = "argument", "variable", "instance", "result"  # the roots of paths
+
+
+def plain(f: Callable[..., Any]) -> Callable[..., Any]:
+    """``f`` on floats, or on the tensors of the library that it is written for."""
+    return Runner(f)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """A forward pass, the backward pass derived from it, and what is bound to what.
+
+    ``arguments`` are those at the given point, by names: parameters of the forward pass, attributes of its
+    instance, variables of its module, and of a tree each leaf. A forward pass gives its output, a number, an
+    array or a tree of these, and a state. A backward pass takes what a forward pass has left, which it does
+    not change, and a cotangent like the output, and gives the gradient with respect to each of ``wrt``. Both
+    call ``call(f)`` in the place of a user's function ``f``, a copy of one of ``roots`` with its code, or a
+    method: `rebuilding.following` runs them on Values, and others may watch or edit them.
+
+    Where ``joined``, one function gives loss and gradients: the forward pass is the whole of it, and the
+    backward pass picks the gradients from what it has left. ``seeded`` says that a cotangent is taken at all;
+    without, the output is a scalar, and its own the gradients. ``bound`` says in sentences what is bound to
+    what.
+    """
+
+    arguments: Mapping[str, Any]
+    wrt: tuple[str, ...]
+    roots: tuple[FunctionType, ...]
+    bound: tuple[str, ...]
+    joined: bool
+    seeded: bool
+    world: World
+    paths: Mapping[str, Path]  # where in the world each argument is
+    run: Callable[[World, Call], tuple[Any, Any]]  # gives the output and the result of the forward pass
+    pull: Callable[[World, Any, Any, Call], Mapping[str, Any]]  # from that result and a cotangent
+
+    def forward(self, arguments: Mapping[str, Any], call: Call = plain) -> tuple[Any, Any]:
+        """The output at a point, and the state that is left."""
+        (world,) = self.world.copied()
+        for name, x in arguments.items():
+            world.put(self.paths[name], x.copy() if isinstance(x, np.ndarray) else x)
+        with alike():
+            output, result = self.run(world, call)
+        return output, (world, result)
+
+    def backward(
+        self, state: Any, cotangent: Any, arguments: Mapping[str, Any], call: Call = plain
+    ) -> dict[str, Any]:
+        """The gradients of Σ cotangent · output by the names of arguments, from what a forward pass left."""
+        world, result = state
+        world, result, cotangent = world.copied(result, cotangent)
+        with alike():
+            found = self.pull(world, result, cotangent, call)
+        return {name: found[name] for name in self.wrt}
+
+
+@contextmanager
+def alike() -> Iterator[None]:
+    """What is drawn from Python's and NumPy's own generators is the same in each run."""
+    before = random.getstate(), np.random.get_state()
+    random.seed(SEED)
+    np.random.seed(SEED)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+@dataclass(frozen=True)
+class World:
+    """What passes work on: functions, the variables that they reach, their instances, and arguments.
+
+    ``reached`` has for the globals of these functions, by id, the names that they use.
+    """
+
+    functions: Mapping[str, Callable[..., Any]]
+    arguments: dict[str, Any]
+    reached: Mapping[int, frozenset[str]]
+
+    @classmethod
+    def of(cls, functions: Mapping[str, Callable[..., Any]], arguments: Mapping[str, Any]) -> World:
+        """A copy of the caller's."""
+        own: World
+        (own,) = cls(functions, dict(arguments), reached_by(functions.values())).copied()
+        return own
+
+    def copied(self, *also: Any) -> tuple[Any, ...]:
+        """A copy of the world, and of what else refers to it."""
+        copier = _Copier(self.reached)
+        functions = {part: copier(f) for part, f in self.functions.items()}
+        arguments, *others = map(copier, (self.arguments, *also))
+        return World(functions, arguments, copier.reached), *others
+
+    @property
+    def instance(self) -> Any:
+        """What the passes are methods of, None if they are functions."""
+        return next((f.__self__ for f in self.functions.values() if isinstance(f, MethodType)), None)
+
+    def root(self, path: Path) -> tuple[Any, Path]:
+        """What a path starts from, and the steps from there."""
+        kind, *steps = path
+        if kind == VARIABLE:
+            return self.variables(steps[0]), tuple(steps)
+        return (self.instance if kind == INSTANCE else self.arguments), tuple(steps)
+
+    def variables(self, name: str) -> dict[str, Any]:
+        """The variables among which functions find the name; a change of them is not one of a cell's."""
+        for f in map(function_of, self.functions.values()):
+            if name in f.__code__.co_freevars:
+                return {name: f.__closure__[f.__code__.co_freevars.index(name)].cell_contents}  # type: ignore[index]
+            if name in f.__globals__:
+                return f.__globals__
+        return {}
+
+    def get(self, path: Path) -> Any:
+        """What is at a path."""
+        return got(*self.root(path))
+
+    def put(self, path: Path, new: Any) -> None:
+        """Put something else there."""
+        root, steps = self.root(path)
+        changed = placed(root, steps, new)
+        if path[0] == VARIABLE:
+            for f in map(function_of, self.functions.values()):
+                if path[1] in f.__code__.co_freevars:
+                    cell = f.__closure__[f.__code__.co_freevars.index(path[1])]  # type: ignore[index]
+                    cell.cell_contents = changed[path[1]]
+                elif path[1] in f.__globals__:
+                    f.__globals__[path[1]] = changed[path[1]]
+
+
+def got(root: Any, steps: Path) -> Any:
+    """What is at the end of some steps."""
+    for step in steps:
+        root = root[step] if isinstance(root, (dict, list, tuple)) else getattr(root, step)
+    return root
+
+
+def placed(root: Any, steps: Path, new: Any) -> Any:
+    """``root`` with something new at the end of the steps; only a tuple is another one then."""
+    if not steps:
+        return new
+    step, *rest = steps
+    if isinstance(root, tuple):
+        parts = [placed(x, tuple(rest), new) if i == step else x for i, x in enumerate(root)]
+        return type(root)(*parts) if hasattr(root, "_fields") else tuple(parts)
+    part = placed(got(root, (step,)), tuple(rest), new)
+    if isinstance(root, (dict, list)):
+        root[step] = part
+    else:
+        setattr(root, step, part)
+    return root
+
+
+def function_of(f: Any) -> FunctionType:
+    """The function of a method, or of an instance that is called."""
+    f = getattr(f, "__func__", f)
+    return f if isinstance(f, FunctionType) else NO_FUNCTION
+
+
+NO_FUNCTION = FunctionType(plain.__code__, {})  # reaches no variables
+
+
+# --- copies -------------------------------------------------------------------------------------------
+
+
+def is_own(f: Any) -> TypeGuard[FunctionType]:
+    """Whether it is a function of the user's, and of no library."""
+    if not isinstance(f, FunctionType):
+        return False
+    file = f.__code__.co_filename
+    return not file.startswith((*HOMES, STANDARD)) and "site-packages" not in file
+
+
+def reached_by(functions: Any) -> dict[int, frozenset[str]]:
+    """The names of variables that functions use, and those that they call, by the id of their globals."""
+    found: dict[int, set[str]] = {}
+    left: list[FunctionType] = [f for f in map(function_of, functions) if is_own(f)]
+    seen: set[int] = set()
+    while left:
+        f = left.pop()
+        if id(f) in seen:
+            continue
+        seen.add(id(f))
+        names = set(_names(f.__code__))
+        found.setdefault(id(f.__globals__), set()).update(names)
+        near = [f.__globals__.get(name) for name in names]
+        near += [cell.cell_contents for cell in f.__closure__ or () if not _is_empty(cell)]
+        left += [g for g in near if is_own(g)]
+    return {home: frozenset(names) for home, names in found.items()}
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _is_empty(cell: CellType) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return True
+    return False
+
+
+ATOMS = (int, float, complex, str, bytes, bool, type, ModuleType, BuiltinFunctionType, np.ufunc, Value)
+
+
+class _Copier:
+    """`copy.deepcopy`, but that Values stay the same ones, and functions get copies of their variables."""
+
+    def __init__(self, reached: Mapping[int, frozenset[str]]) -> None:
+        self.before = reached
+        self.reached: dict[int, frozenset[str]] = {}
+        self.memo: dict[int, Any] = {}
+        self.kept: list[Any] = []  # alive, for their ids
+
+    def __call__(self, x: Any) -> Any:
+        if x is None or isinstance(x, ATOMS):
+            return x
+        if id(x) not in self.memo:
+            self.kept.append(x)
+            new = self._copy(x)
+            self.memo[id(x)] = new
+        return self.memo[id(x)]
+
+    def _copy(self, x: Any) -> Any:
+        kind = type(x)
+        new: Any
+        if isinstance(x, np.ndarray):
+            new = x.copy()
+            if x.dtype == object and not isinstance(x, ValueArray):
+                for i, element in enumerate(x.flat):
+                    new.flat[i] = self(element)
+            return new
+        if isinstance(x, (dict, list)):
+            new = self.memo[id(x)] = copy.copy(x)
+            for key, part in [*x.items()] if isinstance(x, dict) else enumerate(x):
+                new[key] = self(part)
+            return new
+        if isinstance(x, tuple):
+            parts = map(self, x)
+            return kind(*parts) if hasattr(x, "_fields") else tuple(parts)
+        if isinstance(x, FunctionType):
+            return self._function(x) if id(x.__globals__) in self.before else x
+        if isinstance(x, MethodType):
+            return MethodType(self(x.__func__), self(x.__self__))
+        make: Any = kind.__new__
+        if make is object.__new__ and not hasattr(kind, "__deepcopy__"):
+            new = self.memo[id(x)] = object.__new__(kind)
+            for name, part in attributes(x).items():
+                object.__setattr__(new, name, self(part))
+            return new
+        try:
+            return copy.deepcopy(x, self.memo)
+        except Exception:  # a file, a lock
+            return x
+
+    def _function(self, f: FunctionType) -> FunctionType:
+        variables, cells = f.__globals__, f.__closure__ or ()
+        is_new = id(variables) not in self.memo
+        home = self.memo.setdefault(id(variables), dict(variables))
+        empty = [self.memo.setdefault(id(cell), CellType()) for cell in cells]
+        new = FunctionType(f.__code__, home, f.__name__, f.__defaults__, tuple(empty) or None)
+        self.memo[id(f)] = new
+        new.__qualname__ = f.__qualname__
+        new.__defaults__, new.__kwdefaults__ = self(f.__defaults__), self(f.__kwdefaults__)
+        new.__dict__.update({name: self(x) for name, x in f.__dict__.items()})
+        for cell, own in zip(cells, empty, strict=True):
+            if _is_empty(own) and not _is_empty(cell):
+                own.cell_contents = self(cell.cell_contents)
+        if is_new:
+            self.reached[id(home)] = names = self.before[id(variables)]
+            for name in names & home.keys():
+                home[name] = self(variables[name])
+        return new
+
+
+def attributes(x: Any) -> dict[str, Any]:
+    """The attributes of an instance, in slots too."""
+    slots = [name for kind in type(x).__mro__ for name in getattr(kind, "__slots__", ())]
+    return {
+        **{n: getattr(x, n) for n in slots if hasattr(x, n) and n[:2] != "__"},
+        **getattr(x, "__dict__", {}),
+    }
