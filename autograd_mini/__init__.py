@@ -106,7 +106,6 @@ if TYPE_CHECKING:
         Explanation,
         InconclusiveError,
         Report,
-        StepsReport,
         check_gradient,
         check_jacobian,
         check_steps,
@@ -121,7 +120,7 @@ UPPER_FLOORS = {  # which are imported when one of their names is used
     "program": ("Program", "trace"),
     "drawing": ("Drawing", "draw"),
     "check": (
-        *("Explanation", "InconclusiveError", "Report", "StepsReport", "check_gradient", "check_jacobian"),
+        *("Explanation", "InconclusiveError", "Report", "check_gradient", "check_jacobian"),
         *("check_steps", "check_update", "check_value", "check_vjp"),
     ),
 }
@@ -136,7 +135,6 @@ __all__ = [
     "Program",
     "RangeError",
     "Report",
-    "StepsReport",
     "TraceError",
     "Value",
     "ValueArray",

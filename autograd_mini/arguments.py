@@ -16,7 +16,7 @@ import numpy as np
 from autograd_mini.arrays import ValueArray, element_label, split_label
 from autograd_mini.numpy import OpenArray, plain
 from autograd_mini.rules import as_number
-from autograd_mini.trees import leaves
+from autograd_mini.trees import leaves, named_leaves
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:
@@ -60,21 +60,10 @@ def slots_of(named_trees: dict[str, Any]) -> list[Slot]:
     """The leaves of the trees in order, each with its name and place."""
     found: list[Slot] = []
     start = 0
-    for name, leaf in (pair for root, tree in named_trees.items() for pair in _named_leaves(tree, root)):
+    for name, leaf in (pair for root, tree in named_trees.items() for pair in named_leaves(tree, root)):
         found.append(Slot(leaf, name, slice(start, start + leaf.size)))
         start += leaf.size
     return found
-
-
-def _named_leaves(tree: Any, name: str) -> Iterator[tuple[str, Leaf]]:
-    if isinstance(tree, Leaf):
-        yield name, tree
-    elif isinstance(tree, dict):
-        for key, branch in tree.items():
-            yield from _named_leaves(branch, f"{name}[{key!r}]")
-    elif tree is not None:
-        for i, branch in enumerate(tree):
-            yield from _named_leaves(branch, f"{name}[{i}]")
 
 
 def numeric(given: Any, shape: tuple[int, ...]) -> Any:

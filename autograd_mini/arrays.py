@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial, reduce
@@ -520,6 +520,11 @@ def element_label(name: str, index: tuple[int, ...]) -> str:
     if not name or not index:
         return name
     return name + "_" * name[-1].isdigit() + ",".join(map(str, index))
+
+
+def subscript(name: str, index: Sequence[int | str]) -> str:
+    """An element of the array ``name`` as a person writes it: ``W[0, 1]``."""
+    return f"{name}[{', '.join(map(str, index))}]" if index else name
 
 
 ELEMENT = re.compile(r"(.*?\D)(\d+(?:,\d+)*)", re.DOTALL)

@@ -28,6 +28,20 @@ def leaves(tree: Any, depth: int = 0) -> list[Any]:
     return [tree]
 
 
+def named_leaves(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The leaves of a tree in order, each with its path.
+
+    >>> list(named_leaves({"w": [1.0, 2.0], "b": None}, "p"))
+    [("p['w'][0]", 1.0), ("p['w'][1]", 2.0)]
+    """
+    if isinstance(tree, (dict, list, tuple)):
+        branches = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        for key, branch in branches:
+            yield from named_leaves(branch, f"{name}[{key!r}]")
+    elif tree is not None:
+        yield name, tree
+
+
 def elements(tree: Any) -> list[Any]:
     """The scalars of a tree and the elements of its arrays, in order."""
     found: list[Any] = []

@@ -14,7 +14,6 @@ import numpy as np
 
 from autograd_mini import (
     Report,
-    StepsReport,
     absolute_error,
     check_gradient,
     check_jacobian,
@@ -50,7 +49,7 @@ def judged(claim: str, report: Report) -> Judged:
     return claim, report.verdict, report.reason * (not report), report.explanations
 
 
-def judged_steps(claims: dict[str, str], report: StepsReport) -> Iterator[Judged]:
+def judged_steps(claims: dict[str, str], report: Report) -> Iterator[Judged]:
     """The claims that are steps of one derivation, by the names of the steps."""
     for name, claim in claims.items():
         step = report[name]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import autograd_mini as am
-from autograd_mini import check_gradient, check_jacobian, named, sigmoid
+from autograd_mini import Report, check_gradient, check_jacobian, check_steps, named, sigmoid
+from autograd_mini.check.reports.report import Part
 
 Z = [1.5, -0.5, 0.75]
 JACOBIAN = {"at": Z, "out": "S"}
@@ -124,6 +125,41 @@ def test_no_color_follows_the_convention_that_an_empty_value_does_not_count(monk
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "")
     assert "\x1b" in str(wrong())
+
+
+# --- parts ---
+
+
+def test_lines_of_code_with_a_margin_are_rendered_as_steps_are():
+    lines = (
+        Part("1", "def backward(dy):", ""),
+        Part("2", "    dz = dy * y", "wrong", "is not ∂L/∂z", "of shape (3,)"),
+        Part("3", "    dW = np.outer(dz, x)", "right", "= ∂L/∂W given dz"),
+    )
+    report = Report("check", "L", lines, ())
+    assert report.verdict == "disagrees"
+    assert report.sections == {"2": "wrong", "3": "right"}
+    assert report.first_wrong == "2"
+    assert report["2"].margin == "is not ∂L/∂z"
+    assert report.text().splitlines()[1:5] == [
+        "    def backward(dy):",
+        "  ✗     dz = dy * y           is not ∂L/∂z",
+        "      of shape (3,)",
+        "  ✓     dW = np.outer(dz, x)  = ∂L/∂W given dz",
+    ]
+    page = report._repr_html_()
+    assert "<td>&nbsp;&nbsp;&nbsp;&nbsp;dz = dy * y</td><td>is not ∂L/∂z</td><td>of shape (3,)</td>" in page
+    assert [part["name"] for part in report.to_dict()["parts"]] == ["1", "2", "3"]
+
+
+def test_every_check_gives_the_same_report():
+    report = check_steps(lambda x: named(x * x, "L"), {"x": lambda x: 3 * x}, at=2.0)
+    assert type(report) is type(wrong()) is Report
+    assert report.sections == {"x": "wrong"}
+    assert wrong().first_wrong == "z"
+    assert {*report.to_dict()} == {*wrong().to_dict()}
+    assert "witnesses: the engine, f at 50 digits" in str(report)
+    assert "3/2" in report["x"].why
 
 
 # --- the picture ---

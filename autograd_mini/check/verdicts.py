@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 
 AGREES, INCONCLUSIVE, DISAGREES = "agrees", "inconclusive", "disagrees"
@@ -21,3 +23,13 @@ TINTS = {
 def gravest(verdicts: Iterable[str], otherwise: str) -> str:
     """The gravest of some verdicts."""
     return max(verdicts, key=SEVERITY.__getitem__, default=otherwise)
+
+
+def wants_colour() -> bool:
+    """Whether what is printed goes to a terminal that shows colours."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def painted(text: str, verdict: str) -> str:
+    """The text in the colour of a verdict; any other word, as of what failed to run, is as bad as wrong."""
+    return f"\x1b[{COLOURS[SHADES.get(verdict, DISAGREES)]}m{text}\x1b[0m"

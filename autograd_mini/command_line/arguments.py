@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import with_parameters
+from autograd_mini.arguments import signature
 from autograd_mini.expressions import Expression, parse
 
 Point = dict[str, Any]
@@ -78,7 +78,8 @@ def function_of(names: Sequence[str], evaluate: Callable[[Point], Any]) -> Calla
     def f(*args: Any, **named: Any) -> Any:
         return evaluate({**dict(zip(names, args, strict=False)), **named})
 
-    return with_parameters(f, names)
+    f.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
+    return f
 
 
 class Formula:

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.check import check_gradient, check_jacobian
-from autograd_mini.check.subjects.hand import Formula as HandFormula
-from autograd_mini.check.subjects.points import DOMAINS
-from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
+from autograd_mini.check import AGREES, DISAGREES, DOMAINS, INCONCLUSIVE, check_gradient, check_jacobian
+from autograd_mini.check import Formula as HandFormula
 from autograd_mini.command_line.arguments import (
     Formula,
     Point,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_mini import rules
-from autograd_mini.check.reports.report import subscript
+from autograd_mini.arrays import subscript
 from autograd_mini.command_line.arguments import Point, function_of, plain, point_of, require_names
 from autograd_mini.expressions import Expression, parse
 from autograd_mini.program import trace

@@ -18,8 +18,7 @@ from functools import partial
 from glob import glob
 from typing import NamedTuple
 
-from autograd_mini.check.reports.report import painted, wants_colour
-from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE, RIGHT, SHADES
+from autograd_mini.check import INCONCLUSIVE, RIGHT, painted, wants_colour
 from autograd_mini.command_line.hand_in import FAILED
 from autograd_mini.files import write
 from autograd_mini.processes import printable, run
@@ -137,7 +136,4 @@ def _with_progress(grades: Iterable[Grade], count: int) -> Iterator[Grade]:
 
 
 def _painted(result: Grade) -> str:
-    if not wants_colour():
-        return str(result)
-    shade = SHADES.get(result.verdict, DISAGREES)
-    return result.line(painted(result.verdict, shade))
+    return result.line(painted(result.verdict, result.verdict)) if wants_colour() else str(result)

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_mini.check import check_gradient, check_steps
-from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
+from autograd_mini.check import AGREES, DISAGREES, INCONCLUSIVE, RIGHT, WRONG, check_gradient, check_steps
 
 FAILED = "failed to run"
 LONGEST = 2000  # characters of a reason
@@ -135,21 +134,20 @@ class Task:
             return Outcome(FAILED, reason="steps must be a mapping from names to functions")
         watched = {name: _watched(step, raised) for name, step in steps.items()}
         report = check_steps(self.loss, watched, at=point)
-        claimed = {step.node for step in report.steps}
+        claimed = {key[1] if isinstance(key, tuple) else key for key in steps}
         missing = [name for name in self.wrt or () if name not in claimed]
         if missing and report.first_wrong is None:
             return Outcome(WRONG, missing[0], f"there is no step {missing[0]}")
         if report.verdict == AGREES:
             return Outcome(RIGHT)
-        verdicts = Counter(step.verdict for step in report.steps)
+        verdicts = Counter(report.sections.values())
         credit = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
         if report.first_wrong is None:
             return Outcome(INCONCLUSIVE, reason=credit)
         if raised:
             raise raised[0]
-        step = next(step for step in report.steps if step.name == report.first_wrong)
-        why = step.explanations[0].text if step.explanations else step.note
-        return Outcome(WRONG, step.name, f"{why} (of {len(report.steps)} steps {credit})")
+        why = report[report.first_wrong].why
+        return Outcome(WRONG, report.first_wrong, f"{why} (of {len(report.parts)} steps {credit})")
 
 
 def _with_arrays(point: Any) -> Any:

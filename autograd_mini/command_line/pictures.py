@@ -6,7 +6,7 @@ import argparse
 import webbrowser
 from pathlib import Path
 
-from autograd_mini.check.subjects.arguments import as_values
+from autograd_mini.arrays import values
 from autograd_mini.command_line.arguments import point_of, require_names
 from autograd_mini.drawing import draw as drawing_of
 from autograd_mini.expressions import parse
@@ -14,7 +14,7 @@ from autograd_mini.expressions import parse
 
 def draw(options: argparse.Namespace) -> int:
     """Write the file that ``-o`` names, whose suffix is the format."""
-    leaves = {name: as_values(x, name) for name, x in point_of(options.names).items()}
+    leaves = {name: values(x, name) for name, x in point_of(options.names).items()}
     formula = parse(options.formula)
     require_names(leaves, formula.names + formula.constants)
     path = drawing_of(formula.evaluate(leaves)).save(options.output)

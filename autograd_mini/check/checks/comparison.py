@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,13 +15,14 @@ from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.diagnosis.slips import slips
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
+from autograd_mini.check.judgement.rule import settled
 from autograd_mini.check.reports.picture import draw_mistake
-from autograd_mini.check.reports.report import Report
+from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subjects.arguments import listed, plain
 from autograd_mini.check.subjects.points import domains_of, points_of
 from autograd_mini.check.subjects.subject import Subject
-from autograd_mini.check.verdicts import AGREES, DISAGREES
+from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
     """The report on a subject's hand results; ``title`` is the check that was called."""
     with np.errstate(all="ignore"):
         findings, redrawn = examined(subject, settings)
-    report = Report(title, subject.out, tuple(subject.shapes), findings, settings, redrawn,
+    report = Report(title, subject.out, parts_of(subject.shapes, findings), findings, settings, redrawn,
                     more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
     if report.verdict == DISAGREES:
         digits = [*_digits(report)]
@@ -64,6 +65,23 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
         proof, remark = prove(subject, settings.domain, settings.seed, settings.seconds)
         return replace(report, proof=proof, more=(*report.more, remark))
     return report
+
+
+def parts_of(names: Iterable[str], findings: Sequence[Finding]) -> tuple[Part, ...]:
+    """The verdict on each argument: a wrong entry decides; else every entry takes a clear answer.
+
+    That is one at the given point, or, where rounding leaves an entry open there, at another.
+    """
+    return tuple(Part(name, name, _verdict(name, findings)) for name in names)
+
+
+def _verdict(name: str, findings: Sequence[Finding]) -> str:
+    judgements = [finding.of(name) for finding in findings]
+    if any(finding.failure or name in finding.rejected for finding in findings) or any(
+        judgement is not None and (judgement.verdicts == DISAGREES).any() for judgement in judgements
+    ):
+        return DISAGREES
+    return AGREES if settled(judgements) else INCONCLUSIVE
 
 
 def examined(subject: Subject, settings: Settings) -> tuple[tuple[Finding, ...], int]:
@@ -186,7 +204,7 @@ def _digits(report: Report) -> Iterator[str]:
 def _is_special(report: Report) -> bool:
     """Whether all is right at the given point, and only random ones, drawn from anywhere, are wrong."""
     given = report.findings[0]
-    judgements = [given.of(name) for name in report.names]
+    judgements = [given.of(name) for name in report.sections]
     right = [j is not None and bool((j.verdicts == AGREES).all()) for j in judgements]
     return report.settings.domain is None and all(right)
 

@@ -10,19 +10,20 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
+from autograd_mini.arrays import subscript
 from autograd_mini.check.checks.comparison import places_of, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
-from autograd_mini.check.judgement.finding import Place, program_of
+from autograd_mini.check.judgement.finding import Finding, Place, program_of
 from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged, settled
 from autograd_mini.check.reports.picture import draw_step
-from autograd_mini.check.reports.report import subscript
-from autograd_mini.check.reports.steps import Step, StepsReport
+from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings, settings_of
 from autograd_mini.check.subjects.arguments import (
     RejectedError,
@@ -59,13 +60,31 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Step(Part):
+    """One step and what became of it: "right", "right given your earlier steps", "wrong" or "inconclusive".
+
+    ``yours`` is its result given the user's own ``uses``, the earlier steps it asks for; ``expected`` what
+    is correct given these, ``truth`` what is correct; all at random point ``point``, or the given one, 0.
+    ``yours`` is None for a step that failed; then ``note`` says how.
+    """
+
+    node: str
+    yours: Floats | None
+    expected: Floats
+    truth: Floats
+    point: int = 0
+    uses: tuple[str, ...] = ()
+    noun: ClassVar[str] = "step"
+
+
 def check_steps(
     f: Any,
     steps: Mapping[Any, Any],
     at: Any = None,
     decimals: int | None = None,
     **options: Unpack[Options],
-) -> StepsReport:
+) -> Report:
     """Check a derivation step by step, and tell errors from those that are only carried forward.
 
     ``steps`` maps, in the order of the derivation, the name of a labelled intermediate or of a parameter
@@ -92,7 +111,7 @@ def check_steps(
     ...     ("d", "z"): lambda y, z: y * (1 - np.tanh(z) ** 2),
     ...     "W": lambda d, x: np.outer(d, x),
     ... }, at={"W": [[0.1, 0.2], [0.3, -0.4]], "x": [1.0, 2.0], "t": [0.0, 1.0]})
-    >>> report.first_wrong, [step.verdict for step in report.steps]
+    >>> report.first_wrong, list(report.sections.values())
     ('y', ['wrong', 'right given your earlier steps', 'right given your earlier steps'])
 
     An error inside f at the given point is raised; TypeError or ValueError for steps that claim nothing.
@@ -123,7 +142,17 @@ def check_steps(
     wrong = next((step for step in judged_steps if step.verdict == WRONG), None)
     loss = heard[0].loss
     picture = partial(draw_step, loss, wrong.node, [nodes[x] for x in wrong.uses]) if wrong else None
-    return StepsReport(judged_steps, len(heard), skipped, settings.seed, loss.out, picture)
+    findings = tuple(Finding(at.place, at.testimony) for at in heard)
+    return Report(
+        "check_steps",
+        loss.out,
+        judged_steps,
+        findings,
+        settings,
+        skipped,
+        medium=subject.medium,
+        picture=picture,
+    )
 
 
 def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list[str]]:
@@ -319,7 +348,7 @@ def _applied(
                 asked[name] = plain(earlier[name][1])
             elif required or loss.knows(name):
                 asked[name] = loss.value(name)
-        result = claim_of(claim.name, _result(claim, asked, truth.shape))
+        result = claim_of(claim.name, _result(claim, asked, truth.shape), truth.shape)
     except RejectedError as rejected:
         trouble = str(rejected)
     except UnknownNameError:
@@ -418,17 +447,19 @@ def _step(
     elif verdict == INCONCLUSIVE and shown.own.judgement is not None:
         why = dict.fromkeys(filter(None, shown.own.judgement.notes.flat))
         notes.append(f"{next(iter(why), '')}, at the given point")
+    derivative = f"∂{heard[0].loss.out}/∂{claim.node}"
     return Step(
         claim.name,
-        claim.node,
+        derivative if claim.name == claim.node else f"{claim.name} = {derivative}",
         verdict,
-        shown.own.result,
-        shown.own.expected,
-        shown.truth,
-        point,
-        shown.uses,
-        "; ".join(filter(None, notes)),
-        tuple(explanations),
+        note="; ".join(filter(None, notes)),
+        explanations=tuple(explanations),
+        node=claim.node,
+        yours=shown.own.result,
+        expected=shown.own.expected,
+        truth=shown.truth,
+        point=point,
+        uses=shown.uses,
     )
 
 

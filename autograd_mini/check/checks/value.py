@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini.check.checks.comparison import parts_of
 from autograd_mini.check.diagnosis import diagnose_value
 from autograd_mini.check.judgement.finding import Finding, Place
 from autograd_mini.check.judgement.rule import Numbers, judged
@@ -62,7 +63,8 @@ def check_value(
     place = Place(0, point, value)
     if given.numbers.shape != value.shape:
         why = f"the printed value has the wrong shape: expected {value.shape}, got {given.numbers.shape}"
-        return Report("check_value", subject.out, ("",), (Finding(place, failure=why),), settings)
+        finding = Finding(place, failure=why)
+        return Report("check_value", subject.out, parts_of([""], [finding]), (finding,), settings)
     yours = given.numbers.reshape(-1, 1)
     with np.errstate(all="ignore"):
         testimony = _testimony(subject, place)
@@ -76,7 +78,8 @@ def check_value(
         judgement = judged(numbers, testimony, settings, abs(value).reshape(-1, 1))
     claims = {"": Claim(given.numbers, given.unit)}
     finding = Finding(place, testimony, judgement, yours, claims)
-    report = Report("check_value", subject.out, ("",), (finding,), settings, medium=subject.medium)
+    parts = parts_of([""], [finding])
+    report = Report("check_value", subject.out, parts, (finding,), settings, medium=subject.medium)
     if report.verdict != DISAGREES or not np.isfinite(value).all():
         return report
     allowed = judgement.allowed.reshape(value.shape)

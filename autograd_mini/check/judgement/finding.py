@@ -97,13 +97,12 @@ class Finding:
     @property
     def alone(self) -> Finding:
         """The same without the graph and what the user gave, which need not outlive the check."""
-        if self.judgement is None:
-            return replace(self, testimony=None, claims={})
-        bare = replace(self.judged, recorded=None, seeds=(), graph=None)
-        judgement = replace(self.judgement, testimony=bare)
-        return replace(
-            self, place=replace(self.place, arguments={}), testimony=bare, judgement=judgement, claims={}
-        )
+        testimony = self.testimony and replace(self.judged, recorded=None, seeds=(), graph=None)
+        judgement = self.judgement
+        if judgement is not None and testimony is not None:
+            judgement = replace(judgement, testimony=testimony)
+        place = replace(self.place, arguments={})
+        return replace(self, place=place, testimony=testimony, judgement=judgement, claims={})
 
     @property
     def remarks(self) -> list[str]:

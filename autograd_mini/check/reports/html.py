@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
 from autograd_mini.check.verdicts import AGREES, MARKS, TINTS
 
 if TYPE_CHECKING:
-    from autograd_mini.check.reports.report import Report
-    from autograd_mini.check.reports.steps import StepsReport
+    from autograd_mini.check.reports.report import Report, Row
 
 
 def page(report: Report) -> str:
     """The report, verdict first, as one element without scripts."""
+    headline = _tinted("span", report.headline, report.verdict)
     parts = [
-        _opening(report.title, report.headline, report),
-        *(f"<div>{escape(line)}</div>" for line in [*report.section_lines(), *report.diagnosis()]),
+        f"<p><b>{escape(report.title)}: {headline}</b>: {escape(report.reason)}</p>",
+        _table(["", report.parts[0].noun, "", ""], report.rows()),
+        *(f"<div>{escape(line)}</div>" for line in report.diagnosis()),
         _table(*report.table()),
         f"<div>{escape(report.hidden())}</div>" * bool(report.hidden()),
         *(f"<p>{escape(caption)}</p>{_grid(grid)}" for caption, grid in report.grids()),
         "<p><small>" + "<br>".join(map(escape, report.provenance())) + "</small></p>",
     ]
-    return _element(parts)
-
-
-def steps_page(report: StepsReport) -> str:
-    """A derivation in steps, one row for each."""
-    parts = [
-        _opening("check_steps", report.verdict, report),
-        _table(["", "step", "verdict", ""], report.table()),
-        f"<p><small>{escape(report.provenance())}</small></p>",
-    ]
-    return _element(parts)
-
-
-def _element(parts: Iterable[str]) -> str:
     return f'<div style="color: inherit">{"".join(parts)}</div>'
 
 
-def _opening(title: str, headline: str, report: Report | StepsReport) -> str:
-    headline = _tinted("span", headline, report.verdict)
-    return f"<p><b>{escape(title)}: {headline}</b>: {escape(report.reason)}</p>"
-
-
-def _table(headings: list[str], rows: list[tuple[str, list[str]]]) -> str:
+def _table(headings: list[str], rows: list[Row]) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "".join(
         f'<tr style="background: {TINTS[verdict] if verdict != AGREES else "none"}">'
-        + "".join("<td>" + escape(cell).replace("\n", "<br>") + "</td>" for cell in cells)
+        + "".join("<td>" + _spaced(cell) + "</td>" for cell in cells)
         + "</tr>"
         for verdict, cells in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if rows else ""
+
+
+def _spaced(cell: str) -> str:
+    """The cell with its lines, and with the indentation that a line of code has."""
+    code = cell.lstrip(" ")
+    return "&nbsp;" * (len(cell) - len(code)) + escape(code).replace("\n", "<br>")
 
 
 def _grid(grid: list[list[str]]) -> str:

@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+import numpy as np
+
+from autograd_mini.arrays import subscript
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.judgement.finding import Entry, Finding
-from autograd_mini.check.judgement.rule import RTOL, settled
+from autograd_mini.check.judgement.rule import RTOL
 from autograd_mini.check.settings import Settings
+from autograd_mini.check.subjects.arguments import listed
 from autograd_mini.check.subjects.sampling import Index
 from autograd_mini.check.verdicts import (
     AGREES,
-    COLOURS,
     DISAGREES,
     INCONCLUSIVE,
     MARKS,
     SEVERITY,
+    SHADES,
     gravest,
+    painted,
+    wants_colour,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from autograd_mini.drawing import Drawing
+Row: TypeAlias = "tuple[str, list[str]]"  # a verdict for its colour, and its cells
 
 ROWS = {AGREES: 3, INCONCLUSIVE: 6, DISAGREES: 6}  # of a printed table
 LARGEST_GRID = 12
 SCREEN = 40  # lines of a report's repr
 SAID = {"yours": "yours", "engine": "engine", "witness": "witness", "precise": "50 digits"}
 PARTS = (
-    "title verdict reason entries points skipped seed witnesses remarks out explanations proof sections "
-    "tolerances"
+    "title verdict reason out sections first_wrong parts explanations entries points skipped seed tolerances "
+    "witnesses remarks proof"
 ).split()
 
 
@@ -43,45 +49,48 @@ class InconclusiveError(RuntimeError):
     """The check could not tell whether the derivation is right; the message is the report."""
 
 
-class Judged(ABC):
-    """What reports of every kind can do: be true if all is right, raise if it is not, be printed."""
+@dataclass(frozen=True)
+class Part:
+    """What has a verdict of its own: an argument, a step of a derivation, a line of code.
+
+    ``claim`` is how it is written and ``margin`` what stands beside it, by default its verdict; ``note`` says
+    more. One that claims nothing, as a line without a derivative, has "" for a verdict.
+    """
+
+    name: str
+    claim: str
+    verdict: str
+    margin: str = ""
+    note: str = ""
+    explanations: tuple[Explanation, ...] = ()
+    noun: ClassVar[str] = "argument"
 
     @property
-    @abstractmethod
-    def verdict(self) -> str:
-        """The word for the outcome."""
+    def row(self) -> Row:
+        """Its mark, claim and margin, and the lines that belong below."""
+        details = [self.note] * bool(self.note)
+        if self.explanations:
+            first, *others = self.explanations
+            also = [f"also fits: {other.text}" for other in others[:1]]
+            more = [f"and {len(others) - 1} more"] * (len(others) > 1)
+            details = ["; ".join([first.text, *also, *more]), f"right: {first.formula}", *details]
+        cells = [MARKS.get(self.verdict, ""), self.claim, self.margin or self.verdict, "\n".join(details)]
+        return SHADES.get(self.verdict, AGREES), cells
 
-    @abstractmethod
-    def text(self, colour: bool = False) -> str:
-        """The report as lines of text."""
-
-    def __bool__(self) -> bool:
-        return self.verdict == AGREES
-
-    def __str__(self) -> str:
-        return self.text(colour=wants_colour())
-
-    def __repr__(self) -> str:
-        lines = self.text().splitlines()
-        return "\n".join(
-            [*lines[:SCREEN], f"… and {len(lines) - SCREEN} more lines"] if len(lines) > SCREEN else lines
-        )
-
-    def raise_if_wrong(self) -> None:
-        """Raise AssertionError if something is wrong, InconclusiveError if nothing can be said."""
-        if self.verdict == DISAGREES:
-            raise AssertionError(self.text())
-        if self.verdict == INCONCLUSIVE:
-            raise InconclusiveError(self.text())
+    @property
+    def why(self) -> str:
+        """What is wrong with it."""
+        return self.explanations[0].text if self.explanations else self.note
 
 
 @dataclass(frozen=True, repr=False)
-class Report(Judged):
+class Report:
     """The outcome of a check: true if the derivation agrees, a table when printed, HTML in a notebook.
 
-    ``verdict`` is "agrees", "disagrees" or "inconclusive" and ``sections`` has one for each argument.
-    ``explanations`` name the mistakes that reproduce a wrong result, ``proof`` is "proved", "evidence at 50
-    digits" or "". ``tolerances`` are the largest used, ``skipped`` counts the points drawn again.
+    ``verdict`` is "agrees", "disagrees" or "inconclusive" and ``sections`` has one for each of its ``parts``:
+    the arguments, or the steps of a derivation, which ``report[name]`` gives. ``explanations`` name the
+    mistakes that reproduce a wrong result, ``proof`` is "proved", "evidence at 50 digits" or "".
+    ``tolerances`` are the largest used, ``skipped`` counts the points drawn again.
 
     >>> from autograd_mini import check_gradient
     >>> report = check_gradient(lambda x: x**3, lambda x: 3 * x, at=2.0, points=0)
@@ -91,7 +100,7 @@ class Report(Judged):
 
     title: str
     out: str
-    names: tuple[str, ...]
+    parts: tuple[Part, ...]
     findings: tuple[Finding, ...]
     settings: Settings = field(default_factory=Settings)
     skipped: int = 0
@@ -101,17 +110,45 @@ class Report(Judged):
     medium: str = "f on floats"
     picture: Callable[..., Drawing] | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def sections(self) -> dict[str, str]:
+        """The verdict on each part that has one."""
+        return {part.name: part.verdict for part in self.parts if part.verdict}
+
+    @property
+    def verdict(self) -> str:
+        return gravest((SHADES[verdict] for verdict in self.sections.values()), DISAGREES)
+
+    @property
+    def first_wrong(self) -> str | None:
+        """The name of the first part that is wrong, which is the one to repair first."""
+        return next((name for name, verdict in self.sections.items() if SHADES[verdict] == DISAGREES), None)
+
+    def __getitem__(self, name: str) -> Any:
+        """The `Part` of that name, of a derivation in steps a `Step`; KeyError if there is none."""
+        named = {part.name: part for part in self.parts}
+        if name not in named:
+            raise KeyError(f"no {self.parts[0].noun} is called {name!r}; there are {listed(named)}")
+        return named[name]
+
+    def __bool__(self) -> bool:
+        return self.verdict == AGREES
+
+    def raise_if_wrong(self) -> None:
+        """Raise AssertionError if something is wrong, InconclusiveError if nothing can be said."""
+        if self.verdict == DISAGREES:
+            raise AssertionError(self.text())
+        if self.verdict == INCONCLUSIVE:
+            raise InconclusiveError(self.text())
+
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
         return tuple(entry for finding in self.findings for entry in finding.entries)
 
-    @cached_property
-    def sections(self) -> dict[str, str]:
-        return {name: section_of(name, self.findings) for name in self.names}
-
     @property
-    def verdict(self) -> str:
-        return gravest(self.sections.values(), DISAGREES)
+    def worst(self) -> Entry | None:
+        """The entry with the largest error among those of the gravest verdict; None without entries."""
+        return min(self.entries, key=_gravity, default=None)
 
     @property
     def points(self) -> int:
@@ -123,28 +160,38 @@ class Report(Judged):
 
     @cached_property
     def reason(self) -> str:
+        """The first thing that is wrong, or how right all is."""
         failures = [finding.failure for finding in self.findings if finding.failure]
         rejected = {
             name: why + at.where for at in reversed(self.findings) for name, why in at.rejected.items()
         }
         said = failures[:1] or [*dict.fromkeys(rejected.values())]
-        return "; ".join(said) or self._reason() or self.findings[0].open
+        return "; ".join(said) or self._of_entries() or self._of_parts()
 
-    def _reason(self) -> str:
-        if self.verdict == AGREES:
-            largest = max((e.error for e in self.entries if e.verdict == AGREES), default=0.0)
-            left_open = len({entry.point for entry in self.entries if entry.verdict == INCONCLUSIVE})
-            return f"the largest error is {largest:.1e}" + f"; {left_open} points left open" * bool(left_open)
+    def _of_entries(self) -> str:
         wanted = [entry for entry in self.entries if entry.verdict == self.verdict]
         if not wanted:
-            return next((why for at in self.findings for why in at.silent.values()), "")
-        worst = min(wanted, key=lambda entry: (entry.point > 0, gravity(entry)))  # the given point says most
+            silent = [why for at in self.findings for why in (*at.silent.values(), at.open)]
+            return next(filter(None, silent), "")
+        if self.verdict == AGREES:
+            left_open = len({entry.point for entry in self.entries if entry.verdict == INCONCLUSIVE})
+            largest = max(entry.error for entry in wanted)
+            return f"the largest error is {largest:.1e}" + f"; {left_open} points left open" * bool(left_open)
+        worst = min(wanted, key=lambda entry: (entry.point > 0, _gravity(entry)))  # the given point says most
         at = f" at random point {worst.point}" if worst.point else " at the given point" * bool(worst.name)
         where = derivative(self.out, worst) + at
         if self.verdict == INCONCLUSIVE:
             return f"{where}: {worst.note}"
         count = f"{len(wanted)} of {len(self.entries)} entries wrong"
         return f"{where} is {worst.truth:.8g}, yours {worst.yours:.8g}; {count}"
+
+    def _of_parts(self) -> str:
+        noun = self.parts[0].noun
+        if self.first_wrong is not None:
+            part: Part = self[self.first_wrong]
+            return f"the first wrong {noun} is {part.claim}: {part.why}"
+        right = sum(SHADES[verdict] == AGREES for verdict in self.sections.values())
+        return f"{right} of {len(self.sections)} {noun}s are right"
 
     @property
     def witnesses(self) -> tuple[str, ...]:
@@ -167,10 +214,11 @@ class Report(Judged):
         return {"rtol": rtol, "atol": self.settings.atol or 0.0, "largest": max(allowed, default=0.0)}
 
     def draw(self, **options: Any) -> Drawing:
-        """f's graph at the given point, with the path marked on which a wrong derivation went wrong.
+        """The graph at the given point, with the path marked on which a wrong derivation went wrong.
 
-        That is from the wrong arguments to the nodes that the first explanation names. ``options`` are
-        those of `autograd_mini.draw`. Raises ValueError if nothing is wrong, or f has no graph.
+        That is from the wrong arguments to the nodes that the first explanation names, or from the first
+        wrong step's node to those it uses. ``options`` are those of `autograd_mini.draw`. Raises ValueError
+        if nothing is wrong, or f has no graph.
         """
         if self.picture is None:
             raise ValueError(f"draw: this report {self.verdict}; only a derivation that is wrong is drawn")
@@ -180,20 +228,33 @@ class Report(Judged):
         findings = tuple(finding.alone for finding in self.findings)
         return {**vars(self), "findings": findings, "picture": None}  # nothing of the user's functions
 
-    @property
-    def worst(self) -> Entry | None:
-        """The entry with the largest error among those of the gravest verdict; None without entries."""
-        return min(self.entries, key=gravity, default=None)
+    def __str__(self) -> str:
+        return self.text(colour=wants_colour())
+
+    def __repr__(self) -> str:
+        lines = self.text().splitlines()
+        hidden = [f"… and {len(lines) - SCREEN} more lines"] * (len(lines) > SCREEN)
+        return "\n".join(lines[:SCREEN] + hidden)
 
     def text(self, colour: bool = False) -> str:
         """The report as lines of text."""
-        paint = painted if colour else unpainted
-        lines = [f"{self.title}: {paint(self.headline, self.verdict)}: {self.reason}", *self.section_lines()]
+        paint = painted if colour else lambda text, verdict: text
+        lines = [f"{self.title}: {paint(self.headline, self.verdict)}: {self.reason}"]
+        rows = self.rows()
+        width = max((len(claim) for _, (_, claim, *_) in rows), default=0)
+        for shade, (mark, claim, margin, details) in rows:
+            line = f"{mark or ' '} {claim:<{width}}  {margin}".rstrip()
+            lines.append(f"  {line if shade == AGREES else paint(line, shade)}")
+            lines += [f"      {detail}" for detail in details.splitlines()]
         lines += self.diagnosis()
-        headings, rows = self.table()
-        lines += _aligned(headings, rows, paint)
-        if more := self.hidden():
-            lines.append(more)
+        headings, entries = self.table()
+        table = [(AGREES, headings), *entries] if entries else []
+        widths = [max(map(len, cells)) for cells in zip(*(cells for _, cells in table), strict=True)]
+        for verdict, (*cells, note) in table:
+            line = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
+            line += f"  {note}" * bool(note)
+            lines.append(line if verdict == AGREES else paint(line, verdict))
+        lines += [self.hidden()] * bool(self.hidden())
         for caption, grid in self.grids():
             lines += [caption, *("  " + " ".join(paint(MARKS[v], v) for v in row) for row in grid)]
         return "\n".join([*lines, *self.provenance()])
@@ -212,10 +273,7 @@ class Report(Judged):
         >>> json.loads(json.dumps(report.to_dict(), allow_nan=False))["verdict"]
         'agrees'
         """
-        own = {name: getattr(self, name) for name in PARTS}
-        own["entries"] = [entry._asdict() for entry in self.entries]
-        own["explanations"] = [vars(explanation) for explanation in self.explanations]
-        return {name: as_json(part) for name, part in own.items()}
+        return {name: _as_json(getattr(self, name)) for name in PARTS}
 
     # --- its parts, in the order in which they are read ---
 
@@ -224,18 +282,14 @@ class Report(Judged):
         """The verdict, and how sure it is where a proof was asked for."""
         return f"{self.verdict} ({self.proof})" if self.proof else self.verdict
 
-    def section_lines(self) -> list[str]:
-        """The verdict on each of several arguments, with its worst entry."""
-        if len(self.sections) < 2:
-            return []
-        width = max(map(len, self.sections))
-        return [
-            f"  {MARKS[verdict]} {name.ljust(width)}  {verdict}" for name, verdict in self.sections.items()
-        ]
+    def rows(self) -> list[Row]:
+        """The mark, claim, margin and details of each part, if these say more than the headline."""
+        rows = [part.row for part in self.parts]
+        return rows if len(rows) > 1 or any(details for _, (*_, details) in rows) else []
 
     def diagnosis(self) -> list[str]:
-        """What went wrong, in words."""
-        if self.verdict != DISAGREES:
+        """What went wrong, in words; parts with a word of their own have said it."""
+        if self.verdict != DISAGREES or any(part.why for part in self.parts):
             return []
         if not self.explanations:
             return ["No known mistake reproduces your result."]
@@ -247,18 +301,17 @@ class Report(Judged):
                 lines.append(f"  correct: {explanation.formula}")
         return lines
 
-    def table(self) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    def table(self) -> tuple[list[str], list[Row]]:
         """Headings, and the gravest entries, each with its verdict and cells."""
-        shown = self._ranked()[: ROWS[self.verdict]]
-        if not shown:
-            return [], []
+        shown = self._ranked[: ROWS[self.verdict]]
         said = [part for part in SAID if any(not math.isnan(getattr(entry, part)) for entry in shown)]
         headings = ["", "point", "", *(SAID[part] for part in said), "difference", ""]
         return headings, [(entry.verdict, self._cells(entry, said)) for entry in shown]
 
+    @cached_property
     def _ranked(self) -> list[Entry]:
         """The gravest first; of these, those at the given point, where one can follow by hand."""
-        return sorted(self.entries, key=lambda e: (gravity(e)[0], e.point > 0, gravity(e)))
+        return sorted(self.entries, key=lambda e: (_gravity(e)[0], e.point > 0, _gravity(e)))
 
     def _cells(self, entry: Entry, said: Iterable[str]) -> list[str]:
         numbers = [getattr(entry, part) for part in said]
@@ -273,7 +326,7 @@ class Report(Judged):
 
     def hidden(self) -> str:
         """How many entries the table leaves out."""
-        left_out = [entry.verdict for entry in self._ranked()[ROWS[self.verdict] :]]
+        left_out = [entry.verdict for entry in self._ranked[ROWS[self.verdict] :]]
         counts = {"wrong": left_out.count(DISAGREES), "open": left_out.count(INCONCLUSIVE)}
         counts["right"] = len(left_out) - sum(counts.values())
         said = [f"{'all' if n == len(left_out) else n} {what}" for what, n in counts.items() if n]
@@ -284,12 +337,11 @@ class Report(Judged):
         found = []
         for name, verdict in self.sections.items():
             worst: dict[Index, str] = {}
-            for entry in self.entries:
+            for entry in self.entries if verdict == DISAGREES else ():
                 if entry.name == name:
                     place = entry.row + entry.column
-                    worst[place] = max(worst.get(place, AGREES), entry.verdict, key=SEVERITY.__getitem__)
-            grid = _grid(worst)
-            if verdict == DISAGREES and len(worst) > 1 and grid:
+                    worst[place] = gravest((worst.get(place, AGREES), entry.verdict), AGREES)
+            if len(worst) > 1 and (grid := _grid(worst)):
                 found.append((f"∂{self.out}/∂{name}:" if name else f"{self.out}:", grid))
         return found
 
@@ -306,19 +358,6 @@ class Report(Judged):
         return [*lines, f"witnesses: {', '.join(self.witnesses) or 'none'}", *self.remarks]
 
 
-def section_of(name: str, findings: Sequence[Finding]) -> str:
-    """The verdict on one argument: a wrong entry decides; else every entry takes a clear answer.
-
-    That is one at the given point, or, where rounding leaves an entry open there, at another.
-    """
-    if any(finding.failure or name in finding.rejected for finding in findings):
-        return DISAGREES
-    judgements = [finding.of(name) for finding in findings]
-    if any(judgement is not None and (judgement.verdicts == DISAGREES).any() for judgement in judgements):
-        return DISAGREES
-    return AGREES if settled(judgements) else INCONCLUSIVE
-
-
 def _grid(verdicts: dict[Index, str]) -> list[list[str]]:
     """The verdicts as rows of a matrix, one row for a vector; empty if they are more or less than that."""
     places = [place for place in verdicts if all(isinstance(i, int) for i in place)]
@@ -332,57 +371,26 @@ def _grid(verdicts: dict[Index, str]) -> list[list[str]]:
     return [ordered[i * width : (i + 1) * width] for i in range(height)]
 
 
-def _aligned(
-    headings: list[str], rows: list[tuple[str, list[str]]], paint: Callable[[str, str], str]
-) -> list[str]:
-    if not rows:
-        return []
-    widths = [max(map(len, cells)) for cells in zip(headings, *(cells for _, cells in rows), strict=True)]
-
-    def line(cells: Iterable[str]) -> str:
-        *numbers, note = cells
-        text = "  ".join(cell.rjust(width) for cell, width in zip(numbers, widths, strict=False))
-        return text + ("  " + note) * bool(note)
-
-    plain = (AGREES, headings)
-    return [
-        line(cells) if verdict == AGREES else paint(line(cells), verdict) for verdict, cells in (plain, *rows)
-    ]
-
-
-def wants_colour() -> bool:
-    """Whether what is printed goes to a terminal that shows colours."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def painted(text: str, verdict: str) -> str:
-    """The text in the colour of a verdict."""
-    return f"\x1b[{COLOURS[verdict]}m{text}\x1b[0m"
-
-
-def unpainted(text: str, verdict: str) -> str:
-    """The text as it stands."""
-    return text
-
-
-def as_json(x: Any) -> Any:
+def _as_json(x: Any) -> Any:
     """``x`` in JSON's types."""
+    if isinstance(x, Entry):
+        return _as_json(x._asdict())
+    if is_dataclass(x):
+        return _as_json(vars(x))
     if isinstance(x, dict):
-        return {str(key): as_json(part) for key, part in x.items()}
+        return {str(key): _as_json(part) for key, part in x.items()}
+    if isinstance(x, np.ndarray):
+        return _as_json(x.tolist())
     if isinstance(x, (list, tuple)):
-        return [as_json(part) for part in x]
+        return [_as_json(part) for part in x]
     if isinstance(x, float) and not math.isfinite(x):
         return None if math.isnan(x) else "inf" if x > 0 else "-inf"
     return x
 
 
-def gravity(entry: Entry) -> tuple[int, float]:
+def _gravity(entry: Entry) -> tuple[int, float]:
     """Sorts wrong entries before open ones before right ones, and the largest error first."""
     return -SEVERITY[entry.verdict], -math.inf if math.isnan(entry.error) else -entry.error
-
-
-def subscript(name: str, index: Index) -> str:
-    return f"{name}[{', '.join(map(str, index))}]" if index else name
 
 
 def derivative(out: str, entry: Entry) -> str:

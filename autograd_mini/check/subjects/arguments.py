@@ -18,9 +18,8 @@ from autograd_mini.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-
+Floats: TypeAlias = "NDArray[np.float64]"
+Nodes: TypeAlias = "NDArray[Any]"
 
 EPSILON = float(np.finfo(float).eps)
 
@@ -167,9 +166,9 @@ def nodes_of(x: Any) -> list[Any]:
     return [*np.asarray(x, dtype=object).flat]
 
 
-def plain(x: Floats) -> Any:
-    """A scalar as a Python float, an array as a copy."""
-    return x.copy() if x.shape else float(x)
+def plain(x: Nodes) -> Any:
+    """A scalar as a Python float or a Value, an array as a copy."""
+    return x.copy() if x.shape else x.item()
 
 
 def listed(names: Iterable[str]) -> str:

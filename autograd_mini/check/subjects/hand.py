@@ -6,24 +6,19 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from autograd_mini.check.subjects.arguments import (
     EPSILON,
+    Floats,
     RejectedError,
     UnknownNameError,
     listed,
     numbers_of,
 )
 from autograd_mini.expressions import INDICES, parse
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-
 
 MOST = 300  # decimals, of which a float can hold the unit
 
@@ -157,15 +152,22 @@ def is_fixed(form: Any) -> bool:
     return not callable(form)
 
 
-def claim_of(name: str, result: Any) -> Claim:
-    """The numbers of one result; RejectedError where there are none."""
+def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
+    """The numbers of one result; RejectedError where there are none, or of another shape."""
+    if isinstance(result, RejectedError):
+        raise result
     if isinstance(result, Figures):
-        return Claim(result.numbers, result.unit, printed=result.printed)
-    try:
-        numbers = numbers_of(result)
-    except (TypeError, ValueError) as error:
-        raise RejectedError(f"the hand result for {name} is not an array of numbers: {error}") from None
-    return Claim(numbers, np.zeros(numbers.shape), epsilon_of(result))
+        claim = Claim(result.numbers, result.unit, printed=result.printed)
+    else:
+        try:
+            numbers = numbers_of(result)
+        except (TypeError, ValueError) as error:
+            raise RejectedError(f"the hand result for {name} is not an array of numbers: {error}") from None
+        claim = Claim(numbers, np.zeros(numbers.shape), epsilon_of(result))
+    if claim.numbers.shape != shape:
+        said = f"the hand result for {name} has the wrong shape: expected {shape}, got {claim.numbers.shape}"
+        raise RejectedError(said, claim.numbers)
+    return claim
 
 
 def epsilon_of(numbers: Any) -> float:

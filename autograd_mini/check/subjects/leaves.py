@@ -5,20 +5,59 @@ f and the hand function are wrapped once, at the door; behind it there are numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import (
-    arguments_of,
-    caller,
-    matched,
-    with_parameters,
-)
+from autograd_mini.check.subjects.arguments import arguments_of, caller, matched, with_parameters
 from autograd_mini.rules import as_number
-from autograd_mini.trees import leaves, unflatten
+from autograd_mini.trees import leaves, named_leaves, unflatten
 from autograd_mini.trees import matched as same
+
+
+class Leaves:
+    """Arguments by the paths of their leaves; some are dicts, lists or tuples of numbers and arrays.
+
+    >>> parts = Leaves({"p": {"w": 2.0, "b": 5.0}, "x": 1.0})
+    >>> parts.flat
+    {"p['w']": 2.0, "p['b']": 5.0, 'x': 1.0}
+    >>> parts.whole(parts.flat.values())
+    {'p': {'w': 2.0, 'b': 5.0}, 'x': 1.0}
+    """
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self.arguments = arguments
+        self.trees = {name for name, x in arguments.items() if _is_tree(x)}
+        named = {
+            name: list(named_leaves(x, name)) if name in self.trees else [(name, x)]
+            for name, x in arguments.items()
+        }
+        self.paths = {name: [path for path, _ in found] for name, found in named.items()}
+        self.flat = dict(pair for found in named.values() for pair in found)
+
+    def whole(self, numbers: Iterable[Any]) -> dict[str, Any]:
+        """The arguments, of their leaves."""
+        rest = iter(numbers)
+        return {
+            name: unflatten(x, rest) if name in self.trees else next(rest)
+            for name, x in self.arguments.items()
+        }
+
+    def spread(self, result: Any, names: Sequence[str]) -> dict[str, Any]:
+        """A hand result by leaves: of several arguments by name, or of those asked for in their order."""
+        if not (isinstance(result, Mapping) and result and set(result) <= set(self.arguments)):
+            result = {names[0]: result} if len(names) == 1 else dict(zip(names, result, strict=True))
+        found: dict[str, Any] = {}
+        for name, part in result.items():
+            parts = same(self.arguments[name], part, name) if name in self.trees else [part]
+            found |= zip(self.paths.get(name, [name]), parts, strict=True)
+        return found
+
+    def taken(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as one of the leaves."""
+        call = caller(f)
+        return with_parameters(lambda *numbers: call(self.whole(numbers)), self.flat)
 
 
 def by_leaves(
@@ -31,51 +70,20 @@ def by_leaves(
     >>> at, hand, f(2.0, 5.0)
     ({"p['w']": 2.0, "p['b']": 5.0}, {"p['w']": 5.0, "p['b']": 2.0}, 10.0)
     """
-    arguments = arguments_of(f, at)
-    if not any(map(_is_tree, arguments.values())):
+    parts = Leaves(arguments_of(f, at))
+    if not parts.trees:
         return f, hand, at, wrt
-    named = {name: dict(_named(x, name)) if _is_tree(x) else {name: x} for name, x in arguments.items()}
-    paths = {name: list(found) for name, found in named.items()}
-    flat = {path: leaf for found in named.values() for path, leaf in found.items()}
-
-    def rebuilt(numbers: Iterable[Any]) -> dict[str, Any]:
-        rest = iter(numbers)
-        return {name: unflatten(x, rest) if _is_tree(x) else next(rest) for name, x in arguments.items()}
-
-    def spread(result: Any) -> Any:
-        """A hand result by leaves: of several arguments by name, or of those asked for in their order."""
-        names = list(wrt or [next(iter(arguments))])
-        if isinstance(result, Mapping) and result and set(result) <= set(arguments):
-            parts = dict(result)
-        elif len(names) == 1:
-            parts = {names[0]: result}
-        else:
-            parts = dict(zip(names, result, strict=True))
-        found: dict[str, Any] = {}
-        for name, part in parts.items():
-            tree = name in arguments and _is_tree(arguments[name])
-            found |= (
-                zip(paths[name], same(arguments[name], part, name), strict=True) if tree else {name: part}
-            )
-        return found
-
-    call = caller(f)
-    all_paths = list(flat)
-    wrapped = with_parameters(lambda *numbers: call(rebuilt(numbers)), all_paths)
-    if wrt is not None:
-        wrt_paths: Sequence[str] | None = [path for name in wrt for path in paths.get(name, [name])]
-    elif callable(hand) or not isinstance(hand, Mapping):
-        wrt_paths = paths[next(iter(arguments))]
-    else:
-        wrt_paths = None
+    names = list(wrt or [next(iter(parts.arguments))])
+    wrt = None if wrt is None else [path for name in wrt for path in parts.paths.get(name, [name])]
     if not callable(hand):
-        return wrapped, spread(hand), flat, wrt_paths
+        one = wrt is None and not isinstance(hand, Mapping)
+        return parts.taken(f), parts.spread(hand, names), parts.flat, parts.paths[names[0]] if one else wrt
 
     def by_hand(*numbers: Any) -> Any:
-        known = rebuilt(numbers)
-        return spread(caller(hand)(matched(hand, known, list(known))))
+        known = parts.whole(numbers)
+        return parts.spread(caller(hand)(matched(hand, known, list(known))), names)
 
-    return wrapped, with_parameters(by_hand, all_paths), flat, None if wrt is None else wrt_paths
+    return parts.taken(f), with_parameters(by_hand, parts.flat), parts.flat, wrt
 
 
 def _is_tree(x: Any) -> bool:
@@ -84,15 +92,3 @@ def _is_tree(x: Any) -> bool:
         return False
     found = leaves(x)
     return bool(found) and all(isinstance(leaf, np.ndarray) or as_number(leaf) is not None for leaf in found)
-
-
-def _named(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The leaves of a tree, each by its path."""
-    if isinstance(tree, dict):
-        for key, branch in tree.items():
-            yield from _named(branch, f"{name}[{key!r}]")
-    elif isinstance(tree, (list, tuple)):
-        for i, branch in enumerate(tree):
-            yield from _named(branch, f"{name}[{i}]")
-    else:
-        yield name, tree

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import listed, numbers_of, plain
+from autograd_mini.check.subjects.arguments import Floats, listed, numbers_of, plain
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from autograd_mini.check.subjects.subject import Subject
-
-    Floats: TypeAlias = NDArray[np.float64]
 
 MATRICES = ("symmetric", "spd", "orthogonal")
 ROWS = ("simplex", "one-hot", "unit")

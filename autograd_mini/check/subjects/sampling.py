@@ -9,14 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from autograd_mini.check.subjects.arguments import Floats
 
-    Floats: TypeAlias = NDArray[np.float64]
 Index: TypeAlias = "tuple[int | str, ...]"
 
 ENTRIES = 10_000  # a Jacobian by differences with more is sampled

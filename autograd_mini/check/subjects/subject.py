@@ -11,13 +11,15 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from autograd_mini.arrays import ValueArray, noting, split_label
 from autograd_mini.check.subjects.arguments import (
     EPSILON,
+    Floats,
+    Nodes,
     RejectedError,
     UnknownNameError,
     arguments_of,
@@ -39,11 +41,6 @@ from autograd_mini.rules import Primitive
 from autograd_mini.trees import map_leaves
 from autograd_mini.value import Value, topological_order
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-    Nodes: TypeAlias = NDArray[Any]
 Index: TypeAlias = tuple[int, ...]
 Arguments: TypeAlias = Mapping[str, Any]
 
@@ -94,6 +91,14 @@ class Subject(ABC):
         except Exception:
             return None
 
+    def _differentiates(self, shapes: Mapping[str, Index], output: Floats, scalar: str) -> None:
+        """Settle the shapes; a check that is called ``scalar`` needs one output."""
+        self.shapes, self.start_output = dict(shapes), output
+        if scalar and output.size != 1:
+            instead = "; use check_jacobian" * (scalar == "check_gradient")
+            raise ValueError(f"{scalar}: f must have one output, got shape {output.shape}{instead}")
+        self.rows = () if scalar else output.shape
+
     @abstractmethod
     def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         """The hand result for each name, as it came; RejectedError if it cannot be had."""
@@ -116,18 +121,11 @@ class Subject(ABC):
         found: dict[str, Claim | RejectedError] = {}
         for name, result in self.results(arguments, plain(output)).items():
             try:
-                found[name] = result if isinstance(result, RejectedError) else self._claim(name, result)
-            except RejectedError as rejected:
-                found[name] = rejected
+                found[name] = claim_of(name, result, self.rows + self.shapes[name])
+            except RejectedError as why:
+                guess = "" if why.numbers is None else self._guess(name, result, why.numbers.shape)
+                found[name] = RejectedError(f"{why}{guess}", why.numbers, why.raised)
         return found
-
-    def _claim(self, name: str, result: Any) -> Claim:
-        claim = claim_of(name, result)
-        expected, given = self.rows + self.shapes[name], claim.numbers.shape
-        if given != expected:
-            reason = f"the hand result for {name} has the wrong shape: expected {expected}, got {given}"
-            raise RejectedError(reason + self._guess(name, result, given), claim.numbers)
-        return claim
 
     def _guess(self, name: str, result: Any, given: Index) -> str:
         """What a result of the wrong shape looks like."""
@@ -138,16 +136,13 @@ class Subject(ABC):
             return f"; for one result for each of {listed(self.arguments)}, say so with wrt="
         return ""
 
-    def matrix(
-        self, claims: Mapping[str, Claim | RejectedError], of: Callable[[Claim], Any], missing: float
-    ) -> Floats:
+    def matrix(self, claims: Mapping[str, Any], of: Callable[[Any], Any], missing: float) -> Nodes:
         """What ``of`` tells of each claim's entries, outputs by inputs; ``missing`` of rejected ones."""
-        outputs = int(np.prod(self.rows))
-        blocks = [np.empty((outputs, 0))]
+        blocks = [np.empty((math.prod(self.rows), 0))]
         for name, shape in self.shapes.items():
             claim = claims[name]
             numbers = missing if isinstance(claim, RejectedError) else of(claim)
-            blocks.append(np.broadcast_to(numbers, self.rows + shape).reshape(outputs, int(np.prod(shape))))
+            blocks.append(np.broadcast_to(numbers, self.rows + shape).reshape(len(blocks[0]), -1))
         return np.concatenate(blocks, axis=1)
 
     def flat(self, arguments: Arguments) -> Floats:
@@ -163,7 +158,7 @@ class Subject(ABC):
         """The last axis of an array of flat inputs as one array for each name."""
         parts, start = {}, 0
         for name, shape in self.shapes.items():
-            size = int(np.prod(shape))
+            size = math.prod(shape)
             parts[name] = x[..., start : start + size].reshape(x.shape[:-1] + shape)
             start += size
         return parts
@@ -179,26 +174,8 @@ def subject_of(
     scalar: str = "",
 ) -> Subject:
     """The subject of a check; one that is called ``scalar`` needs f to have one output."""
-    subject = _subject(f, hand, at, wrt, out, decimals)
-    if scalar:
-        if subject.start_output.size != 1:
-            instead = "; use check_jacobian" * (scalar == "check_gradient")
-            shape = subject.start_output.shape
-            raise ValueError(f"{scalar}: f must have one output, got shape {shape}{instead}")
-        subject.rows = ()
-    return subject
-
-
-def _require_result(form: Any) -> None:
-    """TypeError for what is no hand result at all."""
-    if form is None or (isinstance(form, Mapping) and any(part is None for part in form.values())):
+    if hand is None or (isinstance(hand, Mapping) and any(part is None for part in hand.values())):
         raise TypeError("check: expected a hand result: a function, a formula, or numbers, got None")
-
-
-def _subject(
-    f: Any, hand: Any, at: Any, wrt: str | Sequence[str] | None, out: str | None, decimals: int | None
-) -> Subject:
-    _require_result(hand)
     if isinstance(f, str):
         f = parse(f)
     wrt = [wrt] if isinstance(wrt, str) else wrt
@@ -206,10 +183,10 @@ def _subject(
         f, hand, at, wrt = by_leaves(f, hand, at, wrt)
     form = prepared(hand, decimals)
     if callable(f):
-        return _Function(f, form, at, wrt, out)
+        return _Function(f, form, at, wrt, out, scalar)
     if not isinstance(form, Mapping) or not form or at is not None or wrt is not None:
         raise TypeError('check: a graph is checked as check_gradient(loss, {"y": dy, "z": dz}), by labels')
-    return _Graph(f, form, out)
+    return _Graph(f, form, out, scalar)
 
 
 def value_subject(f: Any, at: Any, out: str | None) -> Subject:
@@ -218,13 +195,16 @@ def value_subject(f: Any, at: Any, out: str | None) -> Subject:
         f = parse(f)
     if not callable(f):
         return _Graph(f, {}, out)
-    arguments = arguments_of(f, at)
-    floats = [name for name, x in arguments.items() if is_floating(x)]
+    floats = [name for name, x in arguments_of(f, at).items() if is_floating(x)]
     return _Function(f, None, at, floats or None, out)
 
 
 class _Function(Subject):
-    def __init__(self, f: Any, hand: Any, at: Any, wrt: Sequence[str] | None, out: str | None) -> None:
+    call: Callable[[Arguments], Any]
+
+    def __init__(
+        self, f: Any, hand: Any, at: Any, wrt: Sequence[str] | None, out: str | None, scalar: str = ""
+    ) -> None:
         self.hand, self.out, self.named_out = hand, out or "f", out
         self.read = {}
         self.call = caller(f)  # a signature takes longer to read than f to run
@@ -237,38 +217,38 @@ class _Function(Subject):
             if name not in self.arguments and type(parameter.default) in (int, float, np.ndarray)
         }
         self.lifted = False
-        self.start_output = np.empty(())
-        self._differentiate(wrt or [next(iter(self.arguments))])
+        self._start(wrt or [*self.arguments][:1], scalar)
         if wrt is None and isinstance(given := self._first_result(), Mapping):
-            self._differentiate([name for name in self.arguments if name in given])
-        self.rows = self.start_output.shape
+            self._start([name for name in self.arguments if name in given], scalar)
+        if isinstance(hand, list) and len(hand) == len(self.shapes) and any(map(callable, hand)):
+            self.hand = dict(zip(self.shapes, hand, strict=True))
         self.fixed = is_fixed(hand)
-        self.changed = self._changed()
 
-    def _changed(self) -> tuple[str, ...]:
-        """The arguments of f that it changes in place, which is told and does no harm."""
-        assert self.call is not None
+    def _start(self, wrt: Sequence[str], scalar: str) -> None:
+        """Settle the arguments differentiated and f at the given point; errors of f propagate.
+
+        It is noted which arguments f changes in place, which does no harm as they are copies.
+        """
+        self.shapes = {name: _numbers(f"at= gives {name}", self.arguments[name]).shape for name in wrt}
         given = self.placed(self.arguments, self.flat(self.arguments))
-        mine = {name: own(x) for name, x in given.items()}
+        mine = own(given)
         with np.errstate(all="ignore"):
-            result = self.call(self._lifted(mine) if self.lifted else mine)
+            try:
+                result = self.call(mine)
+                output = _numbers("f", result)
+            except (AttributeError, TypeError):  # f calls methods of Value
+                self.lifted, self.medium = True, "f's forward data on Values"
+                mine = own(self._lifted(given))
+                result = self.call(mine)
+                output = _numbers("f", result)
         kind = np.asarray(result).dtype
         self.coarse = float(np.finfo(kind).eps) / EPSILON if kind.kind == "f" and kind.itemsize < 8 else 1.0
-        return tuple(
+        self.changed = tuple(
             name
             for name, x in given.items()
             if isinstance(x, np.ndarray) and not np.array_equal(x, mine[name], equal_nan=x.dtype.kind == "f")
         )
-
-    def _differentiate(self, wrt: Sequence[str]) -> None:
-        """Settle the arguments differentiated and f at the given point; errors of f propagate."""
-        self.shapes = {name: _numbers(f"at= gives {name}", self.arguments[name]).shape for name in wrt}
-        start = self.placed(self.arguments, self.flat(self.arguments))
-        try:
-            self.start_output = self.evaluate(start)
-        except (AttributeError, TypeError):  # f calls methods of Value
-            self.lifted, self.medium = True, "f's forward data on Values"
-            self.start_output = self.evaluate(start)
+        self._differentiates(self.shapes, output, scalar)
 
     def _first_result(self) -> Any:
         if not callable(self.hand) or isinstance(self.hand, Formula):
@@ -282,29 +262,23 @@ class _Function(Subject):
 
     def evaluate(self, arguments: Arguments) -> Floats:
         with np.errstate(all="ignore"):
-            return _numbers("f", self._call(self._lifted(arguments) if self.lifted else arguments))
-
-    def _call(self, arguments: Arguments) -> Any:
-        """f on copies of its arguments, which it may change."""
-        assert self.call is not None
-        return self.call({name: own(x) for name, x in arguments.items()})
+            return _numbers("f", self.call(own(self._lifted(arguments) if self.lifted else arguments)))
 
     def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
         lifted = self._lifted(arguments)
-        if also:  # what depends on no Value has no node, and could not be found by its label
-            others = [name for name, x in arguments.items() if name not in self.shapes and is_floating(x)]
-            more = {name: as_values(arguments[name], name) for name in others}
-            try:
-                outputs, named = self._outputs({**lifted, **more})
-            except Exception:  # it wants numbers there
-                outputs, named = self._outputs(lifted)
-        else:
-            outputs, named = self._outputs(lifted)
+        # What depends on no Value has no node, and could not be found by its label.
+        more = {name: as_values(x, name) for name, x in lifted.items() if also and is_floating(x)}
+        try:
+            outputs, named = self._outputs({**lifted, **more})
+        except Exception:
+            if not more:
+                raise
+            outputs, named = self._outputs(lifted)  # f wants numbers there
         nodes = {name: np.asarray(lifted[name], dtype=object) for name in self.shapes}
         order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
         known = set(order)
         for name in also:
-            found = labelled(order, name, ()) if name not in named else named[name]
+            found = named[name] if name in named else labelled(order, name)
             nodes[name] = np.full(found.shape, None)
             for index, node in np.ndenumerate(found):
                 nodes[name][index] = node if node in known else None
@@ -313,7 +287,7 @@ class _Function(Subject):
     def _outputs(self, lifted: Arguments) -> tuple[Nodes, dict[str, Nodes]]:
         """f on Values, and the arrays that it named once."""
         with np.errstate(all="ignore"), noting() as noted:
-            outputs = np.asarray(self._call(lifted), dtype=object)
+            outputs: Nodes = np.asarray(self.call(own(lifted)), dtype=object)
         names = Counter(name for name, _ in noted)
         return outputs, {name: nodes for name, nodes in noted if names[name] == 1}
 
@@ -328,11 +302,6 @@ class _Function(Subject):
                 name: self._attempt(part, arguments, output, name) if callable(part) else part
                 for name, part in result.items()
             }
-        elif isinstance(result, list) and any(map(callable, result)):
-            result = [
-                self._attempt(part, arguments, output, name) if callable(part) else part
-                for name, part in zip(self.shapes, result, strict=False)
-            ]
         return _by_name(result, list(self.shapes), self.arguments)
 
     def derived(self, arguments: Arguments) -> list[Any] | None:
@@ -340,16 +309,10 @@ class _Function(Subject):
             return None
         try:
             lifted = self._lifted(arguments)
-            output = self._call(lifted) if self.named_out else None
-            found = self.results(lifted, output)
-            outputs = math.prod(self.rows)
-            blocks = [
-                np.asarray(found[name], dtype=object).reshape(self.rows + shape).reshape(outputs, -1)
-                for name, shape in self.shapes.items()
-            ]
+            found = self.results(lifted, self.call(own(lifted)) if self.named_out else None)
+            return [*self.matrix(found, lambda part: np.asarray(part, dtype=object), np.nan).flat]
         except Exception:  # it works on floats, and need not on anything else
             return None
-        return [*np.concatenate(blocks, axis=1).flat]
 
     def formulas(self) -> dict[str, Formula]:
         claimed = self.hand if isinstance(self.hand, Mapping) else dict.fromkeys(self.shapes, self.hand)
@@ -384,12 +347,10 @@ class _Function(Subject):
 
     def _asked(self, hand: Any, arguments: Arguments, known: dict[str, Any]) -> dict[str, Any]:
         """What is known, and the labelled intermediates of f that a hand derivation asks for by name."""
-        if isinstance(hand, Formula):
-            wanted = [*hand.expression.names, *hand.expression.constants]
-        else:
-            wanted = list(parameters_of(hand) or {})
-        wanted = [name for name in wanted if name not in known]
-        if not wanted or self.call is None:
+        is_formula = isinstance(hand, Formula)
+        asked = [*hand.expression.names, *hand.expression.constants] if is_formula else parameters_of(hand)
+        wanted = {*(asked or ())} - {*known}
+        if not wanted:
             return known
         try:
             outputs, named = self._outputs(
@@ -399,11 +360,9 @@ class _Function(Subject):
             return known
         order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
         on_values = any(isinstance(x, Value) for part in arguments.values() for x in nodes_of(part))
-        for name in set(wanted) & {*labels_of(order), *named}:
-            nodes = named[name] if name in named else labelled(order, name, ())
-            known[name] = plain(numbers_of(nodes))
-            if on_values:
-                known[name] = nodes.view(ValueArray) if nodes.shape else nodes.item()
+        for name in wanted & {*labels_of(order), *named}:
+            nodes = named[name] if name in named else labelled(order, name)
+            known[name] = plain(nodes.view(ValueArray) if on_values else numbers_of(nodes))
             if name in CONSTANTS:
                 self.read[f"{name} is read as the value that f names so, and not as the constant"] = None
         return known
@@ -447,7 +406,7 @@ class _Graph(Subject):
     medium = "the graph recomputed on a copy"
     fixed = True
 
-    def __init__(self, root: Any, hand: Mapping[str, Any], out: str | None) -> None:
+    def __init__(self, root: Any, hand: Mapping[str, Any], out: str | None, scalar: str = "") -> None:
         self.hand = hand
         self.read = {}
         self.roots = nodes_of(root)
@@ -455,14 +414,14 @@ class _Graph(Subject):
             raise TypeError(f"check: expected a function, a Value or an array of them, got {root!r}")
         self.order = topological_order(*(node for node in self.roots if isinstance(node, Value)))
         self.out = out or getattr(root, "label", "") or "f"
-        self.found = {name: labelled(self.order, name, getattr(x, "numbers", x)) for name, x in hand.items()}
-        self.shapes = {name: nodes.shape for name, nodes in self.found.items()}
+        self.found = {
+            name: labelled(self.order, name, np.shape(getattr(x, "numbers", x))) for name, x in hand.items()
+        }
+        shapes = {name: nodes.shape for name, nodes in self.found.items()}
+        self._differentiates(shapes, numbers_of(root), scalar)
         self.inputs: list[Value | None] = [node for nodes in self.found.values() for node in nodes.flat]
         start = np.array([0.0 if node is None else node.data for node in self.inputs])
-        self.arguments = {}
         self.arguments = self.placed({}, start)
-        self.start_output = numbers_of(root)
-        self.rows = self.start_output.shape
 
     def evaluate(self, arguments: Arguments) -> Floats:
         """The roots' data when the inputs have the given data, everything else above them recomputed."""
@@ -474,7 +433,9 @@ class _Graph(Subject):
         data = dict(moved)
         for node in self.order:
             if node not in moved and any(operand in data for operand in node.args):
-                data[node] = _evaluate(node, data)
+                if not isinstance(node.op, Primitive):
+                    raise ValueError("a node made by hand carries no formula")
+                data[node] = node._evaluate(*(data.get(operand, operand.data) for operand in node.args))
         roots = [data.get(node, node.data) if isinstance(node, Value) else node for node in self.roots]
         return np.array(roots, dtype=float).reshape(self.start_output.shape)
 
@@ -487,44 +448,35 @@ class _Graph(Subject):
         return dict(self.hand)
 
 
-def labelled(order: list[Value], name: str, hand: Any) -> NDArray[Any]:
+def labelled(order: list[Value], name: str, shape: Index = ()) -> Nodes:
     """The node labelled ``name``, or the array of the nodes labelled as elements of it.
 
-    Elements that do not occur in the graph are None, with derivative 0; so far as the hand result
-    goes beyond the elements that do occur, the array is taken to. An array h1 goes before the
-    element 1 of an array h.
+    Elements that do not occur in the graph are None, with derivative 0; so far as the hand result's ``shape``
+    goes beyond the elements that do occur, the array is taken to. An array h1 goes before the element 1 of
+    an array h.
     """
-    exact = [node for node in order if node.label == name]
-    if len(exact) > 1:
-        raise ValueError(f"check: {len(exact)} nodes of the graph are labelled {name!r}")
-    array, index = split_label(name)
-    both = index and {name, array} <= _arrays_of(order)
-    if exact and not both:
-        found: dict[Index, Value] = {(): exact[0]}
-    else:
-        found = _elements(order, name)
-    extents = [max(axis) + 1 for axis in zip(*found, strict=True)]
-    shape = np.shape(hand)
-    if len(shape) == len(extents):
-        extents = [max(pair) for pair in zip(extents, shape, strict=True)]
-    nodes = np.full(extents, None, dtype=object)
-    for index, node in found.items():
-        nodes[index] = node
-    return nodes
-
-
-def _elements(order: list[Value], name: str) -> dict[Index, Value]:
-    found: dict[Index, Value] = {}
+    found: dict[Index, list[Value]] = {}
     for node in order:
         array, index = split_label(node.label)
-        if index and array == name:
-            if index in found:
-                raise ValueError(f"check: two nodes of the graph are labelled {node.label!r}")
-            found[index] = node
+        if name in (node.label, array):
+            found.setdefault(index if array == name else (), []).append(node)
+    if () in found and not (len(found) > 1 and {name, split_label(name)[0]} <= _arrays_of(order)):
+        found = {(): found[()]}
+    else:
+        found.pop((), None)
     if len({len(index) for index in found}) != 1:
         labels = listed(labels_of(order))
         raise ValueError(f"check: no node or array of the graph is labelled {name!r}; there are: {labels}")
-    return found
+    extents = [max(axis) + 1 for axis in zip(*found, strict=True)]
+    if len(shape) == len(extents):
+        extents = [max(pair) for pair in zip(extents, shape, strict=True)]
+    nodes = np.full(extents, None, dtype=object)
+    for index, (node, *others) in found.items():
+        if others:
+            count = f"{len(others) + 1} nodes of the graph are"
+            raise ValueError(f"check: {count} labelled {node.label!r}")
+        nodes[index] = node
+    return nodes
 
 
 def labels_of(order: list[Value]) -> list[str]:
@@ -538,9 +490,3 @@ def _arrays_of(order: list[Value]) -> set[str]:
     """The names of arrays, which are what has an element 0, 0."""
     split = (split_label(node.label) for node in order if node.label)
     return {array for array, index in split if index and not any(index)}
-
-
-def _evaluate(node: Value, data: dict[Value, float]) -> float:
-    if not isinstance(node.op, Primitive):
-        raise ValueError("a node made by hand carries no formula")
-    return node._evaluate(*(data.get(operand, operand.data) for operand in node.args))
