@@ -176,7 +176,7 @@ ON_VALUES: dict[Any, Callable[..., Any]] = {
 
 
 class _FloatType(type):
-    """A type of floats that passes Values through, and is NumPy's own as a dtype and to ``isinstance``."""
+    """A type of floats that passes Values through, and is the real one as a dtype and to ``isinstance``."""
 
     own: Any
 
@@ -184,25 +184,21 @@ class _FloatType(type):
         return isinstance(x, cls.own)
 
     def __call__(cls, x: Any = 0.0) -> Any:
-        return passed(x, cls.own)
+        """Values pass, to `float` also in an array of one."""
+        if not holds_values(x):
+            return opened(cls.own(x))
+        if isinstance(x, Value):
+            return x
+        array = OWN["asarray"](x)
+        return array.item() if cls.own is float and array.size == 1 else array
 
 
-def passed(x: Any, kind: Callable[[Any], Any]) -> Any:
-    """What ``kind``, a type of floats, makes of ``x``; Values pass, to `float` also in an array of one."""
-    if not holds_values(x):
-        return opened(kind(x))
-    if isinstance(x, Value):
-        return x
-    array = OWN["asarray"](x)
-    return array.item() if kind is float and array.size == 1 else array
+def float_type(real: type) -> type:
+    return _FloatType(real.__name__, (real,), {"own": real})
 
 
 OWN: dict[str, Any] = {name: _made(getattr(np, name)) for name in MADE.split()}
-OWN |= {
-    name: _FloatType(name, (real,), {"own": real})
-    for name in FLOAT_TYPES.split()
-    if (real := getattr(np, name, None))
-}
+OWN |= {name: float_type(real) for name in FLOAT_TYPES.split() if (real := getattr(np, name, None))}
 OWN |= {
     "isscalar": lambda x: isinstance(x, Value) or np.isscalar(x),
     "issubdtype": lambda a, b: np.issubdtype(_as_dtype(a), _as_dtype(b)),

@@ -32,7 +32,7 @@ import numpy as np
 from autograd_mini import numpy as stand_in
 from autograd_mini import rules
 from autograd_mini.arrays import as_values, holds_values, is_traced
-from autograd_mini.numpy import opened, passed
+from autograd_mini.numpy import opened
 from autograd_mini.tracing import Traced, is_condition
 from autograd_mini.trees import map_leaves
 from autograd_mini.value import HOMES, TraceError, Value, caller
@@ -65,7 +65,7 @@ def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
 
 def following(f: Callable[..., Any]) -> Callable[..., Any]:
     """What `follow` calls in the place of ``f``, where Values come to it by other ways than as arguments."""
-    rebuilt: Callable[..., Any] = _Follower(f)(f)
+    rebuilt: Callable[..., Any] = Rebuilt(f)(f)
     return rebuilt
 
 
@@ -223,10 +223,6 @@ def _as_array(x: Any) -> Any:
     return type(x)(map(_as_array, x))
 
 
-def _float(x: Any = 0.0) -> Any:
-    return passed(x, float)
-
-
 def _int(x: Any = 0, *base: Any) -> Any:
     if is_condition(x):
         return x
@@ -238,13 +234,9 @@ def _int(x: Any = 0, *base: Any) -> Any:
     return int(x, *base)
 
 
-def _copied(real: Callable[..., Any]) -> Callable[..., Any]:
-    """`copy.copy` or `copy.deepcopy`, but that a copy of a Value would be another input."""
-    return lambda x, *memo: map_leaves(_array_copied, x) if holds_values(x) else real(x, *memo)
-
-
-def _array_copied(x: Any) -> Any:
-    return x.copy() if isinstance(x, np.ndarray) else x
+def _copied(x: Any, *memo: Any) -> Any:
+    """`copy.copy` and `copy.deepcopy`, but that a copy of a Value would be another input."""
+    return map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, x)
 
 
 def _isinstance(x: Any, kinds: Any) -> bool:
@@ -252,7 +244,7 @@ def _isinstance(x: Any, kinds: Any) -> bool:
 
 
 def _on_values(real: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of `math`, and what stands in for it where an argument is a Value."""
+    """A function, and what stands in for it where an argument holds Values."""
     return lambda *args, **named: (function if holds_values(args) else real)(*args, **named)
 
 
@@ -271,12 +263,13 @@ SCIPY: dict[str, Callable[..., Any]] = {  # its own ask arrays of floats what is
     "softmax": lambda x, axis=None: np.exp(SCIPY["log_softmax"](x, axis=axis)),
 }
 STAND_INS: dict[int, Any] = {
+    id(np): stand_in,
     **{id(getattr(np, name)): own for name, own in stand_in.OWN.items()},
     **{id(real): _on_values(real, MATH[name]) for name, real in vars(math).items() if name in MATH},
-    id(float): _float,
+    id(float): stand_in.float_type(float),
     id(int): _int,
     id(isinstance): _isinstance,
-    **{id(real): _copied(real) for real in (copy.copy, copy.deepcopy)},
+    **{id(real): _on_values(real, _copied) for real in (copy.copy, copy.deepcopy)},
 }
 METHODS: dict[str, Callable[..., Any]] = {  # of plain arrays
     "copy": lambda x, *args, **named: opened(x.copy(*args, **named)),
@@ -481,11 +474,11 @@ PURE = (
 
 
 def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
-    """``f`` with its calls asking ``follow``; where there is no text of it, on a stand-in for NumPy alone."""
+    """``f`` with its calls asking ``follow``; where there is no text of it, on stand-ins alone."""
     code = follow.mended.get(f.__code__)
     code = code or _edited(f.__code__, f.__code__.co_filename, follow.watch is not None)
     if code is None:
-        return _on_the_stand_in(f) if follow.on_values else f
+        return _on_stand_ins(f) if follow.on_values else f
     cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
     closure = tuple(cells[name] for name in code.co_freevars)
     new = FunctionType(code, f.__globals__, f.__name__, f.__defaults__, closure)
@@ -494,16 +487,20 @@ def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
     return new
 
 
-def _on_the_stand_in(f: FunctionType) -> FunctionType:
-    """``f``, typed at a prompt that keeps no text, with the stand-in where its globals have NumPy.
+def _on_stand_ins(f: FunctionType) -> FunctionType:
+    """``f``, typed at a prompt that keeps no text, with stand-ins in the place of its globals.
 
-    Itself if it assigns to its globals, which would be others.
+    A type is replaced by a type only. Itself if it assigns to its globals, which would be others.
     """
-    named = {name: x for name, x in f.__globals__.items() if x is np and name in f.__code__.co_names}
+    names = vars(builtins) | f.__globals__
+    known = {name: names[name] for name in f.__code__.co_names if name in names}
+    found = {name: own for name, x in known.items() if (own := STAND_INS.get(id(x)))}
+    named = {
+        name: own for name, own in found.items() if isinstance(own, type) >= isinstance(known[name], type)
+    }
     if not named or any(line.opname == "STORE_GLOBAL" for line in dis.get_instructions(f)):
         return f
-    others = f.__globals__ | dict.fromkeys(named, stand_in)
-    new = FunctionType(f.__code__, others, f.__name__, f.__defaults__, f.__closure__)
+    new = FunctionType(f.__code__, f.__globals__ | named, f.__name__, f.__defaults__, f.__closure__)
     new.__kwdefaults__, new.__qualname__ = f.__kwdefaults__, f.__qualname__
     return new
 

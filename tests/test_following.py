@@ -346,3 +346,20 @@ def counting(x):
     np.testing.assert_allclose(grad(namespace["counting"])(x), 2 * x)
     assert namespace["count"] == 1
     assert namespace["np"] is np
+
+
+def test_a_function_without_text_sees_the_other_stand_ins_too() -> None:
+    text = """
+from math import exp
+from numpy import zeros
+from copy import copy
+
+def f(x):
+    assert isinstance(x, float) and not isinstance(x, int)
+    y = zeros(2, dtype=float)
+    y[int(1.0)] = exp(float(x))
+    return copy(y)[1]
+"""
+    namespace: dict[str, Any] = {}
+    exec(text, namespace)
+    np.testing.assert_allclose(grad(namespace["f"])(2.0), np.exp(2.0))

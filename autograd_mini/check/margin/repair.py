@@ -6,6 +6,7 @@ set of lines that do together.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,17 +24,28 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
+CALLED = ("d{}", "grad{}", "{}grad", "delta{}", "{}delta", "dl{}", "d{}dl", "dloss{}", "g{}")  # ∂L/∂…
 MOST_VERSIONS = 64  # of a line in a loop, that are put in the place of one another together
 
 
 class Repair(NamedTuple):
     """A line, or a part of it, what should be in its place, and the gradients that are right with it."""
 
-    site: Site
+    site: int
     should: str
     mends: frozenset[str]
     shape: tuple[int, ...]
     place: int  # of the first result that is wrong
+
+    @property
+    def where(self) -> Site:
+        return SITES[self.site]
+
+    @property
+    def by_its_name(self) -> bool:
+        """Whether what the line computes is called by what should be in its place, as dh is ∂L/∂h."""
+        name, of = (re.sub(r"\W|_", "", x).lower() for x in (self.where.text, self.should[5:]))
+        return name.removeprefix("self") in {mark.format(of) for mark in CALLED}
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,7 @@ class _Search:
                 mends = self._mends(put)
                 if mends:
                     shape = next(iter(put.values())).shape
-                    self.partial[site].append(Repair(SITES[site], should, mends, shape, first))
+                    self.partial[site].append(Repair(site, should, mends, shape, first))
                 if mends == self.wrong:
                     break
 
@@ -157,7 +169,7 @@ class _Search:
         full = [r for site in self.sites if (r := best.get(site)) and r.mends == self.wrong]
         loose = sorted((r for r in full if not self._is_exact(r)), key=lambda r: r.place)
         exact = sorted((r for r in full if self._is_exact(r)), key=lambda r: -r.place)
-        exact.sort(key=lambda r: r.site.kind == "returned")
+        exact.sort(key=lambda r: r.where.kind == "returned")
         others = [*loose, *exact, *sorted(ranked, key=lambda r: -len(r.mends))]
         if loose or exact:
             return Found([(loose or exact)[0]], others, self.cut)
@@ -170,7 +182,7 @@ class _Search:
         return Found(named, [*named, *others], self.cut)
 
     def _is_exact(self, repair: Repair) -> bool:
-        return self.exact[SITES.index(repair.site)]
+        return self.exact[repair.site] and not repair.by_its_name
 
 
 def _with_adjoints(places: list[Versions]) -> list[Versions]:

@@ -83,7 +83,7 @@ class Recorder:
             return _replaced(result, self.put[place], in_place=kind in ("whole", "added"))
         if self.apart and kind in ("item", "used", "passed") and _holds_values(result):
             result = elementwise(table["identity"], result)
-        if self.keep and (kept := _kept(result)) is not None:
+        if self.keep and (kind != "used" or self.apart) and (kept := _kept(result)) is not None:
             self.events.append(Event(site, place, kept))
             if len(self.events) > MOST:
                 raise LongError
