@@ -97,7 +97,7 @@ class Rebuilt:
     >>> Rebuilt(f, lambda site, result: seen.append((SITES[site].text, result)) or result, False)(f)(3)
     7
     >>> seen
-    [('y', 6), ('y + 1', 7)]
+    [('y', 6), ('y', 6), ('y + 1', 7)]
     """
 
     def __init__(
@@ -538,6 +538,72 @@ def _codes_of(text: str, file: str, flags: int, watched: bool) -> dict[Any, Code
         edited = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
     pairs = list(zip(codes, edited, strict=True))
     return {(a.co_name, a.co_firstlineno): b for a, b in pairs} | dict(pairs)
+
+
+# --- a function with another text ---------------------------------------------------------------------
+
+Tree: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda"
+TREES = ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda
+
+
+def tree_of(code: CodeType) -> Tree | None:
+    """The syntax tree of a function, None where its text is not there."""
+    file = code.co_filename
+    trees = _trees_of(text_of(file), file, code.co_flags & annotations.compiler_flag)
+    return trees.get((code.co_name, code.co_firstlineno) if ASSERTING in code.co_names else code)
+
+
+@lru_cache(64)
+def _trees_of(text: str, file: str, flags: int) -> dict[Any, Tree]:
+    """The tree of each function of a file, by its code, and by its name and first line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tree, counted = ast.parse(text), ast.parse(text)
+        except SyntaxError:
+            return {}
+        numbered: dict[int, Tree] = {}
+        for n, (node, other) in enumerate(zip(ast.walk(tree), ast.walk(counted), strict=True), 1):
+            if isinstance(node, TREES):
+                numbered[n] = node
+                for part in (other, *getattr(other, "decorator_list", ())):
+                    part.lineno = part.end_lineno = n
+                    part.col_offset = part.end_col_offset = 0
+        codes = (_codes(compile(x, file, "exec", flags, dont_inherit=True)) for x in (tree, counted))
+    found: dict[Any, Tree] = {}
+    for code, by_number in zip(*codes, strict=True):
+        node = numbered.get(by_number.co_firstlineno)
+        if node is not None and code.co_name == getattr(node, "name", "<lambda>"):
+            found[code] = found[code.co_name, code.co_firstlineno] = node
+    return found
+
+
+def asking(tree: Tree) -> Tree:
+    """The tree changed so that its calls ask what to call, for `code_of`."""
+    asks: Tree = ast.fix_missing_locations(_Calls().visit(tree))
+    return asks
+
+
+def asks(tree: ast.AST) -> Any:
+    """A part of a tree, or several, made so."""
+    return _Calls().visit(tree)
+
+
+def code_of(tree: Tree, f: FunctionType) -> CodeType:
+    """The code that ``f`` has if its text is that of a tree made by `asking`; SyntaxError if there is none."""
+    code = f.__code__
+    owner = f.__qualname__.rpartition(".")[0].rpartition(".")[2]
+    cells = [name for name in code.co_freevars if name != "__class__" or not owner.isidentifier()]
+    text = f"class {owner}: pass" if owner.isidentifier() else "if 1: pass"  # private names are its class's
+    module = ast.parse(f"def outer({', '.join(cells)}):\n {text}")
+    home: Any = module.body[0]
+    home.body[0].body = [ast.Return(tree) if isinstance(tree, ast.Lambda) else tree]
+    for node in ast.walk(module):
+        if isinstance(node, (ast.stmt, ast.expr, ast.arg)) and not hasattr(node, "lineno"):
+            ast.copy_location(node, tree)
+    flags = code.co_flags & annotations.compiler_flag
+    compiled = compile(module, code.co_filename, "exec", flags, dont_inherit=True)
+    return next(found for found in _codes(compiled) if found.co_name == code.co_name)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -116,6 +117,7 @@ class Runs:
 
     def __init__(self, passes: Derivation, trial: Trial) -> None:
         self.passes, self.trial = passes, trial
+        self.functions: dict[CodeType, FunctionType] = {}  # that ran
         with np.errstate(all="ignore"):
             self.output, self.state = passes.forward(trial.arguments)
 
@@ -123,7 +125,9 @@ class Runs:
         """The gradients, as the backward pass gives them when it is watched, or mended."""
 
         def call(f: Callable[..., Any]) -> Callable[..., Any]:
-            return Rebuilt(f, watch, on_values=False, mended=mended)(f)
+            rebuilt = Rebuilt(f, watch, on_values=False, mended=mended)
+            rebuilt.functions = self.functions
+            return rebuilt(f)
 
         arguments, state = self.trial.arguments, self.state
         with np.errstate(all="ignore"):

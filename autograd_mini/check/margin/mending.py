@@ -1,0 +1,540 @@
+"""What the wrong line should be: the small edit that makes every gradient right, at fresh points too.
+
+The edits of every statement that runs in the backward pass and not in the forward pass are tried, the plainest
+first, and first where it matters: at the lines that repair names, then at those whose result moves every wrong
+gradient and no right one. An edit counts if it leaves right what was right and mends the rest at every point,
+with another cotangent at each, and at another size. It is tried in a copy of the process, with a limit of time.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import difflib
+import itertools
+import math
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.margin.edits import PHASES, Edit, Edits, Scope, Slot, Thing, is_leaf, is_safe, thing_of
+from autograd_mini.check.margin.runs import Runs
+from autograd_mini.rebuilding import TREES, Tree, asking, asks, code_of, tree_of
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+Line: TypeAlias = "tuple[str, int]"
+
+LONGEST_RUN = 0.5  # seconds
+LATER = 0.15  # seconds in which fits are looked for after the first, at least
+LONG = 160  # characters of an expression that no edit uses
+VISITS = 3  # of a line, at which its scope is looked at
+
+
+class Change(NamedTuple):
+    """One edited statement: where it is, its text before and after, and the kind of the edit."""
+
+    file: str
+    line: int
+    end: int
+    was: str
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Mend:
+    """Changes that make gradients right together, and how plain they are: the smaller ``rank``, the plainer."""
+
+    changes: tuple[Change, ...]
+    mends: frozenset[str]
+    rank: float
+
+
+class Unit:
+    """A function that may be edited: its syntax tree, and a twin of it from which its code is made."""
+
+    def __init__(self, f: FunctionType, tree: Tree) -> None:
+        self.f, self.tree = f, tree
+        twin = copy.deepcopy(tree)
+        self.twins = {id(a): b for a, b in zip(ast.walk(tree), ast.walk(twin), strict=True)}
+        self.twin = asking(twin)
+        self.file = f.__code__.co_filename
+
+    @property
+    def span(self) -> range:
+        return range(self.tree.lineno, (self.tree.end_lineno or self.tree.lineno) + 1)
+
+    def expressions(self) -> dict[str, tuple[CodeType, bool]]:
+        """What can be evaluated in a frame of it without harm, and whether it is a leaf."""
+        found: dict[str, tuple[CodeType, bool]] = {}
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.expr) or isinstance(node, (ast.Constant, ast.Slice, ast.Tuple, ast.List, ast.Dict)):
+                continue
+            if is_leaf(node) or (is_safe(node) and isinstance(getattr(node, "ctx", None), (ast.Load, type(None)))):
+                text = ast.unparse(node)
+                if len(text) < LONG and text not in found:
+                    found[text] = compile(text, "<scope>", "eval"), is_leaf(node)
+        return found
+
+
+class Statement(NamedTuple):
+    """A statement of the backward pass, or the expression of a lambda."""
+
+    unit: Unit
+    slot: Slot
+    line: int
+    end: int
+    edits: Edits
+
+    def shown(self) -> str:
+        """Its text; of a compound one the first line."""
+        node = self.slot.get()
+        text = ast.unparse(node)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Constant):  # statements put in the place of one
+            return "\n".join(map(ast.unparse, node.body))
+        return text.partition("\n")[0] if isinstance(node, (ast.For, ast.While, ast.If)) else text
+
+
+class SlowError(BaseException):
+    """An edited function does not end."""
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """SlowError after some seconds, where a process can be told."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise SlowError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+Tried: TypeAlias = "tuple[Statement, Edit]"
+
+
+class Mending:
+    """The search at some points; ``first`` are lines to begin with, from repair."""
+
+    def __init__(self, runs: Sequence[Runs], first: Sequence[Line], deadline: float) -> None:
+        self.runs, self.first, self.deadline = runs, first, deadline
+        self.applied: list[Tried] = []
+        self.names = frozenset(runs[0].trial.truth)
+        with np.errstate(all="ignore"):
+            self.statements = _statements(runs[0])
+            self.right = self._right(()) or frozenset()
+
+    @property
+    def wrong(self) -> frozenset[str]:
+        return self.names - self.right
+
+    @property
+    def is_over(self) -> bool:
+        return time.perf_counter() > self.deadline
+
+    def mends(self, found: Callable[[Mend], None]) -> None:
+        """Tells what mends everything, as it is found."""
+        partial: list[tuple[Mend, Tried]] = []
+        mended = False
+        end = math.inf
+        started = time.perf_counter()
+        for statement, edit in self._schedule():
+            now = time.perf_counter()
+            if now > end or now > self.deadline:
+                break
+            right = self._right([(statement, edit)], self.right)
+            if right is None or not right - self.right:
+                continue
+            mend = Mend((self._change(statement, edit),), right - self.right, self._rank(statement, edit))
+            if right == self.names and self._at_other_sizes([(statement, edit)]):
+                found(mend)
+                mended = True
+                end = min(end, now + max(LATER, now - started))
+            elif right != self.names:
+                partial.append((mend, (statement, edit)))
+        if not mended and not self._together(partial, found):
+            self._pairs(found)
+
+    # --- one attempt ---
+
+    def _right(self, tried: Sequence[Tried], least: frozenset[str] = frozenset()) -> frozenset[str] | None:
+        """The gradients that are right at every point, None as soon as fewer are than at least."""
+        slots: list[tuple[Slot, Any]] = []
+        try:
+            for statement, edit in (*self.applied, *tried):
+                new = asks(edit.parsed())
+                slot = edit.slot._replace(parent=statement.unit.twins[id(edit.slot.parent)])
+                slots.append((slot, slot.get()))
+                slot.put(new)
+            units = {id(s.unit): s.unit for s, _ in (*self.applied, *tried)}
+            mended = {unit.f.__code__: code_of(unit.twin, unit.f) for unit in units.values()}
+        except (SyntaxError, ValueError, TypeError, KeyError, IndexError):
+            return None
+        finally:
+            for slot, old in reversed(slots):
+                slot.put(old)
+        right = self.names
+        for runs in self.runs:
+            try:
+                with limited(LONGEST_RUN):
+                    right &= runs.trial.right(runs.gradients(mended=mended))
+            except (Exception, SlowError):
+                return None
+            if not right >= least or (tried and right == least):
+                return None
+        return right
+
+    def _at_other_sizes(self, tried: Sequence[Tried]) -> bool:
+        """Whether it is right too where axes have other lengths."""
+        return True
+
+    def _change(self, statement: Statement, edit: Edit) -> Change:
+        was, old = statement.shown(), edit.slot.get()
+        edit.slot.put(edit.parsed())
+        try:
+            text = statement.shown()
+        finally:
+            edit.slot.put(old)
+        return Change(statement.unit.file, statement.line, statement.end, was, text, edit.kind)
+
+    # --- the order ---
+
+    def _schedule(self) -> Iterator[Tried]:
+        """Statements by how likely they are the wrong one, their edits by how plain."""
+        ranks = {id(s): self._place(s) for s in self.statements}
+        named = sorted((s for s in self.statements if ranks[id(s)] < len(self.first)), key=lambda s: ranks[id(s)])
+        ahead = named[:2]
+        groups: dict[float, list[Statement]] = defaultdict(list)
+        for statement in self.statements:
+            if not any(statement is x for x in ahead):
+                groups[self._influence(statement)].append(statement)
+        for group in groups.values():
+            group.sort(key=lambda s: ranks[id(s)])
+        order: list[tuple[list[Statement], int]] = [(ahead, 0), (ahead, 1)]
+        for name, phase in ORDER:
+            order.append((ahead if name < 0 else groups[name], phase))
+        for statements, phase in order:
+            for statement in statements:
+                for edit in statement.edits(phase):
+                    yield statement, edit
+
+    def _place(self, statement: Statement) -> int:
+        """Its place among the lines to begin with."""
+        for i, (file, line) in enumerate(self.first):
+            if file == statement.unit.file and statement.line <= line <= statement.end:
+                return i
+        return len(self.first)
+
+    def _influence(self, statement: Statement) -> float:
+        """0 if its result moves every wrong gradient and no right one, the more the less likely it is wrong."""
+        moved = []
+        for slot in _results(statement.slot):
+            edit = Edit(slot, f"({ast.unparse(slot.get())}) * 1.001", "")
+            try:
+                moved.append(self._moved([(statement, edit)]))
+            except (Exception, SlowError):
+                continue
+        likely = []
+        for names in filter(None, moved):
+            whole, apart = names >= self.wrong, not names & self.right
+            likely.append(0.0 if whole and apart else 0.5 if names & self.wrong and apart else 2.0 if whole else 3.0)
+        return min(likely, default=1.0)
+
+    def _moved(self, tried: Sequence[Tried]) -> frozenset[str]:
+        runs = self.runs[0]
+        [(statement, edit)] = tried
+        slot = edit.slot._replace(parent=statement.unit.twins[id(edit.slot.parent)])
+        old = slot.get()
+        slot.put(asks(edit.parsed()))
+        try:
+            mended = {statement.unit.f.__code__: code_of(statement.unit.twin, statement.unit.f)}
+        finally:
+            slot.put(old)
+        with limited(LONGEST_RUN):
+            new = runs.gradients(mended=mended)
+        return frozenset(
+            name
+            for name in self.names
+            if not np.allclose(np.asarray(new[name], float), np.asarray(self._before[name], float), rtol=1e-9, atol=0)
+        )
+
+    @property
+    def _before(self) -> Mapping[str, Any]:
+        if not hasattr(self, "_first_run"):
+            self._first_run = self.runs[0].gradients()
+        return self._first_run
+
+    def _rank(self, statement: Statement, edit: Edit) -> float:
+        """How far-fetched an edit is: its kind, its place, and how much of the text it changes."""
+        change = self._change(statement, edit)
+        same = difflib.SequenceMatcher(None, change.was, change.text, autojunk=False).ratio()
+        distance = (1 - same) * (len(change.was) + len(change.text)) / 2
+        return PLAIN.get(edit.kind, 2.0) + min(self._place(statement), 4) + distance / 10
+
+    # --- several edits ---
+
+    def _together(self, partial: Sequence[tuple[Mend, Tried]], found: Callable[[Mend], None]) -> bool:
+        """Edits of several statements, each of which mends some of the gradients."""
+        left, chosen = self.wrong, []
+        while left and (useful := [x for x in partial if x[0].mends & left]):
+            best = min(useful, key=lambda x: (-len(x[0].mends & left), x[0].rank))
+            chosen.append(best)
+            left -= best[0].mends
+        if not chosen:
+            return False
+        tried = [x for _, x in chosen]
+        if not left and self._right(tried, self.right) == self.names and self._at_other_sizes(tried):
+            found(_joined([mend for mend, _ in chosen]))
+            return True
+        return False
+
+    def _pairs(self, found: Callable[[Mend], None]) -> None:
+        """The same edit in two statements near one another, then two plain ones in one statement."""
+        alike: dict[Any, list[Tried]] = defaultdict(list)
+        for statement in self.statements:
+            for edit in statement.edits(0):
+                if edit.kind in TWINS and not isinstance(edit.slot.get(), ast.stmt):
+                    own = ast.unparse(edit.slot.get()) if edit.slot.get() is not None else ""
+                    alike[id(statement.unit), edit.kind, edit.text.replace(own, "@")].append((statement, edit))
+        for tried in alike.values():
+            for a, b in itertools.combinations(tried, 2):
+                if self.is_over:
+                    return
+                if abs(a[0].line - b[0].line) <= 2 and a[1].slot != b[1].slot:
+                    self._try_pair(a, b, found)
+        for statement in sorted(self.statements, key=self._place)[:3]:
+            plain = [edit for edit in statement.edits(0) if edit.kind in PAIRED and isinstance(edit.slot.get(), ast.expr)]
+            for x, y in itertools.combinations(plain, 2):
+                if self.is_over:
+                    return
+                if not _overlap(x.slot.get(), y.slot.get()):
+                    self._try_pair((statement, x), (statement, y), found)
+
+    def _try_pair(self, a: Tried, b: Tried, found: Callable[[Mend], None]) -> None:
+        if self._right([a, b], self.right) == self.names and self._at_other_sizes([a, b]):
+            pair = [Mend((self._change(*x),), self.wrong, self._rank(*x)) for x in (a, b)]
+            if a[0] is b[0]:
+                olds = [(edit.slot, edit.slot.get(), edit.parsed()) for _, edit in (a, b)]
+                was = a[0].shown()
+                for slot, _, new in olds:
+                    slot.put(new)
+                text = a[0].shown()
+                for slot, old, _ in olds:
+                    slot.put(old)
+                change = Change(a[0].unit.file, a[0].line, a[0].end, was, text, f"{a[1].kind} and {b[1].kind}")
+                found(Mend((change,), self.wrong, sum(x.rank for x in pair) + 1))
+            else:
+                found(_joined(pair))
+
+
+# Groups of statements by influence, -1 for those that repair names, and phases of their edits.
+ORDER = (
+    (0.0, 0), (0.0, 1), (-1, 2), (0.5, 0), (1.0, 0), (0.5, 1), (0.0, 2), (2.0, 0), (1.0, 1), (-1, 3), (0.5, 2),
+    (2.0, 1), (3.0, 0), (1.0, 2), (2.0, 2), (0.0, 3), (3.0, 1),
+)  # fmt: skip
+assert {phase for _, phase in ORDER} == {*range(PHASES)}
+PLAIN = {
+    "name": 0.0, "=": 0.0, ".T": 0.0, "sign": 0.0, "dropped": 0.5, "number": 0.5, "constant": 0.5, "axis": 0.5,
+    "operation": 0.5, "order": 0.5, "power": 0.5, "function": 0.5, "index": 0.5, "term": 1.0, "factor": 1.0,
+    "comparison": 1.0,
+}  # fmt: skip
+TWINS = {"constant", "index", ".T", "power", "sign", "axis", "operation", "number", "name", "order"}
+PAIRED = {
+    "operation", "sign", "number", "name", "dropped", "constant", ".T", "power", "order", "axis", "index",
+    "function",
+}  # fmt: skip
+
+
+def _joined(mends: Sequence[Mend]) -> Mend:
+    changes = tuple(change for mend in mends for change in mend.changes)
+    names = frozenset(name for mend in mends for name in mend.mends)
+    return Mend(changes, names, sum(mend.rank for mend in mends) + len(mends) - 1)
+
+
+def _overlap(a: ast.AST, b: ast.AST) -> bool:
+    return any(x is b for x in ast.walk(a)) or any(x is a for x in ast.walk(b))
+
+
+def _results(slot: Slot) -> list[Slot]:
+    """Where the results of a statement are computed."""
+    node = slot.get()
+    if isinstance(node, ast.expr):
+        return [slot]
+    if not isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)) or node.value is None:
+        return []
+    if isinstance(node.value, (ast.Tuple, ast.List)):
+        return [Slot(node.value, "elts", i) for i in range(len(node.value.elts))]
+    if isinstance(node.value, ast.Dict):
+        return [Slot(node.value, "values", i) for i in range(len(node.value.values))]
+    return [Slot(node, "value")]
+
+
+# --- what runs, and what is in scope there --------------------------------------------------------------
+
+
+class _Scopes:
+    """What was in scope at each line of some units, in the order in which they ran."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self.units = units
+        self.expressions = {id(unit): unit.expressions() for unit in units}
+        self.seen: dict[Line, int] = {}
+        self.scopes: dict[Line, dict[str, Thing]] = {}
+        self.looks = False
+
+    @contextmanager
+    def watching(self, looks: bool) -> Iterator[None]:
+        """Inside, lines are counted; with ``looks``, their scopes are kept."""
+        self.looks = looks
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+    def _unit(self, file: str, line: int) -> Unit | None:
+        inside = [unit for unit in self.units if unit.file == file and line in unit.span]
+        return min(inside, key=lambda unit: len(unit.span), default=None)
+
+    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if not any(frame.f_code.co_filename == unit.file for unit in self.units):
+            return None
+        if event == "line":
+            line = frame.f_code.co_filename, frame.f_lineno
+            self.seen[line] = self.seen.get(line, 0) + 1
+            if self.looks and self.seen[line] <= VISITS:
+                sys.settrace(None)
+                try:
+                    self._look(line, frame)
+                finally:
+                    sys.settrace(self._trace)
+        return self._trace
+
+    def _look(self, line: Line, frame: FrameType) -> None:
+        unit = self._unit(*line)
+        if unit is None:
+            return
+        scope = self.scopes.setdefault(line, {})
+        held: set[int] = set()
+        for text, value, leaf in self._values(unit, frame):
+            thing = thing_of(value, leaf)
+            if thing is None or text in scope:
+                continue
+            if leaf and isinstance(value, np.ndarray):
+                if id(value) in held:  # under another name already
+                    thing = thing._replace(leaf=False) if not text.isidentifier() else thing
+                held.add(id(value))
+            scope[text] = thing
+
+    def _values(self, unit: Unit, frame: FrameType) -> Iterator[tuple[str, Any, bool]]:
+        variables = frame.f_locals
+        for name, x in [*variables.items()]:
+            if not name.startswith("_autograd"):
+                yield name, x, True
+        for text, (code, leaf) in self.expressions[id(unit)].items():
+            try:
+                yield text, eval(code, frame.f_globals, variables), leaf
+            except Exception:  # it has no value yet
+                continue
+        for name, x in [*variables.items()]:
+            items = x.items() if isinstance(x, dict) and len(x) < 40 else ()
+            yield from ((f"{name}[{key!r}]", item, True) for key, item in items if isinstance(key, str))
+            if name == "self":
+                yield from ((f"self.{key}", item, True) for key, item in [*getattr(x, "__dict__", {}).items()])
+
+
+def _statements(runs: Runs) -> list[Statement]:
+    """The statements that run in the backward pass and not in the forward pass, in the order they run."""
+    runs.gradients()
+    units = [Unit(f, tree) for code, f in runs.functions.items() if (tree := tree_of(code)) is not None]
+    scopes = _Scopes(units)
+    forward: set[Line] = set()
+    if not runs.passes.joined:
+        with scopes.watching(looks=False):
+            runs.passes.forward(runs.trial.arguments)
+        forward = {*scopes.seen}
+        scopes.seen.clear()
+    with scopes.watching(looks=True), _nothing_raised():
+        runs.gradients()
+    order = [*scopes.seen]
+    found: list[tuple[int, Statement]] = []
+    for unit in units:
+        own = {unit.file: unit.f.__globals__}
+        functions = {
+            name: _flags(f)
+            for name, f in own[unit.file].items()
+            if isinstance(f, FunctionType) and _takes_one(f) and not name.startswith("_")
+        }
+        for slot, loop in _slots(unit.tree):
+            node = slot.get()
+            body = getattr(node, "body", None)
+            end = body[0].lineno - 1 if isinstance(body, list) else node.end_lineno
+            lines = [(unit.file, line) for line in range(node.lineno, max(end, node.lineno) + 1)]
+            ran = [line for line in lines if line in scopes.seen]
+            if ran and not forward.intersection(lines):
+                scope: Scope = {t: x for line in lines for t, x in scopes.scopes.get(line, {}).items()}
+                numpy = next((f"{n}." for n, x in unit.f.__globals__.items() if x is np), "np.")
+                edits = Edits(slot, scope, functions, numpy, loop)
+                found.append((order.index(ran[0]), Statement(unit, slot, node.lineno, end, edits)))
+    return [statement for _, statement in sorted(found, key=lambda x: x[0])]
+
+
+@contextmanager
+def _nothing_raised() -> Iterator[None]:
+    try:
+        yield
+    except Exception:  # what ran until then is known
+        return
+
+
+def _slots(tree: Tree) -> Iterator[tuple[Slot, ast.For | None]]:
+    """The places of all statements of a function, with the loop that each is the last of."""
+    if isinstance(tree, ast.Lambda):
+        yield Slot(tree, "body"), None
+        return
+    left: list[ast.AST] = [tree]
+    while left:
+        node = left.pop()
+        for field in ("body", "orelse", "finalbody"):
+            body = getattr(node, field, None)
+            for i, part in enumerate(body if isinstance(body, list) else ()):
+                last = isinstance(node, ast.For) and field == "body" and i == len(body or ()) - 1
+                if isinstance(part, (*TREES, ast.With, ast.Try)):
+                    left.append(part)
+                    continue
+                if isinstance(part, (ast.For, ast.While, ast.If)):
+                    left.append(part)
+                if not isinstance(part, (ast.Assert, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.ClassDef)):
+                    yield Slot(node, field, i), node if last and isinstance(node, ast.For) else None
+
+
+def _takes_one(f: FunctionType) -> bool:
+    count = f.__code__.co_argcount
+    return count >= 1 and count - len(f.__defaults__ or ()) <= 1
+
+
+def _flags(f: FunctionType) -> tuple[str, ...]:
+    """Its parameters that are true or false, the other way round."""
+    names = f.__code__.co_varnames[: f.__code__.co_argcount]
+    defaults = f.__defaults__ or ()
+    return tuple(f"{n}={not x}" for n, x in zip(names[len(names) - len(defaults) :], defaults, strict=True) if isinstance(x, bool))
