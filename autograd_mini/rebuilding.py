@@ -144,7 +144,7 @@ class Rebuilt:
             _package(f) != self.package if installed else file.startswith(STANDARD)
         ):
             return f
-        self.functions.setdefault(f.__code__, f)
+        self.functions.setdefault(ORIGINALS.get(f.__code__, f.__code__), f)
         return _rebuilt(f, self)
 
     def _bound(self, function: Any, instance: Any, callee: Any) -> Any:
@@ -475,8 +475,8 @@ PURE = (
 
 def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
     """``f`` with its calls asking ``follow``; where there is no text of it, on stand-ins alone."""
-    code = follow.mended.get(f.__code__)
-    code = code or _edited(f.__code__, f.__code__.co_filename, follow.watch is not None)
+    own = ORIGINALS.get(f.__code__, f.__code__)  # of one that another has rebuilt already
+    code = follow.mended.get(own) or _edited(own, own.co_filename, follow.watch is not None)
     if code is None:
         return _on_stand_ins(f) if follow.on_values else f
     cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
@@ -514,17 +514,25 @@ def text_of(file: str) -> str:
 @lru_cache(4096)
 def _edited(code: CodeType, file: str, watched: bool) -> CodeType | None:
     edited = _codes_of(text_of(file), file, code.co_flags & annotations.compiler_flag, watched)
+    return edited.get(code) or edited.get(_outline(code))
+
+
+def _outline(code: CodeType) -> tuple[Any, ...]:
+    """What a function's code is known by if it was compiled without the rest of its file."""
+    place = code.co_name, code.co_firstlineno
     if ASSERTING in code.co_names:
-        return edited.get((code.co_name, code.co_firstlineno))
-    return edited.get(code)
+        return place
+    constants = (_outline(x) if isinstance(x, CodeType) else repr(x) for x in code.co_consts)
+    return *place, code.co_varnames, code.co_freevars, frozenset(code.co_names), tuple(constants)
 
 
+ORIGINALS: dict[CodeType, CodeType] = {}  # of the edited codes
 ASSERTING = "@pytest_ar"  # what pytest writes into functions of a test file for their assertions
 
 
 @lru_cache(64)
 def _codes_of(text: str, file: str, flags: int, watched: bool) -> dict[Any, CodeType]:
-    """The edited code of each function of a file, by its own code, and by its name and first line."""
+    """The edited code of each function of a file, by its own code, its outline, its name and first line."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they were given when the file was imported
         try:
@@ -537,7 +545,10 @@ def _codes_of(text: str, file: str, flags: int, watched: bool) -> dict[Any, Code
         tree = ast.fix_missing_locations(_Calls().visit(tree))
         edited = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
     pairs = list(zip(codes, edited, strict=True))
-    return {(a.co_name, a.co_firstlineno): b for a, b in pairs} | dict(pairs)
+    ORIGINALS.update((b, a) for a, b in pairs)
+    return {(a.co_name, a.co_firstlineno): b for a, b in pairs} | {
+        key: b for a, b in pairs for key in (a, _outline(a))
+    }
 
 
 # --- a function with another text ---------------------------------------------------------------------
@@ -550,12 +561,12 @@ def tree_of(code: CodeType) -> Tree | None:
     """The syntax tree of a function, None where its text is not there."""
     file = code.co_filename
     trees = _trees_of(text_of(file), file, code.co_flags & annotations.compiler_flag)
-    return trees.get((code.co_name, code.co_firstlineno) if ASSERTING in code.co_names else code)
+    return trees.get(code) or trees.get(_outline(code))
 
 
 @lru_cache(64)
 def _trees_of(text: str, file: str, flags: int) -> dict[Any, Tree]:
-    """The tree of each function of a file, by its code, and by its name and first line."""
+    """The tree of each function of a file, by its code, its outline, and its name and first line."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -572,15 +583,16 @@ def _trees_of(text: str, file: str, flags: int) -> dict[Any, Tree]:
         codes = (_codes(compile(x, file, "exec", flags, dont_inherit=True)) for x in (tree, counted))
     found: dict[Any, Tree] = {}
     for code, by_number in zip(*codes, strict=True):
-        node = numbered.get(by_number.co_firstlineno)
-        if node is not None and code.co_name == getattr(node, "name", "<lambda>"):
-            found[code] = found[code.co_name, code.co_firstlineno] = node
+        own = numbered.get(by_number.co_firstlineno)
+        if own is not None and code.co_name == getattr(own, "name", "<lambda>"):
+            found[code] = found[_outline(code)] = found[code.co_name, code.co_firstlineno] = own
     return found
 
 
-def asking(tree: Tree) -> Tree:
-    """The tree changed so that its calls ask what to call, for `code_of`."""
-    asks: Tree = ast.fix_missing_locations(_Calls().visit(tree))
+def asking(tree: Tree, watched: str = "") -> Tree:
+    """The tree changed so that its calls ask what to call, for `code_of`; ``watched`` as one of a file."""
+    seen = _Results(watched).visit(tree) if watched else tree
+    asks: Tree = ast.fix_missing_locations(_Calls().visit(seen))
     return asks
 
 

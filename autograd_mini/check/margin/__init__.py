@@ -1,0 +1,101 @@
+"""In the margin of a backward pass: what each line computes, which is wrong, and what it should be.
+
+Both passes are watched. Every result of the backward pass is held against what is known of the forward pass
+(`adjoints`); the wrong line is found by putting a true adjoint in the place of what it computed (`repair`); and
+small edits are tried until one makes everything right at fresh points too (`mending`). What matches nothing is
+never called wrong for that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_mini.check.margin.adjoints import Label, Labels, known_of
+from autograd_mini.check.margin.mending import Mend, Mending
+from autograd_mini.check.margin.repair import Repair, repaired
+from autograd_mini.check.margin.runs import Derivation, Event, LongError, Recorder, Runs, Trial
+from autograd_mini.processes import forked
+from autograd_mini.rebuilding import SITES
+from autograd_mini.trees import map_leaves
+
+__all__ = ["Line", "Margin", "Trial", "explained"]
+
+REPAIRS = 0.5  # of the time, which repair may take
+
+
+class Line(NamedTuple):
+    """A line of the backward pass: where it is, what it computes, and what that is."""
+
+    file: str
+    number: int
+    end: int
+    name: str
+    label: Label
+
+
+@dataclass(frozen=True)
+class Margin:
+    """What is known of the lines of a backward pass: which are to be ``repaired``, and how they are ``mended``,
+    the plainest way first. ``cut`` says that there was no time for all."""
+
+    lines: tuple[Line, ...]
+    repairs: tuple[Repair, ...]
+    mends: tuple[Mend, ...]
+    cut: bool
+
+
+def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> Margin:
+    """The margin of a backward pass that is wrong, at some trials of which the first is the given point."""
+    start = time.perf_counter()
+    runs = Runs(passes, trials[0])
+    places = known_of(passes, trials[0])
+    labels = Labels(places)
+    events: list[Event] = []
+    found = None
+    try:
+        gradients, events = runs.recorded()
+    except Exception:  # it fails, or has too many results
+        gradients = {}
+    right = frozenset(trials[0].right(gradients))
+    labelled = {event.place: labels(event.result) for event in events}
+    labelled |= _of_forward_values(runs, events, labelled)
+    first: list[tuple[str, int]] = []
+    cut = False
+    if places and events:
+        now = time.perf_counter()
+        found = repaired(runs, places, events, labelled, right, now + REPAIRS * (deadline - now))
+        cut = found.cut
+        first = [*dict.fromkeys((r.where.file, r.where.line) for r in [*found.named, *found.others])]
+
+    def mend(tell: Any) -> None:
+        Mending([runs, *(Runs(passes, trial) for trial in trials[1:])], labels, first, deadline).mends(tell)
+
+    seconds = max(0.0, deadline - time.perf_counter())
+    mends = sorted(forked(mend, seconds + 0.2), key=lambda mend: mend.rank)
+    cut |= time.perf_counter() >= deadline
+    named = found.named if found else []
+    return Margin((), tuple(named), tuple(mends), cut)
+
+
+def _of_forward_values(runs: Runs, events: Sequence[Event], labelled: Mapping[int, Label]) -> dict[int, Label]:
+    """What matches nothing and is the same with another cotangent is made of forward values only."""
+    if runs.passes.joined or not events:
+        return {}
+    random = np.random.default_rng(1)
+    other = map_leaves(lambda g: g * random.uniform(0.5, 2.0, np.shape(g)), runs.trial.cotangent)
+    try:
+        _, again = Runs(runs.passes, replace(runs.trial, cotangent=other)).recorded()
+    except Exception:  # it fails there
+        return {}
+    if [event.site for event in events] != [event.site for event in again]:
+        return {}
+    return {
+        x.place: Label("forward")
+        for x, y in zip(events, again, strict=True)
+        if np.array_equal(x.result, y.result, equal_nan=True) and labelled[x.place].kind not in ("constant", "value")
+    }

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.margin.runs import RTOL, Derivation, Event, LongError, Recorder, Trial, close
+from autograd_mini.check.margin.runs import RTOL, Derivation, LongError, Recorder, Trial, close
 from autograd_mini.check.subjects.arguments import as_values, numbers_of
 from autograd_mini.number_types import FLOAT
-from autograd_mini.rebuilding import SITES, Rebuilt
+from autograd_mini.rebuilding import SITES, Rebuilt, Watch
 from autograd_mini.sweeps import Sweep, tape_of
-from autograd_mini.trees import leaves
+from autograd_mini.trees import leaves, map_leaves
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:
@@ -58,30 +58,51 @@ def known_of(passes: Derivation, trial: Trial) -> list[Versions]:
     return []
 
 
+class Recorded(NamedTuple):
+    """A forward pass on Values: its differentiated arguments, and the adjoint of every node."""
+
+    inputs: dict[str, Any]
+    adjoints: dict[Value, float]
+
+    @classmethod
+    def of(
+        cls, passes: Derivation, arguments: Mapping[str, Any], cotangent: Any, watch: Watch | None = None
+    ) -> Recorded:
+        """The record; an error where the pass cannot be followed."""
+        inputs = {name: as_values(arguments[name], name) for name in passes.wrt}
+        with np.errstate(all="ignore"):
+            output, _ = passes.forward({**arguments, **inputs}, lambda f: Rebuilt(f, watch)(f))
+        root = _paired(output, cotangent)
+        tape = tape_of([root])
+        adjoints = Sweep(tape.code, tape.start, FLOAT).adjoints({tape.slots[root]: 1.0})
+        return cls(inputs, {node: adjoints.get(slot, 0.0) for node, slot in tape.slots.items()})
+
+    def adjoint(self, nodes: Any) -> Floats | None:
+        """The adjoints of an array, None if the output does not depend on it."""
+        array = np.asarray(nodes, dtype=object)
+        values = [x for x in array.flat if isinstance(x, Value)]
+        if not values or not all(x in self.adjoints for x in values):
+            return None
+        found = [self.adjoints[x] if isinstance(x, Value) else 0.0 for x in array.flat]
+        return np.array(found, dtype=float).reshape(array.shape)
+
+    def gradients(self) -> dict[str, Floats]:
+        """The adjoints of the differentiated arguments."""
+        found = {name: self.adjoint(x) for name, x in self.inputs.items()}
+        return {name: np.zeros(np.shape(self.inputs[name])) if x is None else x for name, x in found.items()}
+
+
 def _known(passes: Derivation, trial: Trial, apart: bool) -> list[Versions]:
     recorder = Recorder(apart=apart)
-    lifted = {name: as_values(trial.arguments[name], name) for name in passes.wrt}
-    with np.errstate(all="ignore"):
-        output, _ = passes.forward(
-            {**trial.arguments, **lifted}, lambda f: Rebuilt(f, recorder, on_values=True)(f)
-        )
-    root = _paired(output, trial.cotangent)
-    tape = tape_of([root])
-    sweep = Sweep(tape.code, tape.start, FLOAT)
-    adjoints = sweep.adjoints({tape.slots[root]: 1.0})
+    recorded = Recorded.of(passes, trial.arguments, trial.cotangent, recorder)
 
     def known(name: str, result: Any, through: str = "") -> Known:
-        nodes = np.asarray(result, dtype=object)
-        slots = [tape.slots.get(x) if isinstance(x, Value) else -1 for x in nodes.flat]
-        if None in slots or not any(slot != -1 for slot in slots):  # the loss does not depend on it
-            return Known(name, numbers_of(nodes), None)
-        found = [adjoints.get(slot, 0.0) for slot in slots]
-        return Known(name, numbers_of(nodes), np.array(found, dtype=float).reshape(nodes.shape), through)
+        return Known(name, numbers_of(result), recorded.adjoint(result), through)
 
-    inputs = [known(name, x) for name, x in lifted.items()]
-    for x in inputs:
-        if x.adjoint is None or not close(x.adjoint, trial.truth[x.name], RTOL):
-            raise ValueError("what was recorded is not the forward pass")
+    gradients = recorded.gradients()
+    if not all(close(gradients[name], truth, RTOL) for name, truth in trial.truth.items()):
+        raise ValueError("what was recorded is not the forward pass")
+    inputs = [known(name, x) for name, x in recorded.inputs.items()]
     places: dict[int, Versions] = defaultdict(list)
     last: dict[str, Known] = {x.name: x for x in inputs}
     rest: dict[int, Versions] = defaultdict(list)
@@ -113,8 +134,11 @@ def _paired(output: Any, cotangent: Any) -> Value:
 
 
 class Label(NamedTuple):
-    """What a result of the backward pass equals: ``kind`` is "adjoint", "value", "constant", "forward" (made of
-    forward values only), "reshaped", "multiple" or "summed" to an adjoint, or "" for nothing known."""
+    """What a result of the backward pass equals.
+
+    ``kind`` is "adjoint", "value", "constant", "forward" (made of forward values only), an adjoint "reshaped", a
+    "multiple" of one or "summed" to one, or "" for nothing known.
+    """
 
     kind: str
     text: str = ""
@@ -148,14 +172,16 @@ class Labels:
             return Label("constant", "0" if not numbers.any() else "")
         if numbers.size == 1 and float(numbers.item()).is_integer():
             return Label("constant", f"{numbers.item():g}")
-        for kind in ("adjoint", "value"):
-            alike = self._alike(kind, numbers)
+        for what in ("adjoint", "value"):
+            alike = self._alike(what, numbers)
+            reshaped = "reshaped" if what == "adjoint" else "value"
             for x in alike:
-                if close(numbers, getattr(x, kind)):
-                    return Label(kind, x.title if kind == "adjoint" else x.name)
-            for x in alike if numbers.size > 1 else ():
-                if any(close(way, getattr(x, kind).ravel()) for way in _orders(numbers)):
-                    return Label("reshaped" if kind == "adjoint" else "value", x.title if kind == "adjoint" else x.name)
+                title, other = (x.title, x.adjoint) if what == "adjoint" else (x.name, x.value)
+                assert other is not None
+                if close(numbers, other):
+                    return Label(what, title)
+                if numbers.size > 1 and any(close(way, other.ravel()) for way in _orders(numbers)):
+                    return Label(reshaped, title)
         return self._related(numbers)
 
     def _related(self, numbers: Floats) -> Label:
@@ -208,3 +234,29 @@ def _axes(ndim: int) -> list[tuple[int, ...]]:
     return [(axis,) for axis in range(ndim)] + [axes for axes in several if len(axes) > 1]
 
 
+
+
+def elsewhere(passes: Derivation, trial: Trial, length: int) -> Trial:
+    """A trial where the axes of some length are longer by one; an error where the forward pass has none."""
+    random = np.random.default_rng(length)
+    arguments = {name: _longer(x, length) for name, x in trial.arguments.items()}
+    output, _ = passes.forward(arguments)
+    cotangent = map_leaves(lambda y: random.standard_normal(np.shape(y)), output)
+    if not np.shape(trial.cotangent) and not isinstance(trial.cotangent, (tuple, list, dict)):
+        cotangent = trial.cotangent
+    return Trial(arguments, cotangent, Recorded.of(passes, arguments, cotangent).gradients())
+
+
+def _longer(x: Any, length: int) -> Any:
+    """An array with one entry more along the axes of that length, between its first and its last."""
+    if not isinstance(x, np.ndarray):
+        return x
+    for axis in (axis for axis, n in enumerate(x.shape) if n == length):
+        first, last = np.take(x, [0], axis), np.take(x, [-1], axis)
+        one_hot = x.dtype.kind == "f" and set(np.unique(x)) <= {0.0, 1.0}
+        more = first if x.dtype.kind != "f" or (one_hot and axis == 0) else 0.3 * first + 0.7 * last
+        more = np.zeros_like(first) if one_hot and axis else more
+        sums_to_1 = x.dtype.kind == "f" and axis == x.ndim - 1 and np.allclose(x.sum(axis=-1), 1)
+        x = np.concatenate([x, more], axis=axis)
+        x = x / x.sum(axis=-1, keepdims=True) if sums_to_1 else x
+    return x

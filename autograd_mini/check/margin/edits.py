@@ -50,17 +50,17 @@ class Slot(NamedTuple):
 
     parent: ast.AST
     field: str
-    index: int | None = None
+    place: int | None = None
 
     def get(self) -> Any:
         x = getattr(self.parent, self.field)
-        return x if self.index is None else x[self.index]
+        return x if self.place is None else x[self.place]
 
     def put(self, new: Any) -> None:
-        if self.index is None:
+        if self.place is None:
             setattr(self.parent, self.field, new)
         else:
-            getattr(self.parent, self.field)[self.index] = new
+            getattr(self.parent, self.field)[self.place] = new
 
 
 class Edit(NamedTuple):
@@ -402,7 +402,8 @@ class Edits:
             yield Edit(slot, f"-({left}) {'+' if kind == 'Add' else '-'} ({right})", "sign")
         match node:
             case ast.BinOp(ast.Constant(1), ast.Sub(), ast.BinOp(inner, ast.Pow())):
-                yield Edit(slot, f"({h := ast.unparse(inner)}) * (1 - ({h}))", "power")
+                h = ast.unparse(inner)
+                yield Edit(slot, f"({h}) * (1 - ({h}))", "power")
             case ast.BinOp(ast.Constant(1), ast.Sub()):
                 yield Edit(slot, f"1 - ({right}) ** 2", "power")
                 yield Edit(slot, f"1 - {self.np}tanh({right}) ** 2", "power")

@@ -20,15 +20,17 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from autograd_mini.check.margin.adjoints import Labels, elsewhere
 from autograd_mini.check.margin.edits import PHASES, Edit, Edits, Scope, Slot, Thing, is_leaf, is_safe, thing_of
-from autograd_mini.check.margin.runs import Runs
-from autograd_mini.rebuilding import TREES, Tree, asking, asks, code_of, tree_of
+from autograd_mini.check.margin.runs import Recorder, Runs, is_called
+from autograd_mini.rebuilding import SITES, TREES, Tree, asking, asks, code_of, tree_of
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -64,12 +66,12 @@ class Mend:
 class Unit:
     """A function that may be edited: its syntax tree, and a twin of it from which its code is made."""
 
-    def __init__(self, f: FunctionType, tree: Tree) -> None:
-        self.f, self.tree = f, tree
+    def __init__(self, code: CodeType, f: FunctionType, tree: Tree) -> None:
+        self.f, self.tree, self.code = f, tree, code
         twin = copy.deepcopy(tree)
         self.twins = {id(a): b for a, b in zip(ast.walk(tree), ast.walk(twin), strict=True)}
         self.twin = asking(twin)
-        self.file = f.__code__.co_filename
+        self.file = code.co_filename
 
     @property
     def span(self) -> range:
@@ -135,9 +137,8 @@ Tried: TypeAlias = "tuple[Statement, Edit]"
 class Mending:
     """The search at some points; ``first`` are lines to begin with, from repair."""
 
-    def __init__(self, runs: Sequence[Runs], first: Sequence[Line], deadline: float) -> None:
-        self.runs, self.first, self.deadline = runs, first, deadline
-        self.applied: list[Tried] = []
+    def __init__(self, runs: Sequence[Runs], labels: Labels, first: Sequence[Line], deadline: float) -> None:
+        self.runs, self.labels, self.first, self.deadline = runs, labels, first, deadline
         self.names = frozenset(runs[0].trial.truth)
         with np.errstate(all="ignore"):
             self.statements = _statements(runs[0])
@@ -166,7 +167,7 @@ class Mending:
                 continue
             mend = Mend((self._change(statement, edit),), right - self.right, self._rank(statement, edit))
             if right == self.names and self._at_other_sizes([(statement, edit)]):
-                found(mend)
+                found(replace(mend, rank=mend.rank + self._left_unmatched(statement, edit) / 2))
                 mended = True
                 end = min(end, now + max(LATER, now - started))
             elif right != self.names:
@@ -178,20 +179,9 @@ class Mending:
 
     def _right(self, tried: Sequence[Tried], least: frozenset[str] = frozenset()) -> frozenset[str] | None:
         """The gradients that are right at every point, None as soon as fewer are than at least."""
-        slots: list[tuple[Slot, Any]] = []
-        try:
-            for statement, edit in (*self.applied, *tried):
-                new = asks(edit.parsed())
-                slot = edit.slot._replace(parent=statement.unit.twins[id(edit.slot.parent)])
-                slots.append((slot, slot.get()))
-                slot.put(new)
-            units = {id(s.unit): s.unit for s, _ in (*self.applied, *tried)}
-            mended = {unit.f.__code__: code_of(unit.twin, unit.f) for unit in units.values()}
-        except (SyntaxError, ValueError, TypeError, KeyError, IndexError):
+        mended = self._mended(tried)
+        if mended is None:
             return None
-        finally:
-            for slot, old in reversed(slots):
-                slot.put(old)
         right = self.names
         for runs in self.runs:
             try:
@@ -203,9 +193,71 @@ class Mending:
                 return None
         return right
 
+    def _mended(self, tried: Sequence[Tried]) -> dict[CodeType, CodeType] | None:
+        """The code of the edited functions, None where there is none."""
+        slots: list[tuple[Slot, Any]] = []
+        try:
+            for statement, edit in tried:
+                new = edit.parsed()
+                new = new and asks(new)
+                slot = edit.slot._replace(parent=statement.unit.twins[id(edit.slot.parent)])
+                slots.append((slot, slot.get()))
+                slot.put(new)
+            units = {id(statement.unit): statement.unit for statement, _ in tried}
+            return {unit.code: code_of(unit.twin, unit.f) for unit in units.values()}
+        except (SyntaxError, ValueError, TypeError, KeyError, IndexError):
+            return None
+        finally:
+            for slot, old in reversed(slots):
+                slot.put(old)
+
     def _at_other_sizes(self, tried: Sequence[Tried]) -> bool:
         """Whether it is right too where axes have other lengths."""
+        mended = self._mended(tried)
+        for runs in self._elsewhere:
+            try:
+                with limited(LONGEST_RUN):
+                    if runs.trial.right(runs.gradients(mended=mended)) != self.names:
+                        return False
+            except (Exception, SlowError):
+                return False
         return True
+
+    @cached_property
+    def _elsewhere(self) -> list[Runs]:
+        """Points with other lengths of axes, so far as the forward pass runs there."""
+        runs = self.runs[-1]
+        lengths = {n for x in runs.trial.arguments.values() for n in np.shape(x) if n > 1}
+        found = []
+        for length in sorted(lengths, reverse=True):
+            try:
+                with limited(LONGEST_RUN):
+                    found.append(Runs(runs.passes, elsewhere(runs.passes, runs.trial, length)))
+            except (Exception, SlowError):
+                continue
+        return found
+
+    def _left_unmatched(self, statement: Statement, edit: Edit) -> int:
+        """How many lines still match nothing once it is applied, fewer for those that match their names."""
+        old = edit.slot.get()
+        edit.slot.put(edit.parsed())
+        tree = copy.deepcopy(statement.unit.tree)
+        edit.slot.put(old)
+        recorder = Recorder()
+        try:
+            code = code_of(asking(tree, statement.unit.file), statement.unit.f)
+            with limited(LONGEST_RUN):
+                self.runs[0].gradients(recorder, {statement.unit.code: code})
+        except (Exception, SlowError):
+            return 0
+        seen: dict[int, int] = {}
+        for event in recorder.events:
+            site = SITES[event.site]
+            if site.kind in ("name", "added", "stored", "returned") and event.site not in seen:
+                label = self.labels(event.result)
+                named = label.kind == "adjoint" and is_called(site.text, label.text)
+                seen[event.site] = -1 if named else int(label.kind in ("", "multiple"))
+        return sum(seen.values())
 
     def _change(self, statement: Statement, edit: Edit) -> Change:
         was, old = statement.shown(), edit.slot.get()
@@ -260,28 +312,14 @@ class Mending:
         return min(likely, default=1.0)
 
     def _moved(self, tried: Sequence[Tried]) -> frozenset[str]:
-        runs = self.runs[0]
-        [(statement, edit)] = tried
-        slot = edit.slot._replace(parent=statement.unit.twins[id(edit.slot.parent)])
-        old = slot.get()
-        slot.put(asks(edit.parsed()))
-        try:
-            mended = {statement.unit.f.__code__: code_of(statement.unit.twin, statement.unit.f)}
-        finally:
-            slot.put(old)
         with limited(LONGEST_RUN):
-            new = runs.gradients(mended=mended)
-        return frozenset(
-            name
-            for name in self.names
-            if not np.allclose(np.asarray(new[name], float), np.asarray(self._before[name], float), rtol=1e-9, atol=0)
-        )
+            new = self.runs[0].gradients(mended=self._mended(tried))
+        pairs = ((name, np.asarray(new[name], float), np.asarray(self._before[name], float)) for name in self.names)
+        return frozenset(name for name, x, y in pairs if not np.allclose(x, y, rtol=1e-9, atol=0))
 
-    @property
+    @cached_property
     def _before(self) -> Mapping[str, Any]:
-        if not hasattr(self, "_first_run"):
-            self._first_run = self.runs[0].gradients()
-        return self._first_run
+        return self.runs[0].gradients()
 
     def _rank(self, statement: Statement, edit: Edit) -> float:
         """How far-fetched an edit is: its kind, its place, and how much of the text it changes."""
@@ -466,7 +504,7 @@ class _Scopes:
 def _statements(runs: Runs) -> list[Statement]:
     """The statements that run in the backward pass and not in the forward pass, in the order they run."""
     runs.gradients()
-    units = [Unit(f, tree) for code, f in runs.functions.items() if (tree := tree_of(code)) is not None]
+    units = [Unit(code, f, tree) for code, f in runs.functions.items() if (tree := tree_of(code)) is not None]
     scopes = _Scopes(units)
     forward: set[Line] = set()
     if not runs.passes.joined:

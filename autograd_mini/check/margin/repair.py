@@ -6,7 +6,6 @@ set of lines that do together.
 
 from __future__ import annotations
 
-import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from autograd_mini.check.margin.adjoints import Known, Label, Labels, Versions
-from autograd_mini.check.margin.runs import Event, Runs, close
+from autograd_mini.check.margin.runs import Event, Runs, close, is_called
 from autograd_mini.rebuilding import SITES, Site
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-CALLED = ("d{}", "grad{}", "{}grad", "delta{}", "{}delta", "dl{}", "d{}dl", "dloss{}", "g{}")  # ∂L/∂…
 MOST_VERSIONS = 64  # of a line in a loop, that are put in the place of one another together
 
 
@@ -44,8 +42,7 @@ class Repair(NamedTuple):
     @property
     def by_its_name(self) -> bool:
         """Whether what the line computes is called by what should be in its place, as dh is ∂L/∂h."""
-        name, of = (re.sub(r"\W|_", "", x).lower() for x in (self.where.text, self.should[5:]))
-        return name.removeprefix("self") in {mark.format(of) for mark in CALLED}
+        return is_called(self.where.text, self.should)
 
 
 @dataclass(frozen=True)

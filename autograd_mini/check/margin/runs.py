@@ -4,6 +4,7 @@ something else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType
@@ -127,7 +128,8 @@ class Runs:
         def call(f: Callable[..., Any]) -> Callable[..., Any]:
             rebuilt = Rebuilt(f, watch, on_values=False, mended=mended)
             rebuilt.functions = self.functions
-            return rebuilt(f)
+            own: Callable[..., Any] = rebuilt(f)
+            return own
 
         arguments, state = self.trial.arguments, self.state
         with np.errstate(all="ignore"):
@@ -145,6 +147,15 @@ class Runs:
     def replaced(self, put: Mapping[int, Floats]) -> set[str]:
         """The gradients that are right if other results are put in the place of some."""
         return self.trial.right(self.gradients(Recorder(put, keep=False)))
+
+
+CALLED = ("d{}", "grad{}", "{}grad", "delta{}", "{}delta", "dl{}", "dld{}", "d{}dl", "dloss{}", "g{}")
+
+
+def is_called(name: str, adjoint: str) -> bool:
+    """Whether a name in the code says that it is an adjoint: ``dh`` or ``grad_h`` that it is ∂L/∂h."""
+    own, of = (re.sub(r"\W|_", "", x).lower() for x in (name, adjoint.removeprefix("∂L/∂")))
+    return own.removeprefix("self") in {mark.format(of.removeprefix("self")) for mark in CALLED}
 
 
 def same(a: Any, b: Any) -> bool:
