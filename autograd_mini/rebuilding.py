@@ -598,7 +598,7 @@ def asking(tree: Tree, watched: str = "") -> Tree:
 
 def asks(tree: ast.AST) -> Any:
     """A part of a tree, or several, made so."""
-    return _Calls().visit(tree)
+    return ast.fix_missing_locations(_Calls().visit(tree))
 
 
 def code_of(tree: Tree, f: FunctionType) -> CodeType:
@@ -609,10 +609,7 @@ def code_of(tree: Tree, f: FunctionType) -> CodeType:
     text = f"class {owner}: pass" if owner.isidentifier() else "if 1: pass"  # private names are its class's
     module = ast.parse(f"def outer({', '.join(cells)}):\n {text}")
     home: Any = module.body[0]
-    home.body[0].body = [ast.Return(tree) if isinstance(tree, ast.Lambda) else tree]
-    for node in ast.walk(module):
-        if isinstance(node, (ast.stmt, ast.expr, ast.arg)) and not hasattr(node, "lineno"):
-            ast.copy_location(node, tree)
+    home.body[0].body = [ast.copy_location(ast.Return(tree), tree) if isinstance(tree, ast.Lambda) else tree]
     flags = code.co_flags & annotations.compiler_flag
     compiled = compile(module, code.co_filename, "exec", flags, dont_inherit=True)
     return next(found for found in _codes(compiled) if found.co_name == code.co_name)

@@ -9,15 +9,16 @@ never called wrong for that.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from autograd_mini.check.margin.adjoints import Label, Labels, known_of
 from autograd_mini.check.margin.mending import Mend, Mending
-from autograd_mini.check.margin.repair import Repair, repaired
+from autograd_mini.check.margin.repair import Repair, Repairing
 from autograd_mini.check.margin.runs import Derivation, Event, LongError, Recorder, Runs, Trial
 from autograd_mini.processes import forked
 from autograd_mini.rebuilding import SITES
@@ -25,7 +26,8 @@ from autograd_mini.trees import map_leaves
 
 __all__ = ["Line", "Margin", "Trial", "explained"]
 
-REPAIRS = 0.5  # of the time, which repair may take
+REPAIRS, MENDS = 0.4, 0.6  # of the time that is left, which each may take in the first of two rounds
+GRACE = 0.2  # seconds in which a copy of the process may tell what it has found
 
 
 class Line(NamedTuple):
@@ -51,12 +53,10 @@ class Margin:
 
 def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> Margin:
     """The margin of a backward pass that is wrong, at some trials of which the first is the given point."""
-    start = time.perf_counter()
     runs = Runs(passes, trials[0])
     places = known_of(passes, trials[0])
     labels = Labels(places)
     events: list[Event] = []
-    found = None
     try:
         gradients, events = runs.recorded()
     except Exception:  # it fails, or has too many results
@@ -64,22 +64,36 @@ def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> M
     right = frozenset(trials[0].right(gradients))
     labelled = {event.place: labels(event.result) for event in events}
     labelled |= _of_forward_values(runs, events, labelled)
-    first: list[tuple[str, int]] = []
-    cut = False
-    if places and events:
-        now = time.perf_counter()
-        found = repaired(runs, places, events, labelled, right, now + REPAIRS * (deadline - now))
-        cut = found.cut
+    repairing = Repairing(runs, places, events, labelled, right)
+    mends: list[Mend] = []
+    for by_name in (True, False):
+        repairing.run(_until(deadline, REPAIRS), by_name)
+        found = repairing.found()
         first = [*dict.fromkeys((r.where.file, r.where.line) for r in [*found.named, *found.others])]
+        mending = partial(_mend, passes, trials, runs, labels, first, _until(deadline, MENDS if by_name else 1.0))
+        mends += forked(mending, max(0.0, deadline - time.perf_counter()) + GRACE)
+        if mends:
+            break
+    cut = time.perf_counter() >= deadline
+    return Margin((), tuple(found.named), tuple(sorted(mends, key=lambda mend: mend.rank)), cut)
 
-    def mend(tell: Any) -> None:
-        Mending([runs, *(Runs(passes, trial) for trial in trials[1:])], labels, first, deadline).mends(tell)
 
-    seconds = max(0.0, deadline - time.perf_counter())
-    mends = sorted(forked(mend, seconds + 0.2), key=lambda mend: mend.rank)
-    cut |= time.perf_counter() >= deadline
-    named = found.named if found else []
-    return Margin((), tuple(named), tuple(mends), cut)
+def _until(deadline: float, part: float) -> float:
+    """The time at which a part of what is left is over."""
+    now = time.perf_counter()
+    return now + part * (deadline - now)
+
+
+def _mend(
+    passes: Derivation,
+    trials: Sequence[Trial],
+    runs: Runs,
+    labels: Labels,
+    first: Sequence[tuple[str, int]],
+    deadline: float,
+    tell: Callable[[Mend], None],
+) -> None:
+    Mending([runs, *(Runs(passes, trial) for trial in trials[1:])], labels, first, deadline).mends(tell)
 
 
 def _of_forward_values(runs: Runs, events: Sequence[Event], labelled: Mapping[int, Label]) -> dict[int, Label]:

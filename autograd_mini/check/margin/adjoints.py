@@ -44,18 +44,19 @@ class Known(NamedTuple):
 
 
 Versions: TypeAlias = "list[Known]"  # what one place in the code gave, in order
+Places: TypeAlias = "dict[Any, Versions]"  # by the site, and arguments by their names
 
 
-def known_of(passes: Derivation, trial: Trial) -> list[Versions]:
+def known_of(passes: Derivation, trial: Trial) -> Places:
     """The results of the forward pass, by the place in the code; empty where it cannot be followed."""
     for apart in (True, False):
         try:
             return _known(passes, trial, apart)
         except LongError:
-            return []
+            return {}
         except Exception:  # it shares arrays that have been given nodes of their own; or it wants floats
             continue
-    return []
+    return {}
 
 
 class Recorded(NamedTuple):
@@ -92,7 +93,7 @@ class Recorded(NamedTuple):
         return {name: np.zeros(np.shape(self.inputs[name])) if x is None else x for name, x in found.items()}
 
 
-def _known(passes: Derivation, trial: Trial, apart: bool) -> list[Versions]:
+def _known(passes: Derivation, trial: Trial, apart: bool) -> Places:
     recorder = Recorder(apart=apart)
     recorded = Recorded.of(passes, trial.arguments, trial.cotangent, recorder)
 
@@ -103,9 +104,8 @@ def _known(passes: Derivation, trial: Trial, apart: bool) -> list[Versions]:
     if not all(close(gradients[name], truth, RTOL) for name, truth in trial.truth.items()):
         raise ValueError("what was recorded is not the forward pass")
     inputs = [known(name, x) for name, x in recorded.inputs.items()]
-    places: dict[int, Versions] = defaultdict(list)
+    places: Places = defaultdict(list, {x.name: [x] for x in inputs})
     last: dict[str, Known] = {x.name: x for x in inputs}
-    rest: dict[int, Versions] = defaultdict(list)
     for site, _, result in recorder.events:
         where = SITES[site]
         if where.kind in ("used", "passed"):
@@ -116,11 +116,14 @@ def _known(passes: Derivation, trial: Trial, apart: bool) -> list[Versions]:
             if part.adjoint.shape == whole.adjoint.shape and not close(part.adjoint, whole.adjoint):
                 places[site].append(part)
                 others = whole.adjoint - part.adjoint
-                rest[site].append(Known(where.text, part.value, others, f"all but {where.within}"))
-        else:
-            places[site].append(known(where.text, result))
-            last[where.text] = places[site][-1]
-    return [[x] for x in inputs] + [*places.values(), *rest.values()]
+                rest = Known(where.text, part.value, others, f"all but {where.within}")
+                places["rest", site].append(rest)
+            continue
+        found = known(where.text, result)
+        if found.adjoint is not None or not passes.joined:
+            places[site].append(found)
+            last[where.text] = found
+    return places
 
 
 def _paired(output: Any, cotangent: Any) -> Value:
@@ -148,8 +151,8 @@ class Label(NamedTuple):
 class Labels:
     """Holds the numbers of a backward pass against what is known of the forward pass."""
 
-    def __init__(self, places: list[Versions]) -> None:
-        every = sorted((x for versions in places for x in versions), key=_plainness)
+    def __init__(self, places: Places) -> None:
+        every = sorted((x for versions in places.values() for x in versions), key=_plainness)
         self.adjoints = [x for x in every if x.adjoint is not None and x.adjoint.any()]
         self.values = [x for x in every if not x.through]
         self._by_size: dict[str, dict[int, tuple[Floats, list[Known]]]] = {

@@ -20,12 +20,13 @@ PHASES = 4
 
 class Thing(NamedTuple):
     """What a name or an expression was: "float", "int" (its ``number``), "index" (an array of these), "mask" or
-    "bool"; and its shape. A ``leaf`` is a name, an attribute or an item."""
+    "bool"; and its shape. A ``leaf`` is a name, an attribute or an item, an ``alias`` another for an array."""
 
     kind: str
     shape: Shape = ()
     number: int = 0
     leaf: bool = True
+    alias: bool = False
 
 
 Scope: TypeAlias = "Mapping[str, Thing]"
@@ -144,6 +145,7 @@ CONFUSED = (
     ("square", "sqrt"), ("sum", "mean", "max"), ("max", "min"), ("asin", "acos"), ("softmax", "sigmoid"),
     ("tanh", "exp", "log", "sign", "sqrt"),
 )  # fmt: skip
+WRAPPED = ("sign", "exp", "tanh", "log", "sqrt")
 NOT_EDITED = {"range", "len", "int", "zip", "enumerate", "reversed", "float"}
 FEW = 16  # arrays in a product of two that is a missing term
 
@@ -162,10 +164,10 @@ class Edits:
     ) -> None:
         self.slot, self.scope, self.functions, self.np, self.loop = slot, scope, functions, numpy, loop
         self.node: Any = slot.get()
-        self.leaves = {text: thing for text, thing in scope.items() if thing.leaf}
+        self.leaves = {text: thing for text, thing in scope.items() if thing.leaf and not thing.alias}
         self.arrays = {t: x for t, x in self.leaves.items() if x.kind in ("float", "index", "mask")}
         self.floats = {t: x for t, x in self.leaves.items() if x.kind == "float"}
-        self.compounds = {t: x for t, x in scope.items() if not x.leaf and x.kind == "float" and x.shape}
+        self.compounds = {t: x for t, x in scope.items() if not (x.leaf or x.alias) and x.kind == "float" and x.shape}
         self.sizes = _sizes(self.leaves)
         self.indices = [text for text, x in self.leaves.items() if x.kind == "index"]
 
@@ -223,12 +225,12 @@ class Edits:
                 text = f"{self.np}add.at({ast.unparse(target.value)}, {place}, {value})"
                 yield Edit(self.slot, text, "=")
             yield from self._child(Slot(target, "slice"), False, phase)
-        thing = self.scope.get(name)
-        if thing is not None and len(thing.shape) == 2:
-            for t in self.indices:
-                if self.scope[t].shape == thing.shape[:1]:
-                    text = f"if 1:\n {ast.unparse(node)}\n {name}[{self.np}arange(len({t})), {t}] -= 1"
-                    yield Edit(self.slot, text, "line")
+        thing = self.scope.get(name) or self.scope.get(value)
+        shape = () if thing is None or not is_leaf(target) else thing.shape
+        for t, kept in self.leaves.items() if shape else ():
+            index = f"{self.np}arange(len({t})), {t}" if len(shape) == 2 else t
+            if kept.kind == ("index" if len(shape) == 2 else "int") and kept.shape == shape[:-1]:
+                yield Edit(self.slot, f"if 1:\n {ast.unparse(node)}\n {name}[{index}] -= 1", "line")
 
     def _carried(self, loop: ast.For) -> Iterator[Edit]:
         """What a loop reads and never sets, set at its end."""
@@ -325,8 +327,13 @@ class Edits:
                         yield from (Edit(slot, f"({text}) {sign} {p} * {q}", "term") for sign in "+-")
             return
         some: dict[str, Thing] = {**self.arrays, **(self.compounds if phase == 2 else {})}
+        if phase == 1 and (is_leaf(node) or isinstance(node, ast.BinOp)) and (thing is None or thing.kind == "float"):
+            for name in WRAPPED:
+                yield Edit(slot, f"{self.np}{name}({text})", "function")
+            yield from (Edit(slot, f"{name}({text})", "function") for name in self.functions)
+            yield Edit(slot, f"({text}) > 0", "comparison")
         for t, x in some.items():
-            if t == text:
+            if t == text and phase == 1:
                 continue
             multiplies = shape is None or _goes_into(x.shape, shape) or _go_together(shape, x.shape)
             adds = shape is None or x.shape == shape or (shape != () and _goes_into(x.shape, shape))

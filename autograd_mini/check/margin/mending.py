@@ -17,9 +17,9 @@ import signal
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import CodeType, FunctionType
@@ -29,7 +29,7 @@ import numpy as np
 
 from autograd_mini.check.margin.adjoints import Labels, elsewhere
 from autograd_mini.check.margin.edits import PHASES, Edit, Edits, Scope, Slot, Thing, is_leaf, is_safe, thing_of
-from autograd_mini.check.margin.runs import Recorder, Runs, is_called
+from autograd_mini.check.margin.runs import LossError, Recorder, Runs, is_called
 from autograd_mini.rebuilding import SITES, TREES, Tree, asking, asks, code_of, tree_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ Line: TypeAlias = "tuple[str, int]"
 LONGEST_RUN = 0.5  # seconds
 LATER = 0.15  # seconds in which fits are looked for after the first, at least
 LONG = 160  # characters of an expression that no edit uses
+SIZES = 2  # other than the given ones, at which a fit is tried
 VISITS = 3  # of a line, at which its scope is looked at
 
 
@@ -227,14 +228,15 @@ class Mending:
     def _elsewhere(self) -> list[Runs]:
         """Points with other lengths of axes, so far as the forward pass runs there."""
         runs = self.runs[-1]
-        lengths = {n for x in runs.trial.arguments.values() for n in np.shape(x) if n > 1}
-        found = []
-        for length in sorted(lengths, reverse=True):
-            try:
-                with limited(LONGEST_RUN):
-                    found.append(Runs(runs.passes, elsewhere(runs.passes, runs.trial, length)))
-            except (Exception, SlowError):
-                continue
+        shapes = [np.shape(x) for x in runs.trial.arguments.values()]
+        firsts = Counter(shape[0] for shape in shapes if shape)
+        lengths = {n for shape in shapes for n in shape if n > 1}
+        found: list[Runs] = []
+        for length in sorted(lengths, key=lambda n: (-firsts[n], -n)):
+            if len(found) == SIZES:
+                break
+            with suppress(Exception, SlowError), limited(LONGEST_RUN):
+                found.append(Runs(runs.passes, elsewhere(runs.passes, runs.trial, length)))
         return found
 
     def _left_unmatched(self, statement: Statement, edit: Edit) -> int:
@@ -297,12 +299,17 @@ class Mending:
         return len(self.first)
 
     def _influence(self, statement: Statement) -> float:
-        """0 if its result moves every wrong gradient and no right one, the more the less likely it is wrong."""
+        """0 if its result moves every wrong gradient and no right one, the more the less likely it is wrong.
+
+        Infinite for a part of the forward pass.
+        """
         moved = []
         for slot in _results(statement.slot):
             edit = Edit(slot, f"({ast.unparse(slot.get())}) * 1.001", "")
             try:
                 moved.append(self._moved([(statement, edit)]))
+            except LossError:
+                return math.inf
             except (Exception, SlowError):
                 continue
         likely = []
@@ -478,9 +485,8 @@ class _Scopes:
             thing = thing_of(value, leaf)
             if thing is None or text in scope:
                 continue
-            if leaf and isinstance(value, np.ndarray):
-                if id(value) in held:  # under another name already
-                    thing = thing._replace(leaf=False) if not text.isidentifier() else thing
+            if isinstance(value, np.ndarray):
+                thing = thing._replace(alias=id(value) in held)
                 held.add(id(value))
             scope[text] = thing
 
@@ -512,16 +518,16 @@ def _statements(runs: Runs) -> list[Statement]:
             runs.passes.forward(runs.trial.arguments)
         forward = {*scopes.seen}
         scopes.seen.clear()
-    with scopes.watching(looks=True), _nothing_raised():
+    with scopes.watching(looks=True), suppress(Exception):  # what ran until it fails is known
         runs.gradients()
     order = [*scopes.seen]
     found: list[tuple[int, Statement]] = []
+    called = {name for unit in units for name in unit.code.co_names}
     for unit in units:
-        own = {unit.file: unit.f.__globals__}
         functions = {
             name: _flags(f)
-            for name, f in own[unit.file].items()
-            if isinstance(f, FunctionType) and _takes_one(f) and not name.startswith("_")
+            for name, f in unit.f.__globals__.items()
+            if name in called and isinstance(f, FunctionType) and _takes_one(f)
         }
         for slot, loop in _slots(unit.tree):
             node = slot.get()
@@ -535,14 +541,6 @@ def _statements(runs: Runs) -> list[Statement]:
                 edits = Edits(slot, scope, functions, numpy, loop)
                 found.append((order.index(ran[0]), Statement(unit, slot, node.lineno, end, edits)))
     return [statement for _, statement in sorted(found, key=lambda x: x[0])]
-
-
-@contextmanager
-def _nothing_raised() -> Iterator[None]:
-    try:
-        yield
-    except Exception:  # what ran until then is known
-        return
 
 
 def _slots(tree: Tree) -> Iterator[tuple[Slot, ast.For | None]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.margin.adjoints import Known, Label, Labels, Versions
+from autograd_mini.check.margin.adjoints import Known, Label, Places, Versions
 from autograd_mini.check.margin.runs import Event, Runs, close, is_called
 from autograd_mini.rebuilding import SITES, Site
 
@@ -54,25 +54,13 @@ class Found:
     cut: bool
 
 
-def repaired(
-    runs: Runs,
-    places: list[Versions],
-    events: Sequence[Event],
-    labels: Mapping[int, Label],
-    right: frozenset[str],
-    deadline: float,
-) -> Found:
-    """The lines that have to be repaired; ``labels`` are those of the results, by their place in the run."""
-    search = _Search(runs, places, events, labels, right)
-    search.run(deadline)
-    return search.found()
+class Repairing:
+    """The search; ``labels`` are those of the results, by their place in the run."""
 
-
-class _Search:
     def __init__(
         self,
         runs: Runs,
-        places: list[Versions],
+        places: Places,
         events: Sequence[Event],
         labels: Mapping[int, Label],
         right: frozenset[str],
@@ -81,7 +69,8 @@ class _Search:
         self.wrong = frozenset(runs.trial.truth) - right
         self.by_site: dict[int, list[Event]] = defaultdict(list)
         for event in events:
-            if labels[event.place].kind != "forward":
+            forward = labels[event.place].kind == "forward" or (runs.passes.joined and event.site in places)
+            if not forward:
                 self.by_site[event.site].append(event)
         self.exact: dict[int, bool] = {}
         for site, own in [*self.by_site.items()]:
@@ -96,7 +85,7 @@ class _Search:
             for factor in self._factors(labels)
             for versions in self.candidates
         ]
-        self.fixes: dict[int, Repair] = {}
+        self.tried: set[Any] = set()
         self.partial: dict[int, list[Repair]] = defaultdict(list)
         self.cut = False
 
@@ -107,18 +96,17 @@ class _Search:
         seen = [label.number for label in labels.values() if label.kind == "multiple"]
         return [c for c in sorted(named) if any(abs(x - c) <= 1e-6 * c for x in seen)][:2]
 
-    def run(self, deadline: float) -> None:
-        """Try every line with every adjoint that fits it, the earliest line first."""
+    def run(self, deadline: float, by_name: bool) -> None:
+        """Try every line with every adjoint that fits it, or with the one that it is called by alone."""
         for site in self.sites:
-            tried: set[Any] = set()
-            for put, should, first in self._attempts(self.by_site[site]):
+            for put, should, first in self._attempts(site, by_name):
                 if time.perf_counter() > deadline:
                     self.cut = True
                     return
-                key = tuple((place, _rounded(new)) for place, new in sorted(put.items()))
-                if key in tried:
+                key = site, *((place, _rounded(new)) for place, new in sorted(put.items()))
+                if key in self.tried:
                     continue
-                tried.add(key)
+                self.tried.add(key)
                 mends = self._mends(put)
                 if mends:
                     shape = next(iter(put.values())).shape
@@ -134,9 +122,12 @@ class _Search:
             return frozenset()
         return frozenset(right & self.wrong) if right >= self.right else frozenset()
 
-    def _attempts(self, own: list[Event]) -> Iterator[tuple[dict[int, Floats], str, int]]:
+    def _attempts(self, site: int, by_name: bool) -> Iterator[tuple[dict[int, Floats], str, int]]:
         """What is put where, what it is called, and the first place at which it differs from what was there."""
+        own = self.by_site[site]
         for versions in self.candidates:
+            if by_name and not is_called(SITES[site].text, versions[0].title):
+                continue
             if 1 < len(own) <= MOST_VERSIONS and len(versions) > 1 and abs(len(own) - len(versions)) <= 1:
                 for paired in _paired(own, versions):
                     put = {}
@@ -182,10 +173,10 @@ class _Search:
         return self.exact[repair.site] and not repair.by_its_name
 
 
-def _with_adjoints(places: list[Versions]) -> list[Versions]:
+def _with_adjoints(places: Places) -> list[Versions]:
     found = []
     seen: set[Any] = set()
-    for versions in places:
+    for versions in places.values():
         some = [x for x in versions if x.adjoint is not None and x.adjoint.any()]
         key = tuple(_rounded(x.adjoint) for x in some if x.adjoint is not None)
         if some and key not in seen:

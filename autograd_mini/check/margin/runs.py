@@ -65,6 +65,10 @@ class LongError(Exception):
     """A run has too many results to be watched."""
 
 
+class LossError(Exception):
+    """A run has another loss than it should, and so another forward pass."""
+
+
 class Recorder:
     """Watches a run: keeps its results, and puts others in the place of some, by their place in the run.
 
@@ -136,7 +140,7 @@ class Runs:
             if self.passes.joined:
                 output, state = self.passes.forward(arguments, call)
                 if not same(output, self.output):
-                    raise ValueError("the loss is another")
+                    raise LossError
             return self.passes.backward(state, self.trial.cotangent, arguments, call)
 
     def recorded(self) -> tuple[Mapping[str, Any], list[Event]]:
