@@ -69,13 +69,13 @@ def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> M
     for by_name in (True, False):
         repairing.run(_until(deadline, REPAIRS), by_name)
         found = repairing.found()
-        first = [*dict.fromkeys((r.where.file, r.where.line) for r in [*found.named, *found.others])]
+        first = [*dict.fromkeys((r.where.file, r.where.line) for r in found.whole)]
         mending = partial(_mend, passes, trials, runs, labels, first, _until(deadline, MENDS if by_name else 1.0))
         mends += forked(mending, max(0.0, deadline - time.perf_counter()) + GRACE)
         if mends:
             break
     cut = time.perf_counter() >= deadline
-    return Margin((), tuple(found.named), tuple(sorted(mends, key=lambda mend: mend.rank)), cut)
+    return Margin((), found.named, tuple(sorted(mends, key=lambda mend: mend.rank)), cut)
 
 
 def _until(deadline: float, part: float) -> float:

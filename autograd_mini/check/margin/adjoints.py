@@ -79,18 +79,18 @@ class Recorded(NamedTuple):
         return cls(inputs, {node: adjoints.get(slot, 0.0) for node, slot in tape.slots.items()})
 
     def adjoint(self, nodes: Any) -> Floats | None:
-        """The adjoints of an array, None if the output does not depend on it."""
+        """The adjoints of an array, None if the output does not depend on the whole of it."""
         array = np.asarray(nodes, dtype=object)
         values = [x for x in array.flat if isinstance(x, Value)]
-        if not values or not all(x in self.adjoints for x in values):
-            return None
-        found = [self.adjoints[x] if isinstance(x, Value) else 0.0 for x in array.flat]
+        return self._of(array) if values and all(x in self.adjoints for x in values) else None
+
+    def _of(self, array: Any) -> Floats:
+        found = [self.adjoints.get(x, 0.0) if isinstance(x, Value) else 0.0 for x in array.flat]
         return np.array(found, dtype=float).reshape(array.shape)
 
     def gradients(self) -> dict[str, Floats]:
         """The adjoints of the differentiated arguments."""
-        found = {name: self.adjoint(x) for name, x in self.inputs.items()}
-        return {name: np.zeros(np.shape(self.inputs[name])) if x is None else x for name, x in found.items()}
+        return {name: self._of(np.asarray(x, dtype=object)) for name, x in self.inputs.items()}
 
 
 def _known(passes: Derivation, trial: Trial, apart: bool) -> Places:
@@ -103,7 +103,7 @@ def _known(passes: Derivation, trial: Trial, apart: bool) -> Places:
     gradients = recorded.gradients()
     if not all(close(gradients[name], truth, RTOL) for name, truth in trial.truth.items()):
         raise ValueError("what was recorded is not the forward pass")
-    inputs = [known(name, x) for name, x in recorded.inputs.items()]
+    inputs = [Known(name, numbers_of(x), gradients[name]) for name, x in recorded.inputs.items()]
     places: Places = defaultdict(list, {x.name: [x] for x in inputs})
     last: dict[str, Known] = {x.name: x for x in inputs}
     for site, _, result in recorder.events:

@@ -152,7 +152,7 @@ FEW = 16  # arrays in a product of two that is a missing term
 
 class Edits:
     """The edits of one statement; ``functions`` are the user's own of one argument, ``numpy`` the prefix of
-    NumPy's names, and ``after`` the loop of which it is the last statement."""
+    NumPy's names, ``loop`` that of which it is the last statement, and ``later`` what is in scope after it."""
 
     def __init__(
         self,
@@ -161,8 +161,10 @@ class Edits:
         functions: Mapping[str, tuple[str, ...]],
         numpy: str = "np.",
         loop: ast.For | None = None,
+        later: Scope | None = None,
     ) -> None:
         self.slot, self.scope, self.functions, self.np, self.loop = slot, scope, functions, numpy, loop
+        self.later = later or {}
         self.node: Any = slot.get()
         self.leaves = {text: thing for text, thing in scope.items() if thing.leaf and not thing.alias}
         self.arrays = {t: x for t, x in self.leaves.items() if x.kind in ("float", "index", "mask")}
@@ -225,7 +227,7 @@ class Edits:
                 text = f"{self.np}add.at({ast.unparse(target.value)}, {place}, {value})"
                 yield Edit(self.slot, text, "=")
             yield from self._child(Slot(target, "slice"), False, phase)
-        thing = self.scope.get(name) or self.scope.get(value)
+        thing = self.scope.get(name) or self.scope.get(value) or self.later.get(name)
         shape = () if thing is None or not is_leaf(target) else thing.shape
         for t, kept in self.leaves.items() if shape else ():
             index = f"{self.np}arange(len({t})), {t}" if len(shape) == 2 else t
@@ -254,6 +256,8 @@ class Edits:
             yield from self._term(slot, text, thing, phase)
         if phase == 0:
             yield from self._own(slot, node, text, thing, whole)
+        elif phase == 1 and is_leaf(node) and thing is not None and thing.kind != "bool":
+            yield from self._unlike(slot, text, thing)
         for field, value in ast.iter_fields(node):
             if field in ("ctx", "op", "ops") or (isinstance(node, ast.Attribute) and not self._is_edited(value)):
                 continue
@@ -327,11 +331,6 @@ class Edits:
                         yield from (Edit(slot, f"({text}) {sign} {p} * {q}", "term") for sign in "+-")
             return
         some: dict[str, Thing] = {**self.arrays, **(self.compounds if phase == 2 else {})}
-        if phase == 1 and (is_leaf(node) or isinstance(node, ast.BinOp)) and (thing is None or thing.kind == "float"):
-            for name in WRAPPED:
-                yield Edit(slot, f"{self.np}{name}({text})", "function")
-            yield from (Edit(slot, f"{name}({text})", "function") for name in self.functions)
-            yield Edit(slot, f"({text}) > 0", "comparison")
         for t, x in some.items():
             if t == text and phase == 1:
                 continue
@@ -393,9 +392,19 @@ class Edits:
                     yield Edit(slot, t, "name")
             if thing.kind == "int":
                 yield from _shifted(slot)
-                yield from (Edit(slot, f"({text}) * {n}", "constant") for n in self.sizes)
+                yield from (Edit(slot, f"({text}) * {n}", "constant") for n in ("2", *self.sizes))
         if thing.kind == "float" and (is_leaf(node) or isinstance(node, ast.Call)):
             yield Edit(slot, f"({text}) ** 2", "power")
+
+    def _unlike(self, slot: Slot, text: str, thing: Thing) -> Iterator[Edit]:
+        """Another name in the place of one, of any shape, or a function of it."""
+        if thing.kind == "float":
+            for name in (*(self.np + name for name in WRAPPED), *self.functions):
+                yield Edit(slot, f"{name}({text})", "function")
+            yield Edit(slot, f"({text}) > 0", "comparison")
+        for t, x in self.floats.items():
+            if t != text and (x.shape != thing.shape or thing.kind != "float") and slot.field != "slice":
+                yield Edit(slot, t, "name")
 
     def _operation(self, slot: Slot, node: ast.BinOp) -> Iterator[Edit]:
         left, right, kind = ast.unparse(node.left), ast.unparse(node.right), type(node.op).__name__

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -41,6 +41,7 @@ LONGEST_RUN = 0.5  # seconds
 LATER = 0.15  # seconds in which fits are looked for after the first, at least
 LONG = 160  # characters of an expression that no edit uses
 SIZES = 2  # other than the given ones, at which a fit is tried
+MOST_ITEMS = 40  # of a dictionary
 VISITS = 3  # of a line, at which its scope is looked at
 
 
@@ -232,8 +233,9 @@ class Mending:
         firsts = Counter(shape[0] for shape in shapes if shape)
         lengths = {n for shape in shapes for n in shape if n > 1}
         found: list[Runs] = []
+        end = time.perf_counter() + LONGEST_RUN
         for length in sorted(lengths, key=lambda n: (-firsts[n], -n)):
-            if len(found) == SIZES:
+            if len(found) == SIZES or time.perf_counter() > end:
                 break
             with suppress(Exception, SlowError), limited(LONGEST_RUN):
                 found.append(Runs(runs.passes, elsewhere(runs.passes, runs.trial, length)))
@@ -283,11 +285,8 @@ class Mending:
                 groups[self._influence(statement)].append(statement)
         for group in groups.values():
             group.sort(key=lambda s: ranks[id(s)])
-        order: list[tuple[list[Statement], int]] = [(ahead, 0), (ahead, 1)]
         for name, phase in ORDER:
-            order.append((ahead if name < 0 else groups[name], phase))
-        for statements, phase in order:
-            for statement in statements:
+            for statement in ahead if name < 0 else groups[name]:
                 for edit in statement.edits(phase):
                     yield statement, edit
 
@@ -393,8 +392,8 @@ class Mending:
 
 # Groups of statements by influence, -1 for those that repair names, and phases of their edits.
 ORDER = (
-    (0.0, 0), (0.0, 1), (-1, 2), (0.5, 0), (1.0, 0), (0.5, 1), (0.0, 2), (2.0, 0), (1.0, 1), (-1, 3), (0.5, 2),
-    (2.0, 1), (3.0, 0), (1.0, 2), (2.0, 2), (0.0, 3), (3.0, 1),
+    (-1, 0), (0.0, 0), (-1, 1), (0.0, 1), (0.5, 0), (-1, 2), (1.0, 0), (0.5, 1), (0.0, 2), (2.0, 0), (1.0, 1),
+    (-1, 3), (0.5, 2), (2.0, 1), (3.0, 0), (1.0, 2), (2.0, 2), (0.0, 3), (3.0, 1),
 )  # fmt: skip
 assert {phase for _, phase in ORDER} == {*range(PHASES)}
 PLAIN = {
@@ -501,10 +500,17 @@ class _Scopes:
             except Exception:  # it has no value yet
                 continue
         for name, x in [*variables.items()]:
-            items = x.items() if isinstance(x, dict) and len(x) < 40 else ()
-            yield from ((f"{name}[{key!r}]", item, True) for key, item in items if isinstance(key, str))
-            if name == "self":
-                yield from ((f"self.{key}", item, True) for key, item in [*getattr(x, "__dict__", {}).items()])
+            yield from _parts(name, x)
+            for text, part, _ in _parts(name, x) if name == "self" else ():
+                yield from _parts(text, part)
+
+
+def _parts(name: str, x: Any) -> Iterator[tuple[str, Any, bool]]:
+    """The items of a dictionary and the attributes of an instance."""
+    if isinstance(x, dict) and len(x) < MOST_ITEMS:
+        yield from ((f"{name}[{key!r}]", item, True) for key, item in [*x.items()] if isinstance(key, str))
+    elif not isinstance(x, (type, ModuleType, FunctionType)) and not name.startswith("_"):
+        yield from ((f"{name}.{key}", item, True) for key, item in [*getattr(x, "__dict__", {}).items()])
 
 
 def _statements(runs: Runs) -> list[Statement]:
@@ -529,6 +535,8 @@ def _statements(runs: Runs) -> list[Statement]:
             for name, f in unit.f.__globals__.items()
             if name in called and isinstance(f, FunctionType) and _takes_one(f)
         }
+        own = [x for (file, line), x in scopes.scopes.items() if file == unit.file and line in unit.span]
+        later = {t: x for scope in own for t, x in scope.items()}
         for slot, loop in _slots(unit.tree):
             node = slot.get()
             body = getattr(node, "body", None)
@@ -538,7 +546,7 @@ def _statements(runs: Runs) -> list[Statement]:
             if ran and not forward.intersection(lines):
                 scope: Scope = {t: x for line in lines for t, x in scopes.scopes.get(line, {}).items()}
                 numpy = next((f"{n}." for n, x in unit.f.__globals__.items() if x is np), "np.")
-                edits = Edits(slot, scope, functions, numpy, loop)
+                edits = Edits(slot, scope, functions, numpy, loop, later)
                 found.append((order.index(ran[0]), Statement(unit, slot, node.lineno, end, edits)))
     return [statement for _, statement in sorted(found, key=lambda x: x[0])]
 

@@ -47,11 +47,10 @@ class Repair(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """The lines to repair, and others that would do, the best first; ``cut`` if there was no time for all."""
+    """The lines to repair, and those that mend everything alone, the best first."""
 
-    named: list[Repair]
-    others: list[Repair]
-    cut: bool
+    named: tuple[Repair, ...]
+    whole: tuple[Repair, ...]
 
 
 class Repairing:
@@ -87,7 +86,6 @@ class Repairing:
         ]
         self.tried: set[Any] = set()
         self.partial: dict[int, list[Repair]] = defaultdict(list)
-        self.cut = False
 
     def _factors(self, labels: Mapping[int, Label]) -> list[float]:
         """Constants by which the author's gradients differ from the loss's, as N where 1/N comes last."""
@@ -101,7 +99,6 @@ class Repairing:
         for site in self.sites:
             for put, should, first in self._attempts(site, by_name):
                 if time.perf_counter() > deadline:
-                    self.cut = True
                     return
                 key = site, *((place, _rounded(new)) for place, new in sorted(put.items()))
                 if key in self.tried:
@@ -152,22 +149,18 @@ class Repairing:
 
     def found(self) -> Found:
         every = [repair for repairs in self.partial.values() for repair in repairs]
-        best = {site: max(repairs, key=lambda r: len(r.mends)) for site, repairs in self.partial.items()}
-        ranked = [best[site] for site in self.sites if site in best]
-        full = [r for site in self.sites if (r := best.get(site)) and r.mends == self.wrong]
-        loose = sorted((r for r in full if not self._is_exact(r)), key=lambda r: r.place)
-        exact = sorted((r for r in full if self._is_exact(r)), key=lambda r: -r.place)
-        exact.sort(key=lambda r: r.where.kind == "returned")
-        others = [*loose, *exact, *sorted(ranked, key=lambda r: -len(r.mends))]
-        if loose or exact:
-            return Found([(loose or exact)[0]], others, self.cut)
+        whole = {repair.site: repair for repair in every if repair.mends == self.wrong}.values()
+        loose = sorted((r for r in whole if not self._is_exact(r)), key=lambda r: r.place)
+        exact = sorted((r for r in whole if self._is_exact(r)), key=lambda r: (r.where.kind == "returned", -r.place))
+        if whole:
+            return Found(tuple((loose or exact)[:1]), tuple(loose + exact))
         named: list[Repair] = []
         left = self.wrong
         while left and (useful := [r for r in every if r.mends & left]):
             chosen = min(useful, key=lambda r: (-len(r.mends & left), self._is_exact(r), r.place))
             named.append(chosen)
             left -= chosen.mends
-        return Found(named, [*named, *others], self.cut)
+        return Found(tuple(named), ())
 
     def _is_exact(self, repair: Repair) -> bool:
         return self.exact[repair.site] and not repair.by_its_name
