@@ -106,6 +106,8 @@ if TYPE_CHECKING:
         Explanation,
         InconclusiveError,
         Report,
+        StepsReport,
+        check_backward,
         check_gradient,
         check_jacobian,
         check_steps,
@@ -120,8 +122,8 @@ UPPER_FLOORS = {  # which are imported when one of their names is used
     "program": ("Program", "trace"),
     "drawing": ("Drawing", "draw"),
     "check": (
-        *("Explanation", "InconclusiveError", "Report", "check_gradient", "check_jacobian"),
-        *("check_steps", "check_update", "check_value", "check_vjp"),
+        *("Explanation", "InconclusiveError", "Report", "StepsReport", "check_backward"),
+        *("check_gradient", "check_jacobian", "check_steps", "check_update", "check_value", "check_vjp"),
     ),
 }
 
@@ -135,6 +137,7 @@ __all__ = [
     "Program",
     "RangeError",
     "Report",
+    "StepsReport",
     "TraceError",
     "Value",
     "ValueArray",
@@ -152,6 +155,7 @@ __all__ = [
     "binary_cross_entropy_from_logits",
     "cbrt",
     "ceil",
+    "check_backward",
     "check_gradient",
     "check_jacobian",
     "check_steps",

@@ -9,35 +9,28 @@ The wings, each knowing only those before it: ``verdicts`` and ``settings``; ``s
 ``checks``, which people call.
 """
 
+from autograd_mini.check.checks.backward import check_backward, check_vjp
 from autograd_mini.check.checks.gradient import check_gradient, check_jacobian
-from autograd_mini.check.checks.implied import check_update, check_vjp
+from autograd_mini.check.checks.implied import check_update
 from autograd_mini.check.checks.steps import check_steps
 from autograd_mini.check.checks.value import check_value
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.judgement.finding import Entry
 from autograd_mini.check.reports.report import InconclusiveError, Report
-from autograd_mini.check.subjects.hand import Formula
-from autograd_mini.check.subjects.points import DOMAINS
-from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT, WRONG, painted, wants_colour
+from autograd_mini.check.reports.steps import Step, StepsReport
 
 __all__ = [
-    "AGREES",
-    "DISAGREES",
-    "DOMAINS",
-    "INCONCLUSIVE",
-    "RIGHT",
-    "WRONG",
     "Entry",
     "Explanation",
-    "Formula",
     "InconclusiveError",
     "Report",
+    "Step",
+    "StepsReport",
+    "check_backward",
     "check_gradient",
     "check_jacobian",
     "check_steps",
     "check_update",
     "check_value",
     "check_vjp",
-    "painted",
-    "wants_colour",
 ]

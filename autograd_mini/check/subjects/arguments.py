@@ -75,8 +75,8 @@ def arguments_of(f: Any, at: Any) -> dict[str, Any]:
         ]
         if len(needed) > 1:
             raise TypeError(f"check: f takes {listed(needed)}; give at= as a mapping from these to values")
-        return {names[0]: _as_array(at)}
-    given = {name: _as_array(x) for name, x in at.items()}
+        return {names[0]: as_array(at)}
+    given = {name: as_array(x) for name, x in at.items()}
     if parameters is None:
         return given
     missing = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in given]
@@ -85,7 +85,8 @@ def arguments_of(f: Any, at: Any) -> dict[str, Any]:
     return {name: given[name] for name in parameters if name in given}
 
 
-def _as_array(x: Any) -> Any:
+def as_array(x: Any) -> Any:
+    """A list or a tuple of numbers as an array; anything else as it is."""
     try:
         array = np.asarray(x) if isinstance(x, (list, tuple)) else None
     except ValueError:  # rows of several lengths

@@ -9,10 +9,12 @@ has left can be given to a backward pass as often as one likes.
 from __future__ import annotations
 
 import copy
+import dis
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -62,6 +64,7 @@ class Passes:
     bound: tuple[str, ...]
     joined: bool
     seeded: bool
+    rates: Mapping[str, float]  # of arguments whose gradient is what a step of backward implies
     world: World
     paths: Mapping[str, Path]  # where in the world each argument is
     run: Callable[[World, Call], tuple[Any, Any]]  # gives the output and the result of the forward pass
@@ -224,11 +227,14 @@ def reached_by(functions: Any) -> dict[int, frozenset[str]]:
     return {home: frozenset(names) for home, names in found.items()}
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
+@lru_cache(4096)
+def _names(code: CodeType) -> tuple[str, ...]:
+    """The names of variables outside a function that its code uses."""
+    own = [
+        line.argval for line in dis.get_instructions(code) if line.opname in ("LOAD_GLOBAL", "STORE_GLOBAL")
+    ]
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return (*own, *(name for part in inner for name in _names(part)))
 
 
 def _is_empty(cell: CellType) -> bool:

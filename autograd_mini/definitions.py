@@ -1,0 +1,368 @@
+"""What a file of Python or a notebook defines, without running it as a script.
+
+Imports, functions, classes and assignments of constants are executed one by one; training loops, plots,
+prints and what reads files are left out, and so is what fails, such as an import of what is not installed.
+The modules beside the file are loaded in the same way. Python 2 is read so far as its words can be replaced.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import functools
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import io
+import json
+import linecache
+import os
+import re
+import sys
+import tokenize
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+PYTHON_2 = {
+    "xrange": range, "raw_input": input, "unicode": str, "long": int, "basestring": str,
+    "reduce": functools.reduce, "unichr": chr,
+}  # fmt: skip
+METHODS = {"iteritems": "items", "iterkeys": "keys", "itervalues": "values", "has_key": "__contains__"}
+READING = "load loadtxt genfromtxt fromfile open read_csv imread loadmat memmap save savetxt input".split()
+LONGEST = 50  # characters of a statement that was left out
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """The names that a file defines, and what of it was left out and why, in sentences.
+
+    ``own`` are the names of its own functions and classes, in its order.
+    """
+
+    path: str
+    names: Mapping[str, Any]
+    own: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def definitions_of(path: str | os.PathLike[str]) -> Definitions:
+    """Execute the definitions in a file ending in .py or .ipynb.
+
+    >>> import tempfile
+    >>> file = os.path.join(tempfile.mkdtemp(), "net.py")
+    >>> text = "rate = 0.1\\ndef f(x):\\n    return 2 * x\\nfor i in xrange(9):\\n    print f(i)\\n"
+    >>> with open(file, "w") as net:
+    ...     _ = net.write(text)
+    >>> found = definitions_of(file)
+    >>> found.own, found.names["f"](3), found.left_out
+    (('f',), 6, ('line 4: for i in xrange(9): …', 'read as Python 2, but / divides as in Python 3'))
+
+    Raises OSError for a file that cannot be read, and SyntaxError, with the line, for one that is no Python.
+    """
+    path = os.fspath(path)
+    module = ModuleType(os.path.splitext(os.path.basename(path))[0])
+    module.__file__ = path
+    root, package = _package(path)
+    module.__package__ = package
+    left_out: list[str] = []
+    with _beside(root, left_out), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        own = _define(path, module.__dict__, left_out)
+    return Definitions(path, module.__dict__, tuple(own), tuple(left_out))
+
+
+def _package(path: str) -> tuple[str, str]:
+    """The folder that its imports start from, and the package that a file is in."""
+    folder, parts = os.path.dirname(os.path.abspath(path)), []
+    while os.path.exists(os.path.join(folder, "__init__.py")):
+        folder, name = os.path.split(folder)
+        parts.append(name)
+    return folder, ".".join(reversed(parts))
+
+
+def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
+    """Execute the definitions of one file; returns its own functions and classes."""
+    own: list[str] = []
+    for file, text in _texts(path):
+        tree, text, is_python_2 = _parsed(text, file)
+        names |= {
+            name: x for name, x in PYTHON_2.items() if re.search(rf"\b{name}\b", text) and name not in names
+        }
+        flags = 0
+        for statement in tree.body:
+            if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+                flags |= sum(getattr(__future__, alias.name).compiler_flag for alias in statement.names)
+            elif _is_wanted(statement, names):
+                try:
+                    exec(compile(ast.Module([statement], []), file, "exec", flags, dont_inherit=True), names)
+                except Exception as error:
+                    left_out.append(f"{_place(statement, file, path)}: {type(error).__name__}: {error}")
+                    names.update(_missing(statement, str(error)))
+                else:
+                    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                        own.append(statement.name)
+            elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+                left_out.append(_place(statement, file, path))
+        if is_python_2:
+            left_out.append("read as Python 2, but / divides as in Python 3")
+    return own
+
+
+def _place(statement: ast.stmt, file: str, path: str) -> str:
+    """Where a statement is, and its first words."""
+    first = ast.unparse(statement).partition("\n")
+    text = first[0] if len(first[0]) <= LONGEST else first[0][:LONGEST] + "…"
+    cell = f"cell {file[len(path) + 1 : -1]}, " if file != path else ""
+    return f"{cell}line {statement.lineno}: {text}" + " …" * bool(first[1])
+
+
+# --- the text ----------------------------------------------------------------------------------------
+
+
+def _texts(path: str) -> Iterator[tuple[str, str]]:
+    """The text of a file; of a notebook that of each cell of code, under the file's name and its number."""
+    if not path.endswith(".ipynb"):
+        with tokenize.open(path) as file:
+            yield path, file.read()
+        return
+    with open(path, encoding="utf-8") as file:
+        try:
+            book = json.load(file)
+            cells = book["cells"] if "cells" in book else book["worksheets"][0]["cells"]
+            codes = [
+                cell.get("source", cell.get("input", "")) for cell in cells if cell["cell_type"] == "code"
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise SyntaxError(f"{path} is no notebook: {type(error).__name__}: {error}") from None
+    for number, code in enumerate(codes, 1):
+        lines = "".join(code).splitlines(keepends=True)
+        yield (
+            f"{path}[{number}]",
+            "".join("\n" if line.lstrip()[:1] in ("%", "!") else line for line in lines),
+        )
+
+
+def _parsed(text: str, file: str) -> tuple[ast.Module, str, bool]:
+    """The syntax tree of a text, the text, and whether it had to be read as Python 2; lines stay lines."""
+    is_python_2 = False
+    if re.search(rf"\.({'|'.join(METHODS)})\(", text):
+        text = re.sub(rf"\.({'|'.join(METHODS)})\(", lambda found: f".{METHODS[found[1]]}(", text)
+    try:
+        tree = ast.parse(text, file)
+    except SyntaxError as error:
+        try:
+            text, is_python_2 = python_3(text), True
+            tree = ast.parse(text, file)
+        except (SyntaxError, tokenize.TokenError):
+            raise error from None
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    return tree, text, is_python_2
+
+
+def python_3(text: str) -> str:
+    """Text of Python 2 in the words of Python 3, line by line.
+
+    >>> print(python_3("print 'a', x\\nprint >>f, y,\\ntry: pass\\nexcept E, e: raise E, 'no'\\n"), end="")
+    print('a', x)
+    print(y, file=f, end=' ')
+    try: pass
+    except E as e: raise E('no')
+    """
+    text = re.sub(r"\b(0[xX][0-9a-fA-F]+|\d+)[lL]\b", r"\1", text.replace("<>", "!="))
+    text = re.sub(r"(?<![\w.])0+([0-7]+)\b(?![.\w])", r"0o\1", text)
+    text = re.sub(
+        r"(^\s*except\s+[\w.]+|^\s*except\s*\([^)]*\))\s*,\s*(\w+)\s*:", r"\1 as \2:", text, flags=re.M
+    )
+    lines = text.splitlines(keepends=True)
+    tokens = [
+        t
+        for t in tokenize.generate_tokens(io.StringIO(text).readline)
+        if t.type not in (tokenize.COMMENT, tokenize.NL)
+    ]
+    for statement in reversed([*_statements(tokens)]):
+        word, *rest = statement
+        if word.string not in ("print", "raise", "exec") or word.type != tokenize.NAME:
+            continue
+        new = _rewritten(word.string, rest, lines)
+        if new is not None:
+            (row, column), (end, last) = word.start, (rest[-1] if rest else word).end
+            tail = lines[end - 1][last:]
+            blank = "\n" * (end - row - new.count("\n"))
+            lines[row - 1 : end] = [lines[row - 1][:column] + new + tail + blank, *[""] * (end - row)]
+    return "".join(lines)
+
+
+def _statements(tokens: Sequence[tokenize.TokenInfo]) -> Iterator[list[tokenize.TokenInfo]]:
+    """The tokens of each simple statement."""
+    statement: list[tokenize.TokenInfo] = []
+    depth = 0
+    for token in tokens:
+        depth += (token.string in ("(", "[", "{")) - (token.string in (")", "]", "}"))
+        ends = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+        if ends or (not depth and token.string in (";", ":")):
+            if statement:
+                yield statement
+            statement = []
+        else:
+            statement.append(token)
+
+
+def _rewritten(word: str, rest: list[tokenize.TokenInfo], lines: list[str]) -> str | None:
+    """A statement as a call; None if it is one already."""
+    parts = _parts(rest, lines)
+    if word == "raise":
+        return f"raise {parts[0]}({', '.join(parts[1:2])})" if len(parts) > 1 else None
+    if not rest:
+        return f"{word}()"
+    if rest[0].string == "(" and _closes(rest) == len(rest) - 1:
+        return None
+    end = ""
+    if parts and not parts[-1]:
+        parts, end = parts[:-1], ", end=' '"
+    if parts and parts[0].startswith(">>"):
+        return f"print({', '.join(parts[1:])}, file={parts[0][2:].strip()}{end})"
+    return f"{word}({', '.join(parts)}{end})"
+
+
+def _closes(tokens: list[tokenize.TokenInfo]) -> int:
+    """Where the bracket closes that comes first."""
+    depth = 0
+    for i, token in enumerate(tokens):
+        depth += (token.string in ("(", "[", "{")) - (token.string in (")", "]", "}"))
+        if not depth:
+            return i
+    return -1
+
+
+def _parts(tokens: list[tokenize.TokenInfo], lines: list[str]) -> list[str]:
+    """The text between commas."""
+    parts: list[list[tokenize.TokenInfo]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += (token.string in ("(", "[", "{")) - (token.string in (")", "]", "}"))
+        if token.string == "," and not depth:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return [_between(part[0].start, part[-1].end, lines) if part else "" for part in parts]
+
+
+def _between(start: tuple[int, int], end: tuple[int, int], lines: list[str]) -> str:
+    if start[0] == end[0]:
+        return lines[start[0] - 1][start[1] : end[1]]
+    inner = lines[start[0] : end[0] - 1]
+    return "".join([lines[start[0] - 1][start[1] :], *inner, lines[end[0] - 1][: end[1]]])
+
+
+# --- the statements ----------------------------------------------------------------------------------
+
+
+def _is_wanted(statement: ast.stmt, names: Mapping[str, Any]) -> bool:
+    """Whether a statement defines something, and does not compute with it."""
+    match statement:
+        case ast.FunctionDef() | ast.ClassDef() | ast.Import() | ast.ImportFrom():
+            return True
+        case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
+            return all(_is_constant(node, names) for node in ast.walk(value))
+        case ast.Try(body=body) | ast.If(body=body):
+            others = [*statement.orelse, *(s for h in getattr(statement, "handlers", ()) for s in h.body)]
+            inner = [*body, *(s for s in others if not isinstance(s, ast.Pass))]
+            is_main = isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
+            return not is_main and all(_is_wanted(s, names) for s in inner)
+    return False
+
+
+def _is_constant(node: ast.AST, names: Mapping[str, Any]) -> bool:
+    """Whether a part of an expression is no call, or one of NumPy, of a built-in or of a class."""
+    if not isinstance(node, ast.Call):
+        return not isinstance(node, (ast.Await, ast.Yield, ast.YieldFrom))
+    function = node.func
+    called = ast.unparse(function).rpartition(".")[2]
+    if called in READING:
+        return False
+    while isinstance(function, ast.Attribute):
+        function = function.value
+    if not isinstance(function, ast.Name):  # a method of what a call gave, as in randn(3).astype(int)
+        return isinstance(function, (ast.Call, ast.Constant, ast.BinOp))
+    owner = names.get(function.id, getattr(builtins, function.id, None))
+    if isinstance(owner, ModuleType):
+        return owner.__name__.partition(".")[0] in ("numpy", "math", "random", "collections", "functools")
+    return (
+        isinstance(owner, type)
+        or (function.id in vars(builtins) and function.id != "print")
+        or (isinstance(node.func, ast.Attribute) and not callable(owner))
+    )
+
+
+class Missing:
+    """What an import would have given; to use it is an ImportError that says why it is not there."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def __getattr__(self, name: str) -> Any:
+        raise (AttributeError(name) if name[:2] == "__" else ImportError(self._why))
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        raise ImportError(self._why)
+
+
+def _missing(statement: ast.stmt, why: str) -> dict[str, Any]:
+    """What stands for the names of an import that failed."""
+    imports = [node for node in ast.walk(statement) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return {}
+    aliases = [alias for node in imports for alias in node.names]
+    return {
+        alias.asname or alias.name.partition(".")[0]: Missing(why) for alias in aliases if alias.name != "*"
+    }
+
+
+class _Beside(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads the modules in a folder by their definitions alone."""
+
+    def __init__(self, root: str, left_out: list[str]) -> None:
+        self.root, self.left_out = root, left_out
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        parent = sys.modules.get(name.rpartition(".")[0])
+        if parent is not None and getattr(parent.__spec__, "loader", None) is not self:
+            return None
+        place = os.path.join(self.root, *name.split("."))
+        if os.path.isdir(place) and not os.path.isfile(f"{place}.py"):
+            spec = importlib.machinery.ModuleSpec(name, self, is_package=True)
+            spec.submodule_search_locations = [place]
+            init = os.path.join(place, "__init__.py")
+            spec.origin = init if os.path.isfile(init) else None
+            return spec if spec.origin or any(file.endswith(".py") for file in os.listdir(place)) else None
+        if not os.path.isfile(f"{place}.py"):
+            return None
+        return importlib.machinery.ModuleSpec(name, self, origin=f"{place}.py")
+
+    def create_module(self, spec: Any) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        origin = getattr(module.__spec__, "origin", None)
+        if origin:
+            module.__file__ = origin
+            _define(origin, module.__dict__, self.left_out)
+
+
+@contextmanager
+def _beside(root: str, left_out: list[str]) -> Iterator[None]:
+    """Imports find the modules beside a file first; afterwards they are forgotten again."""
+    finder = _Beside(root, left_out)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name, module in [*sys.modules.items()]:
+            if getattr(getattr(module, "__spec__", None), "loader", None) is finder:
+                del sys.modules[name]

@@ -1,0 +1,597 @@
+"""Backward passes in the styles in which people write them, right and wrong."""
+
+import numpy as np
+import pytest
+
+from autograd_mini import check_backward, check_vjp
+
+random = np.random.default_rng(3)
+X, W, B = random.standard_normal((3, 4)), random.standard_normal((4, 5)), random.standard_normal(5)
+AT = {"x": X, "W": W, "b": B}
+GAIN = np.array([0.5, -1.5, 0.75, 1.25])
+HISTORY = {"calls": 0}
+
+
+def verdicts(*given, **options):
+    report = check_backward(*given, **options)
+    assert not any("could not follow" in remark for remark in report.remarks), report.remarks
+    return report.sections
+
+
+RIGHT = dict.fromkeys(("x", "W", "b"), "agrees")
+
+
+# --- functions with a cache ---------------------------------------------------------------------------
+
+
+def affine_forward(x, W, b):
+    out = np.tanh(x @ W + b)
+    cache = (x, W, out)
+    return out, cache
+
+
+def affine_backward(dout, cache):
+    x, W, out = cache
+    dz = dout * (1 - out**2)
+    dx = dz @ W.T
+    dW = x.T @ dz
+    db = dz.sum(axis=0)
+    return dx, dW, db
+
+
+def test_a_cache_that_is_a_tuple():
+    report = check_backward(affine_forward, affine_backward, at=AT)
+    assert report.sections == RIGHT
+    assert "dW is ∂L/∂W" in report.remarks
+
+
+def test_results_are_known_by_their_names_and_not_by_their_place():
+    def backward(dout, cache):
+        dx, dW, db = affine_backward(dout, cache)
+        return db, dx, dW
+
+    assert verdicts(affine_forward, backward, at=AT) == RIGHT
+
+
+def test_a_wrong_gradient_is_wrong_alone():
+    def backward(dout, cache):
+        dx, dW, db = affine_backward(dout, cache)
+        return dx, 2 * dW, db
+
+    assert verdicts(affine_forward, backward, at=AT) == {**RIGHT, "W": "disagrees"}
+    assert verdicts(affine_forward, backward, at=AT, gradients={"W": 1}) == {**RIGHT, "W": "disagrees"}
+    assert verdicts(affine_forward, backward, at=AT, wrt=["b", "x"]) == {"x": "agrees", "b": "agrees"}
+
+
+def test_a_cache_that_is_a_dict_and_gradients_in_a_dict():
+    def forward(x, params):
+        z = x @ params["W1"] + params["b1"]
+        h = np.maximum(z, 0)
+        return h @ params["W2"], {"z": z, "h": h, "x": x}
+
+    def backward(grad_output, cache, params):
+        grads = {}
+        grads["W2"] = cache["h"].T @ grad_output
+        dz = (grad_output @ params["W2"].T) * (cache["z"] > 0)
+        grads["W1"] = cache["x"].T @ dz
+        grads["b1"] = dz.sum(0)
+        return grads
+
+    params = {"W1": W, "b1": B, "W2": random.standard_normal((5, 2))}
+    found = verdicts(forward, backward, at={"x": X, "params": params})
+    assert found == {"params['W1']": "agrees", "params['b1']": "agrees", "params['W2']": "agrees"}
+
+
+def test_a_cache_that_is_an_object():
+    class Cache:
+        pass
+
+    def forward(x, gamma):
+        cache = Cache()
+        cache.x, cache.gamma = x, gamma
+        return np.sin(gamma * x), cache
+
+    def backward(d, cache):
+        grad_x = d * cache.gamma * np.cos(cache.gamma * cache.x)
+        grad_gamma = np.sum(d * cache.x * np.cos(cache.gamma * cache.x))
+        return grad_gamma, grad_x
+
+    assert verdicts(forward, backward, at={"x": X, "gamma": 0.75}) == {"x": "agrees", "gamma": "agrees"}
+
+
+def test_intermediates_that_are_returned_by_name():
+    def forward(x, W):
+        z = x @ W
+        a = 1 / (1 + np.exp(-z))
+        return a, z
+
+    def backward(da, x, W, z):
+        s = 1 / (1 + np.exp(-z))
+        dz = da * s * (1 - s)
+        return dz @ W.T, x.T @ dz
+
+    assert verdicts(forward, backward, at={"x": X, "W": W}) == {"x": "agrees", "W": "agrees"}
+
+
+def test_residuals_come_first():
+    def fwd(x, y):
+        return np.sin(x) * y, (np.cos(x), np.sin(x), y)
+
+    def bwd(res, g):
+        cos_x, sin_x, y = res
+        return (cos_x * g * y, sin_x * g)
+
+    assert verdicts(fwd, bwd, at={"x": X, "y": X.copy() + 1}) == {"x": "agrees", "y": "agrees"}
+
+
+def test_a_context_is_handed_over():
+    class Exp:
+        @staticmethod
+        def forward(ctx, x):
+            result = np.exp(x)
+            ctx.save_for_backward(result)
+            return result
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            (result,) = ctx.saved_tensors
+            return grad_output * result
+
+    assert verdicts(Exp, at={"x": X}) == {"x": "agrees"}
+    assert verdicts(Exp.forward, Exp.backward, at=X) == {"x": "agrees"}
+
+
+def test_several_outputs_have_several_cotangents():
+    def step(x, h, c, W):
+        z = np.tanh(x @ W + h)
+        next_c = c * z
+        next_h = np.sin(next_c)
+        cache = (x, c, W, z, next_c)
+        return next_h, next_c, cache
+
+    def step_backward(dnext_h, dnext_c, cache):
+        x, c, W, z, next_c = cache
+        dc_total = dnext_c + dnext_h * np.cos(next_c)
+        dz = dc_total * c * (1 - z**2)
+        return dz @ W.T, dz, dc_total * z, x.T @ dz
+
+    at = {"x": X, "h": X @ W, "c": X @ W + 1, "W": W}
+    report = check_backward(step, step_backward, at=at)
+    assert report.sections == dict.fromkeys("xhcW", "agrees")
+
+    def forgets(dnext_h, dnext_c, cache):
+        return step_backward(dnext_h, 0 * dnext_c, cache)
+
+    assert set(check_backward(step, forgets, at=at, gradients={"x": 0, "W": 3}).sections.values()) == {
+        "disagrees"
+    }
+
+
+# --- one function -------------------------------------------------------------------------------------
+
+
+def softmax_loss(x, y):
+    shifted = x - x.max(axis=1, keepdims=True)
+    p = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+    n = x.shape[0]
+    loss = -np.log(p[np.arange(n), y]).mean()
+    dx = p.copy()
+    dx[np.arange(n), y] -= 1
+    dx /= n
+    return loss, dx
+
+
+def test_loss_and_gradient_in_one():
+    at = {"x": X, "y": np.array([0, 3, 1])}
+    assert verdicts(softmax_loss, at=at) == {"x": "agrees"}
+
+    def forgets_n(x, y):
+        loss, dx = softmax_loss(x, y)
+        return loss, len(x) * dx
+
+    report = check_backward(forgets_n, at=at, gradients={"x": 1})
+    assert report.sections == {"x": "disagrees"}
+
+
+def test_loss_and_gradients_of_a_net():
+    class Net:
+        def __init__(self):
+            self.params = {"W1": W.copy(), "b1": B.copy()}
+
+        def loss(self, x, y=None, reg=0.0):
+            W1, b1 = self.params["W1"], self.params["b1"]
+            scores = x @ W1 + b1
+            if y is None:
+                return scores
+            loss, dscores = softmax_loss(scores, y)
+            loss += 0.5 * reg * np.sum(W1 * W1)
+            grads = {"W1": x.T @ dscores + reg * W1, "b1": dscores.sum(axis=0)}
+            return loss, grads
+
+    net = Net()
+    at = {"x": X, "y": np.array([0, 4, 1]), "reg": 0.25}
+    assert verdicts(net.loss, at=at) == {"params['W1']": "agrees", "params['b1']": "agrees"}
+    assert verdicts(net, at=at) == {"params['W1']": "agrees", "params['b1']": "agrees"}
+    assert np.array_equal(net.params["W1"], W)
+
+
+def test_parameters_that_are_variables():
+    Wxh, Whh, bh = random.standard_normal((5, 2)), random.standard_normal((5, 5)), np.zeros((5, 1))
+
+    def loss_function(inputs, targets, hprev):
+        hs, loss = {-1: np.copy(hprev)}, 0
+        for t in range(len(inputs)):
+            hs[t] = np.tanh(Wxh @ inputs[t] + Whh @ hs[t - 1] + bh)
+            loss += 0.5 * np.sum((hs[t] - targets[t]) ** 2)
+        dWxh, dWhh, dbh = np.zeros_like(Wxh), np.zeros_like(Whh), np.zeros_like(bh)
+        dhnext = np.zeros_like(hs[0])
+        for t in reversed(range(len(inputs))):
+            dh = hs[t] - targets[t] + dhnext
+            draw = (1 - hs[t] * hs[t]) * dh
+            dbh += draw
+            dWxh += draw @ inputs[t].T
+            dWhh += draw @ hs[t - 1].T
+            dhnext = Whh.T @ draw
+        return loss, dWxh, dWhh, dbh, hs[len(inputs) - 1]
+
+    shapes = {"inputs": (3, 2, 1), "targets": (3, 5, 1), "hprev": (5, 1)}
+    at = {name: random.standard_normal(shape) for name, shape in shapes.items()}
+    assert verdicts(loss_function, at=at) == dict.fromkeys(("Wxh", "Whh", "bh"), "agrees")
+
+
+# --- classes ------------------------------------------------------------------------------------------
+
+
+class Linear:
+    def __init__(self, n_in, n_out):
+        self.W = np.random.default_rng(0).standard_normal((n_in, n_out))
+        self.b = np.zeros(n_out)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout
+        self.db = dout.sum(axis=0)
+        return dout @ self.W.T
+
+
+def test_a_class_and_an_instance():
+    layer = Linear(4, 5)
+    before = {name: x.copy() for name, x in vars(layer).items()}
+    assert verdicts(Linear, at={"n_in": 4, "n_out": 5, "x": X}) == RIGHT
+    assert verdicts(layer, at=X) == RIGHT
+    assert verdicts(layer.forward, layer.backward, at={"x": X}) == RIGHT
+    assert vars(layer).keys() == before.keys()
+    assert all(np.array_equal(x, getattr(layer, name)) for name, x in before.items())
+
+
+def test_attributes_can_be_given():
+    assert verdicts(Linear(4, 5), at={"x": X, "W": W, "b": B}) == RIGHT
+
+
+def test_a_wrong_layer():
+    class Forgets(Linear):
+        def backward(self, dout):
+            self.dW = self.x.T @ dout
+            self.db = dout.mean(axis=0)
+            return dout @ self.W.T
+
+    report = check_backward(Forgets(4, 5), at=X)
+    assert report.sections == {**RIGHT, "b": "disagrees"}
+
+
+NAMES = (
+    "dweights grad_weights weights_grad weights_gradient delta_weights gradWeights dL_dweights d_weights "
+    "nabla_weights dW"
+)
+
+
+@pytest.mark.parametrize("name", NAMES.split())
+def test_gradients_by_any_name(name):
+    class Dense:
+        def __init__(self):
+            self.weights = W.copy()
+
+        def forward(self, inputs):
+            self.inputs = inputs
+            return inputs @ self.weights
+
+        def backward(self, dvalues):
+            setattr(self, name, self.inputs.T @ dvalues)
+            self.dinputs = dvalues @ self.weights.T
+
+    assert verdicts(Dense(), at=X) == {"inputs": "agrees", "weights": "agrees"}
+
+
+def test_parameters_and_gradients_in_dicts():
+    class Layer:
+        def __init__(self):
+            self.params = {"W": W.copy(), "b": B.copy()}
+            self.grads = {}
+
+        def __call__(self, x):
+            self.cache = x
+            return x @ self.params["W"] + self.params["b"]
+
+        def backward(self, grad):
+            self.grads["W"] = self.cache.T @ grad
+            self.grads["b"] = np.sum(grad, axis=0)
+            return grad @ self.params["W"].T
+
+    assert verdicts(Layer(), at=X) == {"x": "agrees", "params['W']": "agrees", "params['b']": "agrees"}
+
+
+def test_parameters_and_gradients_in_lists():
+    class Net:
+        def __init__(self):
+            self.sizes = [4, 5, 2]
+            self.weights = [W.copy(), random.standard_normal((5, 2))]
+            self.biases = [B.copy(), np.zeros(2)]
+
+        def feedforward(self, x):
+            return np.tanh(np.tanh(x @ self.weights[0] + self.biases[0]) @ self.weights[1] + self.biases[1])
+
+        def backprop(self, x, y):
+            nabla_w = [np.zeros(w.shape) for w in self.weights]
+            nabla_b = [np.zeros(b.shape) for b in self.biases]
+            activations = [x]
+            for w, b in zip(self.weights, self.biases, strict=True):
+                activations.append(np.tanh(activations[-1] @ w + b))
+            delta = (activations[-1] - y) * (1 - activations[-1] ** 2)
+            for k in (1, 0):
+                nabla_w[k] = activations[k].T @ delta
+                nabla_b[k] = delta.sum(axis=0)
+                if k:
+                    delta = (delta @ self.weights[k].T) * (1 - activations[k] ** 2)
+            return nabla_b, nabla_w
+
+    found = verdicts(
+        Net(), at={"x": X, "y": np.ones((3, 2))}, loss=lambda out, y: 0.5 * np.sum((out - y) ** 2)
+    )
+    assert found == dict.fromkeys(("weights[0]", "weights[1]", "biases[0]", "biases[1]"), "agrees")
+
+
+def test_a_parameter_with_its_own_gradient():
+    class Parameter:
+        def __init__(self, value):
+            self.value = value
+            self.grad = np.zeros_like(value)
+
+    class Layer:
+        def __init__(self):
+            self.W, self.b = Parameter(W.copy()), Parameter(B.copy())
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W.value + self.b.value
+
+        def backward(self, dy):
+            self.W.grad += self.x.T @ dy
+            self.b.grad += dy.sum(0)
+            return dy @ self.W.value.T
+
+    assert verdicts(Layer(), at=X) == {"x": "agrees", "W.value": "agrees", "b.value": "agrees"}
+
+
+def test_layers_in_a_list():
+    class Net:
+        def __init__(self):
+            self.layers = [Linear(4, 3), Linear(3, 2)]
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer.forward(x)
+            return x
+
+        def backward(self, grad):
+            for layer in reversed(self.layers):
+                grad = layer.backward(grad)
+            return grad
+
+    found = verdicts(Net(), at=X)
+    assert found == dict.fromkeys(("x", "layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b"), "agrees")
+
+
+@pytest.mark.parametrize("rate", [{}, {"learning_rate": 0.1}])
+def test_a_step_inside_backward(rate):
+    class Layer:
+        def __init__(self):
+            self.weights = W.copy()
+            self.bias = B.copy()
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.weights + self.bias
+
+        def backward(self, grad, learning_rate):
+            grad_x = grad @ self.weights.T
+            self.weights -= learning_rate * self.x.T @ grad
+            self.bias -= learning_rate * grad.sum(axis=0)
+            return grad_x
+
+    layer = Layer()
+    assert verdicts(layer, at={"x": X, **rate}) == {"x": "agrees", "weights": "agrees", "bias": "agrees"}
+    assert np.array_equal(layer.weights, W)
+
+
+def test_a_step_at_a_rate_of_the_instance_in_the_wrong_order():
+    class Layer:
+        def __init__(self):
+            self.W, self.lr = W.copy(), 0.05
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backward(self, grad):
+            self.W = self.W - self.lr * self.x.T @ grad
+            return grad @ self.W.T  # of the parameters after the step
+
+    assert check_backward(Layer(), at=X).sections == {"x": "disagrees", "W": "agrees"}
+
+
+def test_the_loss_that_backward_starts_from():
+    def model_forward(X, params):
+        Z1 = params["W1"] @ X + params["b1"]
+        A1 = np.tanh(Z1)
+        A2 = 1 / (1 + np.exp(-(params["W2"] @ A1 + params["b2"])))
+        return A2, {"Z1": Z1, "A1": A1, "A2": A2}
+
+    def model_backward(params, cache, X, Y):
+        m = X.shape[1]
+        dZ2 = cache["A2"] - Y
+        dW2 = dZ2 @ cache["A1"].T / m
+        db2 = np.sum(dZ2, axis=1, keepdims=True) / m
+        dZ1 = (params["W2"].T @ dZ2) * (1 - cache["A1"] ** 2)
+        dW1 = dZ1 @ X.T / m
+        db1 = np.sum(dZ1, axis=1, keepdims=True) / m
+        return {"dW1": dW1, "db1": db1, "dW2": dW2, "db2": db2}
+
+    def cost(A2, Y):
+        return -np.mean(Y * np.log(A2) + (1 - Y) * np.log(1 - A2))
+
+    params = {"W1": random.standard_normal((4, 3)), "b1": np.zeros((4, 1)),
+              "W2": random.standard_normal((1, 4)), "b2": np.zeros((1, 1))}  # fmt: skip
+    at = {"X": random.standard_normal((3, 5)), "Y": np.array([[0, 1, 1, 0, 1]]), "params": params}
+    assert set(verdicts(model_forward, model_backward, at=at, loss=cost).values()) == {"agrees"}
+    with pytest.raises(TypeError, match=r"give the loss that it starts from, loss="):
+        check_backward(model_forward, model_backward, at=at)
+
+
+# --- state over time ----------------------------------------------------------------------------------
+
+
+def test_states_over_time_in_lists():
+    class Recurrent:
+        def __init__(self):
+            self.Wx, self.Wh, self.b = W.copy(), random.standard_normal((5, 5)) / 3, B.copy()
+
+        def forward(self, xs, h_prev):
+            self.xs, self.hs = xs, [h_prev]
+            for x in xs:
+                self.hs.append(np.tanh(x @ self.Wx + self.hs[-1] @ self.Wh + self.b))
+            return self.hs[1:]
+
+        def backward(self, dhs):
+            self.dWx, self.dWh, self.db = (np.zeros_like(p) for p in (self.Wx, self.Wh, self.b))
+            dxs = [None] * len(self.xs)
+            carried = np.zeros_like(self.hs[0])
+            for t in reversed(range(len(self.xs))):
+                draw = (dhs[t] + carried) * (1 - self.hs[t + 1] ** 2)
+                dxs[t] = draw @ self.Wx.T
+                self.dWx += np.outer(self.xs[t], draw)
+                self.dWh += np.outer(self.hs[t], draw)
+                self.db += draw
+                carried = self.Wh @ draw
+            dh_prev = carried
+            return dxs, dh_prev
+
+    found = verdicts(Recurrent(), at={"xs": list(X), "h_prev": B})
+    assert found == dict.fromkeys(("xs", "h_prev", "Wx", "Wh", "b"), "agrees")
+
+
+def test_a_batch_normalization_that_keeps_statistics():
+    class BatchNorm:
+        def __init__(self):
+            self.gamma, self.beta = GAIN.copy(), np.zeros(4)
+            self.running_mean = np.zeros(4)
+
+        def forward(self, x):
+            self.mu, self.var = x.mean(axis=0), x.var(axis=0)
+            self.running_mean = 0.9 * self.running_mean + 0.1 * self.mu
+            self.xhat = (x - self.mu) / np.sqrt(self.var + 1e-5)
+            return self.gamma * self.xhat + self.beta
+
+        def backward(self, dout):
+            n = len(dout)
+            self.dgamma = np.sum(dout * self.xhat, axis=0)
+            self.dbeta = np.sum(dout, axis=0)
+            d = dout * self.gamma
+            return (n * d - d.sum(0) - self.xhat * np.sum(d * self.xhat, 0)) / (n * np.sqrt(self.var + 1e-5))
+
+    assert verdicts(BatchNorm(), at=X) == {"x": "agrees", "gamma": "agrees", "beta": "agrees"}
+
+
+def test_dropout_is_drawn_alike():
+    class Dropout:
+        def forward(self, x):
+            self.mask = (np.random.rand(*x.shape) < 0.5) / 0.5
+            return x * self.mask
+
+        def backward(self, dout):
+            return dout * self.mask
+
+    state = np.random.get_state()[1].copy()
+    assert verdicts(Dropout, at=X) == {"x": "agrees"}
+    assert np.array_equal(np.random.get_state()[1], state)
+
+
+# --- derivatives of elements --------------------------------------------------------------------------
+
+
+def test_the_derivative_of_each_element():
+    def sigmoid(z):
+        return 1 / (1 + np.exp(-z))
+
+    def sigmoid_prime(z):
+        return sigmoid(z) * (1 - sigmoid(z))
+
+    assert verdicts(sigmoid, sigmoid_prime, at=X) == {"z": "agrees"}
+    report = check_backward(np.tanh, lambda x: 1 - np.tanh(x), at=X)
+    assert report.sections == {"x": "disagrees"}
+
+
+# --- what leaves a choice is an error -----------------------------------------------------------------
+
+
+def test_shapes_that_are_those_of_others():
+    with pytest.raises(TypeError, match="in another order"):
+        check_backward(lambda x, b: x + b, lambda g: (g.sum(0), g), at={"x": X, "b": GAIN})
+    report = check_backward(
+        lambda x, b: x + b, lambda g: (g.sum(0), g), at={"x": X, "b": GAIN}, gradients={"x": 1, "b": 0}
+    )
+    assert report.sections == {"x": "agrees", "b": "agrees"}
+
+
+def test_two_gradients_of_one_name():
+    class Twice(Linear):
+        def backward(self, dout):
+            self.grad_W = dout.T @ self.x
+            return super().backward(dout)
+
+    with pytest.raises(TypeError, match=r"the gradient of W may be grad_W or dW.*gradients="):
+        check_backward(Twice(4, 5), at=X)
+    assert check_backward(Twice(4, 5), at=X, gradients={"W": "dW"}).sections == RIGHT
+
+
+def test_what_nothing_says():
+    with pytest.raises(TypeError, match="no gradient was found"):
+        check_backward(lambda x: np.sin(x), lambda dout: None, at=X)
+    with pytest.raises(TypeError, match="what q should be is not known"):
+        check_backward(lambda x: np.sin(x), lambda dout, x, q: dout * np.cos(x), at=X)
+    with pytest.raises(TypeError, match="at= gives q"):
+        check_backward(affine_forward, affine_backward, at={**AT, "q": 1.0})
+    with pytest.raises(TypeError, match="b is missing"):
+        check_backward(affine_forward, affine_backward, at={"x": X, "W": W})
+    with pytest.raises(ValueError, match="there is no 'q'; there are x, W, b"):
+        check_backward(affine_forward, affine_backward, at=AT, wrt="q")
+
+
+def test_the_module_is_untouched():
+    def forward(x):
+        HISTORY["calls"] += 1
+        HISTORY["x"] = x
+        return GAIN * x
+
+    def backward(dout):
+        return dout * GAIN, np.sum(dout * HISTORY["x"], axis=0)
+
+    report = check_backward(forward, backward, at=X, gradients={"x": 0, "GAIN": 1})
+    assert report.sections == {"x": "agrees", "GAIN": "agrees"}
+    assert HISTORY == {"calls": 0}
+
+
+def test_a_pure_backward_pass_goes_by_its_old_name():
+    assert check_vjp is check_backward
