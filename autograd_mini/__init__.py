@@ -106,7 +106,6 @@ if TYPE_CHECKING:
         Explanation,
         InconclusiveError,
         Report,
-        StepsReport,
         check_backward,
         check_gradient,
         check_jacobian,
@@ -122,7 +121,7 @@ UPPER_FLOORS = {  # which are imported when one of their names is used
     "program": ("Program", "trace"),
     "drawing": ("Drawing", "draw"),
     "check": (
-        *("Explanation", "InconclusiveError", "Report", "StepsReport", "check_backward"),
+        *("Explanation", "InconclusiveError", "Report", "check_backward"),
         *("check_gradient", "check_jacobian", "check_steps", "check_update", "check_value", "check_vjp"),
     ),
 }
@@ -137,7 +136,6 @@ __all__ = [
     "Program",
     "RangeError",
     "Report",
-    "StepsReport",
     "TraceError",
     "Value",
     "ValueArray",

@@ -482,23 +482,33 @@ def elementwise(function: Callable[..., Any], *operands: Any) -> Any:
 def named(x: Any, name: str) -> Any:
     """Label an intermediate Value, or each element of an array of them, and return it.
 
-    Floats and arrays of floats pass unchanged, so that a function with labels also runs on numbers.
+    Floats and arrays of floats pass unchanged, so that a function with labels also runs on numbers. What has
+    another label already keeps it, and a new node equal to it gets this one: two names are two nodes, each
+    with a derivative of its own.
 
     >>> named(Value(2.0) * 3, "h")
     Value(data=6.0, grad=0.0, label='h')
     """
     if isinstance(x, Value):
-        x.label = name
+        x = _labelled(x, name)
     elif isinstance(x, np.ndarray) and x.dtype == object:
+        x = x.copy()
         for index in np.ndindex(x.shape):
             element: Any = x[index]
             if isinstance(element, Value):
-                element.label = element_label(name, index)
+                x[index] = _labelled(element, element_label(name, index))
     else:
         return x
     if (noted := _noted.get()) is not None:
         noted.append((name, np.array(x, dtype=object)))
     return x
+
+
+def _labelled(node: Value, label: str) -> Value:
+    if node.label not in ("", label):
+        node = rules.identity(node)
+    node.label = label
+    return node
 
 
 _noted: ContextVar[list[tuple[str, NDArray[Any]]] | None] = ContextVar("named arrays", default=None)

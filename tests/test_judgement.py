@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -216,11 +217,12 @@ def test_one_claim_has_one_verdict(name, factor):
     hand = hand or (lambda x: math.sin(x) + x * math.cos(x))
     at = np.asarray(at) if np.ndim(at) else at
     start = np.array(hand(at)) * factor
-    rate = 1.0
+    rate = 2.0**400  # so large that the step holds every digit of the gradient
     verdicts = {
         "gradient": check_gradient(f, start, at=at).verdict,
         "steps": check_steps(lambda x: named(f(x), "L"), {"x": start}, at={"x": at}).verdict,
         "jacobian": check_jacobian(f, start, at=at).verdict,
+        "update": check_update(f, at - rate * start, rate, at=at).verdict,
     }
     assert len(set(verdicts.values())) == 1, verdicts
     functions = {
@@ -231,7 +233,18 @@ def test_one_claim_has_one_verdict(name, factor):
         ).verdict,
     }
     assert len(set(functions.values())) == 1, functions
-    assert rate
+
+
+def test_a_zero_by_convention_is_said_to_be_one():
+    largest = check_gradient(np.max, [0.0, 1.0], at=[1.0, 3.0], points=0)
+    assert largest
+    assert [entry.note for entry in largest.entries] == ["0 by convention (a cut edge)", ""]
+    assert "0 by convention (a cut edge)" in str(largest)
+    tied = check_gradient(am.relu, lambda x: 0.0, at=0.0, points=0)
+    assert "0 by convention (a tied edge): the one-sided derivatives differ: one-sided 0 and 1" in tied.reason
+    plain = check_jacobian(lambda x: am.relu(x) * np.array([1.0, 0.0]), np.diag([1.0, 0.0]), at=[1.0, 2.0])
+    assert not any(entry.note for entry in plain.entries)  # no path, or a factor of 0, is no convention
+    assert check_gradient(am.relu, 1.0, at=-1.0).verdict == "disagrees"
 
 
 # --- what a derivation takes for granted ---
@@ -358,13 +371,23 @@ def test_parameters_with_defaults_stay_at_them_in_both_functions():
     assert check_gradient(f, lambda x, k: 2 * k * x, at={"x": 1.5, "k": 2.0})
 
 
-def test_a_check_that_takes_its_time_shows_where_it_is(monkeypatch, capsys):
+def test_a_check_that_takes_its_time_shows_where_it_is_also_within_a_point(monkeypatch, capsys):
     from autograd_mini.check.checks import comparison
 
-    monkeypatch.setattr(comparison, "PATIENCE", 0.0)
+    def slow(x):
+        time.sleep(0.02)
+        return x * x
+
+    check_gradient(slow, lambda x: 2 * x, at=1.0, points=0)
+    assert capsys.readouterr().err == ""  # which is no terminal
+    monkeypatch.setattr(comparison, "PATIENCE", 0.01)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    check_gradient(lambda x: x * x, lambda x: 2 * x, at=1.0, points=2)
-    assert "point 3 of 3" in capsys.readouterr().err
+    check_gradient(slow, lambda x: 2 * x, at=1.0, points=1)
+    lines = [line for line in capsys.readouterr().err.split("\r") if line.strip()]
+    assert sum(line.startswith("point 1 of 2 … 0.") for line in lines) > 2
+    assert any(line.startswith("point 2 of 2") for line in lines)
+    check_steps(slow, {"x": lambda x: 2 * x}, at=1.0, points=0)
+    assert "point 1 of 1" in capsys.readouterr().err
 
 
 # --- trees ---

@@ -276,6 +276,28 @@ def test_integer_arguments_and_class_indices_stay_numbers():
     assert check_steps(loss, steps, at=at)
 
 
+def test_steps_inside_trees_are_named_by_their_paths():
+    def loss(p, x):
+        h = named(np.tanh(p["W"][0] @ x + p["b"]), "h")
+        return named(np.sum((p["W"][1] @ h) ** 2) / 2, "L")
+
+    at = {"p": {"W": [W1, W2[:2]], "b": b1}, "x": X}
+    steps = {
+        ("dh", "h"): lambda h, p: p["W"][1].T @ (p["W"][1] @ h),
+        ("d", "p['b']"): lambda dh, h: dh * (1 - h * h),
+        "p['W'][0]": lambda d, x: np.outer(d, x),
+        "x": lambda d, p: p["W"][0].T @ d,
+    }
+    report = check_steps(loss, steps, at=at)
+    assert report
+    assert "d = ∂L/∂p['b']" in str(report)
+    wrong = check_steps(loss, {**steps, "p['W'][0]": lambda d, x: -np.outer(d, x)}, at=at)
+    assert wrong.first_wrong == "p['W'][0]"
+    assert wrong["p['W'][0]"].explanations[0].kind == "sign"
+    with pytest.raises(ValueError, match="labelled \"p\\['c'\\]\""):
+        check_steps(loss, {**steps, "p['c']": 1.0}, at=at)
+
+
 def test_an_argument_that_the_loss_ignores_has_derivative_zero():
     assert check_steps(
         lambda x, q: named(x * x, "L"), {"q": 0.0, "x": lambda x: 2 * x}, at={"x": 1.0, "q": 2.0}
@@ -340,7 +362,7 @@ def test_steps_that_claim_nothing_are_errors(steps, error, message):
 
 
 def test_the_loss_must_be_one_value():
-    with pytest.raises(TypeError, match="one Value"):
+    with pytest.raises(ValueError, match="f must have one output, got shape"):
         check_steps(lambda x: x * np.ones(2), {"x": lambda x: x}, at=1.0)
     with pytest.raises(TypeError, match="one Value"):
         check_steps(lambda x: 3.0, {"x": lambda x: x}, at=1.0)

@@ -17,15 +17,22 @@ from autograd_mini.check.checks.value import check_value
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.judgement.finding import Entry
 from autograd_mini.check.reports.report import InconclusiveError, Report
-from autograd_mini.check.reports.steps import Step, StepsReport
+from autograd_mini.check.subjects.hand import Formula
+from autograd_mini.check.subjects.points import DOMAINS
+from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT, WRONG, painted, wants_colour
 
 __all__ = [
+    "AGREES",
+    "DISAGREES",
+    "DOMAINS",
+    "INCONCLUSIVE",
+    "RIGHT",
+    "WRONG",
     "Entry",
     "Explanation",
+    "Formula",
     "InconclusiveError",
     "Report",
-    "Step",
-    "StepsReport",
     "check_backward",
     "check_gradient",
     "check_jacobian",
@@ -33,4 +40,6 @@ __all__ = [
     "check_update",
     "check_value",
     "check_vjp",
+    "painted",
+    "wants_colour",
 ]

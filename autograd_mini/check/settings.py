@@ -42,14 +42,13 @@ class Settings:
     diagnosis: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("points", "seed"):
+        for name in ("points", "seed", "rtol", "atol", "seconds", "diagnosis"):
             given = getattr(self, name)
-            if not isinstance(given, (int, np.integer)) or given < 0:
-                raise ValueError(f"check: {name} must be a whole number, 0 or more, got {given!r}")
-        for name in ("rtol", "atol", "seconds", "diagnosis"):
-            given = getattr(self, name)
-            if given is not None and (not isinstance(given, (int, float, np.number)) or not given >= 0):
-                raise ValueError(f"check: {name} must be a number, 0 or more, got {given!r}")
+            whole = name in ("points", "seed")
+            kinds = (int, np.integer) if whole else (int, float, np.number, type(None))
+            if not isinstance(given, kinds) or (given is not None and not given >= 0):
+                kind = "whole number" if whole else "number"
+                raise ValueError(f"check: {name} must be a {kind}, 0 or more, got {given!r}")
 
 
 def settings_of(check: str, options: Mapping[str, Any]) -> Settings:

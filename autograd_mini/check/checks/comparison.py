@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -19,52 +20,67 @@ from autograd_mini.check.judgement.rule import settled
 from autograd_mini.check.reports.picture import draw_mistake
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subjects.arguments import listed, plain
+from autograd_mini.check.subjects.arguments import Floats, listed, plain
 from autograd_mini.check.subjects.points import domains_of, points_of
-from autograd_mini.check.subjects.subject import Subject
+from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-
-PATIENCE, WIDTH = 0.3, 24  # seconds before a line of progress, and its characters
+PATIENCE = 0.5  # seconds between lines of progress
+FEW = 2000  # instructions that are swept again for each of f's constants
+LONGEST = 8  # characters of a constant that somebody rounded
+PREMISE = (
+    "it is right at the given point and wrong at random ones: if it holds only where arguments are special, "
+    'say so with domain=, such as "symmetric", "spd", "orthogonal", "unit" or "simplex"'
+)
 
 
 def compare(title: str, subject: Subject, settings: Settings) -> Report:
     """The report on a subject's hand results; ``title`` is the check that was called."""
-    with np.errstate(all="ignore"):
-        findings, redrawn = examined(subject, settings)
-    report = Report(title, subject.out, parts_of(subject.shapes, findings), findings, settings, redrawn,
-                    more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
-    if report.verdict == DISAGREES:
-        digits = [*_digits(report)]
-        premise = [PREMISE] * (not digits and _is_special(report))
-        report = replace(report, more=(*report.more, *digits, *premise))
-    if report.verdict == DISAGREES and (points := _points_of_dispute(subject, report)):
-        with np.errstate(all="ignore"):
-            evidence = Evidence(
-                points,
-                lambda point: subject.graph_if_any(point.arguments),
-                subject.call,
-                subject.out,
-                time.perf_counter() + settings.diagnosis,
-            )
-            explanations = (*_slips(subject, points), *diagnose(evidence))
-            if time.perf_counter() > evidence.deadline:
-                cut = f"the diagnosis was cut after {settings.diagnosis:g} s; diagnosis= gives it more"
-                report = replace(report, more=(*report.more, cut))
-        return replace(
-            report, explanations=explanations, picture=partial(draw_mistake, evidence, explanations)
-        )
-    if settings.symbolic and report.verdict != DISAGREES:
+    with np.errstate(all="ignore"), progress() as say:
+        findings, redrawn = examined(subject, settings, say)
+        report = Report(title, subject.out, parts_of(subject.shapes, findings), findings, settings, redrawn,
+                        more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
+        if report.verdict == DISAGREES:
+            say("diagnosis")
+            return _diagnosed(report, subject)
+        if not settings.symbolic:
+            return report
         from autograd_mini.check.witnesses.symbols import prove
 
+        say("proof")
         proof, remark = prove(subject, settings.domain, settings.seed, settings.seconds)
         return replace(report, proof=proof, more=(*report.more, remark))
-    return report
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """What says on a terminal where a check is that takes its time, and, twice a second, for how long."""
+    doing, line = "start", ""
+    start, done = time.perf_counter(), threading.Event()
+
+    def say(what: str) -> None:
+        nonlocal doing
+        doing = what
+
+    def show() -> None:
+        nonlocal line
+        while not done.wait(PATIENCE):
+            line = f"{doing} … {time.perf_counter() - start:.1f} s".ljust(len(line))
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=show, daemon=True)
+    if not sys.stderr.isatty():
+        yield say
+        return
+    thread.start()
+    try:
+        yield say
+    finally:
+        done.set()
+        thread.join()
+        if line:
+            print("\r" + " " * len(line), end="\r", file=sys.stderr, flush=True)
 
 
 def parts_of(names: Iterable[str], findings: Sequence[Finding]) -> tuple[Part, ...]:
@@ -84,16 +100,19 @@ def _verdict(name: str, findings: Sequence[Finding]) -> str:
     return AGREES if settled(judgements) else INCONCLUSIVE
 
 
-def examined(subject: Subject, settings: Settings) -> tuple[tuple[Finding, ...], int]:
+def examined(
+    subject: Subject, settings: Settings, say: Callable[[str], None]
+) -> tuple[tuple[Finding, ...], int]:
     """What is found at every point, and how many points were drawn again."""
     places, redrawn = places_of(subject, settings)
-    told = told_at(subject, places, settings)
+    told = told_at(subject, places, settings, say)
     largest = _largest(told)
     findings: list[Finding] = []
     for place, testimony in zip(places, told, strict=True):
         if testimony is None:
-            why = "f is not finite at the given point: nothing can be said there"
-            findings.append(Finding(place, open=why))
+            findings.append(
+                Finding(place, open="f is not finite at the given point: nothing can be said there")
+            )
             continue
         findings.append(found_at(place, subject, testimony, settings, largest))
         if findings[-1].failure or findings[-1].mute:
@@ -103,20 +122,20 @@ def examined(subject: Subject, settings: Settings) -> tuple[tuple[Finding, ...],
 
 def places_of(subject: Subject, settings: Settings) -> tuple[list[Place], int]:
     """The places at which a derivation is tried, and how many points were drawn again."""
-    places: list[Place] = []
-    redrawn = 0
-    for arguments in points_of(subject, domains_of(settings.domain, subject), settings.points, settings.seed):
-        if arguments is None:
-            redrawn += 1
-            continue
-        places.append(Place(len(places), arguments, subject.evaluate(arguments)))
-        if not np.isfinite(places[-1].output).all():
-            break
-    return places, redrawn
+    drawn = [*points_of(subject, domains_of(settings.domain, subject), settings.points, settings.seed)]
+    known = [point for point in drawn if point is not None]
+    places = [Place(i, point, subject.evaluate(point)) for i, point in enumerate(known)]
+    if not np.isfinite(places[0].output).all():
+        del places[1:]
+    return places, len(drawn) - len(known)
 
 
 def told_at(
-    subject: Subject, places: Sequence[Place], settings: Settings, also: Sequence[str] = ()
+    subject: Subject,
+    places: Sequence[Place],
+    settings: Settings,
+    say: Callable[[str], None],
+    also: Sequence[str] = (),
 ) -> list[Testimony | None]:
     """The testimony at every place; None where f is not finite.
 
@@ -124,9 +143,8 @@ def told_at(
     the others too; what keeps anything from being said at one point, as a random f does, holds at all.
     """
     told: list[Testimony | None] = []
-    start = time.perf_counter()
     for place in places:
-        _show_progress(f"point {place.number + 1} of {len(places)} …", start)
+        say(f"point {place.number + 1} of {len(places)}")
         if not np.isfinite(place.output).all():
             told.append(None)
             continue
@@ -136,15 +154,8 @@ def told_at(
             follow=given is None or given.followed,
         )  # fmt: skip
         told.append(testimony if given is None else testimony.hiding(given.unseen))
-    _show_progress("", start)
     trouble = next((t.trouble for t in told if t is not None and t.trouble), "")
     return [t and replace(t, trouble=trouble) for t in told]
-
-
-def _show_progress(line: str, start: float) -> None:
-    """A line on a terminal, which the next one overwrites, once a check takes its time."""
-    if sys.stderr.isatty() and time.perf_counter() > start + PATIENCE:
-        print(f"\r{line:<{WIDTH}}" + "\r" * (not line), end="", file=sys.stderr, flush=True)
 
 
 def _largest(told: Sequence[Testimony | None]) -> Floats:
@@ -168,19 +179,31 @@ def _remarks(subject: Subject, settings: Settings) -> Iterator[str]:
         yield f"held fixed: {listed(held)}"
 
 
-FEW = 2000  # instructions that are swept again for each of f's constants
-LONGEST = 8  # characters of a constant that somebody rounded
-PREMISE = (
-    "it is right at the given point and wrong at random ones: if it holds only where arguments are special, "
-    'say so with domain=, such as "symmetric", "spd", "orthogonal", "unit" or "simplex"'
-)
+def _diagnosed(report: Report, subject: Subject) -> Report:
+    """The report with what is said of a wrong result."""
+    more = [*report.more, *([*_digits(report)] or [PREMISE] * _is_special(report))]
+    report = replace(report, more=tuple(more))
+    points = _points_of_dispute(subject, report)
+    if not points:
+        return report
+    deadline = time.perf_counter() + report.settings.diagnosis
+
+    def graph(point: Point) -> Graph | None:
+        return subject.graph_if_any(point.arguments)
+
+    evidence = Evidence(points, graph, subject.call, subject.out, deadline)
+    explanations = (*_slips(subject, points), *diagnose(evidence))
+    if time.perf_counter() > deadline:
+        more.append(f"the diagnosis was cut after {report.settings.diagnosis:g} s; diagnosis= gives it more")
+    picture = partial(draw_mistake, evidence, explanations)
+    return replace(report, explanations=explanations, picture=picture, more=tuple(more))
 
 
 def _digits(report: Report) -> Iterator[str]:
     """To how many digits a wrong result agrees, and the constant of few digits in f that may be why."""
-    wrong = [e for e in report.entries if e.verdict == DISAGREES and np.isfinite(e.error) and e.truth]
-    apart = max((e.error / abs(e.truth) for e in wrong), default=1.0)
-    if not 0 < apart < 1e-2 or len(wrong) < sum(e.verdict == DISAGREES for e in report.entries):
+    wrong = [e for e in report.entries if e.verdict == DISAGREES]
+    apart = np.max([e.error / abs(e.truth) if e.truth else np.inf for e in wrong], initial=0.0)
+    if not 0 < apart < 1e-2:
         return
     said = f"agrees to {int(-np.log10(apart))} digits"
     judgement, yours = report.findings[0].judgement, report.findings[0].yours
@@ -210,31 +233,20 @@ def _is_special(report: Report) -> bool:
 
 
 def _points_of_dispute(subject: Subject, report: Report) -> list[Point]:
-    """The points where everything is decided, with the arguments whose derivative is wrong."""
+    """The points where all was compared and decided, with the arguments whose derivative is wrong."""
     wrong = [name for name, verdict in report.sections.items() if verdict == DISAGREES]
-    return [
-        Point(
-            at.arguments, at.output, *({x: part[x] for x in known} for part in (at.truth, at.yours, at.slack))
-        )
-        for finding in report.findings
-        if (at := _evidence(finding, subject)) is not None and (known := [x for x in wrong if x in at.yours])
-    ]
-
-
-def _evidence(finding: Finding, subject: Subject) -> Point | None:
-    """What the diagnosis is told; None where nothing is sure, or only a part was compared."""
-    if not finding.clear or finding.judgement is None:
-        return None
-    testimony = finding.judgement.testimony
-    if testimony.probe.weights is not None or testimony.probe.directions is not None:
-        return None
-    truth, allowed = testimony.truth, finding.judgement.allowed
-    largest = np.max(abs(truth), initial=0.0)
-    shape = (*subject.rows, truth.shape[-1])
-    yours = {name: x.numbers for name, x in finding.claims.items() if x.numbers is not None}
-    truths, slacks = (subject.split(x.reshape(shape)) for x in (truth, allowed + 1e-9 * largest))
-    output = finding.place.output.reshape(subject.rows)
-    return Point(finding.place.arguments, output, truths, yours, slacks)
+    found = []
+    for at in report.findings:
+        if not at.clear or at.judgement is None or at.judged.probe.note:
+            continue
+        truth, rows = at.judged.truth, subject.rows
+        slack = at.judgement.allowed + 1e-9 * np.max(abs(truth), initial=0.0)
+        yours = {name: own for name in wrong if (own := at.claims[name].numbers) is not None}
+        truths, slacks = (subject.split(x.reshape(*rows, -1)) for x in (truth, slack))
+        parts = ({name: part[name] for name in yours} for part in (truths, yours, slacks))
+        if yours:
+            found.append(Point(at.place.arguments, at.place.output.reshape(rows), *parts))
+    return found
 
 
 def _slips(subject: Subject, points: list[Point]) -> Iterator[Explanation]:

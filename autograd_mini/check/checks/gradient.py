@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from autograd_mini.check.checks.comparison import compare
 from autograd_mini.check.reports.report import Report
-from autograd_mini.check.settings import settings_of
+from autograd_mini.check.settings import Options, settings_of
 from autograd_mini.check.subjects.subject import subject_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from autograd_mini.check.settings import Options
 
 
 def check_gradient(

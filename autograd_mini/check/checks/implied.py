@@ -10,20 +10,18 @@ import numpy as np
 
 from autograd_mini.check.checks.comparison import compare
 from autograd_mini.check.reports.report import Report
-from autograd_mini.check.settings import settings_of
+from autograd_mini.check.settings import Options, settings_of
 from autograd_mini.check.subjects.arguments import (
     arguments_of,
     listed,
     numbers_of,
 )
-from autograd_mini.check.subjects.hand import Figures, epsilon_of, figures
+from autograd_mini.check.subjects.hand import Claim, epsilon_of, figures
 from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.check.subjects.subject import subject_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from autograd_mini.check.settings import Options
 
 
 def check_update(
@@ -63,11 +61,12 @@ def check_update(
     return replace(report, more=(*report.more, remark))
 
 
-def _implied(name: str, before: Any, after: Any, rate: float, decimals: int | None) -> Figures:
+def _implied(name: str, before: Any, after: Any, rate: float, decimals: int | None) -> Claim:
     start, step = numbers_of(before), figures(after, decimals)
     if start.shape != step.numbers.shape:
         raise ValueError(
             f"check_update: {name} has shape {start.shape} before the step and {step.numbers.shape} after it"
         )
     rounding = 4 * epsilon_of(after) * np.maximum(abs(start), abs(step.numbers))
-    return Figures((start - step.numbers) / rate, (step.unit + rounding) / abs(rate), step.printed)
+    unit = (step.unit + rounding) / abs(rate)
+    return Claim((start - step.numbers) / rate, unit, printed=step.printed)

@@ -7,25 +7,25 @@ what is correct given the user's own: the reverse sweep with their adjoints in t
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from autograd_mini.arrays import subscript
-from autograd_mini.check.checks.comparison import places_of, told_at
+from autograd_mini.check.checks.comparison import places_of, progress, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
 from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged, settled
 from autograd_mini.check.reports.picture import draw_step
 from autograd_mini.check.reports.report import Part, Report
-from autograd_mini.check.settings import Settings, settings_of
+from autograd_mini.check.settings import Options, Settings, settings_of
 from autograd_mini.check.subjects.arguments import (
+    Floats,
     RejectedError,
     UnknownNameError,
     arguments_of,
@@ -34,17 +34,12 @@ from autograd_mini.check.subjects.arguments import (
     listed,
     parameters_of,
     plain,
+    required,
 )
-from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, prepared
+from autograd_mini.check.subjects.hand import Formula, claim_of, prepared, require_numbers
+from autograd_mini.check.subjects.leaves import Leaves
 from autograd_mini.check.subjects.subject import Graph, Subject, subject_of
-from autograd_mini.check.verdicts import (
-    AGREES,
-    CARRIED,
-    DISAGREES,
-    INCONCLUSIVE,
-    RIGHT,
-    WRONG,
-)
+from autograd_mini.check.verdicts import AGREES, CARRIED, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
 from autograd_mini.check.witnesses.adjoints import Given, Loss
 from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.expressions import INDICES
@@ -52,12 +47,7 @@ from autograd_mini.sweeps import tape_of
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from typing_extensions import Unpack
-
-    from autograd_mini.check.settings import Options
-
-    Floats: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,62 +108,39 @@ def check_steps(
     """
     claims = _claims(steps, decimals)
     settings = settings_of("check_steps", options)
-    subject, also = _subject(f, claims, at)
-    nodes = {claim.name: claim.node for claim in claims}
-    for name, node in nodes.items():
-        if name != node and name in subject.arguments:
-            raise ValueError(f"check_steps: the step {name!r} has the name of an argument of f")
-    with np.errstate(all="ignore"):
+    subject, also, parts = _subject(f, claims, at)
+    with np.errstate(all="ignore"), progress() as say:
         places, skipped = places_of(subject, settings)
         if not np.isfinite(places[0].output).all():
             raise ValueError("check_steps: f is not finite at the given point: nothing can be said there")
-        told = told_at(subject, places, settings, also)
-        heard = [
-            _Heard.at(place, subject, also, testimony)
-            for place, testimony in zip(places, told, strict=True)
-            if testimony is not None
-        ]
-        largest = {claim.node: _largest(claim.node, heard) for claim in claims}
-        trials = zip(*(_tried(at, claims, settings, largest) for at in heard), strict=True)
-        judged_steps = tuple(
-            _step(claim, nodes, heard, tried, settings, largest)
-            for claim, tried in zip(claims, trials, strict=True)
-        )
+        told = told_at(subject, places, settings, say, also)
+        heard: list[_Heard] = []
+        for place, testimony in zip(places, told, strict=True):
+            if testimony is None:
+                continue
+            try:
+                graph = testimony.graph or subject.graph(place.arguments, also)
+            except ValueError:  # at a random point f may take a branch that has no node of that name
+                if not place.number:
+                    raise
+                continue
+            if not isinstance(graph.outputs.item(), Value):
+                found = graph.outputs.item()
+                raise TypeError(f"check_steps: f must return one Value, the loss, got {found!r}")
+            recorded = testimony.recorded
+            tape = tape_of([*graph.outputs.flat]) if recorded is None else recorded.tape
+            known = parts.whole(place.arguments.values()) | dict(place.arguments) if parts else {}
+            heard.append(_Heard(place, Loss(graph, tape, known), testimony))
+        skipped += len(places) - len(heard)
+        derivation = _Derivation(claims, heard, settings)
+        say("the steps")
+        judged_steps = derivation.steps()
     wrong = next((step for step in judged_steps if step.verdict == WRONG), None)
-    loss = heard[0].loss
-    picture = partial(draw_step, loss, wrong.node, [nodes[x] for x in wrong.uses]) if wrong else None
+    uses = [derivation.nodes[x] for x in wrong.uses] if wrong else []
+    picture = partial(draw_step, heard[0].loss, wrong.node, uses) if wrong else None
     findings = tuple(Finding(at.place, at.testimony) for at in heard)
-    return Report(
-        "check_steps",
-        loss.out,
-        judged_steps,
-        findings,
-        settings,
-        skipped,
-        medium=subject.medium,
-        picture=picture,
-    )
-
-
-def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list[str]]:
-    """The loss as the subject of a check of what the steps are about, and the intermediates among these."""
-    names = list(dict.fromkeys(claim.node for claim in claims))
-    fixed = not all(callable(claim.result) for claim in claims)
-    if not callable(f):
-        if not isinstance(f, Value):
-            raise TypeError(f"check_steps: f must return one Value, the loss, got {f!r}")
-        hand = {claim.node: 0.0 if callable(claim.result) else claim.result for claim in claims}
-        return subject_of(f, hand, None, None, None, scalar="check_steps"), []
-    arguments = arguments_of(f, at)
-    moved = [name for name in arguments if name in names] or [*arguments][:1]
-    subject = subject_of(f, lambda: None, at, moved, None)
-    also = [name for name in names if name not in moved]
-    if subject.start_output.size != 1:
-        raise TypeError(
-            f"check_steps: f must return one Value, the loss, got shape {subject.start_output.shape}"
-        )
-    subject.rows, subject.fixed = (), fixed
-    return subject, also
+    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped, picture=picture,
+                  medium=subject.medium)  # fmt: skip
 
 
 class _Heard(NamedTuple):
@@ -183,27 +150,11 @@ class _Heard(NamedTuple):
     loss: Loss
     testimony: Testimony
 
-    @classmethod
-    def at(cls, place: Place, subject: Subject, also: Sequence[str], testimony: Testimony) -> _Heard:
-        graph = testimony.graph or subject.graph(place.arguments, also)
-        if not isinstance(graph.outputs.item(), Value):
-            raise TypeError(f"check_steps: f must return one Value, the loss, got {graph.outputs.item()!r}")
-        recorded = testimony.recorded
-        tape = tape_of([*graph.outputs.flat]) if recorded is None else recorded.tape
-        arguments = {} if subject.call is None else place.arguments  # a graph has nodes only
-        return cls(place, Loss(graph, tape, arguments), testimony)
-
     def on(self, node: str) -> Testimony:
         """The testimony on one adjoint; where f cannot be followed, none on intermediates."""
         if any(name == node for name, _ in self.testimony.probe.columns):
             return self.testimony.about(node)
         return self.testimony.silent(node, self.loss.nodes(node).shape)
-
-
-def _largest(node: str, heard: Sequence[_Heard]) -> Floats:
-    """The largest adjoint of a node over all places."""
-    sizes = [np.max(abs(np.nan_to_num(at.on(node).truth)), initial=0.0) for at in heard]
-    return np.array([[max(sizes)]])
 
 
 # --- what is claimed --------------------------------------------------------------------------------
@@ -221,22 +172,22 @@ class _Claimed(NamedTuple):
 def _claims(steps: Mapping[Any, Any], decimals: int | None) -> list[_Claimed]:
     if not isinstance(steps, Mapping) or not steps:
         raise TypeError('check_steps: steps must be a mapping such as {"z": lambda y, t: y - t}')
-    claims: list[_Claimed] = []
+    claims: dict[str, _Claimed] = {}
     for key, result in steps.items():
         name, node = key if isinstance(key, tuple) and len(key) == 2 else (key, key)
         if not isinstance(name, str) or not isinstance(node, str):
             raise TypeError(
                 f'check_steps: a step is called "z2" or, under another name, ("e", "z2"), got {key!r}'
             )
-        if name in (claim.name for claim in claims):
+        if name in claims:
             raise ValueError(f"check_steps: two steps are called {name!r}")
         if result is None:
             raise TypeError(f"check_steps: the step {name!r} claims nothing, got None")
         form = prepared(result, None if callable(result) else decimals)
-        claims.append(_Claimed(name, node, form, _asks(name, form)))
-    if decimals is not None and all(callable(claim.result) for claim in claims):
+        claims[name] = _Claimed(name, node, form, _asks(name, form))
+    if decimals is not None and all(callable(claim.result) for claim in claims.values()):
         raise ValueError("check_steps: decimals= is for printed figures, and every step is a function")
-    return claims
+    return [*claims.values()]
 
 
 def _asks(name: str, form: Any) -> dict[str, bool]:
@@ -246,37 +197,53 @@ def _asks(name: str, form: Any) -> dict[str, bool]:
     parameters = parameters_of(form) if callable(form) else {}
     if parameters is None:
         raise TypeError(f"check_steps: the parameters of step {name!r} must have names")
-    return {x: p.default is inspect.Parameter.empty for x, p in parameters.items()}
+    return dict.fromkeys(parameters, False) | dict.fromkeys(required(parameters), True)
 
 
-def _uses(claim: _Claimed, earlier: Mapping[str, tuple[str, Floats]], loss: Loss) -> tuple[str, ...]:
-    """The earlier steps that a step asks for; numbers come from that for the same node, or from any."""
-    if not callable(claim.result):
-        return tuple(name for name in earlier if earlier[name][0] == claim.node) or tuple(earlier)
-    return tuple(name for name in claim.asks if name in earlier and not loss.takes(name))
+def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list[str], Leaves | None]:
+    """The loss as the subject of a check of what the steps are about, and the intermediates among these.
+
+    Arguments that are trees count by their leaves, which the third puts together again.
+    """
+    nodes = dict.fromkeys(claim.node for claim in claims)
+    if not callable(f):
+        if not isinstance(f, Value):
+            raise TypeError(f"check_steps: f must return one Value, the loss, got {f!r}")
+        hand = {claim.node: 0.0 if callable(claim.result) else claim.result for claim in claims}
+        return subject_of(f, hand, None, None, None, scalar="check_steps"), [], None
+    parts = Leaves(arguments_of(f, at))
+    arguments = {*parts.arguments, *parts.flat}
+    if taken := [claim.name for claim in claims if claim.name != claim.node and claim.name in arguments]:
+        raise ValueError(f"check_steps: the step {taken[0]!r} has the name of an argument of f")
+    moved = [name for name in parts.flat if name in nodes] or [*parts.flat][:1]
+    forms = {claim.name: claim.result for claim in claims}
+    subject = subject_of(parts.taken(f), forms, parts.flat, moved, None, scalar="check_steps")
+    return subject, [name for name in nodes if name not in moved], parts
 
 
 # --- the steps at one point -------------------------------------------------------------------------
 
 
 class _Application(NamedTuple):
-    """A step applied to some results of earlier steps, and what is correct given these."""
+    """A step applied to some results of earlier steps, judged by the truth and by what follows from these."""
 
     earlier: Given
     asked: Mapping[str, Any]
-    claim: Claim | None
-    trouble: str  # what keeps the result from being compared
-    expected: Floats
-    judgement: Judgement | None  # against the truth
-
-    @property
-    def result(self) -> Floats | None:
-        return None if self.claim is None else self.claim.numbers
+    expected: Floats  # what is correct given these
+    yours: Floats | None
+    trouble: str = ""  # what keeps it from being compared
+    judgement: Judgement | None = None
+    given: Judgement | None = None
 
     @property
     def fits(self) -> bool:
         """Whether nothing in the result is wrong."""
         return self.judgement is not None and not (self.judgement.verdicts == DISAGREES).any()
+
+    @property
+    def follows(self) -> bool:
+        """Whether nothing in it is wrong given the earlier results."""
+        return self.given is not None and not (self.given.verdicts == DISAGREES).any()
 
 
 class _Trial(NamedTuple):
@@ -289,236 +256,186 @@ class _Trial(NamedTuple):
     replaced: list[str]  # earlier steps that failed
     carried: list[str]  # earlier steps that are not right here
 
-    @property
-    def clear(self) -> bool:
-        """Whether nothing about it was left open."""
-        return self.own.judgement is None or not (self.own.judgement.verdicts == INCONCLUSIVE).any()
+
+class _Derivation:
+    """The steps of a derivation, and what is known of the loss at every place."""
+
+    def __init__(self, claims: Sequence[_Claimed], heard: Sequence[_Heard], settings: Settings) -> None:
+        self.claims, self.heard, self.settings = claims, heard, settings
+        self.nodes = {claim.name: claim.node for claim in claims}
+        self.out = heard[0].loss.out
+        self.largest = {node: self._largest(node) for node in self.nodes.values()}
+
+    def _largest(self, node: str) -> Floats:
+        """The largest adjoint of a node over all places."""
+        sizes = [np.max(abs(np.nan_to_num(at.on(node).truth)), initial=0.0) for at in self.heard]
+        return np.array([[max(sizes)]])
+
+    def steps(self) -> tuple[Step, ...]:
+        """Every step with its verdict over all points."""
+        trials = zip(*map(self._tried, self.heard), strict=True)
+        return tuple(self._step(claim, tried) for claim, tried in zip(self.claims, trials, strict=True))
+
+    def _tried(self, at: _Heard) -> list[_Trial]:
+        """Every step at one point, in order."""
+        trials: dict[str, _Trial] = {}
+        mine: dict[str, tuple[str, Floats]] = {}
+        correct: dict[str, tuple[str, Floats]] = {}
+        for claim in self.claims:
+            truth = at.on(claim.node).truth.reshape(at.loss.nodes(claim.node).shape)
+            uses = self._uses(claim, mine, at.loss)
+            wrong = [name for name in uses if trials[name].verdict != RIGHT]
+            own = self._applied(claim, at, {name: mine[name] for name in uses}, bool(wrong))
+            right = own
+            if wrong and callable(claim.result):
+                right = self._applied(claim, at, {name: correct[name] for name in uses}, False)
+            if own.fits:
+                clear = own.judgement is not None and (own.judgement.verdicts == AGREES).all()
+                verdict = RIGHT if clear else INCONCLUSIVE
+            else:
+                excused = right.fits or (wrong and not callable(claim.result) and own.follows)
+                verdict = CARRIED if excused else WRONG
+            replaced = [name for name in uses if trials[name].own.trouble]
+            carried = [x for x in uses if trials[x].verdict in (CARRIED, WRONG) and x not in replaced]
+            trials[claim.name] = _Trial(verdict, own, truth, uses, replaced, carried)
+            correct[claim.name] = claim.node, truth
+            mine[claim.name] = claim.node, truth if own.trouble or own.yours is None else own.yours
+        return [*trials.values()]
+
+    def _uses(self, claim: _Claimed, earlier: Given, loss: Loss) -> tuple[str, ...]:
+        """The earlier steps that a step asks for; numbers come from that for the same node, or from any."""
+        if not callable(claim.result):
+            return tuple(name for name in earlier if earlier[name][0] == claim.node) or tuple(earlier)
+        return tuple(name for name in claim.asks if name in earlier and not loss.takes(name))
+
+    def _applied(self, claim: _Claimed, at: _Heard, earlier: Given, otherwise: bool) -> _Application:
+        """A step applied to earlier results; ``otherwise`` says that these are not the true ones."""
+        loss, testimony = at.loss, at.on(claim.node)
+        shape = loss.nodes(claim.node).shape
+        expected = loss.given(claim.node, earlier) if otherwise else testimony.truth.reshape(shape)
+        asked: dict[str, Any] = {}
+        try:
+            for name, required in claim.asks.items():
+                if name in earlier:
+                    asked[name] = plain(earlier[name][1])
+                elif required or loss.knows(name):
+                    asked[name] = loss.value(name)
+            result = claim_of(claim.name, _result(claim.result, asked, shape), shape)
+            require_numbers(claim.name, result.numbers)
+        except RejectedError as rejected:
+            return _Application(earlier, asked, expected, rejected.numbers, str(rejected))
+        except UnknownNameError:
+            raise
+        except Exception as error:  # a step that fails is wrong, not a reason to stop
+            trouble = f"failed: {type(error).__name__}: {error}".partition("\n")[0]
+            return _Application(earlier, asked, expected, None, trouble)
+        numbers, largest = Numbers.of(result, 1, -1), self.largest[claim.node]
+
+        def program() -> Program | None:
+            return None if otherwise else _program(claim.result, asked, numbers.yours, shape)
+
+        fixed = not callable(claim.result)
+        judgement = given = judged(numbers, testimony, self.settings, largest, fixed, program)
+        if otherwise:
+            given = judged(numbers, testimony.given(expected.reshape(1, -1)), self.settings, largest)
+        return _Application(earlier, asked, expected, result.numbers, "", judgement, given)
+
+    def _step(self, claim: _Claimed, trials: Sequence[_Trial]) -> Step:
+        verdicts = [trial.verdict for trial in trials]
+        if verdicts[0] == INCONCLUSIVE and settled([trial.own.judgement for trial in trials]):
+            verdicts[0] = RIGHT  # what rounding left open there is clear elsewhere
+        ranking = (WRONG, *verdicts[:1] * (verdicts[0] == INCONCLUSIVE), CARRIED, RIGHT, INCONCLUSIVE)
+        verdict = next(v for v in ranking if v in verdicts)
+        point = verdicts.index(verdict)
+        shown = trials[point]
+        notes = [f"with the truth in the place of {listed(shown.replaced)}" * bool(shown.replaced)]
+        explanations: list[Explanation] = []
+        if verdict == WRONG:
+            explanations = self._explained(claim, trials)
+            notes.append(shown.own.trouble or self._worst(claim.node, point, shown))
+            notes.append("no known mistake reproduces it" * (not explanations and not shown.own.trouble))
+        elif verdict == CARRIED:
+            notes.append(f"with the error of {listed(shown.carried)}")
+        elif verdict == INCONCLUSIVE and shown.own.judgement is not None:
+            left_open = shown.own.judgement.verdicts == INCONCLUSIVE
+            why = next(filter(None, shown.own.judgement.notes[left_open]), "")
+            notes.append(f"{why}, at the given point")
+        derivative = f"∂{self.out}/∂{claim.node}"
+        return Step(
+            claim.name,
+            derivative if claim.name == claim.node else f"{claim.name} = {derivative}",
+            verdict,
+            note="; ".join(filter(None, notes)),
+            explanations=tuple(explanations),
+            node=claim.node,
+            yours=shown.own.yours,
+            expected=shown.own.expected,
+            truth=shown.truth,
+            point=point,
+            uses=shown.uses,
+        )
+
+    def _worst(self, node: str, point: int, trial: _Trial) -> str:
+        """The entry that is off by most."""
+        own = trial.own
+        if own.follows or own.given is None or own.yours is None:
+            return "an earlier error hides that it is wrong: with correct earlier steps it is not the truth"
+        off = abs(own.yours - own.expected) / own.given.allowed.reshape(own.expected.shape)
+        index = np.unravel_index(int(np.argmax(np.nan_to_num(off, posinf=np.inf))), off.shape)
+        where = f" at random point {point}" if point else ""
+        given = f" given your {listed(trial.uses)}" if trial.uses else ""
+        named = f"∂{self.out}/∂{subscript(node, [*map(int, index)])}"
+        return f"{named} is {own.expected[index]:.8g}{given}, yours {own.yours[index]:.8g}{where}"
+
+    def _explained(self, claim: _Claimed, trials: Sequence[_Trial]) -> list[Explanation]:
+        """What is wrong with a step given the user's own earlier results; if these hide it, random ones."""
+        deadline = time.perf_counter() + self.settings.diagnosis
+        clear = [
+            (at, trial)
+            for at, trial in zip(self.heard, trials, strict=True)
+            if trial.own.judgement is not None and (trial.own.judgement.verdicts != INCONCLUSIVE).all()
+        ]
+        found = self._diagnosed(claim.node, [(at.loss, trial.own) for at, trial in clear], deadline)
+        if found or not callable(claim.result) or not trials[0].uses:
+            return found
+        random = np.random.default_rng(self.settings.seed)
+        applied = []
+        for at, trial in clear:
+            nodes = {name: self.nodes[name] for name in trial.uses}
+            earlier = {
+                name: (node, random.standard_normal(at.loss.nodes(node).shape))
+                for name, node in nodes.items()
+            }
+            applied.append((at.loss, self._applied(claim, at, earlier, True)))
+        return self._diagnosed(claim.node, applied, deadline)
+
+    def _diagnosed(
+        self, node: str, applied: Sequence[tuple[Loss, _Application]], deadline: float
+    ) -> list[Explanation]:
+        graphs: dict[int, Callable[[], Graph]] = {}
+        points: list[Point] = []
+        for loss, step in applied:
+            if step.yours is not None and step.given is not None:
+                slack = step.given.allowed + 1e-9 * np.max(abs(step.expected), initial=0.0)
+                parts = step.expected, step.yours, slack.reshape(step.expected.shape)
+                points.append(Point(step.asked, np.array(loss.root.data), *({node: part} for part in parts)))
+                graphs[id(points[-1])] = partial(loss.with_adjoints, node, step.earlier)
+        return diagnose(Evidence(points, lambda point: graphs[id(point)](), None, self.out, deadline))
 
 
-def _tried(
-    at: _Heard, claims: Iterable[_Claimed], settings: Settings, largest: Mapping[str, Floats]
-) -> list[_Trial]:
-    """Every step at one point, in order."""
-    loss = at.loss
-    mine: dict[str, tuple[str, Floats]] = {}
-    correct: dict[str, tuple[str, Floats]] = {}
-    trials: dict[str, _Trial] = {}
-    for claim in claims:
-        truth = at.on(claim.node).truth.reshape(loss.nodes(claim.node).shape)
-        uses = _uses(claim, mine, loss)
-        wrong = [name for name in uses if trials[name].verdict != RIGHT]
-        own = _applied(claim, at, {name: mine[name] for name in uses}, settings, largest, bool(wrong))
-        right = own
-        if wrong and callable(claim.result):
-            right = _applied(claim, at, {name: correct[name] for name in uses}, settings, largest, False)
-        if own.fits:
-            clear = own.judgement is not None and (own.judgement.verdicts == AGREES).all()
-            verdict = RIGHT if clear else INCONCLUSIVE
-        elif right.fits or (
-            wrong and not callable(claim.result) and _follows(own, at, claim, settings, largest)
-        ):
-            verdict = CARRIED
-        else:
-            verdict = WRONG
-        replaced = [name for name in uses if trials[name].own.trouble]
-        carried = [name for name in uses if trials[name].verdict in (CARRIED, WRONG) and name not in replaced]
-        trials[claim.name] = _Trial(verdict, own, truth, uses, replaced, carried)
-        correct[claim.name] = claim.node, truth
-        mine[claim.name] = claim.node, truth if own.trouble or own.result is None else own.result
-    return [*trials.values()]
+def _result(form: Any, asked: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+    if isinstance(form, Formula):
+        return form({name: np.asarray(x) for name, x in asked.items()}, shape)
+    return caller(form)(asked) if callable(form) else form
 
 
-def _applied(
-    claim: _Claimed,
-    at: _Heard,
-    earlier: Given,
-    settings: Settings,
-    largest: Mapping[str, Floats],
-    otherwise: bool,
-) -> _Application:
-    """A step applied to earlier results; ``otherwise`` says that these are not the true ones."""
-    loss, testimony = at.loss, at.on(claim.node)
-    truth = testimony.truth.reshape(loss.nodes(claim.node).shape)
-    expected = loss.given(claim.node, earlier) if otherwise else truth
-    asked: dict[str, Any] = {}
-    result, trouble = None, ""
-    try:
-        for name, required in claim.asks.items():
-            if name in earlier:
-                asked[name] = plain(earlier[name][1])
-            elif required or loss.knows(name):
-                asked[name] = loss.value(name)
-        result = claim_of(claim.name, _result(claim, asked, truth.shape), truth.shape)
-    except RejectedError as rejected:
-        trouble = str(rejected)
-    except UnknownNameError:
-        raise
-    except Exception as error:  # a step that fails is wrong, not a reason to stop
-        trouble = f"failed: {type(error).__name__}: {error}".partition("\n")[0]
-    if result is None:
-        return _Application(earlier, asked, None, trouble, expected, None)
-    if result.numbers.shape != truth.shape:
-        trouble = f"it has shape {result.numbers.shape}, expected {truth.shape}"
-    elif np.isnan(result.numbers).any():
-        index = tuple(map(int, np.argwhere(np.isnan(result.numbers))[0]))
-        trouble = f"it holds nan, first at {subscript(claim.name, index)}"
-    if trouble:
-        return _Application(earlier, asked, result, trouble, expected, None)
-    numbers = _numbers(result)
-
-    def program() -> Program | None:
-        return None if otherwise else _program(claim, asked, numbers.yours, truth.shape)
-
-    fixed = not callable(claim.result)
-    judgement = judged(numbers, testimony, settings, largest[claim.node], fixed, program)
-    return _Application(earlier, asked, result, trouble, expected, judgement)
-
-
-def _result(claim: _Claimed, asked: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
-    form = claim.result
-    with np.errstate(all="ignore"):
-        if isinstance(form, Formula):
-            return form({name: np.asarray(x) for name, x in asked.items()}, shape)
-        return caller(form)(asked) if callable(form) else form
-
-
-def _numbers(claim: Claim) -> Numbers:
-    """A step's result as one row."""
-    yours, unit = (
-        claim.numbers.reshape(1, -1),
-        np.broadcast_to(claim.unit, claim.numbers.shape).reshape(1, -1),
-    )
-    return Numbers(yours, unit, np.full(yours.shape, claim.epsilon), np.full(yours.shape, claim.printed))
-
-
-def _program(
-    claim: _Claimed, asked: Mapping[str, Any], yours: Floats, shape: tuple[int, ...]
-) -> Program | None:
+def _program(form: Any, asked: Mapping[str, Any], yours: Floats, shape: tuple[int, ...]) -> Program | None:
     """The step's own program, if it runs on Values."""
-    if not callable(claim.result):
+    if not callable(form):
         return None
     try:
         lifted = {name: as_values(x, name) for name, x in asked.items()}
-        outputs = np.asarray(_result(claim, lifted, shape), dtype=object)
+        outputs = np.asarray(_result(form, lifted, shape), dtype=object)
     except Exception:  # it works on floats, and need not on anything else
         return None
     return program_of([*outputs.flat], yours) if outputs.size == yours.size else None
-
-
-def _follows(
-    own: _Application, at: _Heard, claim: _Claimed, settings: Settings, largest: Mapping[str, Floats]
-) -> bool:
-    """Whether numbers are right given the user's earlier ones."""
-    if own.claim is None or own.trouble:
-        return False
-    given = at.on(claim.node).given(own.expected.reshape(1, -1))
-    judgement = judged(_numbers(own.claim), given, settings, largest[claim.node])
-    return not (judgement.verdicts == DISAGREES).any()
-
-
-# --- the verdict over all points --------------------------------------------------------------------
-
-
-def _step(
-    claim: _Claimed,
-    nodes: Mapping[str, str],
-    heard: Sequence[_Heard],
-    trials: Sequence[_Trial],
-    settings: Settings,
-    largest: Mapping[str, Floats],
-) -> Step:
-    verdicts = [trial.verdict for trial in trials]
-    judgements = [trial.own.judgement for trial in trials]
-    if verdicts[0] == INCONCLUSIVE and settled(judgements):
-        verdicts[0] = RIGHT  # what rounding left open there is clear elsewhere
-    ranking = (WRONG, *verdicts[:1] * (verdicts[0] == INCONCLUSIVE), CARRIED, RIGHT, INCONCLUSIVE)
-    verdict = next(v for v in ranking if v in verdicts)
-    point = verdicts.index(verdict)
-    shown = trials[point]
-    notes = [f"with the truth in the place of {listed(shown.replaced)}" if shown.replaced else ""]
-    explanations: list[Explanation] = []
-    if verdict == WRONG:
-        explanations = _explained(claim, nodes, heard, trials, settings, largest)
-        notes.append(shown.own.trouble or _worst(claim.node, heard[0].loss.out, point, shown))
-        if not explanations and not shown.own.trouble:
-            notes.append("no known mistake reproduces it")
-    elif verdict == CARRIED:
-        notes.append(f"with the error of {listed(shown.carried)}")
-    elif verdict == INCONCLUSIVE and shown.own.judgement is not None:
-        why = dict.fromkeys(filter(None, shown.own.judgement.notes.flat))
-        notes.append(f"{next(iter(why), '')}, at the given point")
-    derivative = f"∂{heard[0].loss.out}/∂{claim.node}"
-    return Step(
-        claim.name,
-        derivative if claim.name == claim.node else f"{claim.name} = {derivative}",
-        verdict,
-        note="; ".join(filter(None, notes)),
-        explanations=tuple(explanations),
-        node=claim.node,
-        yours=shown.own.result,
-        expected=shown.own.expected,
-        truth=shown.truth,
-        point=point,
-        uses=shown.uses,
-    )
-
-
-def _explained(
-    claim: _Claimed,
-    nodes: Mapping[str, str],
-    heard: Sequence[_Heard],
-    trials: Sequence[_Trial],
-    settings: Settings,
-    largest: Mapping[str, Floats],
-) -> list[Explanation]:
-    """What is wrong with a step given the user's own earlier results; if these hide it, given random ones."""
-    deadline = time.perf_counter() + settings.diagnosis
-    known = [(at, trial) for at, trial in zip(heard, trials, strict=True) if trial.clear]
-    found = diagnose(_evidence(claim.node, [(at.loss, trial.own) for at, trial in known], deadline))
-    if found or not callable(claim.result) or not trials[0].uses:
-        return found
-    random = np.random.default_rng(settings.seed)
-    applied = []
-    for at, trial in known:
-        shapes = {name: at.loss.nodes(nodes[name]).shape for name in trial.uses}
-        earlier = {name: (nodes[name], random.standard_normal(shape)) for name, shape in shapes.items()}
-        applied.append((at.loss, _applied(claim, at, earlier, settings, largest, True)))
-    return diagnose(_evidence(claim.node, applied, deadline))
-
-
-def _evidence(node: str, applied: Sequence[tuple[Loss, _Application]], deadline: float) -> Evidence:
-    points: list[Point] = []
-    graphs: list[Callable[[], Graph]] = []
-    for loss, step in applied:
-        if step.claim is not None:
-            slack = _slack(step.claim, step.expected)
-            parts = {node: step.expected}, {node: step.claim.numbers}, {node: slack}
-            points.append(Point(step.asked, np.array(loss.root.data), *parts))
-            graphs.append(partial(loss.with_adjoints, node, step.earlier))
-
-    def graph(point: Point) -> Graph:
-        return next(make for p, make in zip(points, graphs, strict=True) if p is point)()
-
-    return Evidence(points, graph, None, applied[0][0].out if applied else "f", deadline)
-
-
-def _slack(claim: Claim, expected: Floats) -> Floats:
-    """How far a result may be from what an explanation makes of the step."""
-    largest = float(np.max(abs(expected), initial=0.0, where=np.isfinite(expected)))
-    coarse = max(1e-9, 64 * claim.epsilon) * largest + max(1e-6, 64 * claim.epsilon) * abs(expected)
-    return np.where(claim.unit > 0, claim.unit * (1 + 1e-6), coarse) if claim.printed else coarse
-
-
-def _worst(node: str, out: str, point: int, trial: _Trial) -> str:
-    """The entry that is off by most."""
-    own = trial.own
-    assert own.claim is not None
-    slack = _slack(own.claim, own.expected)
-    off = np.nan_to_num(abs(own.claim.numbers - own.expected) / np.maximum(slack, 1e-300), posinf=np.inf)
-    if not (off > 1).any():
-        return "an earlier error hides that it is wrong: with correct earlier steps it is not the truth"
-    index = tuple(map(int, np.unravel_index(int(np.argmax(off)), off.shape)))
-    where = f" at random point {point}" if point else ""
-    given = f" given your {listed(trial.uses)}" if trial.uses else ""
-    yours = own.claim.numbers[index]
-    return f"∂{out}/∂{subscript(node, index)} is {own.expected[index]:.8g}{given}, yours {yours:.8g}{where}"

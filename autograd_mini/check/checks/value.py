@@ -12,9 +12,8 @@ from autograd_mini.check.diagnosis import diagnose_value
 from autograd_mini.check.judgement.finding import Finding, Place
 from autograd_mini.check.judgement.rule import Numbers, judged
 from autograd_mini.check.reports.report import Report
-from autograd_mini.check.settings import settings_of
-from autograd_mini.check.subjects.arguments import EPSILON
-from autograd_mini.check.subjects.hand import Claim, figures
+from autograd_mini.check.settings import Options, settings_of
+from autograd_mini.check.subjects.hand import figures
 from autograd_mini.check.subjects.sampling import Probe
 from autograd_mini.check.subjects.subject import Subject, value_subject
 from autograd_mini.check.verdicts import DISAGREES
@@ -26,8 +25,6 @@ from autograd_mini.check.witnesses.testimony import Testimony
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
-
-    from autograd_mini.check.settings import Options
 
     Floats: TypeAlias = NDArray[np.float64]
 
@@ -61,29 +58,23 @@ def check_value(
     value = subject.evaluate(point)
     settings = settings_of("check_value", options)
     place = Place(0, point, value)
+
+    def reported(finding: Finding) -> Report:
+        parts = parts_of([""], [finding])
+        return Report("check_value", subject.out, parts, (finding,), settings, medium=subject.medium)
+
     if given.numbers.shape != value.shape:
         why = f"the printed value has the wrong shape: expected {value.shape}, got {given.numbers.shape}"
-        finding = Finding(place, failure=why)
-        return Report("check_value", subject.out, parts_of([""], [finding]), (finding,), settings)
-    yours = given.numbers.reshape(-1, 1)
+        return reported(Finding(place, failure=why))
+    numbers = Numbers.of(given, -1, 1)
     with np.errstate(all="ignore"):
         testimony = _testimony(subject, place)
-        testimony = replace(testimony, open=testimony.open & (yours != testimony.engine))  # ∞ may be printed
-        numbers = Numbers(
-            yours,
-            given.unit.reshape(-1, 1),
-            np.full(yours.shape, EPSILON),
-            np.full(yours.shape, given.printed),
-        )
-        judgement = judged(numbers, testimony, settings, abs(value).reshape(-1, 1))
-    claims = {"": Claim(given.numbers, given.unit)}
-    finding = Finding(place, testimony, judgement, yours, claims)
-    parts = parts_of([""], [finding])
-    report = Report("check_value", subject.out, parts, (finding,), settings, medium=subject.medium)
+        ended = testimony.open & (numbers.yours != testimony.engine)  # ∞ may be printed
+        judgement = judged(numbers, replace(testimony, open=ended), settings, abs(value).reshape(-1, 1))
+    report = reported(Finding(place, testimony, judgement, numbers.yours, {"": given}))
     if report.verdict != DISAGREES or not np.isfinite(value).all():
         return report
-    allowed = judgement.allowed.reshape(value.shape)
-    graph = subject.graph_if_any(point)
+    graph, allowed = subject.graph_if_any(point), judgement.allowed.reshape(value.shape)
     found = diagnose_value(
         value, given.numbers, allowed, subject.arguments, graph, subject.out, settings.diagnosis
     )

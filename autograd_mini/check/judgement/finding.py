@@ -12,7 +12,7 @@ import numpy as np
 
 from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subjects.arguments import EPSILON, RejectedError
+from autograd_mini.check.subjects.arguments import EPSILON, RejectedError, UnknownNameError
 from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.subjects.sampling import Index
 from autograd_mini.check.subjects.subject import Subject
@@ -109,7 +109,7 @@ class Finding:
         """What else there is to say."""
         if self.testimony is None:
             return [self.open]
-        silent = [why + self.where for why in self.silent.values()]
+        silent = [why + self.where for why in filter(None, [self.open, *self.silent.values()])]
         coarsest = max((getattr(claim, "epsilon", 0.0) for claim in self.claims.values()), default=0.0)
         kind = "float32" if coarsest < 1e-5 else "float16"
         coarse = f"yours is {kind} and held to what that resolves (ε = {coarsest:.1e})" * (coarsest > EPSILON)
@@ -188,7 +188,13 @@ def found_at(
         claims = dict.fromkeys(subject.shapes, why)
         if not why.raised:
             failure = str(why) + f" (at random point {place.number})" * bool(place.number)
-            return Finding(place, testimony, None, None, claims, {}, {}, failure)
+            return Finding(place, testimony, claims=claims, failure=failure)
+    except (
+        UnknownNameError
+    ) as why:  # f names it at the given point, and need not where it takes another branch
+        if not place.number:
+            raise
+        return Finding(place, testimony, open=str(why))
     numbers = _numbers(subject, claims, testimony)
     if len(testimony.probe.rows) != len(largest):  # sampled here, and not elsewhere
         largest = np.zeros((len(testimony.probe.rows), 1))

@@ -22,6 +22,7 @@ import numpy as np
 
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subjects.arguments import EPSILON
+from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.sweeps import U
@@ -38,6 +39,7 @@ ROUNDING = 16  # bounds by which a derivation as good as the engine's may be off
 HIDDEN = 100  # a derivative this many times what f's rounding hides is f's own
 SURE, COARSE = 5e-4, 1e-2  # relative errors of differences that still acquit, and that still accuse
 
+CUT, TIED = "0 by convention (a cut edge)", "0 by convention (a tied edge): "
 UNSEEN = "f's own rounding hides this derivative: it rests on the engine's word alone"
 ROUNDED = "it differs by what rounding may have done; at this point nothing can be said"
 ONE_SIDED = "the one-sided derivatives differ: one-sided {left:.6g} and {right:.6g}"
@@ -54,6 +56,12 @@ class Numbers:
     unit: Floats
     epsilon: Floats
     printed: Mask
+
+    @classmethod
+    def of(cls, claim: Claim, *shape: int) -> Numbers:
+        """One claim, in another shape."""
+        parts = (claim.numbers, claim.unit, claim.epsilon, claim.printed)
+        return cls(*(np.broadcast_to(x, claim.numbers.shape).reshape(shape) for x in parts))
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,9 @@ def _against_the_graph(
     notes = np.full(yours.shape, "", dtype=object)
     verdicts[decided], verdicts[beyond] = AGREES, DISAGREES
     notes[~decided & ~beyond] = ROUNDED
+    zero = decided & (truth == 0)
+    if zero.any() and testimony.recorded is not None:
+        notes[zero & testimony.recorded.cut(testimony.seeds)] = CUT
     size = np.fmax(abs(yours), abs(truth))
     hidden = (testimony.unseen > size / HIDDEN) & ((size > 0) | np.isinf(testimony.unseen))
     hidden &= decided | beyond
@@ -192,8 +203,9 @@ def _leave_open_sides(verdicts: Verdicts, notes: Verdicts, testimony: Testimony)
     for index in map(tuple, np.argwhere(testimony.open)):
         left, right = testimony.left[index], testimony.right[index]
         finite = np.isfinite(testimony.truth[index])
+        tied = testimony.followed and testimony.truth[index] == 0
         why = (ONE_SIDED if finite else NO_DERIVATIVE) if testimony.followed else UNSETTLED
-        verdicts[index], notes[index] = INCONCLUSIVE, why.format(left=left, right=right)
+        verdicts[index], notes[index] = INCONCLUSIVE, TIED * bool(tied) + why.format(left=left, right=right)
 
 
 def settled(judgements: Sequence[Judgement | None]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,35 +19,34 @@ if TYPE_CHECKING:
 
 def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **options: Any) -> Drawing:
     """The graph at the given point, the path marked from the wrong arguments to what the diagnosis names."""
-    from autograd_mini.drawing import draw  # the check of a derivation needs none
-
     graph = evidence.graph(evidence.points[0])
     if graph is None:
         raise ValueError("draw: f does not run on Values, and so has no graph")
     named = [node for explanation in explanations[:1] for node in nodes_named(evidence, graph, explanation)]
-    wrong = wrong_path(graph, evidence.points[0].truth, named)
-    return draw(graph.outputs, **{"mark": wrong, **options})
+    return _marked(graph, evidence.points[0].truth, named, options)
 
 
 def draw_step(loss: Loss, wrong: str, uses: Iterable[str], **options: Any) -> Drawing:
     """The loss's graph, the path marked from a wrong step's nodes to those of the steps it uses."""
-    from autograd_mini.drawing import draw  # the check of a derivation needs none
-
     graph = Graph({wrong: loss.nodes(wrong)}, np.array(loss.root, dtype=object))
     earlier = [node for name in uses for node in loss.nodes(name).flat if node is not None]
-    return draw(loss.root, **{"mark": wrong_path(graph, [wrong], earlier or [loss.root]), **options})
+    return _marked(graph, [wrong], earlier or [loss.root], options)
 
 
-def wrong_path(graph: Graph, wrong: Iterable[str], named: Collection[Value]) -> list[Value]:
-    """The wrong arguments, and the nodes that lead from them to those that the diagnosis names."""
+def _marked(
+    graph: Graph, wrong: Iterable[str], named: Collection[Value], options: Mapping[str, Any]
+) -> Drawing:
+    """The graph, with the wrong arguments and the nodes that lead from them to the named ones marked."""
+    from autograd_mini.drawing import draw  # the check of a derivation needs none
+
     inputs = {x for name in wrong for x in graph.inputs[name].flat if isinstance(x, Value)}
     order = topological_order(*(x for x in graph.outputs.flat if isinstance(x, Value)))
-    above, below = set(inputs), set(named)
+    above, below = {*inputs}, {*named}
     for node in order:
         if not above.isdisjoint(node.args):
             above.add(node)
     for node in reversed(order):
         if node in below:
             below.update(node.args)
-    path = inputs | above & below
-    return [node for node in order if node in path]
+    path = [node for node in order if node in inputs | above & below]
+    return draw(graph.outputs, **{"mark": path, **options})

@@ -373,19 +373,15 @@ def _grid(verdicts: dict[Index, str]) -> list[list[str]]:
 
 def _as_json(x: Any) -> Any:
     """``x`` in JSON's types."""
-    if isinstance(x, Entry):
-        return _as_json(x._asdict())
-    if is_dataclass(x):
-        return _as_json(vars(x))
-    if isinstance(x, dict):
-        return {str(key): _as_json(part) for key, part in x.items()}
+    if is_dataclass(x) or isinstance(x, Entry):
+        return _as_json(x._asdict() if isinstance(x, Entry) else vars(x))
     if isinstance(x, np.ndarray):
         return _as_json(x.tolist())
-    if isinstance(x, (list, tuple)):
-        return [_as_json(part) for part in x]
+    if isinstance(x, dict):
+        return {str(key): _as_json(part) for key, part in x.items()}
     if isinstance(x, float) and not math.isfinite(x):
         return None if math.isnan(x) else "inf" if x > 0 else "-inf"
-    return x
+    return [_as_json(part) for part in x] if isinstance(x, (list, tuple)) else x
 
 
 def _gravity(entry: Entry) -> tuple[int, float]:

@@ -68,21 +68,19 @@ def arguments_of(f: Any, at: Any) -> dict[str, Any]:
     if at is None:
         raise TypeError("check: give the point, at=…")
     parameters = parameters_of(f)
-    if not isinstance(at, Mapping):
-        names = list(parameters) if parameters else ["x"]
-        needed = [
-            name for name in names if parameters and parameters[name].default is inspect.Parameter.empty
-        ]
-        if len(needed) > 1:
-            raise TypeError(f"check: f takes {listed(needed)}; give at= as a mapping from these to values")
-        return {names[0]: as_array(at)}
-    given = {name: as_array(x) for name, x in at.items()}
+    whole = at if isinstance(at, Mapping) else {next(iter(parameters or ["x"])): at}
+    given = {name: as_array(x) for name, x in whole.items()}
     if parameters is None:
         return given
-    missing = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in given]
-    if missing or set(given) - set(parameters):
-        raise TypeError(f"check: f takes {listed(parameters)}, at= gives {listed(given)}")
+    if {*required(parameters)} - {*given} or {*given} - {*parameters}:
+        names = f"at= gives {listed(given)}" if whole is at else "give at= as a mapping from these to values"
+        raise TypeError(f"check: f takes {listed(parameters)}; {names}")
     return {name: given[name] for name in parameters if name in given}
+
+
+def required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    """The parameters without a default."""
+    return [name for name, p in parameters.items() if p.default is inspect.Parameter.empty]
 
 
 def as_array(x: Any) -> Any:
@@ -100,7 +98,7 @@ def matched(hand: Any, known: Mapping[str, Any], arguments: list[str]) -> dict[s
     if parameters is None:
         return {name: known[name] for name in arguments}
     chosen = {name: known[name] for name in parameters if name in known}
-    missing = [n for n, p in parameters.items() if n not in known and p.default is inspect.Parameter.empty]
+    missing = [name for name in required(parameters) if name not in known]
     if len(missing) == 1 and len(arguments) == 1 and arguments[0] not in chosen:
         chosen[missing.pop()] = known[arguments[0]]
     if missing:

@@ -24,17 +24,8 @@ MOST = 300  # decimals, of which a float can hold the unit
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Numbers as a page prints them, with one unit of the last printed digit for each."""
-
-    numbers: Floats
-    unit: Floats
-    printed: bool = True  # False for plain numbers, which have all their digits
-
-
-@dataclass(frozen=True)
 class Claim:
-    """A hand result: its numbers, what a printed figure leaves open, and the rounding of its number type."""
+    """A hand result: its numbers, one unit of the last digit of printed ones, the rounding of their type."""
 
     numbers: Floats
     unit: Floats
@@ -70,7 +61,7 @@ class Formula:
 
 
 def prepared(form: Any, decimals: int | None) -> Any:
-    """A hand result with its texts read: printed figures become Figures, formulas Formula.
+    """A hand result with its texts read: printed figures become a Claim, formulas a Formula.
 
     ``decimals`` says how many digits after the point numbers were printed with; a number in a string,
     as in ``["-0.030020", "6.1e-5"]``, says it itself. Functions and arrays of numbers stay as they are.
@@ -95,13 +86,13 @@ def prepared(form: Any, decimals: int | None) -> Any:
         return [figures(part, decimals) for part in form]
 
 
-def figures(printed: Any, decimals: int | None) -> Figures:
+def figures(printed: Any, decimals: int | None) -> Claim:
     """Printed figures and their last units; plain numbers without ``decimals`` are exact.
 
     >>> figures(["-0.030020", "1.5e-3"], None).unit
     array([1.e-06, 1.e-04])
     """
-    if isinstance(printed, Figures):
+    if isinstance(printed, Claim):
         return printed
     if not (decimals is None or (isinstance(decimals, (int, np.integer)) and abs(decimals) <= MOST)):
         most = f"; there are at most {MOST}" * isinstance(decimals, (int, np.integer))
@@ -125,7 +116,7 @@ def figures(printed: Any, decimals: int | None) -> Figures:
                 raise TypeError(f"check: the printed figures or numbers: {error}") from None
             units.append(ruled)
     shape = array.shape
-    return Figures(np.array(numbers).reshape(shape), np.array(units).reshape(shape), any(units))
+    return Claim(np.array(numbers).reshape(shape), np.array(units).reshape(shape), printed=any(units))
 
 
 def _is_figure(text: str) -> bool:
@@ -156,9 +147,8 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
     """The numbers of one result; RejectedError where there are none, or of another shape."""
     if isinstance(result, RejectedError):
         raise result
-    if isinstance(result, Figures):
-        claim = Claim(result.numbers, result.unit, printed=result.printed)
-    else:
+    claim: Claim = result
+    if not isinstance(result, Claim):
         try:
             numbers = numbers_of(result)
         except (TypeError, ValueError) as error:
@@ -168,6 +158,13 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
         said = f"the hand result for {name} has the wrong shape: expected {shape}, got {claim.numbers.shape}"
         raise RejectedError(said, claim.numbers)
     return claim
+
+
+def require_numbers(name: str, numbers: Floats) -> None:
+    """RejectedError, with the place, for a result that holds nan."""
+    if np.isnan(numbers).any():
+        index = tuple(map(int, np.argwhere(np.isnan(numbers))[0]))
+        raise RejectedError(f"the hand result for {name} holds nan, first at {index}", numbers)
 
 
 def epsilon_of(numbers: Any) -> float:

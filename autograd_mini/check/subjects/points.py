@@ -12,9 +12,23 @@ from autograd_mini.check.subjects.arguments import Floats, listed, numbers_of, p
 if TYPE_CHECKING:
     from autograd_mini.check.subjects.subject import Subject
 
-MATRICES = ("symmetric", "spd", "orthogonal")
-ROWS = ("simplex", "one-hot", "unit")
+ROWS: dict[str, Callable[[tuple[int, ...], np.random.Generator], Any]] = {
+    "simplex": lambda shape, random: random.dirichlet(np.ones(shape[-1]), shape[:-1]),
+    "one-hot": lambda shape, random: np.eye(shape[-1])[random.integers(shape[-1], size=shape[:-1])],
+    "unit": lambda shape, random: _unit(random.standard_normal(shape)),
+}
+MATRICES: dict[str, Callable[[Floats], Floats]] = {
+    "symmetric": lambda square: (square + np.swapaxes(square, -1, -2)) / 2,
+    "spd": lambda x: x @ np.swapaxes(x, -1, -2) / len(x) + np.eye(x.shape[-1]) / 4,
+    "orthogonal": lambda square: np.linalg.qr(square)[0],
+}
+SHAPED: dict[str, Callable[[Floats], Floats]] = {"real": np.asarray, "positive": np.exp, **MATRICES}
 DOMAINS = ("real", "positive", *ROWS, *MATRICES)
+
+
+def _unit(rows: Floats) -> Floats:
+    """The rows divided by their lengths."""
+    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True))
 
 
 def domains_of(domain: Any, subject: Subject) -> dict[str, Any]:
@@ -32,18 +46,15 @@ def domains_of(domain: Any, subject: Subject) -> dict[str, Any]:
         if name not in subject.arguments:
             raise ValueError(f"check: domain= names {name!r}; f's arguments are {listed(subject.arguments)}")
         shape = numbers_of(subject.arguments[name]).shape
-        if isinstance(given, str) and given in DOMAINS:
-            if given in ROWS and not shape:
-                raise ValueError(f"check: the domain {given!r} is for arrays, and {name} is a scalar")
-            if given in MATRICES and (len(shape) < 2 or shape[-1] != shape[-2]):
-                raise ValueError(
-                    f"check: the domain {given!r} is for square matrices, and {name} has shape {shape}"
-                )
-        elif not _is_interval(given):
-            raise ValueError(
-                f"check: the domain of {name} must be (low, high) or one of {listed(map(repr, DOMAINS))}, "
-                f"got {given!r}"
-            )
+        named = isinstance(given, str)
+        if named and given in ROWS and not shape:
+            raise ValueError(f"check: the domain {given!r} is for arrays, and {name} is a scalar")
+        if named and given in MATRICES and (len(shape) < 2 or shape[-1] != shape[-2]):
+            said = f"is for square matrices, and {name} has shape {shape}"
+            raise ValueError(f"check: the domain {given!r} {said}")
+        if not (given in DOMAINS if named else _is_interval(given)):
+            known = f"(low, high) or one of {listed(map(repr, DOMAINS))}"
+            raise ValueError(f"check: the domain of {name} must be {known}, got {given!r}")
     return dict(domain)
 
 
@@ -90,31 +101,17 @@ def _near(given: Any, radius: float, random: np.random.Generator) -> Any:
 
 
 def _drawn(domain: Any, given: Any, random: np.random.Generator) -> Any:
-    x = numbers_of(given)
-    if domain == "real":
-        return plain(random.standard_normal(x.shape))
-    if domain == "positive":
-        return plain(np.exp(random.standard_normal(x.shape)))
-    if domain == "simplex":
-        return random.dirichlet(np.ones(x.shape[-1]), x.shape[:-1])
-    if domain == "one-hot":
-        return np.eye(x.shape[-1])[random.integers(x.shape[-1], size=x.shape[:-1])]
-    if domain == "unit":
-        rows = random.standard_normal(x.shape)
-        return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
-    if domain in MATRICES:
-        square = random.standard_normal(x.shape)
-        turned = np.swapaxes(square, -1, -2)
-        if domain == "symmetric":
-            return (square + turned) / 2
-        if domain == "spd":
-            return square @ turned / len(square) + np.eye(x.shape[-1]) / 4
-        return np.linalg.qr(square)[0]
-    low, high = domain
-    if np.asarray(given).dtype.kind in "iu":  # a class, a count
-        whole = random.integers(low, high, x.shape, endpoint=True)
-        return whole if x.shape else int(whole)
-    return plain(random.uniform(low, high, x.shape))
+    shape = np.shape(given)
+    if not isinstance(domain, str):
+        whole = np.asarray(given).dtype.kind in "iu"  # a class, a count
+        low, high = domain
+        found = (
+            random.integers(low, high, shape, endpoint=True) if whole else random.uniform(low, high, shape)
+        )
+        return plain(np.asarray(found))
+    if domain in ROWS:
+        return ROWS[domain](shape, random)
+    return plain(np.asarray(SHAPED[domain](random.standard_normal(shape))))
 
 
 def sample(function: Callable[[Any], Any], x: Any, size: int) -> Floats:

@@ -218,8 +218,11 @@ class _Function(Subject):
         }
         self.lifted = False
         self._start(wrt or [*self.arguments][:1], scalar)
-        if wrt is None and isinstance(given := self._first_result(), Mapping):
-            self._start([name for name in self.arguments if name in given], scalar)
+        if wrt is None:
+            is_function = callable(hand) and not isinstance(hand, Formula)
+            given = self._attempt(hand, self.arguments, plain(self.start_output)) if is_function else hand
+            if isinstance(given, Mapping):
+                self._start([name for name in self.arguments if name in given], scalar)
         if isinstance(hand, list) and len(hand) == len(self.shapes) and any(map(callable, hand)):
             self.hand = dict(zip(self.shapes, hand, strict=True))
         self.fixed = is_fixed(hand)
@@ -249,16 +252,6 @@ class _Function(Subject):
             if isinstance(x, np.ndarray) and not np.array_equal(x, mine[name], equal_nan=x.dtype.kind == "f")
         )
         self._differentiates(self.shapes, output, scalar)
-
-    def _first_result(self) -> Any:
-        if not callable(self.hand) or isinstance(self.hand, Formula):
-            return self.hand
-        try:
-            return self._call_hand(self.hand, self.arguments, plain(self.start_output))
-        except UnknownNameError:
-            raise
-        except Exception:  # it will be reported when it is compared
-            return None
 
     def evaluate(self, arguments: Arguments) -> Floats:
         with np.errstate(all="ignore"):
@@ -409,10 +402,11 @@ class _Graph(Subject):
     def __init__(self, root: Any, hand: Mapping[str, Any], out: str | None, scalar: str = "") -> None:
         self.hand = hand
         self.read = {}
-        self.roots = nodes_of(root)
-        if not any(isinstance(node, Value) for node in self.roots):
+        self.outputs: Nodes = np.asarray(root, dtype=object)
+        roots = [node for node in self.outputs.flat if isinstance(node, Value)]
+        if not roots:
             raise TypeError(f"check: expected a function, a Value or an array of them, got {root!r}")
-        self.order = topological_order(*(node for node in self.roots if isinstance(node, Value)))
+        self.order = topological_order(*roots)
         self.out = out or getattr(root, "label", "") or "f"
         self.found = {
             name: labelled(self.order, name, np.shape(getattr(x, "numbers", x))) for name, x in hand.items()
@@ -436,13 +430,11 @@ class _Graph(Subject):
                 if not isinstance(node.op, Primitive):
                     raise ValueError("a node made by hand carries no formula")
                 data[node] = node._evaluate(*(data.get(operand, operand.data) for operand in node.args))
-        roots = [data.get(node, node.data) if isinstance(node, Value) else node for node in self.roots]
+        roots = [data.get(node, node.data) if isinstance(node, Value) else node for node in self.outputs.flat]
         return np.array(roots, dtype=float).reshape(self.start_output.shape)
 
     def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
-        outputs = np.empty(len(self.roots), dtype=object)
-        outputs[:] = self.roots
-        return Graph(self.found, outputs.reshape(self.start_output.shape))
+        return Graph(self.found, self.outputs)
 
     def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         return dict(self.hand)

@@ -52,7 +52,8 @@ class Limit:
         row = [quotient]
         for k, coarser in enumerate(self.row, 1):
             row.append(row[-1] + (row[-1] - coarser) / (SHRINK ** (self.power * k) - 1))
-            self.improve(row[-1], np.maximum(abs(row[-1] - row[-2]), abs(row[-1] - coarser)) + rounding)
+            if k > 1:  # two quotients may be one number by chance; a third has to confirm it
+                self.improve(row[-1], np.maximum(abs(row[-1] - row[-2]), abs(row[-1] - coarser)) + rounding)
         self.row = row
 
     def improve(self, limit: Floats, error: Floats) -> None:

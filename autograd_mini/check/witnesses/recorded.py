@@ -111,6 +111,21 @@ class Recorded:
             lambda kind: evaluate(self.tape.code, [kind.number(x) for x in self.tape.start], kind), bounds
         )
 
+    def cut(self, seeds: Seeds) -> NDArray[np.bool_]:
+        """The derivatives that are 0 as every path has an edge that is cut, seeds by inputs."""
+        cut = np.zeros((len(seeds), len(self.inputs)), dtype=bool)
+        code = self.tape.code
+        if not any(row.selects for row in code.rows):
+            return cut
+        sweep = Sweep(code, self.tape.start, FLOAT)
+        for found, row in zip(cut, seeds, strict=True):
+            adjoints, depends = sweep.adjoints(row), set(row)
+            for i, operands in zip(range(len(code) - 1, -1, -1), code.operands[::-1].tolist(), strict=True):
+                if code.first + i in depends:
+                    depends.update(operands)
+            found[:] = [slot in depends and slot >= 0 and slot not in adjoints for slot in self.inputs]
+        return cut
+
     def is_finite(self, seeds: Seeds) -> bool:
         """Whether every intermediate is, and every derivative with respect to one."""
         sweep = Sweep(self.tape.code, self.tape.start, FLOAT)

@@ -6,6 +6,7 @@ bound, and f's own changes confirm that the graph is f. Where it cannot, extrapo
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 ENGINE, DIGITS = "the engine", "f at 50 digits"
 MOVED, DIFFERENCES = "{medium} next to the point", "differences of {medium}"
 RANDOM = "f gives another result when it is called again: nothing can be said"
+DRAWS = "f draws random numbers; called {calls} times at the given point, it gave the same result"
+AGAIN = 100  # calls more of a function that draws random numbers
 CONTRADICTION = "engine and witness disagree with each other: f moves, as with what it detaches"
 AT_ONCE = 60_000  # instructions swept that are worth the wait, about half a second at many digits
 ON_DEMAND = 600_000  # where floats leave something open
@@ -122,10 +125,10 @@ class Testimony:
         most = np.zeros(self.truth.shape)
         if self.recorded is None:
             return most
-        random = np.random.default_rng(1)
+        generator = np.random.default_rng(1)
         start = np.array(self.recorded.tape.start)
         for _ in range(2):
-            moved = U * abs(start) * random.choice([-1.0, 1.0], start.size)
+            moved = U * abs(start) * generator.choice([-1.0, 1.0], start.size)
             there = self.recorded.exact(self.seeds, self.bound, moved.tolist())
             most = np.fmax(most, abs(there - self.truth))
         return most
@@ -146,12 +149,15 @@ def heard_at(
     is not to ``follow``, as its graph has turned out to be another function, differences alone are asked.
     """
     coarse = subject.coarse
+    before = _random_state()
     repeated = [subject.evaluate(arguments) for _ in range(2)]
+    draws = _random_state() != before
+    repeated += [subject.evaluate(arguments) for _ in range(AGAIN * draws * (number == 0))]
     with np.errstate(all="ignore"):
         allowed = 1e4 * EPSILON * coarse * abs(output)
         steady = all(((abs(again - output) <= allowed) | ~np.isfinite(output)).all() for again in repeated)
     trouble = "" if steady else RANDOM
-    remarks: list[str] = []
+    remarks = [DRAWS.format(calls=1 + len(repeated))] * (draws and steady and number == 0)
     stopped = False
     if follow:
         try:
@@ -166,13 +172,19 @@ def heard_at(
             probe = probe_of(subject.rows, shapes, seed, len(recorded))
             found = _followed(subject, arguments, output, probe, recorded, coarse, number)
             if found is not None:
-                return replace(found, trouble=trouble or found.trouble, graph=graph)
+                return replace(found, trouble=trouble or found.trouble, remarks=tuple(remarks), graph=graph)
             remarks.append("on Values f is another function than on floats: differences decide")
         except Exception as error:  # whatever stops f on Values, its differences still speak
             stopped = isinstance(error, (DomainError, ArithmeticError))
             remarks.append(f"the engine could not follow: {type(error).__name__}: {error}".partition("\n")[0])
     probe = probe_of(subject.rows, subject.shapes, seed, None)
     return _differenced(subject, arguments, output, probe, coarse, trouble, tuple(remarks), stopped)
+
+
+def _random_state() -> Any:
+    """Where the generators are that everybody shares: a function that draws from them moves them on."""
+    shared: Any = np.random.get_state(legacy=True)
+    return shared[1].tobytes(), shared[2:], random.getstate()
 
 
 def _followed(
@@ -248,9 +260,9 @@ def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
     columns = {slot: column for column, slot in enumerate(recorded.inputs)}
     start = np.array(recorded.tape.start)
     known = [slot for slot in range(start.size) if slot in columns]
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     direction = np.zeros(start.size)
-    direction[known] = (np.maximum(abs(start), 2.0**-10) * random.uniform(-1.0, 1.0, start.size))[known]
+    direction[known] = (np.maximum(abs(start), 2.0**-10) * generator.uniform(-1.0, 1.0, start.size))[known]
     along = truth[:, [columns[slot] for slot in known]] * direction[known]
     terms = np.sum(abs(along), axis=1) + 1e-9 * np.sum(bound, axis=1)
 
@@ -276,11 +288,11 @@ def _sides(
     """
     start = np.array(recorded.tape.start)
     sizes = np.maximum(abs(start), 2.0**-10)
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     differs = np.zeros(truth.shape, dtype=bool)
     sides: list[Floats] = []
-    for signs in (np.ones(start.size), random.choice([-1.0, 1.0], start.size)):
-        direction = signs * sizes * random.uniform(0.5, 1.0, start.size)
+    for signs in (np.ones(start.size), generator.choice([-1.0, 1.0], start.size)):
+        direction = signs * sizes * generator.uniform(0.5, 1.0, start.size)
         jumps: list[Floats] = []
         for step in (*STEPS, NEAR)[: 2 + near]:
             moved = step * direction
