@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray, element_label, split_label
+from autograd_mini.arrays import ValueArray
+from autograd_mini.labels import element_label, split_label
 from autograd_mini.numpy import OpenArray, plain
 from autograd_mini.rules import as_number
 from autograd_mini.trees import leaves, named_leaves

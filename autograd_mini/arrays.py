@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial, reduce
@@ -27,6 +27,7 @@ except ImportError:
     from numpy.core.numeric import normalize_axis_tuple  # type: ignore[no-redef]  # its place in NumPy 1
 
 from autograd_mini import rules
+from autograd_mini.labels import element_label
 from autograd_mini.readings import handed_out
 from autograd_mini.refusals import INTO_FLOATS, full_name, refuse
 from autograd_mini.rules import Primitive
@@ -525,36 +526,6 @@ def noting() -> Iterator[list[tuple[str, NDArray[Any]]]]:
         _noted.reset(before)
 
 
-def element_label(name: str, index: tuple[int, ...]) -> str:
-    """The label of an element of the array ``name``: ``z0``, ``W0,1``, ``W1_0,1``."""
-    if not name or not index:
-        return name
-    return name + "_" * name[-1].isdigit() + ",".join(map(str, index))
-
-
-def subscript(name: str, index: Sequence[int | str]) -> str:
-    """An element of the array ``name`` as a person writes it: ``W[0, 1]``."""
-    return f"{name}[{', '.join(map(str, index))}]" if index else name
-
-
-ELEMENT = re.compile(r"(.*?\D)(\d+(?:,\d+)*)", re.DOTALL)
-
-
-def split_label(label: str) -> tuple[str, tuple[int, ...]]:
-    """The array's name and the element's index, the reverse of `element_label`; else the label and ().
-
-    >>> split_label("W1_0,2"), split_label("loss")
-    (('W1', (0, 2)), ('loss', ()))
-    """
-    element = ELEMENT.fullmatch(label) if label[-1:].isdecimal() else None
-    if element is None:
-        return label, ()
-    name, index = element.groups()
-    if name[-1] == "_" and name[-2:-1].isdigit():
-        name = name[:-1]
-    return name, tuple(map(int, index.split(",")))
-
-
 def _mixes_arrays_and_values(*operands: Any) -> bool:
     arrays = [x for x in operands if isinstance(x, np.ndarray) and x.shape]
     return bool(arrays) and (
@@ -563,10 +534,7 @@ def _mixes_arrays_and_values(*operands: Any) -> bool:
 
 
 rules.register(
-    rules.Arithmetic(
-        ValueArray,
-        _mixes_arrays_and_values,
-        lambda row: partial(elementwise, row),
-        _install_ufunc,
+    rules.NumberType(
+        lambda row: partial(elementwise, row), ValueArray, _mixes_arrays_and_values, _install_ufunc
     )
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray, values
+from autograd_mini.arrays import ValueArray, is_traced, values
 from autograd_mini.rules import detach, equal, softplus, where, xlogy
 from autograd_mini.tracing import Traced
 from autograd_mini.value import Value
@@ -66,7 +66,7 @@ def cross_entropy(y: Array, t: Any, reduction: str = "mean") -> Any:
     a one-hot prediction meets a target that is not, which is the order swapped.
     """
     y = _vector("cross_entropy", "y", y)
-    numbers = _numbers(y)
+    numbers = _known_numbers(y)
     outside = numbers[(numbers < 0) | (numbers > 1 + 1e-6)]
     if outside.size:
         raise ValueError(
@@ -74,7 +74,7 @@ def cross_entropy(y: Array, t: Any, reduction: str = "mean") -> Any:
             "for logits use cross_entropy_from_logits"
         )
     targets = _targets("cross_entropy", y, t)
-    if _is_one_hot(numbers) and not _is_one_hot(_numbers(targets)):
+    if _is_one_hot(numbers) and not _is_one_hot(_known_numbers(targets)):
         raise ValueError(
             "cross_entropy: the prediction is one-hot and the target is not; is the order swapped?"
         )
@@ -92,7 +92,7 @@ def cross_entropy_from_logits(z: Array, t: Any, reduction: str = "mean") -> Any:
     z = _vector("cross_entropy_from_logits", "z", z)
     t = _targets("cross_entropy_from_logits", z, t)
     logarithms = log_softmax(z)
-    if _is_traced(z) or np.isneginf(_numbers(z)).any():  # a class masked out: 0 · -∞ contributes nothing
+    if is_traced(z) or np.isneginf(_known_numbers(z)).any():  # a class masked out: 0 · -∞ contributes nothing
         logarithms = where(equal(t, 0.0), 0.0, logarithms)
     return _reduce(-np.sum(t * logarithms, axis=-1), reduction)
 
@@ -160,11 +160,7 @@ def _array(x: Any) -> Array:
     return values(array) if array.dtype == object else array.astype(float)
 
 
-def _is_traced(x: Array) -> bool:
-    return isinstance(x, ValueArray) and any(isinstance(element, Traced) for element in x.flat)
-
-
-def _numbers(x: Array) -> Any:
+def _known_numbers(x: Array) -> Any:
     """The numbers to validate: none while a function is being traced."""
     if not isinstance(x, ValueArray):
         return x
@@ -203,7 +199,7 @@ def _same_shape(function: str, name: str, y: Array, t: Array) -> None:
 
 
 def _check_range(function: str, name: str, x: Array, advice: str = "") -> None:
-    numbers = _numbers(x)
+    numbers = _known_numbers(x)
     outside = numbers[~((numbers >= 0) & (numbers <= 1))]
     if outside.size:
         raise ValueError(f"{function}: {name} must lie between 0 and 1, got {outside.flat[0]:.6g}{advice}")

@@ -15,7 +15,8 @@ from functools import cache
 from typing import cast
 
 from autograd_mini import rules
-from autograd_mini.rules import Primitive, is_tame, names_in
+from autograd_mini.formulas import names_in
+from autograd_mini.rules import Primitive, is_tame
 from autograd_mini.tracing import CUT, Traced, constant_node, derive, openings
 from autograd_mini.value import Value, constant
 

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini import rules
+from autograd_mini import formulas, rules
 from autograd_mini.instructions import Instructions
-from autograd_mini.rules import Primitive, as_number, table
+from autograd_mini.rules import NumberType, Primitive, as_number, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,8 +33,8 @@ COMPARISONS = ("less", "less_equal", "equal")
 PIECE = 8192  # instructions converted to Python lists at a time
 
 
-class NumberType:
-    """What evaluation needs to know of a number type.
+class FormulaType(NumberType):
+    """A number type to which rows are bound by their formulas.
 
     ``number(x)`` makes a float, an int or ``"pi"`` one of its numbers, ``native`` maps the names of rows to
     its own functions, and all other rows are bound to their text: the ``"stable"`` one or the textbook's
@@ -42,7 +42,7 @@ class NumberType:
 
     Formulas use ``add``, ``sub``, ``mul``, ``div``, ``pow``, ``neg``, ``where``, ``less``, ``less_equal``,
     ``equal`` and `math`'s functions; these have to be native where they occur. With the rows themselves as
-    functions, it is a type of whatever rows can be called on: ``NumberType("Value", number, table)``.
+    functions, it is a type of whatever rows can be called on: ``FormulaType("Value", number, table)``.
     """
 
     def __init__(
@@ -53,34 +53,29 @@ class NumberType:
         text: str = "stable",
         large: bool = False,
     ) -> None:
+        super().__init__(self.by_formula)
         self.name = name
         self.number = number
         self.native = native
         self.text = text
         self.large = large
-        self._functions: dict[Primitive, Callable[..., Any]] = {}
 
-    def function(self, row: Primitive) -> Callable[..., Any]:
-        """The row on numbers of this type."""
-        if row not in self._functions:
-            self._functions[row] = self.native.get(row.name) or self._bind(row)
-        return self._functions[row]
-
-    def _bind(self, row: Primitive) -> Callable[..., Any]:
-        return self.bound(row.name, rules.expression(getattr(row, self.text)), row.operands)
+    def by_formula(self, row: Primitive) -> Callable[..., Any]:
+        own = self.native.get(row.name)
+        return own or self.bound(row.name, formulas.expression(getattr(row, self.text)), row.operands)
 
     def bound(
         self, name: str, formula: ast.expr, operands: tuple[str, ...], **closure: Any
     ) -> Callable[..., Any]:
         """The function of the operands that a formula states, on numbers of this type."""
-        formula = rules.functional(formula)
+        formula = formulas.functional(formula)
         called = {name: self.function(table[name]) for name in _called(formula, self.native)}
         bound = _Bound()
         tree = bound.visit(formula)
         numbers = {name: self.number(constant) for name, constant in bound.constants.items()}
         tests = {"_" + name: self.native[name] for name in COMPARISONS if name in self.native}
         source = f"def function({', '.join(operands)}):\n    return {ast.unparse(tree)}"
-        function: Callable[..., Any] = rules.define(
+        function: Callable[..., Any] = formulas.define(
             name, source, tests | dict(self.native), _number=self.number, **numbers, **called, **closure
         )
         return function
@@ -128,7 +123,7 @@ def _is_constant(node: ast.expr) -> bool:
 # --- evaluation -------------------------------------------------------------------------------------
 
 
-def evaluate(code: Instructions, inputs: Sequence[Any], number_type: NumberType | None = None) -> list[Any]:
+def evaluate(code: Instructions, inputs: Sequence[Any], number_type: FormulaType | None = None) -> list[Any]:
     """The outputs of the instructions at inputs of one number type, or of one mixed with plain numbers.
 
     The type is told from the inputs unless it is given; a given type gets the inputs as they are. Arrays of
@@ -217,7 +212,7 @@ def _boxed(x: Any) -> Any:
 # --- which type the inputs have ---------------------------------------------------------------------
 
 
-def type_of(inputs: Sequence[Any]) -> NumberType:
+def type_of(inputs: Sequence[Any]) -> FormulaType:
     """The number type that owns all of the inputs; TypeError if there is none."""
     kinds = {kind_of(x) for x in inputs}
     if "array" in kinds and kinds & {"mpmath", "SymPy"}:
@@ -260,37 +255,34 @@ def _as_float(x: Any) -> float:
     return number
 
 
-class _Floats(NumberType):
+class _Floats(FormulaType):
     """Python's floats: `math` as long as it does not raise."""
-
-    def _bind(self, row: Primitive) -> Callable[..., Any]:
-        operands = ", ".join(row.operands)
-        source = (
-            f"def function({operands}):\n"
-            f"    try:\n"
-            f"        return float({rules.for_floats(rules.expression(row.stable))})\n"
-            f"    except (ArithmeticError, ValueError):\n"
-            f"        return _ieee({operands})\n"
-        )
-        function: Callable[..., Any] = rules.define(row.name, source, rules.FLOATS, _ieee=row.ieee)
-        return function
 
     def bound(
         self, name: str, formula: ast.expr, operands: tuple[str, ...], **closure: Any
     ) -> Callable[..., Any]:
+        names = ", ".join(operands)
+        ieee = formulas.define(
+            name, f"def function({names}):\n    return {rules.for_numpy(formula)}", formulas.ARRAYS, **closure
+        )
         source = (
-            f"def function({', '.join(operands)}):\n"
+            f"def function({names}):\n"
             f"    try:\n"
             f"        return {rules.for_floats(formula)}\n"
-            f"    except ArithmeticError:\n"
-            f"        return _inf\n"
-            f"    except ValueError:\n"
-            f"        return _nan\n"
+            f"    except (ArithmeticError, ValueError):\n"
+            f"        with _errstate(all='ignore'):\n"
+            f"            return _plain(_ieee(*map(_float64, ({names},))))\n"
         )
-        function: Callable[..., Any] = rules.define(
-            name, source, rules.FLOATS, _inf=math.inf, _nan=math.nan, **closure
-        )
+        own = {"_ieee": ieee, "_errstate": np.errstate, "_float64": np.float64, "_plain": _plain}
+        function: Callable[..., Any] = formulas.define(name, source, formulas.FLOATS, **own, **closure)
         return function
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, tuple):
+        return tuple(map(_plain, x))
+    number = as_number(x)
+    return x if number is None else number
 
 
 FLOAT = _Floats("float", _as_float, {})
@@ -339,7 +331,7 @@ def _zero_or_one(compare: Callable[..., Any]) -> Callable[..., Any]:
 
 
 UFUNCS: dict[str, Callable[..., Any]] = {
-    **{name: rules.ARRAYS[name] for name in rules.NATIVE if name in rules.ARRAYS},
+    **{name: formulas.ARRAYS[name] for name in formulas.NATIVE if name in formulas.ARRAYS},
     **{"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative},
     "pow": _power,
 }
@@ -349,7 +341,7 @@ COMPARE: dict[str, Callable[..., Any]] = {
     "equal": operator.eq,
 }
 
-ARRAY = NumberType(
+ARRAY = FormulaType(
     "array",
     _as_array,
     {
@@ -365,7 +357,7 @@ ARRAY = NumberType(
 
 
 @cache
-def mpmath_type(context: Any) -> NumberType:
+def mpmath_type(context: Any) -> FormulaType:
     """mpmath's real numbers, at the precision that its context has when they are computed."""
 
     def number(x: Any) -> Any:
@@ -444,7 +436,7 @@ def mpmath_type(context: Any) -> NumberType:
         **{name: _compare_mpmath(context, compare) for name, compare in COMPARE.items()},
         "where": lambda c, x, y: x if c else y,
     }
-    return NumberType("mpmath", number, {name: real(function) for name, function in own.items()} | plain)
+    return FormulaType("mpmath", number, {name: real(function) for name, function in own.items()} | plain)
 
 
 def _compare_mpmath(context: Any, compare: Callable[..., Any]) -> Callable[..., Any]:
@@ -455,7 +447,7 @@ def _compare_mpmath(context: Any, compare: Callable[..., Any]) -> Callable[..., 
 
 
 @cache
-def sympy_type() -> NumberType:
+def sympy_type() -> FormulaType:
     """SymPy's expressions: the textbook's formula, exact rationals, `Piecewise` for a choice."""
     sp: Any = sys.modules["sympy"]
 
@@ -534,7 +526,7 @@ def sympy_type() -> NumberType:
         **{name: indicator(kind) for name, kind in relations.items()},
         **{"_" + name: relation(kind) for name, kind in relations.items()},
     }
-    return NumberType("SymPy", number, own, text="formula")
+    return FormulaType("SymPy", number, own, text="formula")
 
 
 def _condition(sp: Any, c: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from autograd_mini import machine, number_types, rules, source
+from autograd_mini import machine, number_types, source
 from autograd_mini.arguments import (
     Leaf,
     as_floats,
@@ -35,11 +35,12 @@ from autograd_mini.arguments import (
     views,
     wrong_shape,
 )
-from autograd_mini.arrays import element_label, values
+from autograd_mini.arrays import values
 from autograd_mini.instructions import Instructions
+from autograd_mini.labels import element_label
 from autograd_mini.rebuilding import follow
 from autograd_mini.recording import record
-from autograd_mini.rules import as_number
+from autograd_mini.rules import Primitive, as_number
 from autograd_mini.tracing import PI, constant_node, derive, traced_input
 from autograd_mini.transforms import name_of, parameter_names
 from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, rebuilder
@@ -470,17 +471,23 @@ def _node(x: Any) -> Value:
     return constant_node(number)
 
 
+class _Graph(number_types.FormulaType):
+    """Nodes, on which a row is a node of a gradient graph, in IEEE arithmetic."""
+
+    def by_formula(self, row: Primitive) -> Callable[..., Any]:
+        return partial(derive, row)
+
+
+GRAPH = _Graph("Value", lambda x: PI if x == "pi" else _node(x), {})
+
+
 def _on_values(code: Instructions, inputs: list[Any]) -> list[Any]:
     """The outputs at Values and arrays of them, as a graph in IEEE arithmetic."""
-    functions: dict[str, Callable[..., Any]] = {
-        name: partial(derive, row) for name, row in rules.table.items()
-    }
-    graph = number_types.NumberType("Value", lambda x: PI if x == "pi" else _node(x), functions)
     if not any(isinstance(x, np.ndarray) for x in inputs):
-        return number_types.evaluate(code, list(map(_node, inputs)), graph)
+        return number_types.evaluate(code, list(map(_node, inputs)), GRAPH)
     arrays = np.broadcast_arrays(*(np.array(x, dtype=object) for x in inputs))  # elementwise
     rows = zip(*(array.flat for array in arrays), strict=True)
-    outputs = [number_types.evaluate(code, list(map(_node, row)), graph) for row in rows]
+    outputs = [number_types.evaluate(code, list(map(_node, row)), GRAPH) for row in rows]
     return [values(column).reshape(arrays[0].shape) for column in zip(*outputs, strict=True)]
 
 

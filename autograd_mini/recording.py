@@ -103,8 +103,8 @@ class _Recorder:
         found = self.slots.get(node)
         if found is not None:
             return found
-        if node.op is not leaf and node.op is not constant:
-            raise _by_hand(node)
+        if isinstance(node.op, Source) and node.op is not leaf and node.op is not constant:
+            raise node.op.by_hand("carries no formula to record")
         if isinstance(node, Traced):
             raise TraceError(
                 f"{node.label or 'a Value'} is no argument of the function that is recorded, and has no "
@@ -132,7 +132,7 @@ class _Recorder:
             if row is identity:
                 slot = operands[0]
             elif isinstance(row, Source):
-                raise _by_hand(node)
+                raise row.by_hand("carries no formula to record")
             elif min(operands) >= ABSENT or (folded := self._folded(row, operands)) is None:
                 code = self.rows.setdefault(row, len(self.rows))
                 key = code + 1  # so that keys of one operand and of two never meet
@@ -222,10 +222,3 @@ def _used(operands: np.ndarray, outputs: list[int], constants: int) -> np.ndarra
     slots = np.concatenate([operands.ravel(), np.array(outputs, dtype=np.int64)])
     used[-2 - slots[slots < ABSENT]] = True
     return used
-
-
-def _by_hand(node: Value) -> TypeError:
-    return TypeError(
-        f"the node {node.op.symbol!r} was made by hand and carries no formula to record; "
-        "add its rule with primitive(...)"
-    )

@@ -5,7 +5,7 @@ each operand, the partial derivative in the operands and the result ``z``::
 
     div = primitive("div", "x / y", "1 / y", "-z / y", domain="y != 0")
 
-The text is bound to a number type by an `Arithmetic`. Floats and NumPy arrays are bound here; higher
+The text is bound to a number type by a `NumberType`. Floats and NumPy arrays are bound here; higher
 modules register Values and arrays of Values, and every row, also one that a user adds later, reaches
 all of them. A formula is a Python expression made of numbers, operands, ``pi``, arithmetic,
 comparisons, ``and``, ``a if c else b`` and names of other rows.
@@ -25,15 +25,27 @@ import math
 import numbers
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from autograd_mini import special
+from autograd_mini import gamma
+from autograd_mini.formulas import (
+    ARRAYS,
+    FLOATS,
+    NATIVE,
+    Elementwise,
+    ForFloats,
+    Substitute,
+    define,
+    expression,
+    names_in,
+    times,
+)
 
 table: dict[str, Primitive] = {}
 own_table: dict[str, Primitive] = {}  # the rows of this module, once it has been read
-arithmetics: list[Arithmetic] = []
+registered: list[NumberType] = []  # those that a call of a row may go to
 
 
 class DomainError(ValueError):
@@ -69,6 +81,8 @@ class Primitive:
         symbol: str,
         numpy: str,
         note: str,
+        kinks: str,
+        linear: bool,
     ) -> None:
         self.name = name
         self.formula = formula
@@ -79,7 +93,9 @@ class Primitive:
         self.symbol = symbol
         self.numpy = numpy
         self.note = note
-        self.bound = Bindings(self)
+        self.kinks = kinks
+        self.linear = linear
+        self.bound: dict[Any, Callable[..., Any]] = {}  # its function on each number type that asked
         self.reverse: Callable[[Any], None]
         self.__name__ = name
 
@@ -95,11 +111,27 @@ class Primitive:
             raise TypeError(f"{self.name}({wanted}) takes {len(self.operands)} operands, got {len(operands)}")
         if len(operands) == 1 and (function := self.bound.get(type(operands[0]))):
             return function(operands[0])
-        for arithmetic in reversed(arithmetics):
-            if arithmetic.owns(*operands) and all(map(_is_operand, operands)):
-                return self.bound[arithmetic.type](*operands)
+        for kind in reversed(registered):
+            if kind.owns(*operands) and all(map(_is_operand, operands)):
+                return kind.function(self)(*operands)
         got = ", ".join(type(operand).__name__ for operand in operands)
         raise TypeError(f"{self.name}: expected numbers, NumPy arrays or Values, got {got}")
+
+    @cached_property
+    def kink_formulas(self) -> list[ast.expr]:
+        """What is 0 where the derivative may jump: as stated, or the differences that its text compares."""
+        if self.kinks:
+            tree = expression(self.kinks)
+            return tree.elts if isinstance(tree, ast.Tuple) else [tree]
+        found: dict[str, ast.expr] = {}
+        for node in (node for text in (self.formula, *self.partials) for node in ast.walk(expression(text))):
+            match node:
+                case ast.Compare(left, _, [right]):
+                    kink: ast.expr = ast.BinOp(left, ast.Sub(), right)
+                    found[ast.unparse(kink)] = kink
+                case ast.Call(ast.Name("abs" | "sign"), [operand]):
+                    found[ast.unparse(operand)] = operand
+        return list(found.values())
 
     @cached_property
     def selects(self) -> bool:
@@ -125,10 +157,10 @@ class Primitive:
         inf
         """
         try:
-            return float(self.bound[float](*operands))
+            return float(CHECKED.function(self)(*operands))
         except DomainError:
             with np.errstate(all="ignore"):
-                return float(self.bound[np.ndarray](*map(np.float64, operands)))
+                return float(NUMPY.function(self)(*map(np.float64, operands)))
 
     def error(self, cause: Exception, labels: tuple[str, ...], data: tuple[float, ...]) -> DomainError:
         """The `DomainError` that says in one sentence what ``cause`` means at these operands."""
@@ -151,44 +183,39 @@ def _row(name: str) -> Primitive:
     return table[name]
 
 
-class Bindings(dict[type, Callable[..., Any]]):
-    """A row's function for each number type, written out when it is first asked for."""
+class NumberType:
+    """Numbers that rows work on: ``function(row)`` is the row on them, which ``bind`` gives when first asked.
 
-    def __init__(self, row: Primitive) -> None:
-        self.row = row
-
-    def __missing__(self, type: type) -> Callable[..., Any]:
-        for arithmetic in arithmetics:
-            if arithmetic.type is type:
-                self[type] = arithmetic.bind(self.row)
-                return self[type]
-        raise KeyError(type)
-
-
-class Arithmetic:
-    """A number type that formulas are bound to: which operands it owns, and how a row is bound to it.
-
-    ``install``, if given, is called with every row, present and future, before the row is bound.
+    A call of a row goes to the type that ``owns`` its operands, if that is registered; with a ``type`` of
+    Python's, one operand of just that type finds it at once. ``install``, if given, is called with every row,
+    present and future, before the row is bound.
     """
 
     def __init__(
         self,
-        type: type,
-        owns: Callable[..., bool],
         bind: Callable[[Primitive], Callable[..., Any]],
+        type: type | None = None,
+        owns: Callable[..., bool] = lambda *operands: False,
         install: Callable[[Primitive], None] = lambda row: None,
     ) -> None:
+        self.bind = bind
         self.type = type
         self.owns = owns
-        self.bind = bind
         self.install = install
 
+    def function(self, row: Primitive) -> Callable[..., Any]:
+        found = row.bound.get(self.type or self)
+        if found is None:
+            found = row.bound[self.type or self] = self.bind(row)
+        return found
 
-def register(arithmetic: Arithmetic) -> None:
+
+def register(kind: NumberType) -> NumberType:
     """Let every row, present and future, work on a number type; the last one registered is asked first."""
-    arithmetics.append(arithmetic)
+    registered.append(kind)
     for row in table.values():
-        arithmetic.install(row)
+        kind.install(row)
+    return kind
 
 
 def primitive(
@@ -201,6 +228,9 @@ def primitive(
     symbol: str = "",
     numpy: str = "",
     note: str = "",
+    kinks: str = "",
+    linear: bool = False,
+    verify: bool = True,
 ) -> Primitive:
     """Add a row to the table: a function, its method on Value, its derivative, everything.
 
@@ -208,7 +238,13 @@ def primitive(
     operands and the result ``z``, whose conditionals may end in ``cut``: an edge that is not there.
     ``operands`` are ``"x"`` or ``"x y"`` unless named. ``stable`` is the form evaluated on floats and
     arrays where the textbook's would overflow or cancel. ``symbol`` is drawn in pictures, ``numpy``
-    names the ufunc if its name differs from ``name``.
+    names the ufunc if its name differs from ``name``. ``domain`` is a condition, in which ``or``, ``%``,
+    ``!=`` and ``inf`` may stand too; ``kinks`` are expressions that are 0 where the derivative jumps, such
+    as ``"x - y"``, with commas between, and unless stated the differences that the text compares; a row that
+    is ``linear`` is so in all its operands together.
+
+    What is stated is held against differences of the formula at points of the domain, to six digits;
+    ``verify=False`` adds the row unseen, as one that stops derivatives needs.
 
     >>> from autograd_mini import Value, primitive
     >>> swish = primitive("swish", "x * sigmoid(x)", "sigmoid(x) * (1 + x - z)")
@@ -219,18 +255,22 @@ def primitive(
     0.927671
 
     Raises ValueError for a name that is taken or reserved, a formula that is no expression, names in
-    it that are unknown, or a number of partials that is not the number of operands.
+    it that are unknown, a number of partials that is not the number of operands, or a partial, a kink or
+    a linearity that differences refute.
     """
     names = tuple(operands.split()) or (("x", "y") if "y" in names_in(formula) else ("x",))
     row = Primitive(
-        name, formula, partials, names, stable or formula, domain, symbol or name, numpy or name, note
-    )
+        name, formula, partials, names, stable or formula, domain, symbol or name, numpy or name, note,
+        kinks, linear,
+    )  # fmt: skip
     _validate(row)
     if own_table:
         check_formulas(row)
+        if verify:
+            hold_against_differences(row)
     table[name] = row
-    for arithmetic in arithmetics:
-        arithmetic.install(row)
+    for kind in registered:
+        kind.install(row)
     return row
 
 
@@ -262,10 +302,37 @@ def check_formulas(row: Primitive) -> None:
     arity = {name: len(known.operands) for name, known in table.items()} | {row.name: len(row.operands)}
     for text in (row.formula, row.stable):
         _check_formula(row.name, text, {*row.operands, "pi"}, arity)
+    for kink in row.kink_formulas:
+        _check_formula(row.name, ast.unparse(kink), {*row.operands, "pi", "z"}, arity)
+    if row.domain:
+        _check_formula(row.name, row.domain, {*row.operands, "pi", "inf"}, arity, CONDITIONS)
     for text in row.partials:
         _check_formula(row.name, text, {*row.operands, "pi", "z", "cut"}, arity)
         if "cut" in text and (text == "cut" or "cut" in names_in(ast.unparse(times("g", expression(text))))):
             raise ValueError(f"primitive {row.name}: cut is a branch of a conditional, got {text!r}")
+
+
+def hold_against_differences(row: Primitive) -> None:
+    """ValueError if differences refute what the row states; a test holds the table to it."""
+    from autograd_mini.differences import trouble
+
+    names = ", ".join(row.operands)
+
+    def function(parameters: str, formula: str, namespace: dict[str, Any]) -> Callable[..., Any]:
+        source = f"def function({parameters}):\n    return {formula}\n"
+        made: Callable[..., Any] = define(row.name, source, namespace, cut=0.0, inf=math.inf)
+        return made
+
+    partials = ", ".join(elementwise(expression(text)) for text in row.partials)
+    texts = map(ast.unparse, row.kink_formulas)
+    kinks = [function(f"{names}, z", elementwise(expression(text)), ARRAYS) for text in texts]
+    inside = function(names, for_numpy(expression(row.domain or "0 == 0")), ARRAYS)
+    said = trouble(
+        _bind_arrays(row), function(f"{names}, z", f"({partials},)", ARRAYS), inside, kinks, row.linear,
+        row.operands,
+    )  # fmt: skip
+    if said:
+        raise ValueError(f"primitive {row.name}: {said}; verify=False adds it all the same")
 
 
 ALLOWED = (
@@ -275,7 +342,12 @@ ALLOWED = (
 )  # fmt: skip
 
 
-def _check_formula(row: str, text: str, names: set[str], arity: dict[str, int]) -> None:
+CONDITIONS = (ast.Or, ast.Mod, ast.NotEq)  # what a domain may hold besides, and comparisons in a row
+
+
+def _check_formula(
+    row: str, text: str, names: set[str], arity: dict[str, int], more: tuple[type[ast.AST], ...] = ()
+) -> None:
     """ValueError unless every number type can evaluate the formula."""
     tree = expression(text)
     called: set[ast.expr] = set()
@@ -293,7 +365,8 @@ def _check_formula(row: str, text: str, names: set[str], arity: dict[str, int]) 
         if isinstance(node, ast.BitXor):
             raise ValueError(f"primitive {row}: write a power as x ** 2, not x ^ 2, in {text!r}")
         number = isinstance(node, ast.Constant) and not isinstance(node.value, (int, float))
-        if not isinstance(node, ALLOWED) or number or (isinstance(node, ast.Compare) and len(node.ops) > 1):
+        in_a_row = isinstance(node, ast.Compare) and len(node.ops) > 1 and not more
+        if not isinstance(node, (*ALLOWED, *more)) or number or in_a_row:
             raise ValueError(
                 f"primitive {row}: a formula is made of numbers, operands, rows, + - * / **, "
                 f"one comparison < <= > >= == at a time, and, a if c else b, got {text!r}"
@@ -310,77 +383,7 @@ def _is_free(name: str) -> bool:
     )
 
 
-# --- formulas as expressions ------------------------------------------------------------------------
-
-
-def expression(text: str) -> ast.expr:
-    """The parsed formula; ValueError if it is no expression."""
-    if not isinstance(text, str):
-        raise ValueError(f"formula {text!r} must be written as text")
-    try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        raise ValueError(f"formula {text!r} is not an expression: {error.msg}") from None
-
-
-@cache
-def names_in(text: str) -> frozenset[str]:
-    """The names that occur in a formula."""
-    return frozenset(node.id for node in ast.walk(expression(text)) if isinstance(node, ast.Name))
-
-
-def can_raise(formula: ast.expr) -> bool:
-    """Whether a float evaluation of the formula can raise: it divides, calls or takes a power."""
-    return any(isinstance(node, (ast.Div, ast.Pow, ast.Call)) for node in ast.walk(formula))
-
-
-def times(adjoint: str, partial: ast.expr, cut: str = "0.0", zero: str = "0.0") -> ast.expr:
-    """``adjoint * partial``, the product drawn into conditionals so that an excluded branch is 0, not 0·∞.
-
-    ``cut`` is what stands for the product over an edge that is cut, ``zero`` for one by a plain 0.
-
-    >>> ast.unparse(times("g", expression("cut if x < 0 else 0 if x == 0 else 1")))
-    '0.0 if x <= 0 else g'
-    """
-    if isinstance(partial, ast.IfExp):
-        body, orelse = (times(adjoint, branch, cut, zero) for branch in (partial.body, partial.orelse))
-        return _joined(ast.IfExp(partial.test, body, orelse))
-    match ast.unparse(partial):
-        case "cut":
-            return expression(cut)
-        case "0":
-            return expression(zero)
-        case "1":
-            return expression(adjoint)
-        case "-1":
-            return expression(f"-{adjoint}")
-    match partial:
-        case ast.BinOp(ast.Constant(1), ast.Div(), denominator):  # one rounding fewer
-            return ast.BinOp(expression(adjoint), ast.Div(), denominator)
-    return ast.BinOp(expression(adjoint), ast.Mult(), partial)
-
-
-def _joined(choice: ast.IfExp) -> ast.IfExp:
-    """``a if x < y else a if x == y else b`` by one comparison."""
-    match choice:
-        case ast.IfExp(ast.Compare(x, [ast.Lt()], [y]), a, ast.IfExp(ast.Compare(v, [ast.Eq()], [w]), b, c)):
-            if list(map(ast.unparse, (x, y, a))) == list(map(ast.unparse, (v, w, b))):
-                return ast.IfExp(ast.Compare(x, [ast.LtE()], [y]), a, c)
-    return choice
-
-
-def opening(partial: ast.expr) -> ast.expr:
-    """1 where the edge with that partial is open, 0 where it is cut.
-
-    >>> ast.unparse(opening(expression("cut if x < 0 else 0 if x == 0 else 1")))
-    '0 if x < 0 else 1'
-    """
-    if isinstance(partial, ast.IfExp):
-        body, orelse = opening(partial.body), opening(partial.orelse)
-        if ast.unparse(body) != ast.unparse(orelse):
-            return ast.IfExp(partial.test, body, orelse)
-        return body
-    return ast.Constant(0 if ast.unparse(partial) == "cut" else 1)
+# --- from formulas to functions ----------------------------------------------------------------------
 
 
 SMOOTH = frozenset("sin cos tan atan tanh asinh erf erfc abs".split())
@@ -405,144 +408,35 @@ def is_tame(text: str) -> bool:
     return True
 
 
-class _Substitute(ast.NodeTransformer):
-    """Names replaced by expressions."""
-
-    def __init__(self, replacements: dict[str, str]) -> None:
-        self.replacements = replacements
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return expression(self.replacements[node.id]) if node.id in self.replacements else node
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        return ast.Call(node.func, [self.visit(argument) for argument in node.args], [])
-
-
-class _ForFloats(ast.NodeTransformer):
-    """Python's own expression, except that a power is `math.pow` and constants are computed once."""
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        if isinstance(node.op, ast.Pow):
-            return ast.Call(ast.Name("pow"), [node.left, node.right], [])
-        return node
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        self.generic_visit(node)
-        if all(isinstance(argument, ast.Constant) for argument in node.args):
-            return ast.Constant(eval(ast.unparse(node), dict(FLOATS)))
-        return node
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.Constant(math.pi) if node.id == "pi" else node
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        return node if node.value is None else ast.Constant(float(ast.literal_eval(node)))
-
-
-class _Elementwise(ast.NodeTransformer):
-    """The functional form: conditionals and ``and`` become ``where``, comparisons ``less``, ``equal``, …"""
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        self.generic_visit(node)
-        return ast.Call(ast.Name("where"), [node.test, node.body, node.orelse], [])
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
-        self.generic_visit(node)
-        first, *others = reversed(node.values)
-        for condition in others:
-            first = ast.Call(ast.Name("where"), [condition, first, ast.Constant(0)], [])
-        return first
-
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        self.generic_visit(node)
-        left, right = node.left, node.comparators[0]
-        if isinstance(node.ops[0], (ast.Gt, ast.GtE)):
-            left, right = right, left
-        name = {ast.Eq: "equal", ast.Lt: "less", ast.Gt: "less"}.get(type(node.ops[0]), "less_equal")
-        return ast.Call(ast.Name(name), [left, right], [])
-
-
-class _Functional(_Elementwise):
-    """The formula as rows applied to rows: ``x + y`` becomes ``add(x, y)``."""
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        return ast.Call(ast.Name(OPERATORS[type(node.op)]), [node.left, node.right], [])
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
-        self.generic_visit(node)
-        return (
-            node.operand if isinstance(node.op, ast.UAdd) else ast.Call(ast.Name("neg"), [node.operand], [])
-        )
-
-
-OPERATORS: dict[type, str] = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"
-}  # fmt: skip
-
-
-def functional(formula: ast.expr) -> ast.expr:
-    """The formula as calls of rows on operands, numbers and ``pi``: what a graph of nodes is made from."""
-    return cast(ast.expr, _Functional().visit(formula))
-
-
 def for_floats(formula: ast.expr, **replacements: str) -> str:
     """Source of a formula as fast scalar Python, names replaced (``x="x.data"``)."""
-    _bind_names(formula, FLOATS, float)
-    return ast.unparse(_ForFloats().visit(_Substitute(replacements).visit(formula)))
+    _bind_names(formula, FLOATS, CHECKED)
+    return ast.unparse(ForFloats().visit(Substitute(replacements).visit(formula)))
+
+
+def for_numpy(formula: ast.expr) -> str:
+    """Source of a formula as scalar Python on NumPy's floats, which raise nothing."""
+    _bind_names(formula, ARRAYS, NUMPY)
+    return ast.unparse(formula)
 
 
 def elementwise(formula: ast.expr) -> str:
     """Source of a formula without branches, for arrays and everything that behaves like one."""
-    formula = _Elementwise().visit(formula)
-    _bind_names(formula, ARRAYS, np.ndarray)
+    formula = Elementwise().visit(formula)
+    _bind_names(formula, ARRAYS, NUMPY)
     return ast.unparse(formula)
 
 
-def _bind_names(formula: ast.expr, namespace: dict[str, Any], type: type) -> None:
+def _bind_names(formula: ast.expr, namespace: dict[str, Any], kind: NumberType) -> None:
     """Put the rows that a formula calls into the namespace in which it will run."""
     for node in ast.walk(formula):
         if isinstance(node, ast.Name) and node.id in table and node.id not in namespace:
-            namespace[node.id] = table[node.id].bound[type]
-
-
-def define(name: str, source: str, namespace: dict[str, Any], **closure: Any) -> Any:
-    """The ``function`` that ``source`` defines over ``namespace``, the names in ``closure`` bound to it."""
-    body = "".join(f"    {line}\n" for line in source.splitlines())
-    maker = f"def make({', '.join(closure)}):\n{body}    return function\n"
-    scope: dict[str, Any] = {}
-    exec(compile(maker, f"<autograd_mini {name}>", "exec"), namespace, scope)
-    function = scope["make"](**closure)
-    function.__name__ = function.__qualname__ = name
-    return function
+            namespace[node.id] = kind.function(table[node.id])
 
 
 # --- floats -----------------------------------------------------------------------------------------
 
 
-def _cbrt(x: float) -> float:
-    """Cube root for Python 3.10, whose math has none: a power, then one Newton step."""
-    if x == 0 or not math.isfinite(x):
-        return x
-    root = math.copysign(abs(x) ** (1 / 3), x)
-    return root - (root - x / root / root) / 3
-
-
-NATIVE: dict[str, Callable[..., float]] = {
-    name: getattr(math, name)
-    for name in (
-        "exp expm1 log log2 log10 log1p sqrt sin cos tan asin acos atan atan2 sinh cosh tanh "
-        "asinh acosh atanh erf erfc hypot pow fmod lgamma"
-    ).split()
-}
-NATIVE |= {
-    "abs": builtins.abs,
-    "floor": lambda x: x // 1.0 if x - x == 0.0 else x,  # math's makes an int, and none of an infinity
-    "exp2": getattr(math, "exp2", lambda x: math.pow(2.0, x)),
-    "cbrt": getattr(math, "cbrt", _cbrt),
-}
-FLOATS: dict[str, Any] = dict(NATIVE)  # grows by the rows that formulas call
 RESERVED = set("x y g z pi data grad label args op backward forward zero_grad".split())
 
 
@@ -556,7 +450,7 @@ def as_number(x: Any) -> float | None:
 
 
 def _is_operand(x: Any) -> bool:
-    return any(isinstance(x, arithmetic.type) for arithmetic in arithmetics) or as_number(x) is not None
+    return any(kind.type and isinstance(x, kind.type) for kind in registered) or as_number(x) is not None
 
 
 def _bind_floats(row: Primitive) -> Callable[..., float]:
@@ -576,26 +470,12 @@ def _bind_floats(row: Primitive) -> Callable[..., float]:
     return function
 
 
-register(
-    Arithmetic(float, lambda *operands: not any(isinstance(x, np.ndarray) for x in operands), _bind_floats)
+CHECKED = register(  # floats that raise outside the domain
+    NumberType(_bind_floats, float, lambda *operands: not any(isinstance(x, np.ndarray) for x in operands))
 )
 
 
 # --- NumPy arrays -----------------------------------------------------------------------------------
-
-ARRAYS: dict[str, Any] = {
-    **{
-        name: getattr(np, name)
-        for name in (
-            "exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan sinh cosh tanh hypot where "
-            "less less_equal equal abs pi floor fmod"
-        ).split()
-    },
-    **{name: getattr(np, "arc" + name[1:]) for name in "asin acos atan atan2 asinh acosh atanh".split()},
-    "erf": special.erf,
-    "erfc": special.erfc,
-    "lgamma": special.lgamma,
-}
 
 
 def _bind_arrays(row: Primitive) -> Callable[..., Any]:
@@ -622,28 +502,29 @@ def _as_floats(x: Any) -> Any:
     return np.asarray(x, float) if getattr(x, "dtype", np.dtype(float)).kind in "bui" else x
 
 
-register(
-    Arithmetic(np.ndarray, lambda *operands: any(isinstance(x, np.ndarray) for x in operands), _bind_arrays)
+NUMPY = register(
+    NumberType(_bind_arrays, np.ndarray, lambda *operands: any(isinstance(x, np.ndarray) for x in operands))
 )
 
 
 # --- the table --------------------------------------------------------------------------------------
 # Partials at kinks follow PyTorch. A partial that is divided in two steps avoids the overflow of a square.
 
-add = primitive("add", "x + y", "1", "1", symbol="+")
-sub = primitive("sub", "x - y", "1", "-1", symbol="-", numpy="subtract")
+add = primitive("add", "x + y", "1", "1", symbol="+", linear=True)
+sub = primitive("sub", "x - y", "1", "-1", symbol="-", numpy="subtract", linear=True)
 mul = primitive("mul", "x * y", "y", "x", symbol="*", numpy="multiply")
 div = primitive("div", "x / y", "1 / y", "-z / y", symbol="/", numpy="divide", domain="y != 0")
-neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative")
+neg = primitive("neg", "-x", "-1", symbol="-", numpy="negative", linear=True)
 
 sign = primitive("sign", "1 if x > 0 else -1 if x < 0 else x", "0")
-abs = primitive("abs", "abs(x)", "sign(x)", numpy="absolute")
+abs = primitive("abs", "abs(x)", "sign(x)", numpy="absolute", kinks="x")
 maximum = primitive(
     "maximum",
     "x if x > y else y if y >= x else x + y",
     "1 if x > y else cut if x < y else 1 / 2",
     "1 if y > x else cut if y < x else 1 / 2",
     symbol="max",
+    kinks="x - y",
 )
 minimum = primitive(
     "minimum",
@@ -651,6 +532,7 @@ minimum = primitive(
     "1 if x < y else cut if x > y else 1 / 2",
     "1 if y < x else cut if y > x else 1 / 2",
     symbol="min",
+    kinks="x - y",
 )
 where = primitive("where", "x if c else y", "0", "1 if c else cut", "cut if c else 1", operands="c x y")
 convention = primitive(
@@ -666,7 +548,7 @@ less = primitive("less", "1 if x < y else 0", "0", "0", symbol="<")
 less_equal = primitive("less_equal", "1 if x <= y else 0", "0", "0", symbol="<=")
 equal = primitive("equal", "1 if x == y else 0", "0", "0", symbol="==")
 detach = primitive("detach", "x", "0")
-identity = primitive("identity", "x", "1", symbol="=")
+identity = primitive("identity", "x", "1", symbol="=", linear=True)
 
 exp = primitive("exp", "exp(x)", "z")
 exp2 = primitive("exp2", "exp2(x)", "z * log(2)")
@@ -757,8 +639,10 @@ gaussian = primitive(
 erf = primitive("erf", "erf(x)", "2 / sqrt(pi) * gaussian(x)")
 erfc = primitive("erfc", "erfc(x)", "-2 / sqrt(pi) * gaussian(x)")
 
-hypot = primitive("hypot", "hypot(x, y)", "0 if z == 0 else x / z", "0 if z == 0 else y / z")
-relu = primitive("relu", "0 if x <= 0 else x", "cut if x < 0 else 0 if x == 0 else 1", symbol="ReLU")
+hypot = primitive("hypot", "hypot(x, y)", "0 if z == 0 else x / z", "0 if z == 0 else y / z", kinks="z")
+relu = primitive(
+    "relu", "0 if x <= 0 else x", "cut if x < 0 else 0 if x == 0 else 1", symbol="ReLU", kinks="x"
+)
 softplus = primitive(
     "softplus", "log(1 + exp(x))", "sigmoid(x)", stable="maximum(x, 0) + log1p(exp(-abs(x)))"
 )
@@ -813,44 +697,12 @@ xlog1py = primitive(
     domain="x == 0 or y > -1",
 )
 
-# The gamma function's logarithm and its derivatives: the recurrence from x to x + 10, and there Stirling's
-# series with Bernoulli's numbers; below 1/2 by reflection (NIST Digital Library of Mathematical Functions,
-# 5.5 and 5.11). Where u = |x - 1/2|, the larger of x and 1 - x is u + 1/2.
-_U = "(abs(x - 1 / 2) + {})".format
-_W = _U(10.5)
-_REFLECTED = "(pi * (x - rint(x)))"
-
-
-def _climb(term: str) -> str:
-    return " + ".join(term.format(_U(k + 0.5)) for k in range(10))
-
-
-def _descending(coefficients: str) -> str:
-    """a - (b - (c - …) / w²) / w²."""
-    *first, series = coefficients.split()
-    for coefficient in reversed(first):
-        series = f"({coefficient} - {series} / {_W} / {_W})"
-    return series
-
-
-_DIGAMMA = (
-    f"log({_W}) - 1 / (2 * {_W}) - {_descending('1/12 1/120 1/252 1/240 1/132 691/32760 1/12')} / {_W} / {_W}"
-    f" - ({_climb('1 / {}')})"
-)
-_TRIGAMMA = (
-    f"(1 + (1 / 2 + {_descending('1/6 1/30 1/42 1/30 5/66 691/2730 7/6 3617/510')} / {_W}) / {_W}) / {_W}"
-    f" + ({_climb('1 / {} ** 2')})"
-)
-_TETRAGAMMA = (
-    f"-(1 + (1 + {_descending('1/2 1/6 1/6 3/10 5/6 691/210 35/2 3617/30')} / {_W}) / {_W}) / {_W} / {_W}"
-    f" - 2 * ({_climb('1 / {} ** 3')})"
-)
 trigamma = primitive(
     "trigamma",
     "trigamma(x)",
-    f"{_TETRAGAMMA} if x >= 1 / 2 else "
-    f"{_TETRAGAMMA} - 2 * pi ** 3 * cos({_REFLECTED}) / sin({_REFLECTED}) ** 3",
-    stable=f"{_TRIGAMMA} if x >= 1 / 2 else (pi / sin({_REFLECTED})) ** 2 - ({_TRIGAMMA})",
+    f"{gamma.TETRAGAMMA} if x >= 1 / 2 else "
+    f"{gamma.TETRAGAMMA} - 2 * pi ** 3 * cos({gamma.REFLECTED}) / sin({gamma.REFLECTED}) ** 3",
+    stable=f"{gamma.TRIGAMMA} if x >= 1 / 2 else (pi / sin({gamma.REFLECTED})) ** 2 - ({gamma.TRIGAMMA})",
     domain="x > 0 or x % 1 != 0",
     note="trigamma's partial is a series to 1e-15, on numbers of higher precision too.",
 )
@@ -858,7 +710,7 @@ digamma = primitive(
     "digamma",
     "digamma(x)",
     "trigamma(x)",
-    stable=f"{_DIGAMMA} if x >= 1 / 2 else {_DIGAMMA} - pi / tan({_REFLECTED})",
+    stable=f"{gamma.DIGAMMA} if x >= 1 / 2 else {gamma.DIGAMMA} - pi / tan({gamma.REFLECTED})",
     numpy="psi",
     domain="x > 0 or x % 1 != 0",
 )

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
 
-from autograd_mini import rules
+from autograd_mini import formulas
 from autograd_mini.value import Value
 
 Path = tuple[str, ...]  # the names of the scopes around a node, the outermost first
@@ -70,7 +70,7 @@ def _switch(by: int) -> None:
     global _open
     with _lock:
         _open += by
-        rules.FLOATS["_new"] = _new if _open else object.__new__
+        formulas.FLOATS["_new"] = _new if _open else object.__new__
         Value.__init__ = _init if _open else _plain_init  # type: ignore[method-assign]  # while a scope is open
         if not _open:
             _class.cache_clear()

@@ -23,12 +23,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini import rules
+from autograd_mini import formulas
 from autograd_mini.instructions import Instructions
-from autograd_mini.number_types import COMPARE, FLOAT, NumberType
+from autograd_mini.number_types import COMPARE, FLOAT, FormulaType
 from autograd_mini.rules import Primitive, table
 from autograd_mini.tracing import is_pi
-from autograd_mini.value import Source, Value, constant, topological_order
+from autograd_mini.value import Source, Value, constant, reverse_step, topological_order
 
 U = 2.0**-53  # the unit roundoff: half the distance from 1 to the next float
 CUT = object()  # in place of a partial: nothing is passed on
@@ -71,10 +71,7 @@ def tape_of(roots: Sequence[Any]) -> Tape:
     first = len(inputs) + len(constants)
     for i, node in enumerate(order[len(leaves) :]):
         if isinstance(node.op, Source):
-            raise TypeError(
-                f"the node {node.op.symbol!r} was made by hand and carries no formula; "
-                "add its rule with primitive(...)"
-            )
+            raise node.op.by_hand("carries no formula")
         slots[node] = first + i
         codes.append(rows.setdefault(node.op, len(rows)))
         operands.append([slots[operand] for operand in node.args])
@@ -106,7 +103,7 @@ class Sweep:
     ([3.0, 9.0], {1: 1.0, 0: 6.0})
     """
 
-    def __init__(self, code: Instructions, inputs: Sequence[Any], kind: NumberType) -> None:
+    def __init__(self, code: Instructions, inputs: Sequence[Any], kind: FormulaType) -> None:
         self.code, self.kind = code, kind
         self._codes = code.codes.tolist()
         arity = [len(row.operands) for row in code.rows]
@@ -114,7 +111,7 @@ class Sweep:
             row[: arity[index]] for index, row in zip(self._codes, code.operands.tolist(), strict=True)
         ]
         self._partials = [partials(kind, row) for row in code.rows]
-        self._local: dict[int, list[Any]] = {}
+        self._local: dict[int, tuple[Any, ...]] = {}
         slots = self.slots = [*inputs, *map(kind.number, code.constants)]
         functions = [kind.function(row) for row in code.rows]
         with np.errstate(all="ignore"):
@@ -147,39 +144,64 @@ class Sweep:
                     found[operand] = term if before is None else add(before, term)
         return found
 
-    def local(self, i: int) -> list[Any]:
-        """The partials of the instruction that writes slot ``i``, one an operand; None stands for 1."""
+    def local(self, i: int) -> tuple[Any, ...]:
+        """The partials of the instruction that writes slot ``i``, one an operand; see `partials`."""
         local = self._local.get(i)
         if local is None:
             place = i - self.code.first
             operands = [self.slots[operand] for operand in self._operands[place]]
-            local = self._local[i] = [
-                partial if partial is CUT or partial is None else partial(*operands, self.slots[i])
-                for partial in self._partials[self._codes[place]]
-            ]
+            local = self._local[i] = self._partials[self._codes[place]](*operands, self.slots[i])
         return local
 
 
-def partials(kind: NumberType, row: Primitive) -> tuple[Any, ...]:
-    """For each operand the partial as a function of the operands and z; None for 1, CUT for 0."""
-    key = (kind, row)
-    if key not in _partials:
-        _partials[key] = tuple(_partial(kind, row, text) for text in row.partials)
-    return _partials[key]
+def gradients(roots: Sequence[Value], order: Sequence[Value]) -> dict[Value, float]:
+    """∂root/∂node for each node of a topological order; of several roots that of their sum.
+
+    What `Value.backward` gives, at the numbers that the nodes have and also through nodes made by hand. Each
+    ``.grad`` stays as it was, also if a step made by hand raises.
+
+    >>> x = Value(3.0)
+    >>> y = x * x
+    >>> gradients([y], [x, y])[x], x.grad
+    (6.0, 0.0)
+    """
+    before = [node.grad for node in order]
+    try:
+        for node in order:
+            node.grad = 0.0
+        for root in roots:
+            root.grad += 1.0
+        for node in reversed(order):
+            if node.args:
+                reverse_step(node)
+        return {node: node.grad for node in order}
+    finally:
+        for node, grad in zip(order, before, strict=True):
+            node.grad = grad
 
 
-_partials: dict[tuple[NumberType, Primitive], tuple[Any, ...]] = {}
+def local(node: Value) -> tuple[Any, ...]:
+    """The partials of a node's operation at the numbers that it has; see `partials`.
+
+    >>> local(Value(3.0) * 2.0)
+    (2.0, 3.0)
+    """
+    if isinstance(node.op, Source):
+        raise node.op.by_hand("carries no partials")
+    return partials(FLOAT, node.op)(*[x.data for x in node.args], node.data)
 
 
-def _partial(kind: NumberType, row: Primitive, text: str) -> Any:
-    formula = _without_zeros(rules.expression(text), ast.Name("cut"))
-    match ast.unparse(formula):
-        case "cut":
-            return CUT
-        case "1":
-            return None
+@cache
+def partials(kind: FormulaType, row: Primitive) -> Callable[..., tuple[Any, ...]]:
+    """All partials as a function of operands and z; None stands for 1, CUT for 0 and for a cut edge."""
+    formulas: list[ast.expr] = [_marked(text) for text in row.partials]
     decided = {"where": _decided} if isinstance(kind, _Bounded) else {}
-    return kind.bound(f"partial of {row.name}", formula, (*row.operands, "z"), cut=CUT, **decided)
+    operands = (*row.operands, "z")
+    return kind.bound(f"partials of {row.name}", ast.Tuple(formulas), operands, cut=CUT, one=None, **decided)
+
+
+def _marked(text: str) -> ast.expr:
+    return ast.Name("one") if text == "1" else _without_zeros(formulas.expression(text), ast.Name("cut"))
 
 
 def _without_zeros(partial: ast.expr, cut: ast.expr) -> ast.expr:
@@ -198,7 +220,7 @@ def _decided(condition: Pair, x: Any, y: Any) -> Any:
     return x if condition[0] else y
 
 
-class _Bounded(NumberType):
+class _Bounded(FormulaType):
     """Pairs (value, bound) over floats or arrays of them.
 
     A row that is one operation or one function of the library is computed in floats, with its rounding
@@ -207,7 +229,7 @@ class _Bounded(NumberType):
     is bounded on the side of the kink on which floats put it.
     """
 
-    def __init__(self, base: NumberType) -> None:
+    def __init__(self, base: FormulaType) -> None:
         self.base = base
         super().__init__(f"bounded {base.name}", self._number, self._native(), large=base.large)
 
@@ -274,20 +296,19 @@ class _Bounded(NumberType):
             **{"_" + name: function for name, function in both.items()},
         }
 
-    def _bind(self, row: Primitive) -> Callable[..., Any]:
-        formula = rules.expression(row.stable)
-        if _is_elementary(row, formula):
+    def by_formula(self, row: Primitive) -> Callable[..., Any]:
+        if row.name not in self.native and _is_elementary(row, formulas.expression(row.stable)):
             return self._rounded(row)
-        return super()._bind(row)
+        return super().by_formula(row)
 
     def _rounded(self, row: Primitive) -> Callable[..., Any]:
         function = self.base.function(row)
         slopes = [
-            self.base.bound("slope", _without_zeros(rules.expression(text), ast.Constant(0)),
+            self.base.bound("slope", _without_zeros(formulas.expression(text), ast.Constant(0)),
                             (*row.operands, "z"))
             for text in row.partials
         ]  # fmt: skip
-        unit = U * (1 if isinstance(rules.expression(row.stable), ast.BinOp) and row.name != "pow" else 4)
+        unit = U * (1 if isinstance(formulas.expression(row.stable), ast.BinOp) and row.name != "pow" else 4)
         finite = _finite_bound if self.base.large else _finite_float_bound
 
         def bounded(*pairs: Pair) -> Pair:
@@ -314,7 +335,7 @@ def _is_elementary(row: Primitive, formula: ast.expr) -> bool:
     """Whether a row is a single operation or a function of the library, on its operands."""
     match formula:
         case ast.Call(ast.Name(name), arguments):
-            return name in rules.NATIVE and all(isinstance(x, ast.Name) for x in arguments)
+            return name in formulas.NATIVE and all(isinstance(x, ast.Name) for x in arguments)
         case ast.BinOp(ast.Name(), _, ast.Name()):
             return True
         case ast.BinOp(ast.Constant(1), ast.Div(), ast.Name()):
@@ -323,7 +344,7 @@ def _is_elementary(row: Primitive, formula: ast.expr) -> bool:
 
 
 @cache
-def bounded(base: NumberType = FLOAT) -> NumberType:
+def bounded(base: FormulaType = FLOAT) -> FormulaType:
     """The number type of pairs (value, bound) over floats or, with `ARRAY`, over arrays of them.
 
     >>> x = Value(1e-9)

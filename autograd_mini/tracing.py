@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cache, partial
 from typing import Any, NoReturn
 
-from autograd_mini import rules
+from autograd_mini import formulas, rules
 from autograd_mini.rules import Primitive
 from autograd_mini.value import OPERATORS, TraceError, Value, as_operand, caller, constant, leaf
 
@@ -192,8 +192,8 @@ def _install(row: Primitive) -> None:
 
 
 rules.register(
-    rules.Arithmetic(
-        Traced, lambda *operands: any(isinstance(x, Traced) for x in operands), _bind_traced, _install
+    rules.NumberType(
+        _bind_traced, Traced, lambda *operands: any(isinstance(x, Traced) for x in operands), _install
     )
 )
 
@@ -277,7 +277,7 @@ def products(row: Primitive, forward: bool = False) -> tuple[Callable[..., Value
     """
     zero = "g * 0" if forward else "cut"
     return tuple(
-        None if text == "0" else _graph(row, rules.times("g", rules.expression(text), "cut", zero))
+        None if text == "0" else _graph(row, formulas.times("g", formulas.expression(text), "cut", zero))
         for text in row.partials
     )
 
@@ -285,19 +285,19 @@ def products(row: Primitive, forward: bool = False) -> tuple[Callable[..., Value
 @cache
 def openings(row: Primitive) -> tuple[Callable[..., Value], ...]:
     """For each operand the condition under which the edge to it is open, as `products` are given."""
-    return tuple(_graph(row, rules.opening(rules.expression(text))) for text in row.partials)
+    return tuple(_graph(row, formulas.opening(formulas.expression(text))) for text in row.partials)
 
 
 def _graph(row: Primitive, formula: ast.expr) -> Callable[..., Value]:
     """A formula made from the row's partial, as a function of nodes."""
     if not row.selects:
         formula = _Conventions().visit(formula)
-    formula = rules.functional(formula)
+    formula = formulas.functional(formula)
     for node in ast.walk(formula):
         if isinstance(node, ast.Name) and node.id in rules.table:
             NODES.setdefault(node.id, partial(derive, rules.table[node.id]))
     source = ast.unparse(_ConstantNodes().visit(formula))
-    function: Callable[..., Value] = rules.define(
+    function: Callable[..., Value] = formulas.define(
         row.name, f"def function(g, z, {', '.join(row.operands)}):\n    return {source}\n", NODES
     )
     return function
@@ -315,7 +315,7 @@ class _Conventions(ast.NodeTransformer):
 
 class _ConstantNodes(ast.NodeTransformer):
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        return rules.expression(f"_constant({float(ast.literal_eval(node))!r})")
+        return formulas.expression(f"_constant({float(ast.literal_eval(node))!r})")
 
 
 PI = constant_node(math.pi)

@@ -37,6 +37,7 @@ from autograd_mini.value import (
 
 Tree: TypeAlias = Any  # a scalar, an array, or a nested tuple, list or dict of them
 Argnums: TypeAlias = "int | Sequence[int]"
+Edge: TypeAlias = tuple[Value, int]  # a node and the place of an operand
 
 
 def gradient_graph(output: Value, inputs: Tree) -> Tree:
@@ -213,7 +214,22 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 def _pullback(
     outputs: Sequence[Value], seeds: Sequence[Value], inputs: Sequence[Value], name: str
 ) -> list[Value]:
-    """The reverse sweep as a graph: Σ seed · ∂output/∂input for each input."""
+    """Σ seed · ∂output/∂input for each input, as nodes."""
+    adjoints = adjoint_graph(outputs, seeds, inputs, name)
+    return [adjoints[node] if node in adjoints else constant_node(0.0) for node in inputs]
+
+
+def adjoint_graph(
+    outputs: Sequence[Value],
+    seeds: Sequence[Value],
+    inputs: Sequence[Value],
+    name: str = "",
+    terms: dict[Edge, Value] | None = None,
+) -> dict[Value, Value]:
+    """The reverse sweep as a graph: adjoints of what depends on the inputs, with labels if ``name``.
+
+    ``terms`` receives what each open edge adds to the adjoint of its operand.
+    """
     order = depth_first_order(*outputs)
     active = _depending(order, inputs)
     liveness = Liveness(order, outputs)
@@ -226,15 +242,19 @@ def _pullback(
             continue
         if active.isdisjoint(node.args):  # an input, and nothing below it that depends on another
             continue
-        for i, (operand, product) in enumerate(zip(node.args, _products(node), strict=True)):
+        for i, (operand, product) in enumerate(zip(node.args, products_of(node), strict=True)):
             if product is not None and operand in active:
                 term = product(adjoint, node, *node.args)
                 if term is not CUT:
-                    adjoints[operand] = _plus(adjoints.get(operand), liveness.masked(node, i, term))
-    for node in (*reversed(order), *inputs):
-        if node.label and node in adjoints:
-            _name(adjoints[node], f"∂{name}/∂{node.label}")
-    return [adjoints[node] if node in adjoints else constant_node(0.0) for node in inputs]
+                    term = liveness.masked(node, i, term)
+                    adjoints[operand] = _plus(adjoints.get(operand), term)
+                    if terms is not None:
+                        terms[node, i] = term
+    if name:
+        for node in (*reversed(order), *inputs):
+            if node.label and node in adjoints:
+                _name(adjoints[node], f"∂{name}/∂{node.label}")
+    return adjoints
 
 
 def _pushforward(outputs: Sequence[Value], inputs: Sequence[Value], seeds: Sequence[Value]) -> list[Value]:
@@ -243,7 +263,7 @@ def _pushforward(outputs: Sequence[Value], inputs: Sequence[Value], seeds: Seque
     for node in depth_first_order(*outputs):
         if node in tangents or tangents.keys().isdisjoint(node.args):
             continue
-        for operand, product in zip(node.args, _products(node, forward=True), strict=True):
+        for operand, product in zip(node.args, products_of(node, forward=True), strict=True):
             if product is not None and operand in tangents:
                 term = product(tangents[operand], node, *node.args)
                 if term is not CUT:
@@ -260,12 +280,10 @@ def _depending(order: Iterable[Value], inputs: Iterable[Value]) -> set[Value]:
     return active
 
 
-def _products(node: Value, forward: bool = False) -> tuple[Callable[..., Value] | None, ...]:
+def products_of(node: Value, forward: bool = False) -> tuple[Callable[..., Value] | None, ...]:
+    """A node's `products`; TypeError where it was made by hand."""
     if isinstance(node.op, Source):
-        raise TypeError(
-            f"the node {node.op.symbol!r} was made by hand and carries no rule to differentiate; "
-            "add one with primitive(...)"
-        )
+        raise node.op.by_hand("carries no rule to differentiate")
     if node.op is rules.pow and node.args[1].op is constant and node.args[1].data == 0.0:
         return None, None  # x**0 is 1
     return products(node.op, forward)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.rules import define
+from autograd_mini.formulas import define
 
 DEPTH = 100  # of containers in containers; Python's parser, which reads trees as source, knows 200
 

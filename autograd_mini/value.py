@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
-from autograd_mini import rules
+from autograd_mini import formulas, rules
 from autograd_mini.rules import DomainError, Primitive, as_number
 
 
@@ -47,9 +47,12 @@ class Source:
     def __reduce__(self) -> Any:
         if self is leaf or self is constant:
             return "leaf" if self is leaf else "constant"
-        raise TypeError(
-            f"the node {self.symbol!r} was made by hand and its _backward cannot be copied; "
-            "add its rule with primitive(...)"
+        raise self.by_hand("its _backward cannot be copied")
+
+    def by_hand(self, trouble: str) -> TypeError:
+        """The error that says in one sentence what a node made by hand does not allow."""
+        return TypeError(
+            f"the node {self.symbol!r} was made by hand and {trouble}; add its rule with primitive(...)"
         )
 
 
@@ -170,12 +173,9 @@ class Value:
     def _evaluate(self, *operands: float) -> float:
         """The number that this interior node's formula gives at the operands."""
         if isinstance(self.op, Source):
-            raise TypeError(
-                f"forward: the node {self.op.symbol!r} was made by hand and carries no formula; "
-                "add its rule with primitive(...)"
-            )
+            raise self.op.by_hand("carries no formula for forward()")
         try:
-            return float(self.op.bound[float](*operands))
+            return float(rules.CHECKED.function(self.op)(*operands))
         except rules.DomainError as error:
             raise self.op.error(error, tuple(x.label for x in self.args), operands) from None
 
@@ -329,7 +329,7 @@ def _outside(row: Primitive, cause: Exception, operands: tuple[Value, ...]) -> V
     if not _waiting.get():
         raise error from None
     Undefined.exist = True
-    node: Undefined = rules.FLOATS["_new"](Undefined)
+    node: Undefined = formulas.FLOATS["_new"](Undefined)
     node.error = type(error)(f"{error}, at {caller()}")
     node.data = row.ieee(*data)
     node.grad = 0.0
@@ -378,11 +378,11 @@ def open_edges(node: Value) -> Sequence[Any]:
 def _openings(row: Primitive) -> Callable[..., tuple[Any, ...]]:
     """Whether each edge is open, as a function of the result and the operands."""
     open = [
-        "0" if partial == "0" else rules.elementwise(rules.opening(rules.expression(partial)))
+        "0" if partial == "0" else rules.elementwise(formulas.opening(formulas.expression(partial)))
         for partial in row.partials
     ]
     source = f"def function(z, {', '.join(row.operands)}):\n    return ({', '.join(open)},)\n"
-    function: Callable[..., tuple[Any, ...]] = rules.define("openings", source, rules.ARRAYS)
+    function: Callable[..., tuple[Any, ...]] = formulas.define("openings", source, formulas.ARRAYS)
     return function
 
 
@@ -490,10 +490,10 @@ def _install(row: Primitive) -> None:
     """Give the class a method, its NumPy name and its operator; the first call writes them out."""
 
     def first_call(*operands: Any) -> Any:
-        return row.bound[Value](*operands)
+        return VALUES.function(row)(*operands)
 
     def first_reverse(node: Value) -> None:
-        row.bound[Value]
+        VALUES.function(row)
         row.reverse(node)
 
     row.reverse = first_reverse
@@ -513,7 +513,7 @@ def _set_methods(row: Primitive, operator: Callable[..., Any]) -> None:
         setattr(Value, special.replace("__", "__r", 1), reflected)
 
 
-rules.FLOATS["_new"] = object.__new__  # operators look it up at every call, and scopes exchange it
+formulas.FLOATS["_new"] = object.__new__  # operators look it up at every call, and scopes exchange it
 
 
 def _bind_values(row: Primitive) -> Callable[..., Any]:
@@ -526,9 +526,9 @@ def _bind_values(row: Primitive) -> Callable[..., Any]:
         "_TraceError": TraceError,
         "_outside": _outside,
     }
-    operator: Callable[..., Any] = rules.define(row.name, _operator_source(row), rules.FLOATS, **names)
+    operator: Callable[..., Any] = formulas.define(row.name, _operator_source(row), formulas.FLOATS, **names)
     operator.__doc__ = str(row)
-    row.reverse = rules.define("reverse", _reverse_source(row), rules.FLOATS, **names)
+    row.reverse = formulas.define("reverse", _reverse_source(row), formulas.FLOATS, **names)
     _set_methods(row, operator)
     return operator if len(row.operands) == 1 else _with_any_first(operator)
 
@@ -566,9 +566,10 @@ def _reverse_ieee(node: Value, row: Primitive) -> None:
 @cache
 def array_products(row: Primitive) -> Callable[..., tuple[Any, ...]]:
     """Adjoint times partial for each operand, as a function of adjoint, result and operands."""
-    products = [rules.elementwise(rules.times("g", rules.expression(partial))) for partial in row.partials]
+    partials = map(formulas.expression, row.partials)
+    products = [rules.elementwise(formulas.times("g", partial)) for partial in partials]
     source = f"def function(g, z, {', '.join(row.operands)}):\n    return ({', '.join(products)},)\n"
-    products_of: Callable[..., tuple[Any, ...]] = rules.define("products", source, rules.ARRAYS)
+    products_of: Callable[..., tuple[Any, ...]] = formulas.define("products", source, formulas.ARRAYS)
     return products_of
 
 
@@ -583,14 +584,14 @@ def _operator_source(row: Primitive) -> str:
             "            return NotImplemented",
         ]
     lines += ["    z = _new(_Value)"]
-    formula = rules.for_floats(rules.expression(row.stable), **{x: f"{x}.data" for x in row.operands})
+    formula = rules.for_floats(formulas.expression(row.stable), **{x: f"{x}.data" for x in row.operands})
     lines += [
         "    try:",
         f"        z.data = {formula}",
         "    except _TraceError:",  # a later operand is traced; ask the class that owns it
         f"        return _row({operands})",
     ]
-    if rules.can_raise(rules.expression(row.stable)):
+    if formulas.can_raise(formulas.expression(row.stable)):
         lines += [
             "    except (ArithmeticError, ValueError) as _cause:",
             f"        return _outside(_row, _cause, ({operands},))",
@@ -613,13 +614,13 @@ def _reverse_source(row: Primitive) -> str:
     """
     data = {x: f"{x}_.data" for x in (*row.operands, "z")}
     products = {
-        x: rules.for_floats(rules.times("g", rules.expression(partial), "None"), **data)
+        x: rules.for_floats(formulas.times("g", formulas.expression(partial), "None"), **data)
         for x, partial in zip(row.operands, row.partials, strict=True)
         if partial != "0"
     }
     lines = ["def function(z_):", f"    {', '.join(f'{x}_' for x in row.operands)}, = z_.args"]
     lines += ["    g = z_.grad"]
-    if row.selects or any(rules.can_raise(rules.expression(partial)) for partial in row.partials):
+    if row.selects or any(formulas.can_raise(formulas.expression(partial)) for partial in row.partials):
         lines += [f"    d{x} = {p} if {x}_.op is not _constant else None" for x, p in products.items()]
         lines += [f"    if d{x} is not None: {x}_.grad += d{x}" for x in products]
     else:
@@ -627,8 +628,8 @@ def _reverse_source(row: Primitive) -> str:
     return "\n".join(lines)
 
 
-rules.register(
-    rules.Arithmetic(
-        Value, lambda *operands: any(isinstance(x, Value) for x in operands), _bind_values, _install
+VALUES = rules.register(
+    rules.NumberType(
+        _bind_values, Value, lambda *operands: any(isinstance(x, Value) for x in operands), _install
     )
 )

@@ -17,7 +17,7 @@ from autograd_mini import (
     topological_order,
     values,
 )
-from autograd_mini.arrays import element_label, split_label
+from autograd_mini.labels import element_label, split_label
 
 rng = np.random.default_rng(0)
 A = rng.normal(size=(3, 4))

@@ -49,7 +49,7 @@ def expected(code, samples):
         for k, operands in zip(code.codes, code.operands, strict=True):
             row = code.rows[k]
             given = [columns[slot] for slot in operands[: len(row.operands)]]
-            columns.append(np.broadcast_to(row.bound[np.ndarray](*given), count))
+            columns.append(np.broadcast_to(rules.NUMPY.function(row)(*given), count))
     return np.stack([columns[slot] for slot in code.outputs], axis=1)
 
 
@@ -127,9 +127,9 @@ def test_functions_written_for_blocks_are_those_of_mpmath(name, reach):
 def own_rows():
     """Rows of a user: four operands, conditionals, one that calls another, one that is no operation."""
     names = "bent blend twice_bent same nothing".split()
-    primitive("bent", "log(x) if x > 0 else x / 0 if x == 0 else sqrt(x)", "1 / x")
+    primitive("bent", "log(x) if x > 0 else x / 0 if x == 0 else sqrt(x)", "1 / x", verify=False)
     primitive("blend", "a * b + (c - d) ** 2 * pi", "b", "a", "1", "-1", operands="a b c d")
-    primitive("twice_bent", "blend(bent(x), y, -x, 2) if y <= x else 3", "0", "0")
+    primitive("twice_bent", "blend(bent(x), y, -x, 2) if y <= x else 3", "0", "0", verify=False)
     primitive("same", "+x", "1")
     primitive("nothing", "7", "0", operands="x")
     yield names

@@ -13,7 +13,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from autograd_mini import arrays, rules
+from autograd_mini import arrays, formulas, rules
 from autograd_mini.rules import DomainError, Primitive, primitive, table
 from autograd_mini.value import Value
 
@@ -397,7 +397,7 @@ def own() -> Iterator[Callable[..., Primitive]]:
     """`primitive`, whose rows are taken away again after the test."""
     added: list[Primitive] = []
 
-    def add(name: str, *texts: str, **options: str) -> Primitive:
+    def add(name: str, *texts: str, **options: Any) -> Primitive:
         added.append(primitive(name, *texts, **options))
         return added[-1]
 
@@ -406,7 +406,7 @@ def own() -> Iterator[Callable[..., Primitive]]:
         del table[row.name]
         for name in {row.name, row.numpy}:
             delattr(Value, name)
-        for namespace in (rules.FLOATS, rules.ARRAYS):
+        for namespace in (formulas.FLOATS, formulas.ARRAYS):
             namespace.pop(row.name, None)
         arrays.UFUNCS.pop(getattr(np, row.numpy, None), None)
 
@@ -480,6 +480,55 @@ def test_bad_rows_are_refused_and_leave_nothing(arguments: tuple[str, ...], mess
     assert not hasattr(Value, "fresh")
 
 
+CASES = [
+    (("fresh", "x ** 3", "3 * x"), {}, "at x = -2, where differences of the formula give 12; verify="),
+    (("fresh", "x * sigmoid(x)", "sigmoid(x) * (1 + x - z) * 1.0001"), {}, "∂x gives -0.0907933 at x = -2"),
+    (("fresh", "log(x) / 2", "1 / x"), {"domain": "x > 0"}, "∂x gives 2 at x = 0.5"),
+    (("fresh", "a * b * c", "b * c", "a * c", "2 * a * b"), {"operands": "a b c"}, "∂c gives 8 at a = -2, b"),
+    (("fresh", "x if x > 1 else 1", "cut if x > 1 else 1"), {}, "∂x gives 1 at x = -2, .* give 0"),
+    (("fresh", "sqrt(x * x)", "sign(x)"), {"kinks": "x - 1"}, "jumps from -1 to 1 at x = 0, .* kinks"),
+    (("fresh", "2 * x + 1", "2"), {"linear": True}, "it is not linear: at 0 it gives 1"),
+    (("fresh", "x * y", "y", "x"), {"linear": True}, "it is not linear: ∂x is "),
+    (("fresh", "sqrt(x - 5000)", "1 / (2 * z)"), {"domain": "x > 5000"}, "no point of its domain is found"),
+    (("fresh", "x", "1"), {"domain": "x must be nice"}, "is not an expression"),
+    (("fresh", "x", "1"), {"domain": "x > w"}, "unknown name 'w'"),
+    (("fresh", "x", "1"), {"domain": "[x]"}, "a formula is made of"),
+    (("fresh", "x", "1"), {"kinks": "x, w"}, "unknown name 'w'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("texts", "options", "message"), CASES)
+def test_what_differences_or_the_grammar_refute_is_refused(
+    texts: tuple[str, ...], options: dict[str, Any], message: str
+) -> None:
+    before = list(table)
+    with pytest.raises(ValueError, match=message):
+        primitive(*texts, **options)
+    assert list(table) == before
+    assert not hasattr(Value, "fresh")
+
+
+def test_kinks_are_respected_and_what_is_added_unseen_is_added(own: Callable[..., Primitive]) -> None:
+    own("leaky", "x if x > 0 else x / 8", "1 if x > 0 else 1 / 8")
+    own("tent", "1 - abs(x - 1)", "-sign(x - 1)")
+    own("root_of_square", "sqrt(x * x)", "sign(x)", kinks="x")
+    own("beside_a_jump", "floor(x) + x", "1")
+    own("between", "x * y", "y", "x", domain="0 < x < 1 or y % 1 != 0")
+    own("straight", "2 * x - y", "2", "-1", linear=True)
+    stopped = own("stopped", "x", "0", verify=False)
+    assert gradient(stopped, 2.0) == (2.0, [0.0])
+
+
+@pytest.mark.parametrize("row", [row for row in rules.own_table.values() if row is not rules.detach])
+def test_the_table_is_held_against_differences(row: Primitive) -> None:
+    rules.hold_against_differences(row)
+
+
+def test_detach_is_what_differences_refute() -> None:
+    with pytest.raises(ValueError, match="∂x gives 0"):
+        rules.hold_against_differences(rules.detach)
+
+
 @pytest.mark.parametrize("operands", ["z x", "g x", "x x", "pi x", "exp x", "1 x"])
 def test_operands_need_names_of_their_own(operands: str) -> None:
     with pytest.raises(ValueError, match="operands need names of their own"):
@@ -506,12 +555,12 @@ def test_the_documentation_table_has_every_row() -> None:
 
 def test_the_cube_root_for_pythons_without_one():
     for x in (0.0, -0.0, math.inf, -math.inf, math.nan):  # their own cube roots
-        np.testing.assert_array_equal(rules._cbrt(x), x)
-        assert math.copysign(1, rules._cbrt(x)) == math.copysign(1, x)
+        np.testing.assert_array_equal(formulas._cbrt(x), x)
+        assert math.copysign(1, formulas._cbrt(x)) == math.copysign(1, x)
     near = np.random.default_rng(0).normal(size=200)
     for x in (*near.tolist(), 1.0, 8.0, -27.0, 5e-324, -1e-310, 1e308):
         exact = mp.cbrt(abs(x)) * mp.sign(x)
-        assert abs(rules._cbrt(x) - exact) <= 2.5e-16 * abs(exact)
+        assert abs(formulas._cbrt(x) - exact) <= 2.5e-16 * abs(exact)
 
 
 @pytest.mark.parametrize("row", [row for row in table.values() if row.domain], ids=lambda row: row.name)
@@ -524,7 +573,7 @@ def test_a_row_raises_just_where_its_domain_says(row: Primitive) -> None:
         named = dict(zip(row.operands, operands, strict=True))
         inside = bool(eval(row.domain, {"abs": abs, "inf": math.inf}, named))
         try:
-            result = row.bound[float](*operands)
+            result = rules.CHECKED.function(row)(*operands)
         except OverflowError:
             continue
         except DomainError:

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from autograd_mini import Value, gradient_graph, named, rules, scope, trace, values
+from autograd_mini import Value, formulas, gradient_graph, named, scope, trace, values
 from autograd_mini.scopes import scope_of
 
 
@@ -54,10 +54,10 @@ def test_micrograd_style():
 
 
 def test_with_none_open_nodes_are_made_as_ever():
-    operator, init = rules.FLOATS["_new"], Value.__init__
+    operator, init = formulas.FLOATS["_new"], Value.__init__
     with pytest.raises(ZeroDivisionError), scope("a"), scope("b"):
         Value(1.0) / 0
-    assert rules.FLOATS["_new"] is operator is object.__new__
+    assert formulas.FLOATS["_new"] is operator is object.__new__
     assert Value.__init__ is init
     assert type(Value(1.0) + 1) is Value
 

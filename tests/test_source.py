@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autograd_mini import rules
+from autograd_mini import formulas
 from autograd_mini.instructions import Instructions
-from autograd_mini.rules import Primitive, primitive, table
+from autograd_mini.rules import NUMPY, Primitive, primitive, table
 from autograd_mini.source import Pattern, compile_floats, write
 
 LANGUAGES = ["python", "javascript", "c"]
@@ -69,7 +69,7 @@ def evaluate(code: Instructions, inputs: Any) -> Any:
         for index, operands in zip(code.codes, code.operands, strict=True):
             row = code.rows[index]
             arguments = [slots[slot] for slot in operands[: len(row.operands)]]
-            slots.append(np.asarray(row.bound[np.ndarray](*arguments), float))
+            slots.append(np.asarray(NUMPY.function(row)(*arguments), float))
     return np.array([slots[slot] for slot in code.outputs]).T
 
 
@@ -153,16 +153,16 @@ def rows() -> Iterator[list[Primitive]]:
     """The whole table and rows of a user's own: conditionals, and names that mean something else."""
     before = list(table)
     try:
-        primitive("hat", "atan2(y, x) + maximum(y, x) ** 2 - (x == 0) * (y <= 0)", "0", "0")
-        primitive("bend", "x if x < 0 else hat(x, 2) if x < 3 else 1 / (x + pi) - -1", "0")
+        primitive("hat", "atan2(y, x) + maximum(y, x) ** 2 - (x == 0) * (y <= 0)", "0", "0", verify=False)
+        primitive("bend", "x if x < 0 else hat(x, 2) if x < 3 else 1 / (x + pi) - -1", "0", verify=False)
         primitive("function", "x - 3 * y", "1", "-3")
         primitive("double", "2 * x", "2")
-        primitive("y1", "(x if x > 1 / 2 else -(-x)) ** 2 - (1 - (x < 2)) * y", "0", "0")
-        primitive("first", "x * x", "0", "0", operands="x unused")
+        primitive("y1", "(x if x > 1 / 2 else -(-x)) ** 2 - (1 - (x < 2)) * y", "0", "0", verify=False)
+        primitive("first", "x * x", "0", "0", operands="x unused", verify=False)
         yield [row for row in table.values() if row.name != "identity"]
     finally:
         for name in [name for name in table if name not in before]:
-            for names in (table, rules.FLOATS, rules.ARRAYS):
+            for names in (table, formulas.FLOATS, formulas.ARRAYS):
                 names.pop(name, None)
 
 

@@ -10,7 +10,7 @@ import autograd_mini as am
 from autograd_mini import Value, rules, values
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.number_types import ARRAY, FLOAT, evaluate, mpmath_type
-from autograd_mini.sweeps import Sweep, bounded, floats, tape_of
+from autograd_mini.sweeps import Sweep, bounded, floats, local, tape_of
 
 mp = mpmath.MPContext()
 mp.dps = 60
@@ -136,3 +136,12 @@ def test_a_choice_that_rounding_may_turn_is_bounded_by_what_is_not_chosen():
     assert abs(value - 0.2) <= bound < 0.1001 or abs(value - 0.1) <= bound < 0.1001
     numbers, bounds = floats([(1.0, 2.0), (3.0, 4.0)])
     assert (numbers.tolist(), bounds.tolist()) == ([1.0, 3.0], [2.0, 4.0])
+
+
+def test_the_partials_of_a_node_at_a_pole_have_the_sign_that_backward_has():
+    x, y = values([2.0, 0.0])
+    quotient = np.divide(values([x]), values([y]))[0]
+    assert local(quotient) == (math.inf, -math.inf)
+    z = values([-0.0])[0]
+    assert local(np.reciprocal(values([z]))[0]) == (-math.inf,)
+    assert (x.grad, y.grad) == (0.0, 0.0)

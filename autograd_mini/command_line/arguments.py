@@ -39,7 +39,7 @@ def point_of(texts: Iterable[str]) -> Point:
            [3.        , 3.14159265]])
     """
     what = "a name with its numbers such as x=0.5, z=1,2,3 or W=1,2;3,4"
-    return {name: _numbers(name, value) for name, value in pairs(texts, what).items()}
+    return {name: _numbers_in(name, value) for name, value in pairs(texts, what).items()}
 
 
 def require_names(given: Iterable[str], names: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ def require_names(given: Iterable[str], names: Sequence[str]) -> None:
             )
 
 
-def _numbers(name: str, text: str) -> Any:
+def _numbers_in(name: str, text: str) -> Any:
     rows = [[_number(entry) for entry in row.rstrip(", ").split(",")] for row in text.rstrip("; ").split(";")]
     if ";" in text:
         if len({len(row) for row in rows}) > 1:
@@ -82,12 +82,12 @@ def function_of(names: Sequence[str], evaluate: Callable[[Point], Any]) -> Calla
     return f
 
 
-class Formula:
+class LetFormula:
     """A formula in which some names stand for formulas of their own, ``lets``.
 
     ``names`` are those that are left to be given, ``e`` and ``pi`` only if they are among ``given``.
 
-    >>> Formula("2*S", {"S": parse("x + y")}).evaluate({"x": 1.0, "y": 2.0})
+    >>> LetFormula("2*S", {"S": parse("x + y")}).evaluate({"x": 1.0, "y": 2.0})
     6.0
     """
 

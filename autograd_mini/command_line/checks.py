@@ -9,10 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.check import AGREES, DISAGREES, DOMAINS, INCONCLUSIVE, check_gradient, check_jacobian
-from autograd_mini.check import Formula as HandFormula
-from autograd_mini.command_line.arguments import (
+from autograd_mini.check import (
+    AGREES,
+    DISAGREES,
+    DOMAINS,
+    INCONCLUSIVE,
     Formula,
+    check_gradient,
+    check_jacobian,
+)
+from autograd_mini.command_line.arguments import (
+    LetFormula,
     Point,
     function_of,
     pairs,
@@ -34,7 +41,8 @@ def check(options: argparse.Namespace) -> int:
     }
     given, domain = point_of(options.names), _domains(options.domain)
     formula, hand = (
-        Formula(text, lets, {*given, *domain, options.wrt or ""}) for text in (options.formula, options.hand)
+        LetFormula(text, lets, {*given, *domain, options.wrt or ""})
+        for text in (options.formula, options.hand)
     )
     if twice := set(lets) & {*given, *domain}:
         raise ValueError(f"{min(twice)} is given twice, as a formula by --let and as numbers")
@@ -47,7 +55,7 @@ def check(options: argparse.Namespace) -> int:
     compare = check_jacobian if np.shape(value) else check_gradient
     report = compare(
         function_of(formula.names, formula.evaluate),
-        {wrt: HandFormula(options.hand, hand.completed)},
+        {wrt: Formula(options.hand, hand.completed)},
         at=point,
         wrt=wrt,
         points=options.points,
@@ -93,7 +101,7 @@ def _domains(texts: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def _point(formula: Formula, given: Point, domain: Mapping[str, Any], seed: int) -> tuple[Point, Any]:
+def _point(formula: LetFormula, given: Point, domain: Mapping[str, Any], seed: int) -> tuple[Point, Any]:
     """The point with numbers drawn for the names that have none, such that the formula has a value there."""
     random = np.random.default_rng(seed)
     for _ in range(DRAWS):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from autograd_mini import rules
-from autograd_mini.arrays import subscript
 from autograd_mini.command_line.arguments import Point, function_of, plain, point_of, require_names
 from autograd_mini.expressions import Expression, parse
+from autograd_mini.labels import subscript
 from autograd_mini.program import trace
 from autograd_mini.transforms import hessian, jacobian, value_and_grad
 

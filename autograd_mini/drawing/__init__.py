@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray, split_label
+from autograd_mini.arrays import ValueArray
 from autograd_mini.drawing.dot import digraph_of
-from autograd_mini.drawing.graph import Graph, Options, select
+from autograd_mini.drawing.graph import DrawnGraph, Options, select
 from autograd_mini.drawing.layout import render
 from autograd_mini.drawing.picture import picture_of
 from autograd_mini.drawing.style import THEMES
 from autograd_mini.files import write
+from autograd_mini.labels import split_label
 from autograd_mini.tracing import Traced
 from autograd_mini.transforms import gradient_graph
 from autograd_mini.trees import elements
@@ -160,7 +161,7 @@ def draw(
         limit=limit,
     )
     with collector_paused():
-        graph = Graph(outputs, results, _marked(mark, outputs, results))
+        graph = DrawnGraph(outputs, results, _marked(mark, outputs, results))
         picture = picture_of(graph, select(graph, options), options)
     return Drawing(digraph_of(picture, THEMES[theme], direction, precision), graph.order, outputs)
 

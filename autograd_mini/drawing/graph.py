@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise, repeat
 
 from autograd_mini.drawing import chains, groups, limits
-from autograd_mini.drawing.numbers import gradients
 from autograd_mini.scopes import Path
+from autograd_mini.sweeps import gradients
 from autograd_mini.value import Value, constant, topological_order
 
 Key = Value | Path  # what a box stands for: one node, or a closed group
@@ -34,7 +34,7 @@ class Options:
 
 
 @dataclass
-class Graph:
+class DrawnGraph:
     """The nodes at or below the roots, in topological order, and what is known of each."""
 
     roots: Sequence[Value]
@@ -71,7 +71,7 @@ class Selection:
         return len(set(self.boxes.values()))
 
 
-def select(graph: Graph, options: Options) -> Selection:
+def select(graph: DrawnGraph, options: Options) -> Selection:
     """Which nodes are drawn, and in which box; at most ``limit`` boxes."""
     names = options.collapse
     known = {name for path in set(graph.paths.values()) for name in path}
@@ -95,7 +95,7 @@ def select(graph: Graph, options: Options) -> Selection:
     return _part(graph, options, limit)
 
 
-def _fewest(graph: Graph, options: Options, names: Collection[str]) -> int:
+def _fewest(graph: DrawnGraph, options: Options, names: Collection[str]) -> int:
     """At least so many boxes are needed to draw everything: seen without sorting every node into one."""
     if names or options.sums:
         return 0
@@ -104,7 +104,7 @@ def _fewest(graph: Graph, options: Options, names: Collection[str]) -> int:
     return sum(node.op is not constant for node in graph.order)
 
 
-def _whole(graph: Graph, options: Options, names: Collection[str]) -> Selection:
+def _whole(graph: DrawnGraph, options: Options, names: Collection[str]) -> Selection:
     """Every node, with the groups of these names closed."""
     top = chains.heads(graph.order, lambda x, node: _together(graph, x, node)) if options.sums else {}
     one: dict[Path, Path] = {}  # object for each closed group, so that boxes are compared by identity
@@ -122,14 +122,14 @@ def _whole(graph: Graph, options: Options, names: Collection[str]) -> Selection:
     return Selection(boxes, top)
 
 
-def _together(graph: Graph, x: Value, node: Value) -> bool:
+def _together(graph: DrawnGraph, x: Value, node: Value) -> bool:
     """Whether x may be merged into the operation above it: nobody would look for it by itself."""
     if x.label or x in graph.ends or x in graph.marked or graph.paths.get(x) != graph.paths.get(node):
         return False
     return (x in graph.gradients) == (node in graph.gradients)
 
 
-def _part(graph: Graph, options: Options, limit: int) -> Selection:
+def _part(graph: DrawnGraph, options: Options, limit: int) -> Selection:
     """The part around the roots and both ends of the steepest path."""
     path: list[Value] = []
     if graph.steepest is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from autograd_mini.arrays import split_label
+from autograd_mini.labels import split_label
 from autograd_mini.scopes import Path, scope_of
 from autograd_mini.value import Value, constant
 

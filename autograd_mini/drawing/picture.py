@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from autograd_mini.drawing import chains
-from autograd_mini.drawing.graph import Graph, Key, Options, Selection
+from autograd_mini.drawing.graph import DrawnGraph, Key, Options, Selection
 from autograd_mini.drawing.numbers import sweep
 from autograd_mini.scopes import Path, scope_of
 from autograd_mini.value import Value, constant
@@ -52,7 +52,7 @@ class Picture:
     notes: list[str]
 
 
-def picture_of(graph: Graph, selection: Selection, options: Options) -> Picture:
+def picture_of(graph: DrawnGraph, selection: Selection, options: Options) -> Picture:
     boxes = _boxes(graph, selection, options)
     rest: list[Box] = []
     arrows = [*_arrows(graph, selection, options, boxes), *_left_out(selection, options, boxes, rest)]
@@ -65,7 +65,7 @@ def picture_of(graph: Graph, selection: Selection, options: Options) -> Picture:
 # --- boxes ------------------------------------------------------------------------------------------
 
 
-def _boxes(graph: Graph, selection: Selection, options: Options) -> dict[Key, Box]:
+def _boxes(graph: DrawnGraph, selection: Selection, options: Options) -> dict[Key, Box]:
     heads = set(selection.top.values())
     boxes: dict[Key, Box] = {}
     inside: dict[Path, list[Value]] = defaultdict(list)
@@ -95,7 +95,7 @@ def _boxes(graph: Graph, selection: Selection, options: Options) -> dict[Key, Bo
     return boxes
 
 
-def _box(node: Value, graph: Graph, options: Options, id: str, merged: bool) -> Box:
+def _box(node: Value, graph: DrawnGraph, options: Options, id: str, merged: bool) -> Box:
     # Frames in frames bend the edges: an array has one only where no scope has.
     box = Box(id, "interior", node.label, group=scope_of(node) or graph.paths.get(node, ()))
     box.symbol = chains.SYMBOLS[node.op] if merged else _symbol(node, options)
@@ -124,7 +124,7 @@ def _symbol(node: Value, options: Options) -> str:
     return f"{symbol}({', '.join(text or '·' for text in operands)})"
 
 
-def _sum_up(box: Box, nodes: list[Value], graph: Graph) -> None:
+def _sum_up(box: Box, nodes: list[Value], graph: DrawnGraph) -> None:
     """A closed group's numbers: how many nodes it has, and the largest |∂root| among them."""
     box.rows = [("nodes", len(nodes))]
     slopes = [abs(slope) for slope in map(graph.gradients.get, nodes) if slope is not None]
@@ -132,7 +132,7 @@ def _sum_up(box: Box, nodes: list[Value], graph: Graph) -> None:
         box.rows.append(("max |∂root|", math.nan if math.isnan(sum(slopes)) else max(slopes)))
 
 
-def _several_sweeps(graph: Graph, boxes: dict[Key, Box]) -> Iterator[str]:
+def _several_sweeps(graph: DrawnGraph, boxes: dict[Key, Box]) -> Iterator[str]:
     """The leaves whose ``.grad`` is not that of one sweep, which one sees from the root's own."""
     seed = graph.roots[0].grad
     odd = []
@@ -156,7 +156,7 @@ def _same(a: float, b: float) -> bool:
 # --- arrows -----------------------------------------------------------------------------------------
 
 
-def _arrows(graph: Graph, selection: Selection, options: Options, boxes: dict[Key, Box]) -> list[Arrow]:
+def _arrows(graph: DrawnGraph, selection: Selection, options: Options, boxes: dict[Key, Box]) -> list[Arrow]:
     """One arrow for each operand of a drawn node; those from or to a closed group are joined."""
     arrows: dict[str, Arrow] = {}
     for node, key in _entered(selection):
@@ -201,7 +201,7 @@ def _entered(selection: Selection) -> Iterator[tuple[Value, Key]]:
                 break
 
 
-def _kind(operand: Value, node: Value, graph: Graph) -> str:
+def _kind(operand: Value, node: Value, graph: DrawnGraph) -> str:
     if node in graph.gradients:
         return "operand"
     return "uses" if operand in graph.gradients and operand.op is not constant else "reverse"

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from autograd_mini import rules
+from autograd_mini import formulas, rules
 from autograd_mini.expressions.vocabulary import (
     CONSTANTS,
     REDUCTIONS,
@@ -240,9 +240,9 @@ class Compiler(ast.NodeVisitor):
     def operator(self, node: ast.BinOp) -> Callable[..., Any]:
         if isinstance(node.op, ast.MatMult):
             return matmul
-        if type(node.op) not in rules.OPERATORS:
+        if type(node.op) not in formulas.OPERATORS:
             self.refuse(node.right, "the operators are + - * / ** and @")
-        row = rules.table[rules.OPERATORS[type(node.op)]]
+        row = rules.table[formulas.OPERATORS[type(node.op)]]
         return lambda operands, x, y: operands.apply(row, x, y)
 
     def visit_Compare(self, node: ast.Compare) -> Function:

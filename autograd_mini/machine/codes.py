@@ -8,13 +8,9 @@ and on blocks of samples, operations with a number that all samples share and su
 
 from __future__ import annotations
 
-import ast
-import math
 import re
-from collections.abc import Callable
-from typing import Any
 
-from autograd_mini import rules
+from autograd_mini import formulas, rules
 from autograd_mini.rules import Primitive
 
 # The rows of the table itself; a row that a user adds is written in terms of these.
@@ -29,27 +25,8 @@ ELEMENTARY = {
     "log": "logarithm({})", "log1p": "logarithm_of_1_plus({})", "exp2": "np.exp2({})", "cbrt": "np.cbrt({})",
     "floor": "np.floor({})", "fmod": "np.fmod({}, {})",
 }  # fmt: skip
-ELEMENTARY |= {name: f"math.{name}({{}})" for name in rules.NATIVE if name not in ELEMENTARY}
+ELEMENTARY |= {name: f"math.{name}({{}})" for name in formulas.NATIVE if name not in ELEMENTARY}
 ELEMENTARY |= {name: f"math.{name}({{}}, {{}})" for name in ("atan2", "hypot")}
-
-
-def apply(
-    formula: ast.expr, names: dict[str, Any], call: Callable[..., Any], number: Callable[[float], Any]
-) -> Any:
-    """The formula as calls of rows, one after another; ``names`` are its operands.
-
-    All of it is computed, and a conditional picks: nothing raises, and no product with 0 stands for it.
-    """
-
-    def visit(node: ast.expr) -> Any:
-        if isinstance(node, ast.Call):
-            assert isinstance(node.func, ast.Name)
-            return call(node.func.id, [visit(argument) for argument in node.args])
-        if isinstance(node, ast.Name):
-            return names[node.id] if node.id in names else number(math.pi)
-        return number(float(ast.literal_eval(node)))
-
-    return visit(rules.functional(formula))
 
 
 def statements(name: str, operands: list[str]) -> list[str]:
@@ -60,7 +37,7 @@ def statements(name: str, operands: list[str]) -> list[str]:
         if name not in ELEMENTARY:
             row = ROWS[name]
             names = dict(zip(row.operands, operands, strict=True))
-            return str(apply(rules.expression(row.stable), names, call, repr))
+            return str(formulas.apply(formulas.expression(row.stable), names, call, repr))
         lines.append(f"t{len(lines)} = {ELEMENTARY[name].format(*operands)}")
         return f"t{len(lines) - 1}"
 

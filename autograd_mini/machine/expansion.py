@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autograd_mini import rules
+from autograd_mini import formulas, rules
 from autograd_mini.instructions import Instructions
-from autograd_mini.machine.codes import CODE, CONSTANT, INPUT, ROWS, apply
+from autograd_mini.machine.codes import CODE, CONSTANT, INPUT, ROWS
 from autograd_mini.machine.lowering import OwnInstructions
 from autograd_mini.machine.one_sample import Lines
 from autograd_mini.rules import Primitive
@@ -69,7 +69,7 @@ def _template(row: Primitive, inputs: int, constants: list[float]) -> list[tuple
 
     def inlined(row: Primitive, operands: list[Reference]) -> Reference:
         names = dict(zip(row.operands, operands, strict=True))
-        result: Reference = apply(rules.expression(row.stable), names, call, number)
+        result: Reference = formulas.apply(formulas.expression(row.stable), names, call, number)
         return result
 
     def number(value: float) -> Reference:

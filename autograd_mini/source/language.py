@@ -20,8 +20,9 @@ from functools import cache
 from typing import Any, ClassVar, TypeAlias
 
 from autograd_mini import rules
+from autograd_mini.formulas import NATIVE, expression, names_in
 from autograd_mini.instructions import Instructions
-from autograd_mini.rules import NATIVE, Primitive, expression, names_in
+from autograd_mini.rules import Primitive
 
 Pattern: TypeAlias = "int | Sequence[Pattern] | Mapping[Any, Pattern] | None"
 
@@ -238,7 +239,6 @@ class Language:
         self.definitions: dict[str, str] = {}
         self.imports: set[str] = set()
         self.terms: dict[int, Term] = {}
-        self.postponed: Set[int] = frozenset()  # slots that are computed when they are asked for
         self.body: list[str] = []
         self.blank = False  # whether a blank line is due
 
@@ -265,7 +265,9 @@ class Language:
                 self.terms[pattern] = Term(parameters[argument], name=True)
         for argument, pattern in arguments.items():
             self.unpack(parameters[argument], pattern, uses)
-        self.statements(code, live, uses, set(slots_in(results)), labels, reverse)
+        returned = set(slots_in(results))
+        self.postponed = self.postponable(code, live, returned)
+        self.statements(code, live, uses, returned, labels, reverse)
         return self.program(name, {parameters[a]: pattern for a, pattern in arguments.items()}, results)
 
     def name_functions(self, name: str, rows: list[Primitive]) -> str:
@@ -435,6 +437,10 @@ class Language:
         return self.brackets(pattern, text)
 
     # --- what differs between languages ---
+
+    def postponable(self, code: Instructions, live: list[int], returned: Set[int]) -> Set[int]:
+        """The slots that are computed when they are asked for."""
+        return frozenset()
 
     def unpack(self, text: str, pattern: Pattern, uses: Mapping[int, int]) -> None:
         """Statements that give the leaves of an argument their names."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import ClassVar
 
+from autograd_mini.formulas import can_raise, expression
 from autograd_mini.instructions import Instructions
-from autograd_mini.rules import can_raise, expression
 from autograd_mini.source.language import (
     ATOM,
     COMPARE,
@@ -70,18 +70,9 @@ class Python(Language):
         ),
     }
 
-    def statements(
-        self,
-        code: Instructions,
-        live: list[int],
-        uses: Mapping[int, int],
-        returned: set[int],
-        labels: Mapping[int, str],
-        reverse: int,
-    ) -> None:
-        if not self.expand:  # what is run as it is goes on in NumPy's arithmetic where it raises
-            self.postponed = _in_branches(code, live, returned)
-        super().statements(code, live, uses, returned, labels, reverse)
+    def postponable(self, code: Instructions, live: list[int], returned: Set[int]) -> Set[int]:
+        # What is run as it is goes on in NumPy's arithmetic where it raises.
+        return frozenset() if self.expand else _in_branches(code, live, returned)
 
     def constant(self, value: float | str) -> Term:
         if isinstance(value, str) or not math.isfinite(value):

@@ -13,15 +13,9 @@ from autograd_mini.arrays import holds_values
 from autograd_mini.check.checks.comparison import compare
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import settings_of
-<<<<<<< /tmp/hh.py
-from autograd_mini.check.subjects.arguments import EPSILON, numbers_of, with_parameters
-from autograd_mini.check.subjects.binding import passes_of, plain_number
-from autograd_mini.check.subjects.hand import Claim
-=======
 from autograd_mini.check.subjects.arguments import EPSILON, as_array, numbers_of, with_parameters
 from autograd_mini.check.subjects.binding import is_plain, passes_of, plain_number
-from autograd_mini.check.subjects.hand import Figures
->>>>>>> /tmp/bb.py
+from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.subjects.passes import plain
 from autograd_mini.check.subjects.subject import Subject, subject_of
 from autograd_mini.rebuilding import following

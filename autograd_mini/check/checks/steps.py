@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from autograd_mini.arrays import subscript
 from autograd_mini.check.checks.comparison import places_of, progress, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
@@ -43,6 +42,7 @@ from autograd_mini.check.verdicts import AGREES, CARRIED, DISAGREES, INCONCLUSIV
 from autograd_mini.check.witnesses.adjoints import Given, Loss
 from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.expressions import INDICES
+from autograd_mini.labels import subscript
 from autograd_mini.sweeps import tape_of
 from autograd_mini.value import Value
 

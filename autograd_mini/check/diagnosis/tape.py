@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import split_label
 from autograd_mini.check.diagnosis.case import Case
 from autograd_mini.check.subjects.subject import Graph
+from autograd_mini.labels import split_label
 from autograd_mini.rules import Primitive
 from autograd_mini.value import Value, array_products, constant, topological_order
 

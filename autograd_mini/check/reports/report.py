@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import subscript
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.judgement.finding import Entry, Finding
 from autograd_mini.check.judgement.rule import RTOL
@@ -28,6 +27,7 @@ from autograd_mini.check.verdicts import (
     painted,
     wants_colour,
 )
+from autograd_mini.labels import subscript
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray, noting, split_label
+from autograd_mini.arrays import ValueArray, noting
 from autograd_mini.check.subjects.arguments import (
     EPSILON,
     Floats,
@@ -37,6 +37,7 @@ from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed
 from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.expressions import parse
 from autograd_mini.expressions.vocabulary import CONSTANTS
+from autograd_mini.labels import arrays_among, split_label
 from autograd_mini.rules import Primitive
 from autograd_mini.trees import map_leaves
 from autograd_mini.value import Value, topological_order
@@ -452,7 +453,9 @@ def labelled(order: list[Value], name: str, shape: Index = ()) -> Nodes:
         array, index = split_label(node.label)
         if name in (node.label, array):
             found.setdefault(index if array == name else (), []).append(node)
-    if () in found and not (len(found) > 1 and {name, split_label(name)[0]} <= _arrays_of(order)):
+    if () in found and not (
+        len(found) > 1 and {name, split_label(name)[0]} <= arrays_among(node.label for node in order)
+    ):
         found = {(): found[()]}
     else:
         found.pop((), None)
@@ -473,12 +476,6 @@ def labelled(order: list[Value], name: str, shape: Index = ()) -> Nodes:
 
 def labels_of(order: list[Value]) -> list[str]:
     """The labels of nodes and of arrays."""
-    arrays = _arrays_of(order)
+    arrays = arrays_among(node.label for node in order)
     labels = [(node.label, split_label(node.label)[0]) for node in order if node.label]
     return [*dict.fromkeys(array if array in arrays else label for label, array in labels)]
-
-
-def _arrays_of(order: list[Value]) -> set[str]:
-    """The names of arrays, which are what has an element 0, 0."""
-    split = (split_label(node.label) for node in order if node.label)
-    return {array for array, index in split if index and not any(index)}

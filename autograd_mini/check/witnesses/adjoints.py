@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import element_label
 from autograd_mini.check.subjects.arguments import UnknownNameError, numbers_of, plain
 from autograd_mini.check.subjects.subject import Graph, labelled, labels_of, own
+from autograd_mini.labels import element_label
 from autograd_mini.number_types import FLOAT
 from autograd_mini.sweeps import Sweep, Tape
 from autograd_mini.value import Value, as_operand, constant, topological_order

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini import rules
-from autograd_mini.number_types import ARRAY, FLOAT, NumberType, evaluate, mpmath_type
+from autograd_mini import formulas
+from autograd_mini.number_types import ARRAY, FLOAT, FormulaType, evaluate, mpmath_type
 from autograd_mini.rules import Primitive
 from autograd_mini.sweeps import Sweep, Tape, U, bounded, floats, tape_of
 from autograd_mini.value import Value
@@ -34,7 +34,7 @@ SURE = 20  # digits of a truth that are right, or it is told apart from 0 by non
 
 
 @cache
-def digits(count: int) -> NumberType:
+def digits(count: int) -> FormulaType:
     """mpmath's numbers with that many digits, apart from the user's own context."""
     import mpmath  # the first check loads it, not the package
 
@@ -95,7 +95,7 @@ class Recorded:
         still lost is 0. ``moved`` are steps of the leaves, in units that need not be floats.
         """
 
-        def derivatives(kind: NumberType) -> list[Any]:
+        def derivatives(kind: FormulaType) -> list[Any]:
             start = [kind.number(x) for x in self.tape.start]
             if moved:
                 start = [x + kind.number(step) for x, step in zip(start, moved, strict=True)]
@@ -171,7 +171,7 @@ class Recorded:
         return own[:, 0].T, own[:, 1].T
 
 
-def _resolved(compute: Callable[[NumberType], list[Any]], bounds: Floats) -> Floats:
+def _resolved(compute: Callable[[FormulaType], list[Any]], bounds: Floats) -> Floats:
     """What is computed at many digits, as floats; digits are doubled as long as too many cancel."""
     bounds = np.where(np.isfinite(bounds), bounds, 0.0)
     for count in DIGITS:
@@ -220,25 +220,16 @@ class Bounded:
 
 @cache
 def kinks(row: Primitive) -> list[tuple[frozenset[str], Callable[..., Any]]]:
-    """Where a row has kinks: what its formula and partials compare, as differences that are 0 there.
+    """Where a row has kinks: what is 0 there.
 
     Each comes with the operands in it, and is a function of these and of the result, on pairs.
 
     >>> [sorted(names) for names, _ in kinks(rules.maximum)], kinks(rules.exp)
-    ([['x', 'y'], ['x', 'y']], [])
+    ([['x', 'y']], [])
     """
-    found: dict[str, tuple[frozenset[str], Callable[..., Any]]] = {}
-    for node in chain.from_iterable(ast.walk(rules.expression(x)) for x in (row.formula, *row.partials)):
-        match node:
-            case ast.Compare(left, _, [right]):
-                distance: ast.expr = ast.BinOp(left, ast.Sub(), right)
-            case ast.Call(ast.Name("abs" | "sign"), [operand]):
-                distance = operand
-            case _:
-                continue
-        text = ast.unparse(distance)
-        names = rules.names_in(text) & {*row.operands, "z"}
+    found = []
+    for kink in map(ast.unparse, row.kink_formulas):
+        names = formulas.names_in(kink) & {*row.operands, "z"}
         operands = frozenset(row.operands if "z" in names else names)
-        function = bounded().bound("distance", rules.expression(text), (*row.operands, "z"))
-        found.setdefault(text, (operands, function))
-    return list(found.values())
+        found.append((operands, bounded().bound("distance", formulas.expression(kink), (*row.operands, "z"))))
+    return found

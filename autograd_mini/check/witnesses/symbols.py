@@ -16,11 +16,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import element_label, values
+from autograd_mini.arrays import values
 from autograd_mini.check.subjects.arguments import RejectedError, is_floating, listed, nodes_of
 from autograd_mini.check.subjects.points import domains_of, points_of
 from autograd_mini.check.subjects.subject import Subject
 from autograd_mini.check.verdicts import EVIDENCE, PROVED
+from autograd_mini.labels import element_label
 from autograd_mini.program import trace
 from autograd_mini.tracing import constant_node
 from autograd_mini.transforms import gradient_graph

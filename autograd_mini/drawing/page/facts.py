@@ -16,13 +16,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from autograd_mini import rules
-from autograd_mini.arrays import split_label, values
-from autograd_mini.liveness import Liveness
+from autograd_mini import formulas
+from autograd_mini.arrays import values
+from autograd_mini.labels import split_label
 from autograd_mini.program import Program
 from autograd_mini.rules import Primitive
-from autograd_mini.tracing import CUT, constant_node, derive, is_pi, products
-from autograd_mini.value import Source, Value, constant, topological_order
+from autograd_mini.tracing import CUT, constant_node, is_pi
+from autograd_mini.transforms import Edge, adjoint_graph, products_of
+from autograd_mini.value import Value, constant, topological_order
 
 
 def facts(nodes: Sequence[Value], roots: Sequence[Value]) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _row(row: Primitive) -> dict[str, Any]:
         "decides": any(
             isinstance(part, ast.IfExp) or (isinstance(part, ast.Name) and part.id in ("sign", "abs"))
             for text in (row.formula, *row.partials)
-            for part in ast.walk(rules.expression(text))
+            for part in ast.walk(formulas.expression(text))
         ),
     }
 
@@ -166,31 +167,15 @@ def _row(row: Primitive) -> dict[str, Any]:
 
 def _sweep(roots: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     """The partials and the terms adjoint × partial of all edges, as nodes of a gradient graph."""
-    one, order = constant_node(1.0), topological_order(*roots)
-    liveness = Liveness(order, roots)
-    adjoints = dict.fromkeys(roots, one)
-    partials: dict[tuple[Value, int], Value] = {}
-    terms: dict[tuple[Value, int], Value] = {}
-    for node in reversed(order):
-        for i, operand in enumerate(node.args):
-            if isinstance(node.op, Source):
-                raise TypeError(
-                    f"the node {node.op.symbol!r} was made by hand and carries no formula for a live page "
-                    "to compute; add its rule with primitive(...)"
-                )
-            product = products(node.op)[i]
-            partials[node, i] = CUT if product is None else product(one, node, *node.args)
-            term = CUT
-            if product is not None and adjoints[node] is not CUT:
-                term = product(adjoints[node], node, *node.args)
-                if term is not CUT:
-                    term = liveness.masked(node, i, term)
-            seen = adjoints.get(operand, CUT)
-            if term is not CUT:
-                seen = term if seen is CUT else derive(rules.add, seen, term)
-            adjoints[operand], terms[node, i] = seen, term
+    one, terms = constant_node(1.0), dict[Edge, Value]()
+    adjoint_graph(roots, [one] * len(roots), topological_order(*roots), terms=terms)
     edges = [(node, i) for _, node, i in _edges(roots)]
-    return [partials[edge] for edge in edges], [terms[edge] for edge in edges]
+    partials = [
+        CUT if product is None else product(one, node, *node.args)
+        for node, i in edges
+        for product in [products_of(node)[i]]
+    ]
+    return partials, [terms.get(edge, CUT) for edge in edges]
 
 
 # --- domains and branches ---------------------------------------------------------------------------
@@ -204,7 +189,7 @@ def condition(row: Primitive) -> str | None:
     '(x[0] > 0)'
     """
     try:
-        return _javascript(rules.expression(row.domain), row.operands) if row.domain else None
+        return _javascript(formulas.expression(row.domain), row.operands) if row.domain else None
     except (SyntaxError, ValueError):
         return None
 
@@ -218,7 +203,7 @@ def branches(row: Primitive) -> list[str]:
     """
     members = []
     for k, text in enumerate(row.partials):
-        tree = rules.expression(text)
+        tree = formulas.expression(text)
         if isinstance(tree, ast.IfExp):
             with contextlib.suppress(ValueError):  # what has no JavaScript is shown with its conditions
                 members.append(f"{k}: (x) => {_branch(tree, (*row.operands, 'z'))}")
@@ -238,7 +223,7 @@ SIGNS = {
     ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
 NAMES = {"inf": "Infinity", "pi": "Math.PI"}
-FUNCTIONS = set(rules.NATIVE) - {"erf", "erfc", "exp2", "fmod", "lgamma"}
+FUNCTIONS = set(formulas.NATIVE) - {"erf", "erfc", "exp2", "fmod", "lgamma"}
 
 
 def _javascript(tree: ast.expr, operands: tuple[str, ...]) -> str:
