@@ -97,7 +97,7 @@ class Rebuilt:
     >>> Rebuilt(f, lambda site, result: seen.append((SITES[site].text, result)) or result, False)(f)(3)
     7
     >>> seen
-    [('y', 6), ('y', 6), ('y + 1', 7)]
+    [('x', 3), ('y', 6), ('y', 6), ('y + 1', 7)]
     """
 
     def __init__(
@@ -408,7 +408,11 @@ class _Results(ast.NodeTransformer):
         return node
 
     def _used(self, node: ast.expr, within: str) -> ast.expr:
-        return self._watched(node, "used", within=within) if isinstance(node, (ast.Name, ast.Attribute)) else node
+        return (
+            self._watched(node, "used", within=within)
+            if isinstance(node, (ast.Name, ast.Attribute))
+            else node
+        )
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         text = ast.unparse(node)
@@ -452,7 +456,15 @@ class _Results(ast.NodeTransformer):
 
 
 NUMPYS_NAMES = {"np", "numpy", "math"}
-IN_PLACE = {"at", "copyto", "put", "place", "putmask", "put_along_axis", "fill_diagonal"}  # they change arrays
+IN_PLACE = {
+    "at",
+    "copyto",
+    "put",
+    "place",
+    "putmask",
+    "put_along_axis",
+    "fill_diagonal",
+}  # they change arrays
 
 
 def _loaded(target: Any) -> Any:

@@ -12,70 +12,65 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_mini.check.margin.adjoints import Label, Labels, known_of
+from autograd_mini.check.diagnosis.evidence import Explanation
+from autograd_mini.check.margin.adjoints import Label, Labels, known_of, labels_by_line
+from autograd_mini.check.margin.lines import CodeLine, Labelled, explanations_of, parts_of_code
 from autograd_mini.check.margin.mending import Mend, Mending
 from autograd_mini.check.margin.repair import Repair, Repairing
-from autograd_mini.check.margin.runs import Derivation, Event, LongError, Recorder, Runs, Trial
+from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, Trial
 from autograd_mini.processes import forked
-from autograd_mini.rebuilding import SITES
 from autograd_mini.trees import map_leaves
 
-__all__ = ["Line", "Margin", "Trial", "explained"]
+__all__ = ["Margin", "Trial", "explained"]
 
 REPAIRS, MENDS = 0.4, 0.6  # of the time that is left, which each may take in the first of two rounds
 GRACE = 0.2  # seconds in which a copy of the process may tell what it has found
 
 
-class Line(NamedTuple):
-    """A line of the backward pass: where it is, what it computes, and what that is."""
-
-    file: str
-    number: int
-    end: int
-    name: str
-    label: Label
-
-
 @dataclass(frozen=True)
 class Margin:
-    """What is known of the lines of a backward pass: which are to be ``repaired``, and how they are ``mended``,
-    the plainest way first. ``cut`` says that there was no time for all."""
+    """What is known of a backward pass: its lines, with which repairs gradients become right, and how they are
+    mended, the plainest way first."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[CodeLine, ...]
+    explanations: tuple[Explanation, ...]
     repairs: tuple[Repair, ...]
     mends: tuple[Mend, ...]
-    cut: bool
 
 
 def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> Margin:
     """The margin of a backward pass that is wrong, at some trials of which the first is the given point."""
-    runs = Runs(passes, trials[0])
-    places = known_of(passes, trials[0])
+    trial = trials[0]
+    runs = Runs(passes, trial)
+    places = known_of(passes, trial)
     labels = Labels(places)
     events: list[Event] = []
     try:
         gradients, events = runs.recorded()
     except Exception:  # it fails, or has too many results
         gradients = {}
-    right = frozenset(trials[0].right(gradients))
+    right = frozenset(trial.right(gradients))
     labelled = {event.place: labels(event.result) for event in events}
     labelled |= _of_forward_values(runs, events, labelled)
     repairing = Repairing(runs, places, events, labelled, right)
     mends: list[Mend] = []
     for by_name in (True, False):
         repairing.run(_until(deadline, REPAIRS), by_name)
-        found = repairing.found()
-        first = [*dict.fromkeys((r.where.file, r.where.line) for r in found.whole)]
-        mending = partial(_mend, passes, trials, runs, labels, first, _until(deadline, MENDS if by_name else 1.0))
+        repairs, whole = repairing.found()
+        first = [*dict.fromkeys((r.where.file, r.where.line) for r in whole)]
+        mending = partial(
+            _mend, passes, trials, runs, labels, first, _until(deadline, MENDS if by_name else 1.0)
+        )
         mends += forked(mending, max(0.0, deadline - time.perf_counter()) + GRACE)
         if mends:
             break
-    cut = time.perf_counter() >= deadline
-    return Margin((), found.named, tuple(sorted(mends, key=lambda mend: mend.rank)), cut)
+    mends.sort(key=lambda mend: mend.rank)
+    after = mends[0].after if mends else _after(runs, repairs, labels)
+    lines = parts_of_code(runs.functions, labels_by_line(events, labels), after, mends, repairs, trial)
+    return Margin(lines, tuple(explanations_of(mends, repairs, trial)), repairs, tuple(mends))
 
 
 def _until(deadline: float, part: float) -> float:
@@ -96,7 +91,19 @@ def _mend(
     Mending([runs, *(Runs(passes, trial) for trial in trials[1:])], labels, first, deadline).mends(tell)
 
 
-def _of_forward_values(runs: Runs, events: Sequence[Event], labelled: Mapping[int, Label]) -> dict[int, Label]:
+def _after(runs: Runs, repairs: Sequence[Repair], labels: Labels) -> Labelled:
+    """What the lines compute once repairs are put in their places."""
+    recorder = Recorder({place: new for repair in repairs for place, new in repair.put.items()})
+    try:
+        runs.gradients(recorder)
+    except Exception:  # they do not go together
+        return {}
+    return labels_by_line(recorder.events, labels)
+
+
+def _of_forward_values(
+    runs: Runs, events: Sequence[Event], labelled: Mapping[int, Label]
+) -> dict[int, Label]:
     """What matches nothing and is the same with another cotangent is made of forward values only."""
     if runs.passes.joined or not events:
         return {}
@@ -111,5 +118,6 @@ def _of_forward_values(runs: Runs, events: Sequence[Event], labelled: Mapping[in
     return {
         x.place: Label("forward")
         for x, y in zip(events, again, strict=True)
-        if np.array_equal(x.result, y.result, equal_nan=True) and labelled[x.place].kind not in ("constant", "value")
+        if np.array_equal(x.result, y.result, equal_nan=True)
+        and labelled[x.place].kind not in ("constant", "value", "adjoint")
     }

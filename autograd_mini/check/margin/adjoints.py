@@ -7,12 +7,12 @@ what an expression uses has nodes of its own, so has the part of an adjoint that
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.margin.runs import RTOL, Derivation, LongError, Recorder, Trial, close
+from autograd_mini.check.margin.runs import RTOL, Derivation, Event, LongError, Recorder, Trial, close
 from autograd_mini.check.subjects.arguments import as_values, numbers_of
 from autograd_mini.number_types import FLOAT
 from autograd_mini.rebuilding import SITES, Rebuilt, Watch
@@ -207,6 +207,26 @@ class Labels:
         return Label("")
 
 
+SAID = ("name", "added", "stored", "whole", "returned")  # the results by which a line is known
+
+
+def labels_by_line(events: Sequence[Event], labels: Labels) -> dict[tuple[str, int, str, str], Label]:
+    """What each line computes, by its file, its number, and the kind and the text of the result.
+
+    Of one that runs several times, what is the same each time, up to the adjoint's name.
+    """
+    found: dict[tuple[str, int, str, str], Label] = {}
+    for event in events:
+        site = SITES[event.site]
+        if site.kind in SAID:
+            place = site.file, site.line, site.kind, site.text
+            label = labels(event.result)
+            before = found.get(place, label)
+            alike = before.kind in (label.kind, "constant") or label.kind == "constant"
+            found[place] = (label if before.kind == "constant" else before) if alike else Label("")
+    return found
+
+
 def _plainness(x: Known) -> tuple[bool, bool, int]:
     plain = x.name.isidentifier() or x.name.startswith("self.")
     return bool(x.through), not plain, len(x.name)
@@ -235,8 +255,6 @@ def _axes(ndim: int) -> list[tuple[int, ...]]:
     """The axes that people sum over: any one, all but the last, all but the second."""
     several = [tuple(range(ndim - 1)), tuple(axis for axis in range(ndim) if axis != 1)]
     return [(axis,) for axis in range(ndim)] + [axes for axes in several if len(axes) > 1]
-
-
 
 
 def elsewhere(passes: Derivation, trial: Trial, length: int) -> Trial:

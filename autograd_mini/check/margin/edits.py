@@ -169,7 +169,9 @@ class Edits:
         self.leaves = {text: thing for text, thing in scope.items() if thing.leaf and not thing.alias}
         self.arrays = {t: x for t, x in self.leaves.items() if x.kind in ("float", "index", "mask")}
         self.floats = {t: x for t, x in self.leaves.items() if x.kind == "float"}
-        self.compounds = {t: x for t, x in scope.items() if not (x.leaf or x.alias) and x.kind == "float" and x.shape}
+        self.compounds = {
+            t: x for t, x in scope.items() if not (x.leaf or x.alias) and x.kind == "float" and x.shape
+        }
         self.sizes = _sizes(self.leaves)
         self.indices = [text for text, x in self.leaves.items() if x.kind == "index"]
 
@@ -238,7 +240,9 @@ class Edits:
         """What a loop reads and never sets, set at its end."""
         names = [x for x in ast.walk(loop) if isinstance(x, ast.Name)]
         stored = {x.id for x in names if isinstance(x.ctx, ast.Store)}
-        carried = {x.id for x in names if x.id in self.floats and x.id not in stored and self.floats[x.id].shape}
+        carried = {
+            x.id for x in names if x.id in self.floats and x.id not in stored and self.floats[x.id].shape
+        }
         own = ast.unparse(self.node)
         for name in sorted(carried):
             for t, x in self.floats.items():
@@ -259,7 +263,9 @@ class Edits:
         elif phase == 1 and is_leaf(node) and thing is not None and thing.kind != "bool":
             yield from self._unlike(slot, text, thing)
         for field, value in ast.iter_fields(node):
-            if field in ("ctx", "op", "ops") or (isinstance(node, ast.Attribute) and not self._is_edited(value)):
+            if field in ("ctx", "op", "ops") or (
+                isinstance(node, ast.Attribute) and not self._is_edited(value)
+            ):
                 continue
             if field == "func":
                 if isinstance(value, ast.Attribute) and self._is_edited(value.value):
@@ -302,7 +308,11 @@ class Edits:
                         yield Edit(part, "None", "index")
                     yield from self._visit(part, False, phase)
         elif isinstance(node, ast.expr):
-            if phase == 0 and slot.field == "slice" and not isinstance(node, (ast.Tuple, ast.Name, ast.Constant)):
+            if (
+                phase == 0
+                and slot.field == "slice"
+                and not isinstance(node, (ast.Tuple, ast.Name, ast.Constant))
+            ):
                 yield from _shifted(slot)
             yield from self._visit(slot, terms, phase)
 
@@ -316,7 +326,9 @@ class Edits:
             return
         if phase == 0:
             yield Edit(slot, f"-({text})", "sign")
-            yield from (Edit(slot, f"({text}) * {n}", "constant") for n in (["2", "0.5"] if not is_int else []))
+            yield from (
+                Edit(slot, f"({text}) * {n}", "constant") for n in (["2", "0.5"] if not is_int else [])
+            )
             for n in self.sizes:
                 yield Edit(slot, f"({text}) * {n}", "constant")
                 if not is_int:
@@ -342,7 +354,13 @@ class Edits:
             if plain and multiplies:
                 yield Edit(slot, f"({text}) * {p}", "factor")
             if not plain and multiplies:
-                for factor in (f"/ {p}", f"* (1 - {p} ** 2)", f"* {p} * (1 - {p})", f"* (1 - {p})", f"* ({p} > 0)"):
+                for factor in (
+                    f"/ {p}",
+                    f"* (1 - {p} ** 2)",
+                    f"* {p} * (1 - {p})",
+                    f"* (1 - {p})",
+                    f"* ({p} > 0)",
+                ):
                     yield Edit(slot, f"({text}) {factor}", "factor")
             if not plain and adds:
                 scalars = [s for s, y in self.floats.items() if y.shape == ()][:6]

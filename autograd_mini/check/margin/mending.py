@@ -20,17 +20,27 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.margin.adjoints import Labels, elsewhere
-from autograd_mini.check.margin.edits import PHASES, Edit, Edits, Scope, Slot, Thing, is_leaf, is_safe, thing_of
+from autograd_mini.check.margin.adjoints import Label, Labels, elsewhere, labels_by_line
+from autograd_mini.check.margin.edits import (
+    PHASES,
+    Edit,
+    Edits,
+    Scope,
+    Slot,
+    Thing,
+    is_leaf,
+    is_safe,
+    thing_of,
+)
 from autograd_mini.check.margin.runs import LossError, Recorder, Runs, is_called
-from autograd_mini.rebuilding import SITES, TREES, Tree, asking, asks, code_of, tree_of
+from autograd_mini.rebuilding import TREES, Tree, asking, asks, code_of, tree_of
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -46,23 +56,28 @@ VISITS = 3  # of a line, at which its scope is looked at
 
 
 class Change(NamedTuple):
-    """One edited statement: where it is, its text before and after, and the kind of the edit."""
+    """One edited statement: where it is, and what it is then; ``new`` is what stands in the place of ``old``."""
 
     file: str
     line: int
     end: int
-    was: str
     text: str
     kind: str
+    old: str
+    new: str
 
 
 @dataclass(frozen=True)
 class Mend:
-    """Changes that make gradients right together, and how plain they are: the smaller ``rank``, the plainer."""
+    """Changes that make gradients right together, and how plain they are: the smaller ``rank``, the plainer.
+
+    ``after`` are the labels of what the lines then compute, by line, kind and text.
+    """
 
     changes: tuple[Change, ...]
     mends: frozenset[str]
     rank: float
+    after: Mapping[tuple[str, int, str, str], Label] = field(default_factory=dict)
 
 
 class Unit:
@@ -83,9 +98,13 @@ class Unit:
         """What can be evaluated in a frame of it without harm, and whether it is a leaf."""
         found: dict[str, tuple[CodeType, bool]] = {}
         for node in ast.walk(self.tree):
-            if not isinstance(node, ast.expr) or isinstance(node, (ast.Constant, ast.Slice, ast.Tuple, ast.List, ast.Dict)):
+            if not isinstance(node, ast.expr) or isinstance(
+                node, (ast.Constant, ast.Slice, ast.Tuple, ast.List, ast.Dict)
+            ):
                 continue
-            if is_leaf(node) or (is_safe(node) and isinstance(getattr(node, "ctx", None), (ast.Load, type(None)))):
+            if is_leaf(node) or (
+                is_safe(node) and isinstance(getattr(node, "ctx", None), (ast.Load, type(None)))
+            ):
                 text = ast.unparse(node)
                 if len(text) < LONG and text not in found:
                     found[text] = compile(text, "<scope>", "eval"), is_leaf(node)
@@ -105,7 +124,9 @@ class Statement(NamedTuple):
         """Its text; of a compound one the first line."""
         node = self.slot.get()
         text = ast.unparse(node)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Constant):  # statements put in the place of one
+        if isinstance(node, ast.If) and isinstance(
+            node.test, ast.Constant
+        ):  # statements put in the place of one
             return "\n".join(map(ast.unparse, node.body))
         return text.partition("\n")[0] if isinstance(node, (ast.For, ast.While, ast.If)) else text
 
@@ -156,7 +177,7 @@ class Mending:
 
     def mends(self, found: Callable[[Mend], None]) -> None:
         """Tells what mends everything, as it is found."""
-        partial: list[tuple[Mend, Tried]] = []
+        partial: list[tuple[frozenset[str], float, Tried]] = []
         mended = False
         end = math.inf
         started = time.perf_counter()
@@ -167,13 +188,13 @@ class Mending:
             right = self._right([(statement, edit)], self.right)
             if right is None or not right - self.right:
                 continue
-            mend = Mend((self._change(statement, edit),), right - self.right, self._rank(statement, edit))
-            if right == self.names and self._at_other_sizes([(statement, edit)]):
-                found(replace(mend, rank=mend.rank + self._left_unmatched(statement, edit) / 2))
+            tried = [(statement, edit)]
+            if right == self.names and self._at_other_sizes(tried):
+                found(self._mend(tried))
                 mended = True
                 end = min(end, now + max(LATER, now - started))
             elif right != self.names:
-                partial.append((mend, (statement, edit)))
+                partial.append((right - self.right, self._rank(statement, edit), tried[0]))
         if not mended and not self._together(partial, found):
             self._pairs(found)
 
@@ -241,43 +262,52 @@ class Mending:
                 found.append(Runs(runs.passes, elsewhere(runs.passes, runs.trial, length)))
         return found
 
-    def _left_unmatched(self, statement: Statement, edit: Edit) -> int:
-        """How many lines still match nothing once it is applied, fewer for those that match their names."""
-        old = edit.slot.get()
-        edit.slot.put(edit.parsed())
-        tree = copy.deepcopy(statement.unit.tree)
-        edit.slot.put(old)
+    def _mend(self, tried: Sequence[Tried], more: float = 0.0) -> Mend:
+        """What is told of edits; the fewer lines still match nothing once they are applied, the plainer."""
+        rank = sum(self._rank(*x) for x in tried) + more
+        changes = tuple(self._change(*x) for x in tried)
+        after = self._after(tried)
+        named = [
+            label.kind == "adjoint" and is_called(text, label.text) for (*_, text), label in after.items()
+        ]
+        unmatched = [label.kind in ("", "multiple") for label in after.values()]
+        return Mend(changes, self.wrong, rank + (sum(unmatched) - sum(named)) / 2, after)
+
+    def _after(self, tried: Sequence[Tried]) -> dict[tuple[str, int, str, str], Label]:
+        """The labels of what lines compute once edits are applied."""
+        slots = []
+        for _, edit in tried:
+            slots.append((edit.slot, edit.slot.get()))
+            edit.slot.put(edit.parsed())
+        units = {id(statement.unit): statement.unit for statement, _ in tried}.values()
+        trees = [copy.deepcopy(unit.tree) for unit in units]
+        for slot, old in reversed(slots):
+            slot.put(old)
         recorder = Recorder()
-        try:
-            code = code_of(asking(tree, statement.unit.file), statement.unit.f)
-            with limited(LONGEST_RUN):
-                self.runs[0].gradients(recorder, {statement.unit.code: code})
-        except (Exception, SlowError):
-            return 0
-        seen: dict[int, int] = {}
-        for event in recorder.events:
-            site = SITES[event.site]
-            if site.kind in ("name", "added", "stored", "returned") and event.site not in seen:
-                label = self.labels(event.result)
-                named = label.kind == "adjoint" and is_called(site.text, label.text)
-                seen[event.site] = -1 if named else int(label.kind in ("", "multiple"))
-        return sum(seen.values())
+        with suppress(Exception, SlowError), limited(LONGEST_RUN):
+            codes = {u.code: code_of(asking(t, u.file), u.f) for u, t in zip(units, trees, strict=True)}
+            self.runs[0].gradients(recorder, codes)
+        return labels_by_line(recorder.events, self.labels)
 
     def _change(self, statement: Statement, edit: Edit) -> Change:
-        was, old = statement.shown(), edit.slot.get()
+        old = edit.slot.get()
+        was = ast.unparse(old) if old is not None else ""
         edit.slot.put(edit.parsed())
         try:
-            text = statement.shown()
+            text, new = statement.shown(), edit.slot.get()
         finally:
             edit.slot.put(old)
-        return Change(statement.unit.file, statement.line, statement.end, was, text, edit.kind)
+        shown = ast.unparse(new) if new is not None else ""
+        return Change(statement.unit.file, statement.line, statement.end, text, edit.kind, was, shown)
 
     # --- the order ---
 
     def _schedule(self) -> Iterator[Tried]:
         """Statements by how likely they are the wrong one, their edits by how plain."""
         ranks = {id(s): self._place(s) for s in self.statements}
-        named = sorted((s for s in self.statements if ranks[id(s)] < len(self.first)), key=lambda s: ranks[id(s)])
+        named = sorted(
+            (s for s in self.statements if ranks[id(s)] < len(self.first)), key=lambda s: ranks[id(s)]
+        )
         ahead = named[:2]
         groups: dict[float, list[Statement]] = defaultdict(list)
         for statement in self.statements:
@@ -314,13 +344,17 @@ class Mending:
         likely = []
         for names in filter(None, moved):
             whole, apart = names >= self.wrong, not names & self.right
-            likely.append(0.0 if whole and apart else 0.5 if names & self.wrong and apart else 2.0 if whole else 3.0)
+            likely.append(
+                0.0 if whole and apart else 0.5 if names & self.wrong and apart else 2.0 if whole else 3.0
+            )
         return min(likely, default=1.0)
 
     def _moved(self, tried: Sequence[Tried]) -> frozenset[str]:
         with limited(LONGEST_RUN):
             new = self.runs[0].gradients(mended=self._mended(tried))
-        pairs = ((name, np.asarray(new[name], float), np.asarray(self._before[name], float)) for name in self.names)
+        pairs = (
+            (name, np.asarray(new[name], float), np.asarray(self._before[name], float)) for name in self.names
+        )
         return frozenset(name for name, x, y in pairs if not np.allclose(x, y, rtol=1e-9, atol=0))
 
     @cached_property
@@ -330,26 +364,25 @@ class Mending:
     def _rank(self, statement: Statement, edit: Edit) -> float:
         """How far-fetched an edit is: its kind, its place, and how much of the text it changes."""
         change = self._change(statement, edit)
-        same = difflib.SequenceMatcher(None, change.was, change.text, autojunk=False).ratio()
-        distance = (1 - same) * (len(change.was) + len(change.text)) / 2
+        same = difflib.SequenceMatcher(None, change.old, change.new, autojunk=False).ratio()
+        distance = (1 - same) * (len(change.old) + len(change.new)) / 2
         return PLAIN.get(edit.kind, 2.0) + min(self._place(statement), 4) + distance / 10
 
     # --- several edits ---
 
-    def _together(self, partial: Sequence[tuple[Mend, Tried]], found: Callable[[Mend], None]) -> bool:
+    def _together(
+        self, partial: Sequence[tuple[frozenset[str], float, Tried]], found: Callable[[Mend], None]
+    ) -> bool:
         """Edits of several statements, each of which mends some of the gradients."""
-        left, chosen = self.wrong, []
-        while left and (useful := [x for x in partial if x[0].mends & left]):
-            best = min(useful, key=lambda x: (-len(x[0].mends & left), x[0].rank))
-            chosen.append(best)
-            left -= best[0].mends
-        if not chosen:
+        left, tried = self.wrong, []
+        while left and (useful := [x for x in partial if x[0] & left]):
+            names, _, best = min(useful, key=lambda x: (-len(x[0] & left), x[1]))
+            tried.append(best)
+            left -= names
+        if left or self._right(tried, self.right) != self.names or not self._at_other_sizes(tried):
             return False
-        tried = [x for _, x in chosen]
-        if not left and self._right(tried, self.right) == self.names and self._at_other_sizes(tried):
-            found(_joined([mend for mend, _ in chosen]))
-            return True
-        return False
+        found(self._mend(tried, len(tried) - 1))
+        return True
 
     def _pairs(self, found: Callable[[Mend], None]) -> None:
         """The same edit in two statements near one another, then two plain ones in one statement."""
@@ -358,7 +391,9 @@ class Mending:
             for edit in statement.edits(0):
                 if edit.kind in TWINS and not isinstance(edit.slot.get(), ast.stmt):
                     own = ast.unparse(edit.slot.get()) if edit.slot.get() is not None else ""
-                    alike[id(statement.unit), edit.kind, edit.text.replace(own, "@")].append((statement, edit))
+                    alike[id(statement.unit), edit.kind, edit.text.replace(own, "@")].append(
+                        (statement, edit)
+                    )
         for tried in alike.values():
             for a, b in itertools.combinations(tried, 2):
                 if self.is_over:
@@ -366,7 +401,11 @@ class Mending:
                 if abs(a[0].line - b[0].line) <= 2 and a[1].slot != b[1].slot:
                     self._try_pair(a, b, found)
         for statement in sorted(self.statements, key=self._place)[:3]:
-            plain = [edit for edit in statement.edits(0) if edit.kind in PAIRED and isinstance(edit.slot.get(), ast.expr)]
+            plain = [
+                edit
+                for edit in statement.edits(0)
+                if edit.kind in PAIRED and isinstance(edit.slot.get(), ast.expr)
+            ]
             for x, y in itertools.combinations(plain, 2):
                 if self.is_over:
                     return
@@ -375,19 +414,7 @@ class Mending:
 
     def _try_pair(self, a: Tried, b: Tried, found: Callable[[Mend], None]) -> None:
         if self._right([a, b], self.right) == self.names and self._at_other_sizes([a, b]):
-            pair = [Mend((self._change(*x),), self.wrong, self._rank(*x)) for x in (a, b)]
-            if a[0] is b[0]:
-                olds = [(edit.slot, edit.slot.get(), edit.parsed()) for _, edit in (a, b)]
-                was = a[0].shown()
-                for slot, _, new in olds:
-                    slot.put(new)
-                text = a[0].shown()
-                for slot, old, _ in olds:
-                    slot.put(old)
-                change = Change(a[0].unit.file, a[0].line, a[0].end, was, text, f"{a[1].kind} and {b[1].kind}")
-                found(Mend((change,), self.wrong, sum(x.rank for x in pair) + 1))
-            else:
-                found(_joined(pair))
+            found(self._mend([a, b], 1.0))
 
 
 # Groups of statements by influence, -1 for those that repair names, and phases of their edits.
@@ -406,12 +433,6 @@ PAIRED = {
     "operation", "sign", "number", "name", "dropped", "constant", ".T", "power", "order", "axis", "index",
     "function",
 }  # fmt: skip
-
-
-def _joined(mends: Sequence[Mend]) -> Mend:
-    changes = tuple(change for mend in mends for change in mend.changes)
-    names = frozenset(name for mend in mends for name in mend.mends)
-    return Mend(changes, names, sum(mend.rank for mend in mends) + len(mends) - 1)
 
 
 def _overlap(a: ast.AST, b: ast.AST) -> bool:
@@ -568,7 +589,9 @@ def _slots(tree: Tree) -> Iterator[tuple[Slot, ast.For | None]]:
                     continue
                 if isinstance(part, (ast.For, ast.While, ast.If)):
                     left.append(part)
-                if not isinstance(part, (ast.Assert, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.ClassDef)):
+                if not isinstance(
+                    part, (ast.Assert, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.ClassDef)
+                ):
                     yield Slot(node, field, i), node if last and isinstance(node, ast.For) else None
 
 
@@ -581,4 +604,8 @@ def _flags(f: FunctionType) -> tuple[str, ...]:
     """Its parameters that are true or false, the other way round."""
     names = f.__code__.co_varnames[: f.__code__.co_argcount]
     defaults = f.__defaults__ or ()
-    return tuple(f"{n}={not x}" for n, x in zip(names[len(names) - len(defaults) :], defaults, strict=True) if isinstance(x, bool))
+    return tuple(
+        f"{n}={not x}"
+        for n, x in zip(names[len(names) - len(defaults) :], defaults, strict=True)
+        if isinstance(x, bool)
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -32,7 +31,7 @@ class Repair(NamedTuple):
     site: int
     should: str
     mends: frozenset[str]
-    shape: tuple[int, ...]
+    put: Mapping[int, Floats]
     place: int  # of the first result that is wrong
 
     @property
@@ -43,14 +42,6 @@ class Repair(NamedTuple):
     def by_its_name(self) -> bool:
         """Whether what the line computes is called by what should be in its place, as dh is ∂L/∂h."""
         return is_called(self.where.text, self.should)
-
-
-@dataclass(frozen=True)
-class Found:
-    """The lines to repair, and those that mend everything alone, the best first."""
-
-    named: tuple[Repair, ...]
-    whole: tuple[Repair, ...]
 
 
 class Repairing:
@@ -80,7 +71,11 @@ class Repairing:
         self.sites = sorted(self.by_site, key=lambda site: self.by_site[site][0].place)
         self.candidates = _with_adjoints(places)
         self.candidates += [
-            [x._replace(name=f"{factor:g} · {x.name}", adjoint=factor * x.adjoint) for x in versions if x.adjoint is not None]
+            [
+                x._replace(name=f"{factor:g} · {x.name}", adjoint=factor * x.adjoint)
+                for x in versions
+                if x.adjoint is not None
+            ]
             for factor in self._factors(labels)
             for versions in self.candidates
         ]
@@ -106,8 +101,7 @@ class Repairing:
                 self.tried.add(key)
                 mends = self._mends(put)
                 if mends:
-                    shape = next(iter(put.values())).shape
-                    self.partial[site].append(Repair(site, should, mends, shape, first))
+                    self.partial[site].append(Repair(site, should, mends, put, first))
                 if mends == self.wrong:
                     break
 
@@ -147,20 +141,23 @@ class Repairing:
                         if not close(new, _numbers(event)):
                             yield {event.place: new}, x.title, event.place
 
-    def found(self) -> Found:
+    def found(self) -> tuple[tuple[Repair, ...], tuple[Repair, ...]]:
+        """The lines to repair, and all that mend everything alone, the best first."""
         every = [repair for repairs in self.partial.values() for repair in repairs]
         whole = {repair.site: repair for repair in every if repair.mends == self.wrong}.values()
         loose = sorted((r for r in whole if not self._is_exact(r)), key=lambda r: r.place)
-        exact = sorted((r for r in whole if self._is_exact(r)), key=lambda r: (r.where.kind == "returned", -r.place))
+        exact = sorted(
+            (r for r in whole if self._is_exact(r)), key=lambda r: (r.where.kind == "returned", -r.place)
+        )
         if whole:
-            return Found(tuple((loose or exact)[:1]), tuple(loose + exact))
+            return tuple((loose or exact)[:1]), tuple(loose + exact)
         named: list[Repair] = []
         left = self.wrong
         while left and (useful := [r for r in every if r.mends & left]):
             chosen = min(useful, key=lambda r: (-len(r.mends & left), self._is_exact(r), r.place))
             named.append(chosen)
             left -= chosen.mends
-        return Found(tuple(named), ())
+        return tuple(named), ()
 
     def _is_exact(self, repair: Repair) -> bool:
         return self.exact[repair.site] and not repair.by_its_name

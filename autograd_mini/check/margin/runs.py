@@ -76,7 +76,9 @@ class Recorder:
     that its adjoint is what comes through that use alone.
     """
 
-    def __init__(self, put: Mapping[int, Floats] | None = None, keep: bool = True, apart: bool = False) -> None:
+    def __init__(
+        self, put: Mapping[int, Floats] | None = None, keep: bool = True, apart: bool = False
+    ) -> None:
         self.put, self.keep, self.apart = put or {}, keep, apart
         self.events: list[Event] = []
         self.count = 0
@@ -126,7 +128,9 @@ class Runs:
         with np.errstate(all="ignore"):
             self.output, self.state = passes.forward(trial.arguments)
 
-    def gradients(self, watch: Watch | None = None, mended: Mapping[Any, Any] | None = None) -> Mapping[str, Any]:
+    def gradients(
+        self, watch: Watch | None = None, mended: Mapping[Any, Any] | None = None
+    ) -> Mapping[str, Any]:
         """The gradients, as the backward pass gives them when it is watched, or mended."""
 
         def call(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,195 @@
+"""The margin in words: beside each line of a backward pass, what it computes; at a wrong one, what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.diagnosis.evidence import Explanation
+from autograd_mini.check.margin.adjoints import Label
+from autograd_mini.check.margin.mending import Change, Mend
+from autograd_mini.check.margin.repair import Repair
+from autograd_mini.check.margin.runs import Trial
+from autograd_mini.check.reports.report import Part
+from autograd_mini.check.subjects.arguments import listed
+from autograd_mini.check.verdicts import CARRIED, RIGHT, WRONG
+from autograd_mini.rebuilding import text_of, tree_of
+
+Labelled: TypeAlias = "Mapping[tuple[str, int, str, str], Label]"  # by file, line, kind and text
+
+KINDS = {
+    "name": "another name is meant",
+    "=": "what is added up is overwritten, or the other way round",
+    ".T": "a transpose is missing or too many",
+    "sign": "the sign is wrong",
+    "dropped": "a part is too many",
+    "number": "another number is meant",
+    "constant": "a constant factor is missing",
+    "axis": "another axis is meant, or keepdims",
+    "operation": "another operation is meant",
+    "order": "the operands are the wrong way round",
+    "power": "the derivative of another function is taken, or a power is missing",
+    "function": "another function is meant",
+    "index": "another index is meant",
+    "term": "a term is missing",
+    "factor": "a factor is missing",
+    "comparison": "another comparison is meant",
+    "line": "a line is missing",
+    "left out": "this line is too many",
+    "another": "another expression is meant",
+}
+
+
+@dataclass(frozen=True)
+class CodeLine(Part):
+    """A line of code; ``numbers`` say what it computed, at the given point."""
+
+    numbers: str = ""
+    noun: ClassVar[str] = "line"
+
+
+def explanations_of(mends: Sequence[Mend], repairs: Sequence[Repair], trial: Trial) -> list[Explanation]:
+    """What is wrong in a sentence each, the plainest first."""
+    if mends:
+        first, *others = mends
+        more = [_equivalent(first, others)] if others else []
+        parts = [_changed(change) for change in first.changes]
+        text = "; ".join(
+            [*parts, f"with {_this(first.changes)} {_right(first.mends, trial)}", *filter(None, more)]
+        )
+        return [Explanation("slip", text, "; ".join(change.text for change in first.changes))]
+    return [
+        Explanation(
+            "line",
+            f"line {r.where.line}: {r.where.text} {_should(r)}; with it in place {_right(r.mends, trial)}",
+            f"{r.where.text} = {r.should}",
+        )
+        for r in repairs
+    ]
+
+
+def _changed(change: Change) -> str:
+    why = KINDS.get(change.kind, "something else is meant")
+    if "\n" in change.new or not change.old:
+        return f"line {change.line}: {why}"
+    return f"line {change.line}: {why}: yours is right with {change.new} in place of {change.old}"
+
+
+def _this(changes: Sequence[Change]) -> str:
+    return "it" if len(changes) == 1 else "both" if len(changes) == 2 else "all of them"
+
+
+def _equivalent(first: Mend, others: Iterable[Mend]) -> str:
+    lines = {change.line for change in first.changes}
+    for other in others:
+        if len(other.changes) == 1 and other.changes[0].line not in lines:
+            return f"or equivalently at line {other.changes[0].line}: {other.changes[0].text}"
+    return ""
+
+
+def _right(mends: Iterable[str], trial: Trial) -> str:
+    """Which gradients become right, and that the others are or stay wrong."""
+    return f"{_and(f'∂L/∂{name}' for name in trial.truth if name in set(mends))} right"
+
+
+def _and(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last} are" if most else f"{last} is"
+
+
+def _should(repair: Repair) -> str:
+    new = next(iter(repair.put.values()))
+    shape = f", shape {np.shape(new)}" * bool(np.shape(new))
+    return f"should be {repair.should}{shape}"
+
+
+def parts_of_code(
+    functions: Mapping[CodeType, FunctionType],
+    before: Labelled,
+    after: Labelled,
+    mends: Sequence[Mend],
+    repairs: Sequence[Repair],
+    trial: Trial,
+) -> tuple[CodeLine, ...]:
+    """The lines of the functions that ran, with their margin.
+
+    ``before`` says what the lines compute, and ``after`` what they compute once the wrong ones are repaired.
+    """
+    wrong = {(c.file, line): c for mend in mends[:1] for c in mend.changes for line in (c.line,)}
+    should = {(r.where.file, r.where.line): r for r in repairs}
+    ran = {(file, line) for file, line, _, _ in before}
+    names = _and_names([*wrong.values()], [r for place, r in should.items() if not wrong or place in wrong])
+    found: list[CodeLine] = []
+    for file, numbers in _spans(functions, ran).items():
+        lines = text_of(file).splitlines()
+        margin = min(
+            (len(lines[n - 1]) - len(lines[n - 1].lstrip()) for n in numbers if lines[n - 1].strip()),
+            default=0,
+        )
+        for number in numbers:
+            claim = lines[number - 1][margin:].rstrip()
+            own, then = _label(before, file, number), _label(after, file, number)
+            place = file, number
+            verdict = text = note = ""
+            if place in wrong or (not wrong and place in should):
+                verdict, (text, note) = WRONG, _of_wrong(wrong.get(place), should.get(place), then, trial)
+            elif own is not None and own.kind in ("adjoint", "reshaped"):
+                verdict, text = RIGHT, f"= {own.text}" + ", in another shape" * (own.kind == "reshaped")
+            elif then is not None and then.kind == "adjoint" and names:
+                verdict, text = CARRIED, f"= {then.text}, given {names}"
+            elif own is not None and own.kind in ("multiple", "summed"):
+                text = f"= {own.text}" if own.kind == "multiple" else own.text
+            name = f"line {number}" if len(_spans(functions, ran)) == 1 else f"{file}:{number}"
+            found.append(CodeLine(name, claim, verdict, text or " ", note))
+    return tuple(found)
+
+
+def _and_names(changes: Sequence[Change], repairs: Sequence[Repair]) -> str:
+    """What the wrong lines compute, by name."""
+    names = [change.text.partition("=")[0].rstrip(" +-*/") for change in changes if "=" in change.text]
+    return (
+        listed(dict.fromkeys(names or [r.where.text for r in repairs if r.where.kind != "part"]))
+        if changes or repairs
+        else ""
+    )
+
+
+def _of_wrong(
+    change: Change | None, repair: Repair | None, then: Label | None, trial: Trial
+) -> tuple[str, str]:
+    """What a wrong line should be, and the corrected line below."""
+    if repair is not None:
+        text = f"{_should(repair)}. With it {_right(repair.mends, trial)}"
+    elif then is not None and then.kind == "adjoint":
+        text = f"should be {then.text}"
+    else:
+        text = "should be another"
+    if change is None:
+        return text, ""
+    return text, f"{_changed(change).partition(': ')[2]}\nright: {change.text}"
+
+
+def _label(labelled: Labelled, file: str, line: int) -> Label | None:
+    """The label of the last named result of a line."""
+    own = [x for (f, n, kind, _), x in labelled.items() if (f, n) == (file, line) and kind != "whole"]
+    whole = [x for (f, n, kind, _), x in labelled.items() if (f, n) == (file, line) and kind == "whole"]
+    best = [x for x in (*own, *whole) if x.kind == "adjoint"]
+    return next(iter(best or own[-1:] or whole[-1:]), None)
+
+
+def _spans(functions: Mapping[CodeType, FunctionType], ran: set[tuple[str, int]]) -> dict[str, list[int]]:
+    """The lines of the functions in which something was computed, by file."""
+    found: dict[str, set[int]] = {}
+    for code in functions:
+        tree = tree_of(code)
+        if tree is None:
+            continue
+        span = range(tree.lineno, (tree.end_lineno or tree.lineno) + 1)
+        own = [line for file, line in ran if file == code.co_filename and line in span]
+        if own:
+            found.setdefault(code.co_filename, set()).update(span)
+    return {file: sorted(numbers) for file, numbers in found.items()}
