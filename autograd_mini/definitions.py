@@ -67,8 +67,7 @@ def definitions_of(path: str | os.PathLike[str]) -> Definitions:
     path = os.fspath(path)
     module = ModuleType(os.path.splitext(os.path.basename(path))[0])
     module.__file__ = path
-    root, package = _package(path)
-    module.__package__ = package
+    root, module.__package__ = _package(path)
     left_out: list[str] = []
     with _beside(root, left_out), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -292,11 +291,9 @@ def _is_constant(node: ast.AST, names: Mapping[str, Any]) -> bool:
     owner = names.get(function.id, getattr(builtins, function.id, None))
     if isinstance(owner, ModuleType):
         return owner.__name__.partition(".")[0] in ("numpy", "math", "random", "collections", "functools")
-    return (
-        isinstance(owner, type)
-        or (function.id in vars(builtins) and function.id != "print")
-        or (isinstance(node.func, ast.Attribute) and not callable(owner))
-    )
+    if isinstance(node.func, ast.Attribute):  # of data, and not of a model
+        return type(owner).__module__ in ("builtins", "numpy") and not callable(owner)
+    return isinstance(owner, type) or (function.id in vars(builtins) and function.id not in ("print", "exec"))
 
 
 class Missing:
@@ -324,25 +321,27 @@ def _missing(statement: ast.stmt, why: str) -> dict[str, Any]:
 
 
 class _Beside(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads the modules in a folder by their definitions alone."""
+    """Loads the modules in some folders by their definitions alone."""
 
-    def __init__(self, root: str, left_out: list[str]) -> None:
-        self.root, self.left_out = root, left_out
+    def __init__(self, folders: Sequence[str], left_out: list[str]) -> None:
+        self.folders, self.left_out = folders, left_out
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         parent = sys.modules.get(name.rpartition(".")[0])
-        if parent is not None and getattr(parent.__spec__, "loader", None) is not self:
+        folders = self.folders if parent is None else path
+        if parent is not None and not isinstance(getattr(parent.__spec__, "loader", None), _Beside):
             return None
-        place = os.path.join(self.root, *name.split("."))
-        if os.path.isdir(place) and not os.path.isfile(f"{place}.py"):
-            spec = importlib.machinery.ModuleSpec(name, self, is_package=True)
-            spec.submodule_search_locations = [place]
-            init = os.path.join(place, "__init__.py")
-            spec.origin = init if os.path.isfile(init) else None
-            return spec if spec.origin or any(file.endswith(".py") for file in os.listdir(place)) else None
-        if not os.path.isfile(f"{place}.py"):
-            return None
-        return importlib.machinery.ModuleSpec(name, self, origin=f"{place}.py")
+        for folder in folders:
+            place = os.path.join(folder, name.rpartition(".")[2])
+            if os.path.isfile(f"{place}.py"):
+                return importlib.machinery.ModuleSpec(name, self, origin=f"{place}.py")
+            if os.path.isdir(place) and any(file.endswith(".py") for file in os.listdir(place)):
+                spec = importlib.machinery.ModuleSpec(name, self, is_package=True)
+                spec.submodule_search_locations = [place]
+                init = os.path.join(place, "__init__.py")
+                spec.origin = init if os.path.isfile(init) else None
+                return spec
+        return None
 
     def create_module(self, spec: Any) -> None:
         return None
@@ -356,13 +355,14 @@ class _Beside(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 @contextmanager
 def _beside(root: str, left_out: list[str]) -> Iterator[None]:
-    """Imports find the modules beside a file first; afterwards they are forgotten again."""
-    finder = _Beside(root, left_out)
-    sys.meta_path.insert(0, finder)
+    """Imports find modules beside a file first, in the folders around it last; all are forgotten again."""
+    above = os.path.dirname(root)
+    first, last = _Beside([root], left_out), _Beside([above, os.path.dirname(above)], left_out)
+    sys.meta_path[:] = [first, *sys.meta_path, last]
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in (first, last)]
         for name, module in [*sys.modules.items()]:
-            if getattr(getattr(module, "__spec__", None), "loader", None) is finder:
+            if isinstance(getattr(getattr(module, "__spec__", None), "loader", None), _Beside):
                 del sys.modules[name]

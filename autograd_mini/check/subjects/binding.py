@@ -255,7 +255,8 @@ class _Binder:
             places = [leaf.path for leaf in known if name == leaf.text]
             places = places or [leaf.path for leaf in known if name == leaf.parts[-1]]
             places += [(INSTANCE, name)] * (not places and name in attributes(world.instance))
-            places += [(VARIABLE, name)] * (not places and bool(world.variables(name)))
+            reached = {*itertools.chain.from_iterable(world.reached.values())}
+            places += [(VARIABLE, name)] * (not places and (name in reached or bool(world.variables(name))))
             if len(places) > 1:
                 raise _refused(f"at= gives {name}, and there are {len(places)} attributes called so")
             if not places:

@@ -162,7 +162,7 @@ class World:
                 if path[1] in f.__code__.co_freevars:
                     cell = f.__closure__[f.__code__.co_freevars.index(path[1])]  # type: ignore[index]
                     cell.cell_contents = changed[path[1]]
-                elif path[1] in f.__globals__:
+                elif path[1] in f.__globals__ or path[1] in self.reached.get(id(f.__globals__), ()):
                     f.__globals__[path[1]] = changed[path[1]]
 
 
@@ -181,7 +181,7 @@ def placed(root: Any, steps: Path, new: Any) -> Any:
     if isinstance(root, tuple):
         parts = [placed(x, tuple(rest), new) if i == step else x for i, x in enumerate(root)]
         return type(root)(*parts) if hasattr(root, "_fields") else tuple(parts)
-    part = placed(got(root, (step,)), tuple(rest), new)
+    part = placed(got(root, (step,)), tuple(rest), new) if rest else new
     if isinstance(root, (dict, list)):
         root[step] = part
     else:
