@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.diagnosis.slips import slips
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
 from autograd_mini.check.judgement.rule import settled
+from autograd_mini.check.margin import Margin
 from autograd_mini.check.reports.picture import draw_mistake
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings
@@ -26,6 +28,7 @@ from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 
+IN_THE_MARGIN = 0.75  # of the time of a diagnosis, which the lines of a backward pass may take
 PATIENCE = 0.5  # seconds between lines of progress
 FEW = 2000  # instructions that are swept again for each of f's constants
 LONGEST = 8  # characters of a constant that somebody rounded
@@ -35,7 +38,10 @@ PREMISE = (
 )
 
 
-def compare(title: str, subject: Subject, settings: Settings) -> Report:
+Explain: TypeAlias = Callable[[Report, float], "Margin | None"]  # a backward pass in code, until a deadline
+
+
+def compare(title: str, subject: Subject, settings: Settings, explain: Explain | None = None) -> Report:
     """The report on a subject's hand results; ``title`` is the check that was called."""
     with np.errstate(all="ignore"), progress() as say:
         findings, redrawn = examined(subject, settings, say)
@@ -43,7 +49,7 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
                         more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
         if report.verdict == DISAGREES:
             say("diagnosis")
-            return _diagnosed(report, subject)
+            return _diagnosed(report, subject, explain)
         if not settings.symbolic:
             return report
         from autograd_mini.check.witnesses.symbols import prove
@@ -179,22 +185,27 @@ def _remarks(subject: Subject, settings: Settings) -> Iterator[str]:
         yield f"held fixed: {listed(held)}"
 
 
-def _diagnosed(report: Report, subject: Subject) -> Report:
+def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Report:
     """The report with what is said of a wrong result."""
     more = [*report.more, *([*_digits(report)] or [PREMISE] * _is_special(report))]
     report = replace(report, more=tuple(more))
+    start, seconds = time.perf_counter(), report.settings.diagnosis
+    margin = explain(report, start + IN_THE_MARGIN * seconds) if explain else None
+    if margin is not None:
+        report = replace(report, explanations=margin.explanations, lines=margin.lines)
     points = _points_of_dispute(subject, report)
     if not points:
         return report
-    deadline = time.perf_counter() + report.settings.diagnosis
 
     def graph(point: Point) -> Graph | None:
         return subject.graph_if_any(point.arguments)
 
-    evidence = Evidence(points, graph, subject.call, subject.out, deadline)
-    explanations = (*_slips(subject, points), *diagnose(evidence))
-    if time.perf_counter() > deadline:
-        more.append(f"the diagnosis was cut after {report.settings.diagnosis:g} s; diagnosis= gives it more")
+    evidence = Evidence(points, graph, subject.call, subject.out, start + seconds)
+    explanations = report.explanations
+    if margin is None or not margin.mends:
+        explanations = (*_slips(subject, points), *diagnose(evidence), *explanations)
+    if time.perf_counter() > start + IN_THE_MARGIN * seconds:
+        more.append(f"the diagnosis was cut after {seconds:g} s; diagnosis= gives it more")
     picture = partial(draw_mistake, evidence, explanations)
     return replace(report, explanations=explanations, picture=picture, more=tuple(more))
 

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from autograd_mini.check.diagnosis.evidence import Explanation
-from autograd_mini.check.margin.adjoints import Label, Labels, known_of, labels_by_line
+from autograd_mini.check.margin.adjoints import Label, Labels, Recorded, known_of, labels_by_line
 from autograd_mini.check.margin.lines import CodeLine, Labelled, explanations_of, parts_of_code
 from autograd_mini.check.margin.mending import Mend, Mending
 from autograd_mini.check.margin.repair import Repair, Repairing
@@ -24,7 +24,7 @@ from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, T
 from autograd_mini.processes import forked
 from autograd_mini.trees import map_leaves
 
-__all__ = ["Margin", "Trial", "explained"]
+__all__ = ["Margin", "Recorded", "Trial", "explained"]
 
 REPAIRS, MENDS = 0.4, 0.6  # of the time that is left, which each may take in the first of two rounds
 GRACE = 0.2  # seconds in which a copy of the process may tell what it has found
@@ -69,7 +69,8 @@ def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> M
             break
     mends.sort(key=lambda mend: mend.rank)
     after = mends[0].after if mends else _after(runs, repairs, labels)
-    lines = parts_of_code(runs.functions, labels_by_line(events, labels), after, mends, repairs, trial)
+    before = labels_by_line(events, labels)
+    lines = parts_of_code(runs.functions, before, after, events, mends, repairs, trial)
     return Margin(lines, tuple(explanations_of(mends, repairs, trial)), repairs, tuple(mends))
 
 

@@ -10,14 +10,14 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 
 from autograd_mini.check.diagnosis.evidence import Explanation
-from autograd_mini.check.margin.adjoints import Label
+from autograd_mini.check.margin.adjoints import SAID, Label
 from autograd_mini.check.margin.mending import Change, Mend
 from autograd_mini.check.margin.repair import Repair
-from autograd_mini.check.margin.runs import Trial
-from autograd_mini.check.reports.report import Part
+from autograd_mini.check.margin.runs import Event, Trial
+from autograd_mini.check.reports.report import Part, Row
 from autograd_mini.check.subjects.arguments import listed
-from autograd_mini.check.verdicts import CARRIED, RIGHT, WRONG
-from autograd_mini.rebuilding import text_of, tree_of
+from autograd_mini.check.verdicts import AGREES, CARRIED, MARKS, RIGHT, SHADES, WRONG
+from autograd_mini.rebuilding import SITES, text_of, tree_of
 
 Labelled: TypeAlias = "Mapping[tuple[str, int, str, str], Label]"  # by file, line, kind and text
 
@@ -50,6 +50,11 @@ class CodeLine(Part):
 
     numbers: str = ""
     noun: ClassVar[str] = "line"
+
+    @property
+    def row(self) -> Row:
+        mark = f"{MARKS[WRONG]} " * (self.verdict == WRONG)
+        return SHADES.get(self.verdict, AGREES), ["", self.claim, f"{mark}{self.margin}", self.note]
 
 
 def explanations_of(mends: Sequence[Mend], repairs: Sequence[Repair], trial: Trial) -> list[Explanation]:
@@ -111,6 +116,7 @@ def parts_of_code(
     functions: Mapping[CodeType, FunctionType],
     before: Labelled,
     after: Labelled,
+    events: Sequence[Event],
     mends: Sequence[Mend],
     repairs: Sequence[Repair],
     trial: Trial,
@@ -123,6 +129,7 @@ def parts_of_code(
     should = {(r.where.file, r.where.line): r for r in repairs}
     ran = {(file, line) for file, line, _, _ in before}
     names = _and_names([*wrong.values()], [r for place, r in should.items() if not wrong or place in wrong])
+    numbers_by_line = _numbers(events)
     found: list[CodeLine] = []
     for file, numbers in _spans(functions, ran).items():
         lines = text_of(file).splitlines()
@@ -144,8 +151,22 @@ def parts_of_code(
             elif own is not None and own.kind in ("multiple", "summed"):
                 text = f"= {own.text}" if own.kind == "multiple" else own.text
             name = f"line {number}" if len(_spans(functions, ran)) == 1 else f"{file}:{number}"
-            found.append(CodeLine(name, claim, verdict, text or " ", note))
+            computed = numbers_by_line.get(place, "")
+            if claim.strip():
+                found.append(CodeLine(name, claim, verdict, text, note, numbers=computed))
     return tuple(found)
+
+
+def _numbers(events: Sequence[Event]) -> dict[tuple[str, int], str]:
+    """What each line computed the first time, in a few digits."""
+    found: dict[tuple[str, int], str] = {}
+    for event in events:
+        site = SITES[event.site]
+        if site.kind in SAID and (site.file, site.line) not in found:
+            with np.printoptions(precision=4, threshold=24, edgeitems=2):
+                shape = f", shape {np.shape(event.result)}" * bool(np.shape(event.result))
+                found[site.file, site.line] = f"{site.text}{shape}\n{event.result}"
+    return found
 
 
 def _and_names(changes: Sequence[Change], repairs: Sequence[Repair]) -> str:
