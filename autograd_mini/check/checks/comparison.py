@@ -14,15 +14,14 @@ from typing import TypeAlias
 import numpy as np
 
 from autograd_mini.check.diagnosis import diagnose
-from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
-from autograd_mini.check.diagnosis.slips import slips
+from autograd_mini.check.diagnosis.evidence import Evidence, Point
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
 from autograd_mini.check.judgement.rule import settled
-from autograd_mini.check.margin import Margin
+from autograd_mini.check.margin import Margin, Trial, mended_by_hand
 from autograd_mini.check.reports.picture import draw_mistake
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subjects.arguments import Floats, listed, plain
+from autograd_mini.check.subjects.arguments import Floats, listed
 from autograd_mini.check.subjects.points import domains_of, points_of
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
@@ -203,7 +202,8 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     evidence = Evidence(points, graph, subject.call, subject.out, start + seconds)
     explanations = report.explanations
     if margin is None or not margin.mends:
-        explanations = (*_slips(subject, points), *diagnose(evidence), *explanations)
+        slips = mended_by_hand(subject, _trials(subject, report), start + IN_THE_MARGIN * seconds)
+        explanations = (*slips, *diagnose(evidence), *explanations)
     if time.perf_counter() > start + IN_THE_MARGIN * seconds:
         more.append(f"the diagnosis was cut after {seconds:g} s; diagnosis= gives it more")
     picture = partial(draw_mistake, evidence, explanations)
@@ -243,6 +243,13 @@ def _is_special(report: Report) -> bool:
     return report.settings.domain is None and all(right)
 
 
+def _trials(subject: Subject, report: Report) -> list[Trial]:
+    """The points where all is known, for a changed derivation."""
+    known = [at for at in report.findings if at.clear and not at.judged.probe.note]
+    truths = [subject.split(at.judged.truth.reshape(*subject.rows, -1)) for at in known]
+    return [Trial(at.place.arguments, 1.0, truth) for at, truth in zip(known, truths, strict=True)]
+
+
 def _points_of_dispute(subject: Subject, report: Report) -> list[Point]:
     """The points where all was compared and decided, with the arguments whose derivative is wrong."""
     wrong = [name for name, verdict in report.sections.items() if verdict == DISAGREES]
@@ -258,11 +265,3 @@ def _points_of_dispute(subject: Subject, report: Report) -> list[Point]:
         if yours:
             found.append(Point(at.place.arguments, at.place.output.reshape(rows), *parts))
     return found
-
-
-def _slips(subject: Subject, points: list[Point]) -> Iterator[Explanation]:
-    """What one small change makes right, of each formula given as text."""
-    known = [subject.known(point.arguments, plain(point.output)) for point in points]
-    for name, formula in subject.formulas().items():
-        if name in points[0].truth:
-            yield from slips(formula, name, points, known, f"∂{subject.out}/∂{name}")

@@ -17,6 +17,7 @@ import numpy as np
 
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.margin.adjoints import Label, Labels, Recorded, known_of, labels_by_line
+from autograd_mini.check.margin.by_hand import mended_by_hand
 from autograd_mini.check.margin.lines import CodeLine, Labelled, explanations_of, parts_of_code
 from autograd_mini.check.margin.mending import Mend, Mending
 from autograd_mini.check.margin.repair import Repair, Repairing
@@ -24,7 +25,7 @@ from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, T
 from autograd_mini.processes import forked
 from autograd_mini.trees import map_leaves
 
-__all__ = ["Margin", "Recorded", "Trial", "explained"]
+__all__ = ["Margin", "Recorded", "Trial", "explained", "mended_by_hand"]
 
 REPAIRS, MENDS = 0.4, 0.6  # of the time that is left, which each may take in the first of two rounds
 GRACE = 0.2  # seconds in which a copy of the process may tell what it has found

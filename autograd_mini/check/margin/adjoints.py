@@ -259,6 +259,8 @@ def _axes(ndim: int) -> list[tuple[int, ...]]:
 
 def elsewhere(passes: Derivation, trial: Trial, length: int) -> Trial:
     """A trial where the axes of some length are longer by one; an error where the forward pass has none."""
+    if any(np.shape(trial.arguments[name]) != truth.shape for name, truth in trial.truth.items()):
+        raise ValueError("a Jacobian is no gradient")
     random = np.random.default_rng(length)
     arguments = {name: _longer(x, length) for name, x in trial.arguments.items()}
     output, _ = passes.forward(arguments)

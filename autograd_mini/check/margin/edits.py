@@ -271,9 +271,7 @@ class Edits:
                 if isinstance(value, ast.Attribute) and self._is_edited(value.value):
                     yield from self._visit(Slot(value, "value"), False, phase)
                 continue
-            terms = isinstance(node, (ast.Call, ast.Dict)) or (
-                isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub))
-            )
+            terms = isinstance(node, (ast.Call, ast.Dict)) or _is_sum(node)
             if isinstance(value, ast.AST):
                 yield from self._child(Slot(node, field), terms, phase)
             for i, x in enumerate(value if isinstance(value, list) else ()):
@@ -325,7 +323,8 @@ class Edits:
         ):
             return
         if phase == 0:
-            yield Edit(slot, f"-({text})", "sign")
+            if not _is_sum(slot.parent):  # there another sign stands between
+                yield Edit(slot, f"-({text})", "sign")
             yield from (
                 Edit(slot, f"({text}) * {n}", "constant") for n in (["2", "0.5"] if not is_int else [])
             )
@@ -391,8 +390,10 @@ class Edits:
                 if value in (0, 1):
                     yield from (Edit(slot, n, "number") for n in self.sizes)
         if thing is None:
-            if isinstance(node, ast.Call) and whole:
-                yield Edit(slot, f"({text}).T", ".T")
+            if isinstance(node, ast.Call):
+                yield Edit(slot, f"({text}) ** 2", "power")
+                if whole and self.np:
+                    yield Edit(slot, f"({text}).T", ".T")
             return
         if thing.kind == "float" and len(thing.shape) >= 2 and not text.endswith(".T"):
             yield Edit(slot, f"({text}).T", ".T")
@@ -511,6 +512,10 @@ def _sizes(leaves: Mapping[str, Thing]) -> list[str]:
             if size > 1:
                 found.setdefault(size, f"{text}.shape[{axis}]")
     return [*found.values()]
+
+
+def _is_sum(node: ast.AST) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub))
 
 
 def _is_everything(node: ast.AST) -> bool:

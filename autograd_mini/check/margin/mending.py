@@ -40,6 +40,7 @@ from autograd_mini.check.margin.edits import (
     thing_of,
 )
 from autograd_mini.check.margin.runs import LossError, Recorder, Runs, is_called
+from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.rebuilding import TREES, Tree, asking, asks, code_of, tree_of
 
 if TYPE_CHECKING:
@@ -84,11 +85,23 @@ class Unit:
     """A function that may be edited: its syntax tree, and a twin of it from which its code is made."""
 
     def __init__(self, code: CodeType, f: FunctionType, tree: Tree) -> None:
-        self.f, self.tree, self.code = f, tree, code
+        self.f, self.tree, self.original = f, tree, code
         twin = copy.deepcopy(tree)
         self.twins = {id(a): b for a, b in zip(ast.walk(tree), ast.walk(twin), strict=True)}
         self.twin = asking(twin)
         self.file = code.co_filename
+
+    def made(self) -> Any:
+        """What stands in the place of the original, as the twin is now."""
+        return code_of(self.twin, self.f)
+
+    def ready(self, new: Any) -> Any:
+        """A node, or nothing, as the twin has it."""
+        return new and asks(new)
+
+    def watched(self, tree: Any) -> Any:
+        """What does so, of another tree, and shows its results."""
+        return code_of(asking(tree, self.file), self.f)
 
     @property
     def span(self) -> range:
@@ -111,10 +124,31 @@ class Unit:
         return found
 
 
-class Statement(NamedTuple):
-    """A statement of the backward pass, or the expression of a lambda."""
+class Text:
+    """A formula as text that may be edited."""
 
-    unit: Unit
+    file = ""
+
+    def __init__(self, formula: Formula) -> None:
+        self.original = formula
+        self.tree = self.twin = ast.parse(" ".join(formula.expression.text.split()), mode="eval")
+        self.twins = {id(node): node for node in ast.walk(self.tree)}
+
+    def made(self) -> Any:
+        """The formula as the tree is now; ValueError if it is none."""
+        return Formula(ast.unparse(self.twin), self.original.complete)
+
+    def ready(self, new: Any) -> Any:
+        return new
+
+    def watched(self, tree: Any) -> Any:
+        return Formula(ast.unparse(tree), self.original.complete)
+
+
+class Statement(NamedTuple):
+    """A statement of the backward pass, or the expression of a lambda or a formula."""
+
+    unit: Unit | Text
     slot: Slot
     line: int
     end: int
@@ -158,13 +192,24 @@ Tried: TypeAlias = "tuple[Statement, Edit]"
 
 
 class Mending:
-    """The search at some points; ``first`` are lines to begin with, from repair."""
+    """The search at some points; ``first`` are lines to begin with, from repair.
 
-    def __init__(self, runs: Sequence[Runs], labels: Labels, first: Sequence[Line], deadline: float) -> None:
+    ``formulas`` as text are edited too; they may ask for some names at the first point.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Runs],
+        labels: Labels,
+        first: Sequence[Line],
+        deadline: float,
+        formulas: Mapping[Formula, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.runs, self.labels, self.first, self.deadline = runs, labels, first, deadline
         self.names = frozenset(runs[0].trial.truth)
         with np.errstate(all="ignore"):
             self.statements = _statements(runs[0])
+            self.statements += [_of_formula(f, known) for f, known in (formulas or {}).items()]
             self.right = self._right(()) or frozenset()
 
     @property
@@ -216,18 +261,17 @@ class Mending:
                 return None
         return right
 
-    def _mended(self, tried: Sequence[Tried]) -> dict[CodeType, CodeType] | None:
+    def _mended(self, tried: Sequence[Tried]) -> dict[Any, Any] | None:
         """The code of the edited functions, None where there is none."""
         slots: list[tuple[Slot, Any]] = []
         try:
             for statement, edit in tried:
-                new = edit.parsed()
-                new = new and asks(new)
+                new = statement.unit.ready(edit.parsed())
                 slot = edit.slot._replace(parent=statement.unit.twins[id(edit.slot.parent)])
                 slots.append((slot, slot.get()))
                 slot.put(new)
             units = {id(statement.unit): statement.unit for statement, _ in tried}
-            return {unit.code: code_of(unit.twin, unit.f) for unit in units.values()}
+            return {unit.original: unit.made() for unit in units.values()}
         except (SyntaxError, ValueError, TypeError, KeyError, IndexError):
             return None
         finally:
@@ -265,7 +309,14 @@ class Mending:
     def _mend(self, tried: Sequence[Tried], more: float = 0.0) -> Mend:
         """What is told of edits; the fewer lines still match nothing once they are applied, the plainer."""
         rank = sum(self._rank(*x) for x in tried) + more
-        changes = tuple(self._change(*x) for x in tried)
+        alone = [self._change(*x) for x in tried]
+        olds = [(edit.slot, edit.slot.get()) for _, edit in tried]
+        for _, edit in tried:
+            edit.slot.put(edit.parsed())
+        shown = [statement.shown() for statement, _ in tried]
+        for slot, old in reversed(olds):
+            slot.put(old)
+        changes = tuple(change._replace(text=text) for change, text in zip(alone, shown, strict=True))
         after = self._after(tried)
         named = [
             label.kind == "adjoint" and is_called(text, label.text) for (*_, text), label in after.items()
@@ -285,7 +336,7 @@ class Mending:
             slot.put(old)
         recorder = Recorder()
         with suppress(Exception, SlowError), limited(LONGEST_RUN):
-            codes = {u.code: code_of(asking(t, u.file), u.f) for u, t in zip(units, trees, strict=True)}
+            codes = {u.original: u.watched(t) for u, t in zip(units, trees, strict=True)}
             self.runs[0].gradients(recorder, codes)
         return labels_by_line(recorder.events, self.labels)
 
@@ -366,7 +417,8 @@ class Mending:
         change = self._change(statement, edit)
         same = difflib.SequenceMatcher(None, change.old, change.new, autojunk=False).ratio()
         distance = (1 - same) * (len(change.old) + len(change.new)) / 2
-        return PLAIN.get(edit.kind, 2.0) + min(self._place(statement), 4) + distance / 10
+        plain = PLAIN.get(edit.kind, 2.0) + distance / 10 + len(change.old) / 1000
+        return plain + min(self._place(statement), 4)
 
     # --- several edits ---
 
@@ -534,6 +586,14 @@ def _parts(name: str, x: Any) -> Iterator[tuple[str, Any, bool]]:
         yield from ((f"{name}.{key}", item, True) for key, item in [*getattr(x, "__dict__", {}).items()])
 
 
+def _of_formula(formula: Formula, known: Mapping[str, Any]) -> Statement:
+    text = Text(formula)
+    slot = Slot(text.tree, "body")
+    things = {name: thing_of(x) for name, x in known.items()}
+    scope = {name: x for name, x in things.items() if x is not None}
+    return Statement(text, slot, 0, 0, Edits(slot, scope, {}, ""))
+
+
 def _statements(runs: Runs) -> list[Statement]:
     """The statements that run in the backward pass and not in the forward pass, in the order they run."""
     runs.gradients()
@@ -549,7 +609,7 @@ def _statements(runs: Runs) -> list[Statement]:
         runs.gradients()
     order = [*scopes.seen]
     found: list[tuple[int, Statement]] = []
-    called = {name for unit in units for name in unit.code.co_names}
+    called = {name for unit in units for name in unit.original.co_names}
     for unit in units:
         functions = {
             name: _flags(f)

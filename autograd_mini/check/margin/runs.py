@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from autograd_mini.arrays import elementwise
+from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.rebuilding import SITES, Rebuilt, Watch
 from autograd_mini.rules import table
 from autograd_mini.trees import leaves
@@ -134,6 +135,9 @@ class Runs:
         """The gradients, as the backward pass gives them when it is watched, or mended."""
 
         def call(f: Callable[..., Any]) -> Callable[..., Any]:
+            if isinstance(f, Formula):
+                formula: Formula = (mended or {}).get(f, f)
+                return formula
             rebuilt = Rebuilt(f, watch, on_values=False, mended=mended)
             rebuilt.functions = self.functions
             own: Callable[..., Any] = rebuilt(f)
