@@ -71,8 +71,9 @@ def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> M
     mends.sort(key=lambda mend: mend.rank)
     after = mends[0].after if mends else _after(runs, repairs, labels)
     before = labels_by_line(events, labels)
-    lines = parts_of_code(runs.functions, before, after, events, mends, repairs, trial)
-    return Margin(lines, tuple(explanations_of(mends, repairs, trial)), repairs, tuple(mends))
+    lines = parts_of_code(runs.functions, before, after, events, mends, repairs, [*trial.truth], right)
+    explanations = explanations_of(mends, repairs, [*trial.truth], right)
+    return Margin(lines, tuple(explanations), repairs, tuple(mends))
 
 
 def _until(deadline: float, part: float) -> float:

@@ -77,7 +77,8 @@ def mended_by_hand(subject: Subject, trials: Sequence[Trial], deadline: float) -
 
 def _said(changes: Sequence[Change], names: Sequence[str], subject: Subject) -> Explanation:
     places = [
-        f"yours is right with {c.new} in place of {c.old}" + f" in line {c.line}" * (c.line > 0) for c in changes
+        f"yours is right with {c.new} in place of {c.old}" + f" in line {c.line}" * (c.line > 0)
+        for c in changes
     ]
     name = names[0] if len(names) == 1 else f"({', '.join(names)})"
     title = f"∂{subject.out}/∂{name}"

@@ -385,8 +385,10 @@ class Edits:
             case ast.Subscript(value):
                 yield Edit(slot, ast.unparse(value), "index")
             case ast.Constant(value) if isinstance(value, (int, float)) and not isinstance(value, bool):
+                product = isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.Mult)
                 for number in _near(value):
-                    yield Edit(slot, repr(number), "number")
+                    if number != 1 or not product:  # it would rather be left out
+                        yield Edit(slot, repr(number), "sign" if number == -value else "number")
                 if value in (0, 1):
                     yield from (Edit(slot, n, "number") for n in self.sizes)
         if thing is None:
@@ -395,7 +397,8 @@ class Edits:
                 if whole and self.np:
                     yield Edit(slot, f"({text}).T", ".T")
             return
-        if thing.kind == "float" and len(thing.shape) >= 2 and not text.endswith(".T"):
+        flipped = text.endswith(".T") or (isinstance(slot.parent, ast.Attribute) and slot.parent.attr == "T")
+        if thing.kind == "float" and len(thing.shape) >= 2 and not flipped:
             yield Edit(slot, f"({text}).T", ".T")
             if len(thing.shape) == 3:
                 yield Edit(slot, f"({text}).transpose(1, 0, 2)", ".T")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import ClassVar, TypeAlias
@@ -13,7 +13,7 @@ from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.margin.adjoints import SAID, Label
 from autograd_mini.check.margin.mending import Change, Mend
 from autograd_mini.check.margin.repair import Repair
-from autograd_mini.check.margin.runs import Event, Trial
+from autograd_mini.check.margin.runs import Event
 from autograd_mini.check.reports.report import Part, Row
 from autograd_mini.check.subjects.arguments import listed
 from autograd_mini.check.verdicts import AGREES, CARRIED, MARKS, RIGHT, SHADES, WRONG
@@ -57,20 +57,21 @@ class CodeLine(Part):
         return SHADES.get(self.verdict, AGREES), ["", self.claim, f"{mark}{self.margin}", self.note]
 
 
-def explanations_of(mends: Sequence[Mend], repairs: Sequence[Repair], trial: Trial) -> list[Explanation]:
+def explanations_of(
+    mends: Sequence[Mend], repairs: Sequence[Repair], names: Sequence[str], right: frozenset[str]
+) -> list[Explanation]:
     """What is wrong in a sentence each, the plainest first."""
     if mends:
-        first, *others = mends
-        more = [_equivalent(first, others)] if others else []
-        parts = [_changed(change) for change in first.changes]
-        text = "; ".join(
-            [*parts, f"with {_this(first.changes)} {_right(first.mends, trial)}", *filter(None, more)]
-        )
+        first = mends[0]
+        both = "it" if len(first.changes) == 1 else "both" if len(first.changes) == 2 else "all of them"
+        parts = [f"line {change.line}: {_changed(change)}" for change in first.changes]
+        parts += [f"with {both} {_right(first.mends, names, right)}", _equivalent(mends)]
+        text = "; ".join(filter(None, parts))
         return [Explanation("slip", text, "; ".join(change.text for change in first.changes))]
     return [
         Explanation(
             "line",
-            f"line {r.where.line}: {r.where.text} {_should(r)}; with it in place {_right(r.mends, trial)}",
+            f"line {r.where.line}: {r.where.text} {_should(r)}; with it {_right(r.mends, names, right)}",
             f"{r.where.text} = {r.should}",
         )
         for r in repairs
@@ -80,28 +81,27 @@ def explanations_of(mends: Sequence[Mend], repairs: Sequence[Repair], trial: Tri
 def _changed(change: Change) -> str:
     why = KINDS.get(change.kind, "something else is meant")
     if "\n" in change.new or not change.old:
-        return f"line {change.line}: {why}"
-    return f"line {change.line}: {why}: yours is right with {change.new} in place of {change.old}"
+        return why
+    return f"{why}: yours is right with {change.new} in place of {change.old}"
 
 
-def _this(changes: Sequence[Change]) -> str:
-    return "it" if len(changes) == 1 else "both" if len(changes) == 2 else "all of them"
-
-
-def _equivalent(first: Mend, others: Iterable[Mend]) -> str:
-    lines = {change.line for change in first.changes}
-    for other in others:
-        if len(other.changes) == 1 and other.changes[0].line not in lines:
-            return f"or equivalently at line {other.changes[0].line}: {other.changes[0].text}"
+def _equivalent(mends: Sequence[Mend]) -> str:
+    """The plainest change of one other line that does as well."""
+    lines = {change.line for change in mends[0].changes}
+    for mend in mends[1:]:
+        if len(mend.changes) == 1 and mend.changes[0].line not in lines:
+            return f"or equivalently in line {mend.changes[0].line}: {mend.changes[0].text}"
     return ""
 
 
-def _right(mends: Iterable[str], trial: Trial) -> str:
-    """Which gradients become right, and that the others are or stay wrong."""
-    return f"{_and(f'∂L/∂{name}' for name in trial.truth if name in set(mends))} right"
+def _right(mends: frozenset[str], names: Sequence[str], right: frozenset[str]) -> str:
+    """Which gradients become right, and which of the others are."""
+    others = [f"∂L/∂{name}" for name in names if name in right]
+    text = f"{_and([f'∂L/∂{name}' for name in names if name in mends])} right"
+    return f"{text}; {_and(others)}" if others else text
 
 
-def _and(names: Iterable[str]) -> str:
+def _and(names: Sequence[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} and {last} are" if most else f"{last} is"
 
@@ -119,7 +119,8 @@ def parts_of_code(
     events: Sequence[Event],
     mends: Sequence[Mend],
     repairs: Sequence[Repair],
-    trial: Trial,
+    names: Sequence[str],
+    right: frozenset[str],
 ) -> tuple[CodeLine, ...]:
     """The lines of the functions that ran, with their margin.
 
@@ -128,7 +129,7 @@ def parts_of_code(
     wrong = {(c.file, line): c for mend in mends[:1] for c in mend.changes for line in (c.line,)}
     should = {(r.where.file, r.where.line): r for r in repairs}
     ran = {(file, line) for file, line, _, _ in before}
-    names = _and_names([*wrong.values()], [r for place, r in should.items() if not wrong or place in wrong])
+    given = _and_names([*wrong.values()], [r for place, r in should.items() if not wrong or place in wrong])
     numbers_by_line = _numbers(events)
     found: list[CodeLine] = []
     for file, numbers in _spans(functions, ran).items():
@@ -143,11 +144,17 @@ def parts_of_code(
             place = file, number
             verdict = text = note = ""
             if place in wrong or (not wrong and place in should):
-                verdict, (text, note) = WRONG, _of_wrong(wrong.get(place), should.get(place), then, trial)
+                change, repair = wrong.get(place), should.get(place)
+                verdict = WRONG
+                text = _of_wrong(repair, then)
+                text += f". With it {_right(repair.mends, names, right)}" if repair else ""
+                if change is not None:
+                    corrected = f"right: {change.text}".replace("\n", "\n       ")
+                    note = "\n".join(filter(None, [_changed(change), corrected, _equivalent(mends)]))
             elif own is not None and own.kind in ("adjoint", "reshaped"):
                 verdict, text = RIGHT, f"= {own.text}" + ", in another shape" * (own.kind == "reshaped")
-            elif then is not None and then.kind == "adjoint" and names:
-                verdict, text = CARRIED, f"= {then.text}, given {names}"
+            elif then is not None and then.kind == "adjoint" and given:
+                verdict, text = CARRIED, f"= {then.text}, given {given}"
             elif own is not None and own.kind in ("multiple", "summed"):
                 text = f"= {own.text}" if own.kind == "multiple" else own.text
             name = f"line {number}" if len(_spans(functions, ran)) == 1 else f"{file}:{number}"
@@ -179,19 +186,11 @@ def _and_names(changes: Sequence[Change], repairs: Sequence[Repair]) -> str:
     )
 
 
-def _of_wrong(
-    change: Change | None, repair: Repair | None, then: Label | None, trial: Trial
-) -> tuple[str, str]:
-    """What a wrong line should be, and the corrected line below."""
+def _of_wrong(repair: Repair | None, then: Label | None) -> str:
+    """What a wrong line should compute."""
     if repair is not None:
-        text = f"{_should(repair)}. With it {_right(repair.mends, trial)}"
-    elif then is not None and then.kind == "adjoint":
-        text = f"should be {then.text}"
-    else:
-        text = "should be another"
-    if change is None:
-        return text, ""
-    return text, f"{_changed(change).partition(': ')[2]}\nright: {change.text}"
+        return _should(repair)
+    return f"should be {then.text}" if then is not None and then.kind == "adjoint" else "should be another"
 
 
 def _label(labelled: Labelled, file: str, line: int) -> Label | None:

@@ -226,10 +226,12 @@ class Mending:
         mended = False
         end = math.inf
         started = time.perf_counter()
+        last: Statement | None = None
         for statement, edit in self._schedule():
             now = time.perf_counter()
-            if now > end or now > self.deadline:
+            if (now > end and statement is not last) or now > self.deadline:
                 break
+            last = statement
             right = self._right([(statement, edit)], self.right)
             if right is None or not right - self.right:
                 continue
@@ -341,15 +343,17 @@ class Mending:
         return labels_by_line(recorder.events, self.labels)
 
     def _change(self, statement: Statement, edit: Edit) -> Change:
-        old = edit.slot.get()
-        was = ast.unparse(old) if old is not None else ""
+        old, parent = edit.slot.get(), edit.slot.parent
+
+        def shown() -> str:
+            part = parent if isinstance(parent, ast.UnaryOp) else edit.slot.get()
+            return "" if part is None else ast.unparse(part)
+
+        was = shown()
         edit.slot.put(edit.parsed())
-        try:
-            text, new = statement.shown(), edit.slot.get()
-        finally:
-            edit.slot.put(old)
-        shown = ast.unparse(new) if new is not None else ""
-        return Change(statement.unit.file, statement.line, statement.end, text, edit.kind, was, shown)
+        text, new = statement.shown(), shown()
+        edit.slot.put(old)
+        return Change(statement.unit.file, statement.line, statement.end, text, edit.kind, was, new)
 
     # --- the order ---
 
@@ -416,8 +420,8 @@ class Mending:
         """How far-fetched an edit is: its kind, its place, and how much of the text it changes."""
         change = self._change(statement, edit)
         same = difflib.SequenceMatcher(None, change.old, change.new, autojunk=False).ratio()
-        distance = (1 - same) * (len(change.old) + len(change.new)) / 2
-        plain = PLAIN.get(edit.kind, 2.0) + distance / 10 + len(change.old) / 1000
+        distance = 0.0 if edit.kind == "order" else (1 - same) * (len(change.old) + len(change.new)) / 2
+        plain = PLAIN.get(edit.kind, 2.0) + distance / 10 + len(change.old) / 100
         return plain + min(self._place(statement), 4)
 
     # --- several edits ---
@@ -476,8 +480,8 @@ ORDER = (
 )  # fmt: skip
 assert {phase for _, phase in ORDER} == {*range(PHASES)}
 PLAIN = {
-    "name": 0.0, "=": 0.0, ".T": 0.0, "sign": 0.0, "dropped": 0.5, "number": 0.5, "constant": 0.5, "axis": 0.5,
-    "operation": 0.5, "order": 0.5, "power": 0.5, "function": 0.5, "index": 0.5, "term": 1.0, "factor": 1.0,
+    "name": 0.0, "=": 0.0, ".T": 0.0, "sign": 0.0, "dropped": 0.3, "number": 0.3, "constant": 0.5, "axis": 0.5,
+    "operation": 0.5, "order": 0.06, "power": 0.5, "function": 0.5, "index": 0.5, "term": 1.0, "factor": 1.0,
     "comparison": 1.0,
 }  # fmt: skip
 TWINS = {"constant", "index", ".T", "power", "sign", "axis", "operation", "number", "name", "order"}

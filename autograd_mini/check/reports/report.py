@@ -291,7 +291,7 @@ class Report:
 
     def diagnosis(self) -> list[str]:
         """What went wrong, in words; parts with a word of their own have said it."""
-        if self.verdict != DISAGREES or any(part.why for part in self.parts):
+        if self.verdict != DISAGREES or any(part.why for part in (*self.parts, *self.lines)):
             return []
         if not self.explanations:
             return ["No known mistake reproduces your result."]
