@@ -101,8 +101,8 @@ def run(
 def forked(work: Callable[[Callable[[Any], None]], None], seconds: float) -> list[Any]:
     """What ``work`` tells in a copy of this process, which is ended after some seconds.
 
-    ``work(tell)`` may crash, hang or change what it likes; what it told before is kept. Where a process cannot
-    be copied it runs in this one.
+    ``work(tell)`` may crash, hang or change what it likes; what it told before is kept. Where a process
+    cannot be copied it runs in this one.
 
     >>> forked(lambda tell: (tell("a"), os._exit(1), tell("b")), seconds=60)
     ['a']

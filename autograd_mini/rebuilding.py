@@ -320,9 +320,9 @@ class _Calls(ast.NodeTransformer):
 class Site(NamedTuple):
     """A place in a user's code whose results are watched: what is assigned or computed there, as text.
 
-    ``kind`` is "name", "added" to in place, "stored", an item or the "whole" that holds it, "returned", "passed"
-    to a function, "part" of an expression, "item" that is looked up, or "used", an operand of the expression
-    ``within``. ``line`` and ``end`` are those of the statement.
+    ``kind`` is "name", "added" to in place, "stored", an item or the "whole" that holds it, "returned",
+    "passed" to a function, "part" of an expression, "item" that is looked up, or "used", an operand of the
+    expression ``within``. ``line`` and ``end`` are those of the statement.
     """
 
     file: str
@@ -614,7 +614,7 @@ def asks(tree: ast.AST) -> Any:
 
 
 def code_of(tree: Tree, f: FunctionType) -> CodeType:
-    """The code that ``f`` has if its text is that of a tree made by `asking`; SyntaxError if there is none."""
+    """The code of ``f`` if its text is that of a tree made by `asking`; SyntaxError if there is none."""
     code = f.__code__
     owner = f.__qualname__.rpartition(".")[0].rpartition(".")[2]
     cells = [name for name in code.co_freevars if name != "__class__" or not owner.isidentifier()]

@@ -6,7 +6,7 @@ import linecache
 import numpy as np
 import pytest
 
-from autograd_mini import check_backward, check_gradient
+from autograd_mini import check_backward
 
 BATCH_NORM = """
 import numpy as np
@@ -171,7 +171,10 @@ MISTAKES = {
     "a wrong sign": (BATCH_NORM, "axis=0) * -0.5", "axis=0) * 0.5", "-0.5", "the sign"),
     "a wrong axis": (BATCH_NORM, "dbeta = np.sum(dout, axis=0)", "dbeta = np.sum(dout)", "axis=0", "axis"),
     "a product transposed": (RECURRENT, "dnext = Wh @ da", "dnext = Wh.T @ da", "Wh @ da", "transpose"),
-    "an outer product the wrong way round": (RECURRENT, "dWh += np.outer(hs[t - 1], da)", "dWh += np.outer(da, hs[t - 1])", "(hs[t - 1], da)", "the wrong way round"),
+    "an outer product the wrong way round": (
+        RECURRENT, "dWh += np.outer(hs[t - 1], da)", "dWh += np.outer(da, hs[t - 1])", "(hs[t - 1], da)",
+        "the wrong way round",
+    ),
     "a stride forgotten": (CONVOLUTION, "dx[2 * i : 2 * i +", "dx[i : i +", "dx[i * 2:i * 2 +", "factor"),
 }  # fmt: skip
 

@@ -116,7 +116,9 @@ def _explained(
     """What is wrong in the lines of a backward pass, None where nothing can be said of them."""
     trials: list[Trial] = []
     output = _as_one(passes.forward(passes.arguments)[0])
-    for place in places_of(subject, replace(report.settings, points=max(TRIALS - 1, report.settings.points)))[0]:
+    for place in places_of(subject, replace(report.settings, points=max(TRIALS - 1, report.settings.points)))[
+        0
+    ]:
         own = {name: place.arguments[name] for name in passes.arguments}
         given = iter([place.arguments[name] for name in cotangents])
         cotangent = unflatten(output, given) if cotangents else 1.0

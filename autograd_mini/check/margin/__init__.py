@@ -1,9 +1,9 @@
 """In the margin of a backward pass: what each line computes, which is wrong, and what it should be.
 
 Both passes are watched. Every result of the backward pass is held against what is known of the forward pass
-(`adjoints`); the wrong line is found by putting a true adjoint in the place of what it computed (`repair`); and
-small edits are tried until one makes everything right at fresh points too (`mending`). What matches nothing is
-never called wrong for that.
+(`adjoints`); the wrong line is found by putting a true adjoint in the place of what it computed (`repair`);
+and small edits are tried until one makes everything right at fresh points too (`mending`). What matches
+nothing is never called wrong for that.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ GRACE = 0.2  # seconds in which a copy of the process may tell what it has found
 
 @dataclass(frozen=True)
 class Margin:
-    """What is known of a backward pass: its lines, with which repairs gradients become right, and how they are
-    mended, the plainest way first."""
+    """What is known of a backward pass: its lines, with which repairs gradients become right, and how they
+    are mended, the plainest way first."""
 
     lines: tuple[CodeLine, ...]
     explanations: tuple[Explanation, ...]

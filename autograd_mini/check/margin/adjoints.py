@@ -139,8 +139,8 @@ def _paired(output: Any, cotangent: Any) -> Value:
 class Label(NamedTuple):
     """What a result of the backward pass equals.
 
-    ``kind`` is "adjoint", "value", "constant", "forward" (made of forward values only), an adjoint "reshaped", a
-    "multiple" of one or "summed" to one, or "" for nothing known.
+    ``kind`` is "adjoint", "value", "constant", "forward" (made of forward values only), an adjoint
+    "reshaped", a "multiple" of one or "summed" to one, or "" for nothing known.
     """
 
     kind: str

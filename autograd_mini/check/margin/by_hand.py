@@ -6,7 +6,6 @@ import ast
 import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from autograd_mini.check.diagnosis.evidence import Explanation
@@ -14,7 +13,6 @@ from autograd_mini.check.margin.adjoints import Labels
 from autograd_mini.check.margin.mending import Change, Mend, Mending
 from autograd_mini.check.margin.runs import Runs, Trial
 from autograd_mini.check.subjects.arguments import plain
-from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.check.subjects.subject import Subject, own
 from autograd_mini.processes import forked
 
@@ -63,7 +61,7 @@ def mended_by_hand(subject: Subject, trials: Sequence[Trial], deadline: float) -
         return []
     passes = ByHand(subject)
     known = subject.known(trials[0].arguments, plain(subject.evaluate(trials[0].arguments)))
-    formulas = {formula: known for formula in subject.formulas().values()}
+    formulas = dict.fromkeys(subject.formulas().values(), known)
 
     def mend(tell: Callable[[Mend], None]) -> None:
         Mending([Runs(passes, t) for t in trials], Labels({}), [], deadline, formulas).mends(tell)

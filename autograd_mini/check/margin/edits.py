@@ -1,7 +1,7 @@
-"""Small changes of one statement: a name for another, a term, a factor, ``.T``, an axis, a sign, ``+=`` for ``=``.
+"""Small changes of one statement: a name for another, a term, a factor, an axis, a sign, ``+=`` for ``=``.
 
-An edit is a place in the syntax tree and what is put there, as text. What fits a place is told by the shapes of
-everything in scope when the statement ran. The plainest edits come in the first of four phases.
+An edit is a place in the syntax tree and what is put there, as text. What fits a place is told by the shapes
+of everything in scope when the statement ran. The plainest edits come in the first of four phases.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ PHASES = 4
 
 
 class Thing(NamedTuple):
-    """What a name or an expression was: "float", "int" (its ``number``), "index" (an array of these), "mask" or
-    "bool"; and its shape. A ``leaf`` is a name, an attribute or an item, an ``alias`` another for an array."""
+    """What a name or an expression was: "float", "int" (its ``number``), "index" (an array of these), "mask"
+    or "bool"; and its shape. A ``leaf`` is a name, an attribute or an item, an ``alias`` one of several."""
 
     kind: str
     shape: Shape = ()
@@ -98,8 +98,8 @@ METHODS = {
 }  # fmt: skip
 FUNCTIONS = {"len", "range", "float", "int", "abs", "sigmoid", "tanh", "relu", "softmax"}
 UNSAFE = (
-    ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.SetComp, ast.Await, ast.NamedExpr, ast.Yield,
-    ast.YieldFrom, ast.JoinedStr, ast.Starred,
+    ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.SetComp, ast.Await, ast.NamedExpr,
+    ast.Yield, ast.YieldFrom, ast.JoinedStr, ast.Starred,
 )  # fmt: skip
 IN_AN_INDEX = (
     ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.BinOp, ast.UnaryOp, ast.Tuple, ast.Slice,
@@ -152,7 +152,7 @@ FEW = 16  # arrays in a product of two that is a missing term
 
 class Edits:
     """The edits of one statement; ``functions`` are the user's own of one argument, ``numpy`` the prefix of
-    NumPy's names, ``loop`` that of which it is the last statement, and ``later`` what is in scope after it."""
+    NumPy's names, ``loop`` that of which it is the last statement, ``later`` what is in scope after it."""
 
     def __init__(
         self,
@@ -324,7 +324,7 @@ class Edits:
             return
         if phase == 0:
             if not _is_sum(slot.parent):  # there another sign stands between
-                yield Edit(slot, f"-({text})", "sign")
+                yield Edit(slot, f"-({text})", "negative")
             yield from (
                 Edit(slot, f"({text}) * {n}", "constant") for n in (["2", "0.5"] if not is_int else [])
             )
@@ -431,13 +431,14 @@ class Edits:
     def _operation(self, slot: Slot, node: ast.BinOp) -> Iterator[Edit]:
         left, right, kind = ast.unparse(node.left), ast.unparse(node.right), type(node.op).__name__
         for sign in OPERATORS.get(kind, ""):
-            yield Edit(slot, f"({left}) {sign} ({right})", "operation")
+            flipped = kind in ("Add", "Sub") and sign in "+-"
+            yield Edit(slot, f"({left}) {sign} ({right})", "sign" if flipped else "operation")
         if kind in SIGNS:
             yield Edit(slot, f"({right}) {SIGNS[kind]} ({left})", "order")
         yield Edit(slot, left, "dropped")
         yield Edit(slot, right, "dropped")
         if kind in ("Add", "Sub"):
-            yield Edit(slot, f"-({left}) {'+' if kind == 'Add' else '-'} ({right})", "sign")
+            yield Edit(slot, f"-({left}) {'+' if kind == 'Add' else '-'} ({right})", "negative")
         match node:
             case ast.BinOp(ast.Constant(1), ast.Sub(), ast.BinOp(inner, ast.Pow())):
                 h = ast.unparse(inner)
@@ -477,7 +478,7 @@ class Edits:
         if free and name not in NOT_EDITED:
             yield from (Edit(slot, x, "dropped") for x in args)
             if len(args) == 1 and not keywords:
-                yield Edit(slot, f"{name}(-({args[0]}))", "sign")
+                yield Edit(slot, f"{name}(-({args[0]}))", "negative")
         if isinstance(node.func, ast.Attribute) and not on_numpy and is_leaf(node.func.value):
             yield Edit(slot, ast.unparse(node.func.value), "dropped")
         if base in ("sum", "mean", "max", "amax", "argmax", "min", "var", "std"):

@@ -1,4 +1,4 @@
-"""The margin in words: beside each line of a backward pass, what it computes; at a wrong one, what it should be."""
+"""The margin in words: beside each line of a backward pass what it computes, or what it should be."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ KINDS = {
     "=": "what is added up is overwritten, or the other way round",
     ".T": "a transpose is missing or too many",
     "sign": "the sign is wrong",
+    "negative": "the sign is wrong",
     "dropped": "a part is too many",
     "number": "another number is meant",
     "constant": "a constant factor is missing",

@@ -1,9 +1,9 @@
 """What the wrong line should be: the small edit that makes every gradient right, at fresh points too.
 
-The edits of every statement that runs in the backward pass and not in the forward pass are tried, the plainest
-first, and first where it matters: at the lines that repair names, then at those whose result moves every wrong
-gradient and no right one. An edit counts if it leaves right what was right and mends the rest at every point,
-with another cotangent at each, and at another size. It is tried in a copy of the process, with a limit of time.
+The edits of every statement that runs in the backward pass and not in the forward pass are tried, the
+plainest first, and first where it matters: at the lines that repair names, then at those whose result moves
+every wrong gradient and no right one. An edit counts if it leaves right what was right and mends the rest at
+every point, with another cotangent at each, and at another size. All this in a copy of the process.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ VISITS = 3  # of a line, at which its scope is looked at
 
 
 class Change(NamedTuple):
-    """One edited statement: where it is, and what it is then; ``new`` is what stands in the place of ``old``."""
+    """One edited statement: where it is, and what it is then; ``new`` stands in the place of ``old``."""
 
     file: str
     line: int
@@ -480,14 +480,27 @@ ORDER = (
 )  # fmt: skip
 assert {phase for _, phase in ORDER} == {*range(PHASES)}
 PLAIN = {
-    "name": 0.0, "=": 0.0, ".T": 0.0, "sign": 0.0, "dropped": 0.3, "number": 0.3, "constant": 0.5, "axis": 0.5,
+    "name": 0.0, "=": 0.0, ".T": 0.0, "sign": 0.0, "negative": 0.4, "dropped": 0.3, "number": 0.3,
+    "constant": 0.5, "axis": 0.5,
     "operation": 0.5, "order": 0.06, "power": 0.5, "function": 0.5, "index": 0.5, "term": 1.0, "factor": 1.0,
     "comparison": 1.0,
 }  # fmt: skip
-TWINS = {"constant", "index", ".T", "power", "sign", "axis", "operation", "number", "name", "order"}
+TWINS = {
+    "constant",
+    "index",
+    ".T",
+    "power",
+    "sign",
+    "negative",
+    "axis",
+    "operation",
+    "number",
+    "name",
+    "order",
+}
 PAIRED = {
-    "operation", "sign", "number", "name", "dropped", "constant", ".T", "power", "order", "axis", "index",
-    "function",
+    "operation", "sign", "negative", "number", "name", "dropped", "constant", ".T", "power", "order", "axis",
+    "index", "function",
 }  # fmt: skip
 
 
@@ -644,10 +657,10 @@ def _slots(tree: Tree) -> Iterator[tuple[Slot, ast.For | None]]:
     left: list[ast.AST] = [tree]
     while left:
         node = left.pop()
-        for field in ("body", "orelse", "finalbody"):
-            body = getattr(node, field, None)
+        for part_of in ("body", "orelse", "finalbody"):
+            body = getattr(node, part_of, None)
             for i, part in enumerate(body if isinstance(body, list) else ()):
-                last = isinstance(node, ast.For) and field == "body" and i == len(body or ()) - 1
+                last = isinstance(node, ast.For) and part_of == "body" and i == len(body or ()) - 1
                 if isinstance(part, (*TREES, ast.With, ast.Try)):
                     left.append(part)
                     continue
@@ -656,7 +669,7 @@ def _slots(tree: Tree) -> Iterator[tuple[Slot, ast.For | None]]:
                 if not isinstance(
                     part, (ast.Assert, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.ClassDef)
                 ):
-                    yield Slot(node, field, i), node if last and isinstance(node, ast.For) else None
+                    yield Slot(node, part_of, i), node if last and isinstance(node, ast.For) else None
 
 
 def _takes_one(f: FunctionType) -> bool:

@@ -85,7 +85,7 @@ class Repairing:
     def _factors(self, labels: Mapping[int, Label]) -> list[float]:
         """Constants by which the author's gradients differ from the loss's, as N where 1/N comes last."""
         sizes = {float(d) for x in self.runs.trial.arguments.values() for d in np.shape(x) if d > 1}
-        named = {size for size in sizes} | {1 / size for size in sizes}
+        named = sizes | {1 / size for size in sizes}
         seen = [label.number for label in labels.values() if label.kind == "multiple"]
         return [c for c in sorted(named) if any(abs(x - c) <= 1e-6 * c for x in seen)][:2]
 
@@ -114,7 +114,7 @@ class Repairing:
         return frozenset(right & self.wrong) if right >= self.right else frozenset()
 
     def _attempts(self, site: int, by_name: bool) -> Iterator[tuple[dict[int, Floats], str, int]]:
-        """What is put where, what it is called, and the first place at which it differs from what was there."""
+        """What is put where, what it is called, and the first place at which it differs from what was."""
         own = self.by_site[site]
         for versions in self.candidates:
             if by_name and not is_called(SITES[site].text, versions[0].title):

@@ -40,8 +40,8 @@ LARGEST_GRID = 12
 SCREEN = 40  # lines of a report's repr
 SAID = {"yours": "yours", "engine": "engine", "witness": "witness", "precise": "50 digits"}
 PARTS = (
-    "title verdict reason out sections first_wrong parts explanations lines entries points skipped seed tolerances "
-    "witnesses remarks proof"
+    "title verdict reason out sections first_wrong parts explanations lines entries points skipped seed "
+    "tolerances witnesses remarks proof"
 ).split()
 
 
