@@ -111,7 +111,7 @@ def check_backward(
 
 
 def _explained(
-    passes: Passes, subject: Subject, cotangents: Sequence[str], report: Report, deadline: float
+    passes: Passes, subject: Subject, cotangents: Sequence[str], report: Report, seconds: float
 ) -> Margin | None:
     """What is wrong in the lines of a backward pass, None where nothing can be said of them."""
     trials: list[Trial] = []
@@ -134,7 +134,7 @@ def _explained(
             trials.append(Trial(own, cotangent, truth))
         if len(trials) == TRIALS:
             break
-    return explained(passes, trials, deadline) if trials else None
+    return explained(passes, trials, seconds) if trials else None
 
 
 def _subject(passes: Passes, seed: int) -> Subject:

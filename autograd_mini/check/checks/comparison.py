@@ -37,7 +37,7 @@ PREMISE = (
 )
 
 
-Explain: TypeAlias = Callable[[Report, float], "Margin | None"]  # a backward pass in code, until a deadline
+Explain: TypeAlias = Callable[[Report, float], "Margin | None"]  # a backward pass in code, in some seconds
 
 
 def compare(title: str, subject: Subject, settings: Settings, explain: Explain | None = None) -> Report:
@@ -189,7 +189,7 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     more = [*report.more, *([*_digits(report)] or [PREMISE] * _is_special(report))]
     report = replace(report, more=tuple(more))
     start, seconds = time.perf_counter(), report.settings.diagnosis
-    margin = explain(report, start + IN_THE_MARGIN * seconds) if explain else None
+    margin = explain(report, IN_THE_MARGIN * seconds) if explain else None
     if margin is not None:
         report = replace(report, explanations=margin.explanations, lines=margin.lines)
     points = _points_of_dispute(subject, report)
@@ -202,9 +202,9 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     evidence = Evidence(points, graph, subject.call, subject.out, start + seconds)
     explanations = report.explanations
     if margin is None or not margin.mends:
-        slips = mended_by_hand(subject, _trials(subject, report), start + IN_THE_MARGIN * seconds)
+        slips = mended_by_hand(subject, _trials(subject, report), IN_THE_MARGIN * seconds)
         explanations = (*slips, *diagnose(evidence), *explanations)
-    if time.perf_counter() > start + IN_THE_MARGIN * seconds:
+    if time.perf_counter() > start + seconds:
         more.append(f"the diagnosis was cut after {seconds:g} s; diagnosis= gives it more")
     picture = partial(draw_mistake, evidence, explanations)
     return replace(report, explanations=explanations, picture=picture, more=tuple(more))

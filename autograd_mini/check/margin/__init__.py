@@ -8,10 +8,8 @@ nothing is never called wrong for that.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -19,16 +17,15 @@ from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.margin.adjoints import Label, Labels, Recorded, known_of, labels_by_line
 from autograd_mini.check.margin.by_hand import mended_by_hand
 from autograd_mini.check.margin.lines import CodeLine, Labelled, explanations_of, parts_of_code
-from autograd_mini.check.margin.mending import Mend, Mending
+from autograd_mini.check.margin.mending import Mend, Mending, mended
 from autograd_mini.check.margin.repair import Repair, Repairing
 from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, Trial
-from autograd_mini.processes import forked
 from autograd_mini.trees import map_leaves
 
 __all__ = ["Margin", "Recorded", "Trial", "explained", "mended_by_hand"]
 
-REPAIRS, MENDS = 0.4, 0.6  # of the time that is left, which each may take in the first of two rounds
-GRACE = 0.2  # seconds in which a copy of the process may tell what it has found
+# What repair and mending may take of the time: by the names that lines have, then by any adjoint.
+ROUNDS = (True, 0.2, 0.4), (False, 0.2, 0.2)
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,11 @@ class Margin:
     mends: tuple[Mend, ...]
 
 
-def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> Margin:
-    """The margin of a backward pass that is wrong, at some trials of which the first is the given point."""
+def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Margin:
+    """The margin of a backward pass that is wrong, at some trials of which the first is the given point.
+
+    ``seconds`` are those of computing, which do not pass while the machine does other things.
+    """
     trial = trials[0]
     runs = Runs(passes, trial)
     places = known_of(passes, trial)
@@ -58,14 +58,11 @@ def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> M
     labelled |= _of_forward_values(runs, events, labelled)
     repairing = Repairing(runs, places, events, labelled, right)
     mends: list[Mend] = []
-    for by_name in (True, False):
-        repairing.run(_until(deadline, REPAIRS), by_name)
+    for by_name, to_repair, to_mend in ROUNDS:
+        repairing.run(to_repair * seconds, by_name)
         repairs, whole = repairing.found()
         first = [*dict.fromkeys((r.where.file, r.where.line) for r in whole)]
-        mending = partial(
-            _mend, passes, trials, runs, labels, first, _until(deadline, MENDS if by_name else 1.0)
-        )
-        mends += forked(mending, max(0.0, deadline - time.perf_counter()) + GRACE)
+        mends += mended(Mending(passes, trials, labels, first), to_mend * seconds)
         if mends:
             break
     mends.sort(key=lambda mend: mend.rank)
@@ -74,24 +71,6 @@ def explained(passes: Derivation, trials: Sequence[Trial], deadline: float) -> M
     lines = parts_of_code(runs.functions, before, after, events, mends, repairs, [*trial.truth], right)
     explanations = explanations_of(mends, repairs, [*trial.truth], right)
     return Margin(lines, tuple(explanations), repairs, tuple(mends))
-
-
-def _until(deadline: float, part: float) -> float:
-    """The time at which a part of what is left is over."""
-    now = time.perf_counter()
-    return now + part * (deadline - now)
-
-
-def _mend(
-    passes: Derivation,
-    trials: Sequence[Trial],
-    runs: Runs,
-    labels: Labels,
-    first: Sequence[tuple[str, int]],
-    deadline: float,
-    tell: Callable[[Mend], None],
-) -> None:
-    Mending([runs, *(Runs(passes, trial) for trial in trials[1:])], labels, first, deadline).mends(tell)
 
 
 def _after(runs: Runs, repairs: Sequence[Repair], labels: Labels) -> Labelled:

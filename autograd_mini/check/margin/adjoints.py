@@ -159,6 +159,10 @@ class Labels:
             "adjoint": _by_size([(x.adjoint, x) for x in self.adjoints if x.adjoint is not None]),
             "value": _by_size([(x.value, x) for x in self.values]),
         }
+        shapes: dict[tuple[int, ...], list[Known]] = defaultdict(list)
+        for x in self.adjoints:
+            shapes[np.asarray(x.adjoint).shape].append(x)
+        self._directions = {shape: (known, _directions(known)) for shape, known in shapes.items()}
 
     def _alike(self, what: str, numbers: Floats) -> list[Known]:
         """What has the same norm, in any shape or order."""
@@ -188,22 +192,19 @@ class Labels:
         return self._related(numbers)
 
     def _related(self, numbers: Floats) -> Label:
-        for x in self.adjoints:
-            adjoint = x.adjoint
-            assert adjoint is not None
-            if adjoint.shape == numbers.shape and numbers.size > 2:
-                i = int(np.argmax(abs(adjoint)))
-                factor = float(numbers.flat[i] / adjoint.flat[i])
-                if close(numbers, factor * adjoint):
-                    return Label("multiple", f"{factor:.4g} · {x.title}", factor)
-        for x in self.adjoints:
-            adjoint = x.adjoint
-            assert adjoint is not None
-            if 1 <= adjoint.size < numbers.size:
-                for axes in _axes(numbers.ndim):
-                    total = numbers.sum(axis=axes)
-                    if total.size == adjoint.size and close(total.ravel(), adjoint.ravel()):
-                        return Label("summed", f"summed over axis {str(axes).strip('(),')}, {x.title}")
+        """A multiple of an adjoint, or what sums to one."""
+        known, directions = self._directions.get(numbers.shape, ([], np.empty((0, numbers.size))))
+        along = directions @ numbers.ravel() / np.linalg.norm(numbers)
+        for i in np.flatnonzero(abs(along) > 1 - 1e-9) if numbers.size > 2 else ():
+            adjoint = np.asarray(known[i].adjoint)
+            factor = float(numbers.flat[np.argmax(abs(adjoint))] / adjoint.flat[np.argmax(abs(adjoint))])
+            if close(numbers, factor * adjoint):
+                return Label("multiple", f"{factor:.4g} · {known[i].title}", factor)
+        for axes in _axes(numbers.ndim):
+            total = np.asarray(numbers.sum(axis=axes))
+            for x in self._alike("adjoint", total) if total.size < numbers.size else ():
+                if x.adjoint is not None and close(total.ravel(), x.adjoint.ravel()):
+                    return Label("summed", f"summed over axis {str(axes).strip('(),')}, {x.title}")
         return Label("")
 
 
@@ -230,6 +231,12 @@ def labels_by_line(events: Sequence[Event], labels: Labels) -> dict[tuple[str, i
 def _plainness(x: Known) -> tuple[bool, bool, int]:
     plain = x.name.isidentifier() or x.name.startswith("self.")
     return bool(x.through), not plain, len(x.name)
+
+
+def _directions(known: Sequence[Known]) -> Floats:
+    """The adjoints as rows of length 1."""
+    rows = np.array([np.asarray(x.adjoint).ravel() for x in known])
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _by_size(pairs: list[tuple[Floats, Known]]) -> dict[int, tuple[Floats, list[Known]]]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ast
 import copy
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.margin.adjoints import Labels
-from autograd_mini.check.margin.mending import Change, Mend, Mending
-from autograd_mini.check.margin.runs import Runs, Trial
+from autograd_mini.check.margin.mending import Change, Mending, mended
+from autograd_mini.check.margin.runs import Trial
 from autograd_mini.check.subjects.arguments import plain
 from autograd_mini.check.subjects.subject import Subject, own
-from autograd_mini.processes import forked
 
 POINTS = 3  # at least, as one number is met by chance
 
@@ -55,18 +53,13 @@ def _called(hand: Any, call: Callable[[Any], Any]) -> Any:
     return call(hand) if callable(hand) else hand
 
 
-def mended_by_hand(subject: Subject, trials: Sequence[Trial], deadline: float) -> list[Explanation]:
+def mended_by_hand(subject: Subject, trials: Sequence[Trial], seconds: float) -> list[Explanation]:
     """The small change that makes a hand derivation right, the plainest if there are several."""
     if len(trials) < POINTS or subject.call is None or subject.fixed:
         return []
-    passes = ByHand(subject)
     known = subject.known(trials[0].arguments, plain(subject.evaluate(trials[0].arguments)))
     formulas = dict.fromkeys(subject.formulas().values(), known)
-
-    def mend(tell: Callable[[Mend], None]) -> None:
-        Mending([Runs(passes, t) for t in trials], Labels({}), [], deadline, formulas).mends(tell)
-
-    mends = forked(mend, max(0.0, deadline - time.perf_counter()))
+    mends = mended(Mending(ByHand(subject), trials, Labels({}), [], formulas), seconds)
     if not mends:
         return []
     best = min(mends, key=lambda mend: mend.rank)

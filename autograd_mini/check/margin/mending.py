@@ -21,7 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -39,8 +39,9 @@ from autograd_mini.check.margin.edits import (
     is_safe,
     thing_of,
 )
-from autograd_mini.check.margin.runs import LossError, Recorder, Runs, is_called
+from autograd_mini.check.margin.runs import Derivation, LossError, Recorder, Runs, Trial, is_called
 from autograd_mini.check.subjects.hand import Formula
+from autograd_mini.processes import forked
 from autograd_mini.rebuilding import TREES, Tree, asking, asks, code_of, tree_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ LATER = 0.15  # seconds in which fits are looked for after the first, at least
 LONG = 160  # characters of an expression that no edit uses
 SIZES = 2  # other than the given ones, at which a fit is tried
 MOST_ITEMS = 40  # of a dictionary
+PATIENCE, GRACE = 4.0, 0.5  # times the seconds of computing, and seconds more, by the clock on the wall
 VISITS = 3  # of a line, at which its scope is looked at
 
 
@@ -191,6 +193,11 @@ def limited(seconds: float) -> Iterator[None]:
 Tried: TypeAlias = "tuple[Statement, Edit]"
 
 
+def mended(mending: Mending, seconds: float) -> list[Mend]:
+    """What a search tells in some seconds of computing, in a copy of the process."""
+    return forked(partial(mending.search, seconds), PATIENCE * seconds + GRACE)
+
+
 class Mending:
     """The search at some points; ``first`` are lines to begin with, from repair.
 
@@ -199,18 +206,15 @@ class Mending:
 
     def __init__(
         self,
-        runs: Sequence[Runs],
+        passes: Derivation,
+        trials: Sequence[Trial],
         labels: Labels,
         first: Sequence[Line],
-        deadline: float,
         formulas: Mapping[Formula, Mapping[str, Any]] | None = None,
     ) -> None:
-        self.runs, self.labels, self.first, self.deadline = runs, labels, first, deadline
-        self.names = frozenset(runs[0].trial.truth)
-        with np.errstate(all="ignore"):
-            self.statements = _statements(runs[0])
-            self.statements += [_of_formula(f, known) for f, known in (formulas or {}).items()]
-            self.right = self._right(()) or frozenset()
+        self.passes, self.trials, self.labels, self.first = passes, trials, labels, first
+        self.formulas = formulas or {}
+        self.names = frozenset(trials[0].truth)
 
     @property
     def wrong(self) -> frozenset[str]:
@@ -218,18 +222,24 @@ class Mending:
 
     @property
     def is_over(self) -> bool:
-        return time.perf_counter() > self.deadline
+        return time.process_time() > self.end
 
-    def mends(self, found: Callable[[Mend], None]) -> None:
+    def search(self, seconds: float, found: Callable[[Mend], None]) -> None:
         """Tells what mends everything, as it is found."""
+        started = time.process_time()
+        self.end = started + seconds
+        self.runs = [Runs(self.passes, trial) for trial in self.trials]
+        with np.errstate(all="ignore"):
+            self.statements = _statements(self.runs[0])
+            self.statements += [_of_formula(f, known) for f, known in self.formulas.items()]
+            self.right = self._right(()) or frozenset()
         partial: list[tuple[frozenset[str], float, Tried]] = []
         mended = False
-        end = math.inf
-        started = time.perf_counter()
+        end = self.end
         last: Statement | None = None
         for statement, edit in self._schedule():
-            now = time.perf_counter()
-            if (now > end and statement is not last) or now > self.deadline:
+            now = time.process_time()
+            if (now > end and statement is not last) or now > self.end:
                 break
             last = statement
             right = self._right([(statement, edit)], self.right)
@@ -300,9 +310,9 @@ class Mending:
         firsts = Counter(shape[0] for shape in shapes if shape)
         lengths = {n for shape in shapes for n in shape if n > 1}
         found: list[Runs] = []
-        end = time.perf_counter() + LONGEST_RUN
+        end = time.process_time() + LONGEST_RUN
         for length in sorted(lengths, key=lambda n: (-firsts[n], -n)):
-            if len(found) == SIZES or time.perf_counter() > end:
+            if len(found) == SIZES or time.process_time() > end:
                 break
             with suppress(Exception, SlowError), limited(LONGEST_RUN):
                 found.append(Runs(runs.passes, elsewhere(runs.passes, runs.trial, length)))
