@@ -551,11 +551,11 @@ def _codes_of(text: str, file: str, flags: int, watched: bool) -> dict[Any, Code
             tree = ast.parse(text)
         except SyntaxError:  # the file has changed since
             return {}
-        codes = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
+        codes = list(codes_of(compile(tree, file, "exec", flags, dont_inherit=True)))
         if watched:
             tree = _Results(file).visit(tree)
         tree = ast.fix_missing_locations(_Calls().visit(tree))
-        edited = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
+        edited = list(codes_of(compile(tree, file, "exec", flags, dont_inherit=True)))
     pairs = list(zip(codes, edited, strict=True))
     ORIGINALS.update((b, a) for a, b in pairs)
     return {(a.co_name, a.co_firstlineno): b for a, b in pairs} | {
@@ -592,7 +592,7 @@ def _trees_of(text: str, file: str, flags: int) -> dict[Any, Tree]:
                 for part in (other, *getattr(other, "decorator_list", ())):
                     part.lineno = part.end_lineno = n
                     part.col_offset = part.end_col_offset = 0
-        codes = (_codes(compile(x, file, "exec", flags, dont_inherit=True)) for x in (tree, counted))
+        codes = (codes_of(compile(x, file, "exec", flags, dont_inherit=True)) for x in (tree, counted))
     found: dict[Any, Tree] = {}
     for code, by_number in zip(*codes, strict=True):
         own = numbered.get(by_number.co_firstlineno)
@@ -624,11 +624,12 @@ def code_of(tree: Tree, f: FunctionType) -> CodeType:
     home.body[0].body = [ast.copy_location(ast.Return(tree), tree) if isinstance(tree, ast.Lambda) else tree]
     flags = code.co_flags & annotations.compiler_flag
     compiled = compile(module, code.co_filename, "exec", flags, dont_inherit=True)
-    return next(found for found in _codes(compiled) if found.co_name == code.co_name)
+    return next(found for found in codes_of(compiled) if found.co_name == code.co_name)
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+def codes_of(code: CodeType) -> Iterator[CodeType]:
+    """The code and those of all functions inside."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _codes(constant)
+            yield from codes_of(constant)

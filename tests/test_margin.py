@@ -6,7 +6,8 @@ import linecache
 import numpy as np
 import pytest
 
-from autograd_mini import check_backward
+from autograd_mini import check_backward, check_gradient, check_jacobian
+from autograd_mini.check.margin.adjoints import Known, Labels
 
 BATCH_NORM = """
 import numpy as np
@@ -194,3 +195,102 @@ def test_the_wrong_line_is_found_and_corrected(name):
     place = text.index(old)
     planted = text[:place].count("\n") + 1
     assert any(abs(int(line.name.split()[1]) - planted) <= 1 for line in wrong), str(report)
+
+
+def test_several_wrong_lines_are_each_corrected():
+    text = BATCH_NORM.replace("dout * xhat, axis=0", "dout * x, axis=0")
+    POINTS[text] = POINTS[BATCH_NORM]
+    report = checked(text, "dbeta = np.sum(dout, axis=0)", "dbeta = -np.sum(dout, axis=0)")
+    wrong = [line.claim.split()[0] for line in report.lines if line.verdict == "wrong"]
+    assert wrong == ["dgamma", "dbeta"]
+    assert "dgamma = np.sum(dout * xhat, axis=0)" in report.explanations[0].formula
+    assert "dbeta = np.sum(dout, axis=0)" in report.explanations[0].formula
+
+
+def test_what_matches_nothing_is_not_called_wrong():
+    text = BATCH_NORM.replace("    dx =", "    odd = np.cos(dmu) + 3.7\n    dx =")
+    POINTS[text] = POINTS[BATCH_NORM]
+    report = checked(text, "std**-3", "std**-2")
+    margins = {line.claim.split()[0]: (line.verdict, line.margin) for line in report.lines}
+    assert margins["odd"] == ("", "")
+    assert margins["dxhat"] == ("right", "= ∂L/∂xhat")
+    assert margins["dvar"][0] == "wrong"
+    assert margins["dx"] == ("right given your earlier steps", "= ∂L/∂x, given dvar")
+
+
+def test_the_margin_is_printed_beside_the_code_and_numbers_are_pointed_at():
+    report = checked(BATCH_NORM, "std**-3", "std**-2")
+    text = str(report)
+    assert "dxhat = dout * gamma  " in text
+    assert "✗ should be ∂L/∂var, shape (3,). With it ∂L/∂x is right; ∂L/∂gamma and ∂L/∂beta are" in text
+    page = report._repr_html_()
+    assert 'title="dxhat, shape (5, 3)' in page
+    assert "dvar = np.sum(dxhat * (x - mu), axis=0) * -0.5 * std**-2" in page
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize(
+    ("f", "hand", "corrected"),
+    [
+        (np.tanh, lambda x: 1 - np.tanh(x), "∂f/∂x = 1 - np.tanh(x) ** 2"),
+        (lambda x: np.exp(-x), lambda x: np.exp(-x), "∂f/∂x = -np.exp(-x)"),
+        (lambda x: np.sin(x) * x, lambda x: np.sin(x) - x * np.cos(x), "∂f/∂x = np.sin(x) + x * np.cos(x)"),
+        (lambda x: x**3, lambda x: 3 * x**3, "∂f/∂x = 3 * x ** 2"),
+    ],
+)
+def test_a_hand_function_is_answered_with_the_corrected_line(f, hand, corrected):
+    [slip] = [e for e in check_gradient(f, hand, at=0.7, diagnosis=20.0).explanations if e.kind == "slip"]
+    assert slip.formula == corrected
+    assert "yours is right with" in slip.text
+
+
+def test_a_line_of_a_hand_function_is_named():
+    def hand(W, x, t):
+        y = np.tanh(W @ x)
+        d = (y - t) * (1 - y)
+        return np.outer(d, x)
+
+    def loss(W, x, t):
+        return np.sum((np.tanh(W @ x) - t) ** 2) / 2
+
+    at = {"W": random.standard_normal((2, 3)), "x": random.standard_normal(3), "t": np.array([0.2, -0.4])}
+    slip = check_gradient(loss, hand, at=at, diagnosis=20.0).explanations[0]
+    assert slip.formula == "d = (y - t) * (1 - y ** 2)"
+    assert slip.text.endswith(f"in line {hand.__code__.co_firstlineno + 2}")
+
+
+def test_a_jacobian_by_hand_is_mended():
+    def softmax(z):
+        e = np.exp(z - np.max(z))
+        return e / np.sum(e)
+
+    hand = lambda z, S: np.diag(S) + np.outer(S, S)  # noqa: E731
+    report = check_jacobian(softmax, hand, at=[1.5, -0.5, 0.75], out="S", diagnosis=20.0)
+    assert report.explanations[0].formula == "∂S/∂z = np.diag(S) - np.outer(S, S)"
+
+
+def test_nothing_is_changed_and_an_edit_that_hangs_or_fails_harms_nobody():
+    names = module(RECURRENT.replace("dWx += np.outer", "dWx = np.outer"))
+    at = {k: random.standard_normal(x) for k, x in POINTS[RECURRENT].items()}
+    before = {k: x.copy() for k, x in at.items()}
+    code = names["backward"].__code__
+    assert not check_backward(names["forward"], names["backward"], at=at, points=2)
+    assert names["backward"].__code__ is code
+    assert all(np.array_equal(at[k], before[k]) for k in at)
+
+
+def test_labels():
+    h, x = np.array([0.5, -1.0, 2.0]), np.array([[1.0, 2.0, 4.0], [3.0, 5.0, -7.0]])
+    labels = Labels({"h": [Known("h", h, 3 * h + 1)], "x": [Known("x", x, x**2)]})
+    found = {
+        "adjoint": 3 * h + 1,
+        "value": h,
+        "constant": np.zeros(3),
+        "reshaped": (x**2).T,
+        "multiple": 6 * h + 2,
+        "summed": np.array([3 * h, np.ones(3)]),
+        "": np.array([1.0, 2.0, 3.5]),
+    }
+    assert {kind: labels(numbers).kind for kind, numbers in found.items()} == {kind: kind for kind in found}
+    assert labels(3 * h + 1).text == "∂L/∂h"
+    assert labels(6 * h + 2).text == "2 · ∂L/∂h"

@@ -236,7 +236,7 @@ def _plainness(x: Known) -> tuple[bool, bool, int]:
 def _directions(known: Sequence[Known]) -> Floats:
     """The adjoints as rows of length 1."""
     rows = np.array([np.asarray(x.adjoint).ravel() for x in known])
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def _by_size(pairs: list[tuple[Floats, Known]]) -> dict[int, tuple[Floats, list[Known]]]:

@@ -42,7 +42,7 @@ from autograd_mini.check.margin.edits import (
 from autograd_mini.check.margin.runs import Derivation, LossError, Recorder, Runs, Trial, is_called
 from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.processes import forked
-from autograd_mini.rebuilding import TREES, Tree, asking, asks, code_of, tree_of
+from autograd_mini.rebuilding import ORIGINALS, TREES, Tree, asking, asks, code_of, codes_of, tree_of
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -53,6 +53,7 @@ LONGEST_RUN = 0.5  # seconds
 LATER = 0.15  # seconds in which fits are looked for after the first, at least
 LONG = 160  # characters of an expression that no edit uses
 SIZES = 2  # other than the given ones, at which a fit is tried
+MOST_FUNCTIONS = 12  # of a module, all of which may be meant; of more, those that are called
 MOST_ITEMS = 40  # of a dictionary
 PATIENCE, GRACE = 4.0, 0.5  # times the seconds of computing, and seconds more, by the clock on the wall
 VISITS = 3  # of a line, at which its scope is looked at
@@ -104,10 +105,6 @@ class Unit:
     def watched(self, tree: Any) -> Any:
         """What does so, of another tree, and shows its results."""
         return code_of(asking(tree, self.file), self.f)
-
-    @property
-    def span(self) -> range:
-        return range(self.tree.lineno, (self.tree.end_lineno or self.tree.lineno) + 1)
 
     def expressions(self) -> dict[str, tuple[CodeType, bool]]:
         """What can be evaluated in a frame of it without harm, and whether it is a leaf."""
@@ -539,10 +536,10 @@ class _Scopes:
     """What was in scope at each line of some units, in the order in which they ran."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
-        self.units = units
+        self.units = {code: unit for unit in units for code in codes_of(unit.original)}
         self.expressions = {id(unit): unit.expressions() for unit in units}
-        self.seen: dict[Line, int] = {}
-        self.scopes: dict[Line, dict[str, Thing]] = {}
+        self.seen: dict[tuple[Unit, int], int] = {}
+        self.scopes: dict[tuple[Unit, int], dict[str, Thing]] = {}
         self.looks = False
 
     @contextmanager
@@ -556,28 +553,22 @@ class _Scopes:
         finally:
             sys.settrace(before)
 
-    def _unit(self, file: str, line: int) -> Unit | None:
-        inside = [unit for unit in self.units if unit.file == file and line in unit.span]
-        return min(inside, key=lambda unit: len(unit.span), default=None)
-
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        if not any(frame.f_code.co_filename == unit.file for unit in self.units):
+        unit = self.units.get(ORIGINALS.get(frame.f_code, frame.f_code))
+        if unit is None:
             return None
         if event == "line":
-            line = frame.f_code.co_filename, frame.f_lineno
+            line = unit, frame.f_lineno
             self.seen[line] = self.seen.get(line, 0) + 1
             if self.looks and self.seen[line] <= VISITS:
                 sys.settrace(None)
                 try:
-                    self._look(line, frame)
+                    self._look(unit, line, frame)
                 finally:
                     sys.settrace(self._trace)
         return self._trace
 
-    def _look(self, line: Line, frame: FrameType) -> None:
-        unit = self._unit(*line)
-        if unit is None:
-            return
+    def _look(self, unit: Unit, line: tuple[Unit, int], frame: FrameType) -> None:
         scope = self.scopes.setdefault(line, {})
         held: set[int] = set()
         for text, value, leaf in self._values(unit, frame):
@@ -626,7 +617,7 @@ def _statements(runs: Runs) -> list[Statement]:
     runs.gradients()
     units = [Unit(code, f, tree) for code, f in runs.functions.items() if (tree := tree_of(code)) is not None]
     scopes = _Scopes(units)
-    forward: set[Line] = set()
+    forward: set[tuple[Unit, int]] = set()
     if not runs.passes.joined:
         with scopes.watching(looks=False):
             runs.passes.forward(runs.trial.arguments)
@@ -638,18 +629,20 @@ def _statements(runs: Runs) -> list[Statement]:
     found: list[tuple[int, Statement]] = []
     called = {name for unit in units for name in unit.original.co_names}
     for unit in units:
-        functions = {
-            name: _flags(f)
+        own_functions = {
+            name: f
             for name, f in unit.f.__globals__.items()
-            if name in called and isinstance(f, FunctionType) and _takes_one(f)
+            if isinstance(f, FunctionType) and f.__module__ == unit.f.__module__ and _takes_one(f)
         }
-        own = [x for (file, line), x in scopes.scopes.items() if file == unit.file and line in unit.span]
+        few = len(own_functions) <= MOST_FUNCTIONS
+        functions = {name: _flags(f) for name, f in own_functions.items() if few or name in called}
+        own = [x for (other, _), x in scopes.scopes.items() if other is unit]
         later = {t: x for scope in own for t, x in scope.items()}
         for slot, loop in _slots(unit.tree):
             node = slot.get()
             body = getattr(node, "body", None)
             end = body[0].lineno - 1 if isinstance(body, list) else node.end_lineno
-            lines = [(unit.file, line) for line in range(node.lineno, max(end, node.lineno) + 1)]
+            lines = [(unit, line) for line in range(node.lineno, max(end, node.lineno) + 1)]
             ran = [line for line in lines if line in scopes.seen]
             if ran and not forward.intersection(lines):
                 scope: Scope = {t: x for line in lines for t, x in scopes.scopes.get(line, {}).items()}
