@@ -34,6 +34,7 @@ PYTHON_2 = {
 }  # fmt: skip
 METHODS = {"iteritems": "items", "iterkeys": "keys", "itervalues": "values", "has_key": "__contains__"}
 READING = "load loadtxt genfromtxt fromfile open read_csv imread loadmat memmap save savetxt input".split()
+PURE = ("numpy", "math", "random", "collections", "functools")  # modules whose functions only compute
 LONGEST = 50  # characters of a statement that was left out
 
 
@@ -88,7 +89,13 @@ def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
     """Execute the definitions of one file; returns its own functions and classes."""
     own: list[str] = []
     for file, text in _texts(path):
-        tree, text, is_python_2 = _parsed(text, file)
+        try:
+            tree, text, is_python_2 = _parsed(text, file)
+        except SyntaxError as error:
+            if file == path:
+                raise
+            left_out.append(f"cell {file[len(path) + 1 : -1]}: {error.msg}, line {error.lineno}")
+            continue
         names |= {
             name: x for name, x in PYTHON_2.items() if re.search(rf"\b{name}\b", text) and name not in names
         }
@@ -99,7 +106,7 @@ def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
             elif _is_wanted(statement, names):
                 try:
                     exec(compile(ast.Module([statement], []), file, "exec", flags, dont_inherit=True), names)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     left_out.append(f"{_place(statement, file, path)}: {type(error).__name__}: {error}")
                     names.update(_missing(statement, str(error)))
                 else:
@@ -149,8 +156,9 @@ def _texts(path: str) -> Iterator[tuple[str, str]]:
 def _parsed(text: str, file: str) -> tuple[ast.Module, str, bool]:
     """The syntax tree of a text, the text, and whether it had to be read as Python 2; lines stay lines."""
     is_python_2 = False
-    if re.search(rf"\.({'|'.join(METHODS)})\(", text):
-        text = re.sub(rf"\.({'|'.join(METHODS)})\(", lambda found: f".{METHODS[found[1]]}(", text)
+    for old, new in METHODS.items():
+        if old in text:
+            text = _outside_strings(rf"\.{old}\(", f".{new}(", text)
     try:
         tree = ast.parse(text, file)
     except SyntaxError as error:
@@ -163,6 +171,24 @@ def _parsed(text: str, file: str) -> tuple[ast.Module, str, bool]:
     return tree, text, is_python_2
 
 
+STRING = r"""(?P<string>\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\#[^\n]*)"""
+WORDS = (
+    (r"<>", r"!="),
+    (r"\b(0[xX][0-9a-fA-F]+|\d+)[lL]\b", r"\1"),
+    (r"(?<![\w.])0+([0-7]+)\b(?![.\w])", r"0o\1"),
+    (r"(\bexcept\s+[\w.]+|\bexcept\s*\([^)]*\))\s*,\s*(\w+)\s*:", r"\1 as \2:"),
+)
+
+
+def _outside_strings(pattern: str, new: str, text: str) -> str:
+    """The text with what a pattern finds replaced, but in strings and comments."""
+
+    def replaced(found: re.Match[str]) -> str:
+        return found[0] if found["string"] else re.sub(pattern, new, found[0])
+
+    return re.sub(f"{STRING}|{pattern}", replaced, text, flags=re.S)
+
+
 def python_3(text: str) -> str:
     """Text of Python 2 in the words of Python 3, line by line.
 
@@ -172,11 +198,8 @@ def python_3(text: str) -> str:
     try: pass
     except E as e: raise E('no')
     """
-    text = re.sub(r"\b(0[xX][0-9a-fA-F]+|\d+)[lL]\b", r"\1", text.replace("<>", "!="))
-    text = re.sub(r"(?<![\w.])0+([0-7]+)\b(?![.\w])", r"0o\1", text)
-    text = re.sub(
-        r"(^\s*except\s+[\w.]+|^\s*except\s*\([^)]*\))\s*,\s*(\w+)\s*:", r"\1 as \2:", text, flags=re.M
-    )
+    for pattern, word in WORDS:
+        text = _outside_strings(pattern, word, text)
     lines = text.splitlines(keepends=True)
     tokens = [
         t
@@ -184,12 +207,12 @@ def python_3(text: str) -> str:
         if t.type not in (tokenize.COMMENT, tokenize.NL)
     ]
     for statement in reversed([*_statements(tokens)]):
-        word, *rest = statement
-        if word.string not in ("print", "raise", "exec") or word.type != tokenize.NAME:
+        first, *rest = statement
+        if first.string not in ("print", "raise", "exec") or first.type != tokenize.NAME:
             continue
-        new = _rewritten(word.string, rest, lines)
+        new = _rewritten(first.string, rest, lines)
         if new is not None:
-            (row, column), (end, last) = word.start, (rest[-1] if rest else word).end
+            (row, column), (end, last) = first.start, statement[-1].end
             tail = lines[end - 1][last:]
             blank = "\n" * (end - row - new.count("\n"))
             lines[row - 1 : end] = [lines[row - 1][:column] + new + tail + blank, *[""] * (end - row)]
@@ -289,8 +312,9 @@ def _is_constant(node: ast.AST, names: Mapping[str, Any]) -> bool:
     if not isinstance(function, ast.Name):  # a method of what a call gave, as in randn(3).astype(int)
         return isinstance(function, (ast.Call, ast.Constant, ast.BinOp))
     owner = names.get(function.id, getattr(builtins, function.id, None))
-    if isinstance(owner, ModuleType):
-        return owner.__name__.partition(".")[0] in ("numpy", "math", "random", "collections", "functools")
+    home = owner.__name__ if isinstance(owner, ModuleType) else getattr(owner, "__module__", None)
+    if str(home).partition(".")[0] in PURE:
+        return True
     if isinstance(node.func, ast.Attribute):  # of data, and not of a model
         return type(owner).__module__ in ("builtins", "numpy") and not callable(owner)
     return isinstance(owner, type) or (function.id in vars(builtins) and function.id not in ("print", "exec"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from autograd_mini import check_backward, check_vjp
+from autograd_mini.check.subjects.binding import passes_of
 
 random = np.random.default_rng(3)
 X, W, B = random.standard_normal((3, 4)), random.standard_normal((4, 5)), random.standard_normal(5)
@@ -58,8 +59,9 @@ def test_a_wrong_gradient_is_wrong_alone():
         dx, dW, db = affine_backward(dout, cache)
         return dx, 2 * dW, db
 
-    assert verdicts(affine_forward, backward, at=AT) == {**RIGHT, "W": "disagrees"}
-    assert verdicts(affine_forward, backward, at=AT, gradients={"W": 1}) == {**RIGHT, "W": "disagrees"}
+    wrong = {**RIGHT, "W": "disagrees"}
+    assert verdicts(affine_forward, backward, at=AT, diagnosis=0) == wrong
+    assert verdicts(affine_forward, backward, at=AT, gradients={"W": 1}, diagnosis=0) == wrong
     assert verdicts(affine_forward, backward, at=AT, wrt=["b", "x"]) == {"x": "agrees", "b": "agrees"}
 
 
@@ -375,6 +377,27 @@ def test_a_parameter_with_its_own_gradient():
     assert verdicts(Layer(), at=X) == {"x": "agrees", "W.value": "agrees", "b.value": "agrees"}
 
 
+def test_an_array_in_two_places_is_one_parameter():
+    class Affine:
+        def __init__(self, W, b):
+            self.params = [W, b]
+            self.grads = [np.zeros_like(W), np.zeros_like(b)]
+            self.W = W
+
+        def forward(self, x):
+            _, b = self.params
+            self.x = x
+            return x @ self.W + b
+
+        def backward(self, dout):
+            self.grads[0][...] = self.x.T @ dout
+            self.grads[1][...] = np.sum(dout, axis=0)
+            return dout @ self.params[0].T
+
+    found = verdicts(Affine, at={"W": W, "b": B, "x": X})
+    assert found == {"x": "agrees", "params[0]": "agrees", "params[1]": "agrees"}
+
+
 def test_layers_in_a_list():
     class Net:
         def __init__(self):
@@ -429,7 +452,7 @@ def test_a_step_at_a_rate_of_the_instance_in_the_wrong_order():
             self.W = self.W - self.lr * self.x.T @ grad
             return grad @ self.W.T  # of the parameters after the step
 
-    assert check_backward(Layer(), at=X).sections == {"x": "disagrees", "W": "agrees"}
+    assert check_backward(Layer(), at=X, diagnosis=0).sections == {"x": "disagrees", "W": "agrees"}
 
 
 def test_the_loss_that_backward_starts_from():
@@ -489,7 +512,9 @@ def test_states_over_time_in_lists():
             return dxs, dh_prev
 
     found = verdicts(Recurrent(), at={"xs": list(X), "h_prev": B})
-    assert found == dict.fromkeys(("xs", "h_prev", "Wx", "Wh", "b"), "agrees")
+    names = ("xs[0]", "xs[1]", "xs[2]", "h_prev", "Wx", "Wh", "b")
+    assert found == dict.fromkeys(names, "agrees")
+    assert verdicts(Recurrent(), at={"xs": X, "h_prev": B}).keys() == {"xs", *names[3:]}
 
 
 def test_a_batch_normalization_that_keeps_statistics():
@@ -595,3 +620,196 @@ def test_the_module_is_untouched():
 
 def test_a_pure_backward_pass_goes_by_its_old_name():
     assert check_vjp is check_backward
+
+
+# --- no right one is blamed ---------------------------------------------------------------------------
+
+
+class Accumulating(Linear):
+    def __init__(self):
+        super().__init__(4, 5)
+        self.dW, self.db = np.zeros((4, 5)), np.zeros(5)
+
+    def backward(self, dout):
+        self.dW += self.x.T @ dout
+        self.db += dout.sum(axis=0)
+        return dout @ self.W.T
+
+
+def test_what_an_earlier_pass_has_left_is_not_counted():
+    layer = Accumulating()
+    layer.forward(X)
+    layer.backward(np.ones((3, 5)))
+    assert verdicts(layer, at=X) == RIGHT
+    assert layer.dW.any()
+
+
+def test_a_gradient_that_is_never_set_is_wrong_and_one_that_is_not_there_is_said():
+    class NeverSet(Accumulating):
+        def backward(self, dout):
+            self.dW = self.x.T @ dout
+
+    class NotThere(Linear):
+        def backward(self, dout):
+            self.dW = self.x.T @ dout
+
+    assert check_backward(NeverSet(), at=X).sections == {"W": "agrees", "b": "disagrees"}
+    report = check_backward(NotThere(4, 5), at=X)
+    assert report.sections == {"W": "agrees"}
+    assert "no gradient is given of b" in report.remarks
+
+
+@pytest.mark.parametrize("factor", [0.01, 1.0, 0.01 / 3])
+def test_a_rate_that_has_no_name_is_what_the_step_says(factor):
+    class Layer(Linear):
+        def backward(self, dout):
+            dx = dout @ self.W.T
+            self.W, self.b = self.W - factor * self.x.T @ dout, self.b - factor * dout.sum(axis=0)
+            return dx
+
+    report = check_backward(Layer(4, 5), at=X)
+    assert report.sections == RIGHT
+    assert any(f"the rate of the steps is taken to be {factor:g}" in remark for remark in report.remarks)
+
+
+def test_steps_at_two_rates_are_not_those_of_one_loss():
+    class Layer(Linear):
+        def backward(self, dout):
+            self.W -= 0.1 * self.x.T @ dout / len(dout)
+            self.b -= 0.1 * dout.sum(axis=0)
+
+    assert "disagrees" in check_backward(Layer(4, 5), at=X, diagnosis=0).sections.values()
+
+
+def test_a_number_that_backward_returns_is_no_gradient():
+    class Layer(Linear):
+        def backward(self, dout):
+            super().backward(dout)
+            return float(np.linalg.norm(dout))
+
+    report = check_backward(Layer(4, 5), at=X)
+    assert report.sections == {"W": "agrees", "b": "agrees"}
+    assert "the number that backward returns is not compared" in report.remarks
+
+
+def test_a_name_for_the_input_and_the_output():
+    def step(x, h, W):
+        h = np.tanh(x @ W + h)
+        return h
+
+    def backward(dh, x, h, W):
+        dz = dh * (1 - h**2)
+        return dz @ W.T, dz, x.T @ dz
+
+    at = {"x": X, "h": X @ W, "W": W}
+    with pytest.raises(TypeError, match="say with out='h' that it is the latter"):
+        check_backward(step, backward, at=at)
+    assert verdicts(step, backward, at=at, out="h") == dict.fromkeys("xhW", "agrees")
+    report = check_backward(step, backward, at=at, out="out", diagnosis=0)
+    assert set(report.sections.values()) == {"disagrees"}
+
+
+def test_loss_layers():
+    class CrossEntropy:
+        def forward(self, z, y):
+            self.y = y
+            loss, self.dz = softmax_loss(z, y)
+            return loss
+
+        def backward(self, dout=1):
+            return dout * self.dz
+
+    assert verdicts(CrossEntropy, at={"z": X, "y": np.array([0, 3, 1])}) == {"z": "agrees"}
+
+
+def test_activations_that_are_objects():
+    class Square:
+        def __call__(self, x):
+            return x**2
+
+        def derivative(self, x):
+            return 2 * x
+
+    assert verdicts(Square(), at=X) == {"x": "agrees"}
+
+
+def test_several_results_need_a_word():
+    def attention(q, k):
+        p = np.exp(q @ k.T)
+        return p @ k, p
+
+    with pytest.raises(
+        TypeError, match=r"forward gives 2 results \(…, p\), and backward takes \(dout, q, k\)"
+    ):
+        check_backward(attention, lambda dout, q, k: (dout, dout), at={"q": X, "k": X})
+    found = check_backward(
+        attention,
+        lambda dp, q, k: (dp * np.exp(q @ k.T) @ k, (dp * np.exp(q @ k.T)).T @ q),
+        at={"q": X, "k": X + 0.5},
+        out="p",
+    )
+    assert found.sections == {"q": "agrees", "k": "agrees"}
+
+
+def test_results_that_might_be_taken_in_another_order():
+    def forward(x, y):
+        h, c = np.sin(x), np.cos(y)
+        return h * c, h, c
+
+    def backward(dout, first, second):
+        return dout * second, dout * first
+
+    with pytest.raises(TypeError, match="what first, second should be is not known"):
+        check_backward(forward, backward, at={"x": X, "y": X})
+
+    def cached(dout, h_, c_):
+        return dout * c_ * np.sqrt(1 - h_**2), dout * h_ * -np.sqrt(1 - c_**2)
+
+    at = {"x": abs(X) / 3, "y": abs(X) / 3}
+    assert verdicts(forward, cached, at=at, domain={"x": (0.1, 1), "y": (0.1, 1)}).keys() == {"x", "y"}
+
+
+def test_passes_of_jax():
+    jax = pytest.importorskip("jax")
+
+    def fwd(x, y):
+        return jax.numpy.sin(x) * y, (jax.numpy.cos(x), jax.numpy.sin(x), y)
+
+    def bwd(residuals, g):
+        cos_x, sin_x, y = residuals
+        return cos_x * g * y, sin_x * g
+
+    at = {"x": X, "y": X + 1}
+    assert check_backward(fwd, bwd, at=at, points=1).sections == {"x": "agrees", "y": "agrees"}
+    wrong = check_backward(fwd, lambda res, g: (bwd(res, g)[0], g), at=at, points=1, diagnosis=0)
+    assert wrong.sections == {"x": "agrees", "y": "disagrees"}
+
+
+def test_passes_are_functions_of_arguments_by_name():
+    layer = Linear(4, 5)
+    passes = passes_of(layer, at={"x": X, "W": W})
+    assert passes.wrt == ("x", "W", "b")
+    assert passes.roots == (Linear.forward, Linear.backward)
+    called = []
+
+    def watched(f):
+        called.append(f.__name__)
+        return f
+
+    output, state = passes.forward({"x": X, "W": 2 * W, "b": B}, watched)
+    assert np.array_equal(output, X @ (2 * W) + B)
+    for factor in (1.0, 3.0):  # a state is left as it is
+        found = passes.backward(state, factor * np.ones((3, 5)), passes.arguments, watched)
+        np.testing.assert_allclose(found["W"], factor * X.T @ np.ones((3, 5)))
+        np.testing.assert_allclose(found["x"], factor * np.ones((3, 5)) @ (2 * W).T)
+    assert called == ["forward", "backward", "backward"]
+    assert not hasattr(layer, "dW")
+
+
+def test_what_keeps_no_seed_is_inconclusive():
+    def forward(x):
+        mask = np.random.default_rng().random(x.shape) < 0.5
+        return x * mask, mask
+
+    report = check_backward(forward, lambda dout, mask: dout * mask, at=X, points=0)
+    assert report.verdict == "inconclusive"

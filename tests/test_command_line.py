@@ -188,7 +188,7 @@ BAD = [
     (["grad", "x", "x=1", "--source", "--json"], "leave out --hessian and --json"),
     (["grad", "x", "x=1", "--what"], "unrecognized arguments: --what"),
     (["grad", "9**9**9"], "too large"),
-    (["check", "x"], "required: DERIVATIVE"),
+    (["check", "x"], "DERIVATIVE is required"),
     (["check", "x*y", "y"], "--wrt is missing"),
     (["check", "x", "1", "--wrt", "y"], "y does not occur"),
     (["check", "x", "1", "--let", "S"], "expected a name with its formula"),

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from autograd_mini.command_line.checks import check
 from autograd_mini.command_line.derivatives import grad, print_rules
 from autograd_mini.command_line.grading import MEMORY_IS_LIMITED, grade
+from autograd_mini.command_line.passes import check_file, is_file
 from autograd_mini.command_line.pictures import draw, view
 
 BAD_USE = 2
@@ -149,14 +150,36 @@ examples:
   autograd-mini check "softmax(z)" --wrt z "S[i] * ((i == j) - S[j])" --let S="softmax(z)" z=1,2,3
 In the last, i and j are the row and the column; a name from i to n without a number is an index.
 
+  autograd-mini check net.py
+  autograd-mini check net.py --forward forward --backward backward --at "x=randn(3,4)" "W=randn(4,5)"
+  autograd-mini check layers.ipynb --forward Linear.forward --backward Linear.backward
+A file is EXECUTED, its definitions one by one, without what it does with them. Numbers that are not given are
+proposed by the names of parameters, and printed. randn(3,4) and rand(3,4) have this shape, randint(5,3) are
+three whole numbers below 5, onehot(3,5) rows of an identity; {"W1": randn(4,5)} is a dict.
+
 """ + STATUS.format(ok="agrees", wrong="disagrees")
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
-    _add_formula(parser)
-    parser.add_argument("hand", metavar="DERIVATIVE", help="a formula in the same names")
+    parser.add_argument("formula", metavar="FORMULA", help='such as "log(1 + exp(-x))", or a file of passes')
+    parser.add_argument("hand", metavar="DERIVATIVE", nargs="?", help="a formula in the same names")
     _add_names(parser, "the point; a name without numbers is drawn at random")
     parser.add_argument("--wrt", metavar="NAME", help="with respect to this; needed if there are several")
+    passes = parser.add_argument_group("of a file, FORMULA ending in .py or .ipynb")
+    passes.add_argument("--forward", metavar="NAME", help="a function, or Class.method")
+    passes.add_argument(
+        "--backward", metavar="NAME", help="the same; without, forward returns loss, gradients"
+    )
+    passes.add_argument(
+        "--at", metavar="NAME=NUMBERS", nargs="+", action="extend", default=[], help="the point"
+    )
+    passes.add_argument(
+        "--loss", metavar="NAME", help="a function of forward's output, where backward starts"
+    )
+    passes.add_argument("--out", metavar="NAME", help="the output, of several results or attributes")
+    passes.add_argument(
+        "--gradient", metavar="NAME=GRADIENT", action="append", default=[], help="how backward calls it: W=dW"
+    )
     parser.add_argument(
         "--let", metavar="NAME=FORMULA", action="append", default=[], help="a name to use in both formulas"
     )
@@ -168,11 +191,11 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         help="where random points lie: low,high or real, positive, simplex, one-hot, unit, symmetric, "
         "spd, orthogonal",
     )
-    parser.add_argument("--points", type=_count, default=5, metavar="N", help="random points to try (5)")
+    parser.add_argument("--points", type=_count, metavar="N", help="random points to try (5)")
     parser.add_argument("--seed", type=_count, default=0, metavar="N", help="of the random points (0)")
     parser.add_argument("--symbolic", action="store_true", help="try to prove it with SymPy")
     parser.add_argument("--json", action="store_true", help="the report for machines")
-    parser.set_defaults(run=check)
+    parser.set_defaults(run=lambda options: (check_file if is_file(options.formula) else check)(options))
 
 
 def _count(text: str) -> int:

@@ -30,11 +30,13 @@ from autograd_mini.command_line.arguments import (
 from autograd_mini.expressions import INDICES, ExpressionError, parse
 from autograd_mini.expressions.vocabulary import unknown_name
 
-STATUS = {AGREES: 0, DISAGREES: 1, INCONCLUSIVE: 3}
+STATUS: dict[str, int] = {AGREES: 0, DISAGREES: 1, INCONCLUSIVE: 3}
 DRAWS = 100
 
 
 def check(options: argparse.Namespace) -> int:
+    if options.hand is None:
+        raise ValueError("DERIVATIVE is required; a file of passes ends in .py or .ipynb, and exists")
     lets = {
         name: parse(text)
         for name, text in pairs(options.let, 'a name with its formula such as S="softmax(z)"').items()
@@ -58,10 +60,10 @@ def check(options: argparse.Namespace) -> int:
         {wrt: Formula(options.hand, hand.completed)},
         at=point,
         wrt=wrt,
-        points=options.points,
         seed=options.seed,
         domain=domain or None,
         symbolic=options.symbolic,
+        **({} if options.points is None else {"points": options.points}),
     )
     drawn = {name: x for name, x in point.items() if name not in given}
     if options.json:

@@ -16,8 +16,9 @@ from autograd_mini.check.margin import Margin, Recorded, Trial, explained
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import settings_of
 from autograd_mini.check.subjects.arguments import EPSILON, as_array, numbers_of, with_parameters
-from autograd_mini.check.subjects.binding import is_plain, passes_of, plain_number
+from autograd_mini.check.subjects.binding import passes_of
 from autograd_mini.check.subjects.hand import Claim
+from autograd_mini.check.subjects.naming import is_plain, plain_number
 from autograd_mini.check.subjects.passes import plain
 from autograd_mini.check.subjects.subject import Subject, subject_of
 from autograd_mini.rebuilding import following

@@ -7,11 +7,9 @@ shapes leave a choice, nothing is guessed: the error says what there is, and how
 
 from __future__ import annotations
 
-import ast
 import inspect
 import itertools
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +26,22 @@ from autograd_mini.check.subjects.arguments import (
     listed,
     numbers_of,
     parameters_of,
+)
+from autograd_mini.check.subjects.naming import (
+    Leaf,
+    bases,
+    called_alike,
+    folded,
+    is_instance,
+    is_plain,
+    is_tree,
+    leaves_of,
+    meaning,
+    names_of,
+    numbers_in,
+    plain_number,
+    returned_names,
+    same,
 )
 from autograd_mini.check.subjects.passes import (
     ARGUMENT,
@@ -54,7 +68,10 @@ from autograd_mini.trees import leaves, map_leaves
 
 SHAPES = {FORWARD: "forward(…)", BACKWARD: "backward(grad_out, …)", LOSS: "loss(out, …)"}
 FORWARDS = "forward forward_pass feedforward feed_forward fprop fwd call __call__ loss".split()
-BACKWARDS = "backward backward_pass backprop back_propagation backpropagate bprop bwd gradient grad".split()
+BACKWARDS = (
+    "backward backward_pass backprop back_propagation backpropagate bprop bwd gradient grad derivative prime "
+    "diff"
+).split()
 CACHES = "cache caches memo saved tape res residual residuals state ctx context intermediates".split()
 CONTEXTS = ("ctx", "context")
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call the output
@@ -66,29 +83,6 @@ COTANGENT = re.compile(
     r"top_|next_|out_).*|.*(_?grad(ient)?s?|_?delta|_?error|_?diff|_bar)$",
     re.I,
 )
-# ∂L/∂W in the letters of code: what stands before the name, and after it.
-BEFORE = re.compile(
-    r"(?:∂|nabla_?|grad(?:ient)?s?_?|delta_?|del_?|d_?|D_?|g_?|(?:top_)?diff_|loss_|cost_)(?P<name>.+)"
-)
-BEFORE_OF = re.compile(r"d_?(?:[LJEC]|loss|cost|out|l)_?d?_?(?P<name>.+)", re.I)
-AFTER = re.compile(r"(?P<name>.+?)_?(?:[Gg]rad(?:ient)?s?|[Dd]elta|[Dd]iff|_d|_g|_bar)$")
-GRADIENTS = {
-    "grad",
-    "grads",
-    "gradient",
-    "gradients",
-    "dparams",
-    "d_params",
-    "derivatives",
-    "g",
-    "d",
-    "diff",
-    "delta",
-}
-CONTAINERS = {"params", "parameters", "param", "weights", "p", "theta", "model", "variables", "state"}
-HOLDERS = {"data", "value", "val", "values", "v", "w", "params"}
-ALIKE = ({"w", "weight", "weights", "kernel", "filter", "filters"}, {"b", "bias", "biases"})
-DEPTH = 6
 
 
 class Context:
@@ -99,22 +93,6 @@ class Context:
 
     def save_for_backward(self, *saved: Any) -> None:
         self.saved_tensors = self.saved_values = saved
-
-
-class Leaf(NamedTuple):
-    """A number or an array that passes work on or give: where it is, how it is written, and what it is."""
-
-    path: Path
-    text: str
-    value: Any
-    parts: tuple[Any, ...]  # the names and positions on the way
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return np.shape(self.value)
-
-    def __str__(self) -> str:
-        return f"{self.text} of shape {self.shape}"
 
 
 class Take(NamedTuple):
@@ -173,10 +151,9 @@ class _Binder:
         self.wrt = [wrt] if isinstance(wrt, str) else wrt
         self.out, self.given = [out] if isinstance(out, str) else list(out or ()), gradients
         self.left_in: list[Path] = []  # attributes with the output, where forward returns nothing
-        held = at if isinstance(at, Mapping) else {"": at}
-        forward, backward, held = self._functions(
-            forward, backward, {n: as_array(x) for n, x in held.items()}
-        )
+        whole = at if isinstance(at, Mapping) else {} if at is None else {"": at}
+        held = {name: _as_given(x) for name, x in whole.items()}
+        forward, backward, held = self._functions(forward, backward, held)
         functions = {FORWARD: forward, BACKWARD: backward, LOSS: loss}
         self.functions = {part: f for part, f in functions.items() if f is not None}
         for part, f in (("forward", forward), ("backward", backward), ("loss", loss)):
@@ -294,10 +271,10 @@ class _Binder:
         self.start = output = self._output(world, self.result, plain)
         self.taken = any(take.kind == "cotangent" for _, take in self.takes)
         self.elementwise = self._is_elementwise(output)
-        if not (self.taken or self.elementwise or np.size(_numbers(output)) == 1):
+        if not (self.taken or self.elementwise or np.size(numbers_in(output)) == 1):
             raise _refused(
                 f"backward takes {self._parameters(BACKWARD)}, and none of that is the gradient "
-                f"of forward's output, which has shape {np.shape(_numbers(output))}: give the loss that it "
+                f"of forward's output, which has shape {np.shape(numbers_in(output))}: give the loss that it "
                 "starts from, loss=lambda out, …: …"
             )
         found = self._found(world, output)
@@ -313,7 +290,7 @@ class _Binder:
             seeded=self.taken or self.elementwise,
             rates={name: x.rate for name, x in found.items() if x.rate is not None},
             world=self.world,
-            paths={text: leaf.path for text, leaf in arguments.items()},
+            paths={text: (leaf.path, *leaf.others) for text, leaf in arguments.items()},
             run=self._run,
             pull=partial(self._pulled, found),
         )
@@ -419,7 +396,7 @@ class _Binder:
         free = [i for i in range(len(parts)) if (i,) not in used]
         plain_parts = [i for i in free if is_plain(parts[i])] or [i for i in free if is_tree(parts[i])]
         cotangents = self._cotangents(
-            parameters, loose, bool(plain_parts) and np.size(_numbers(parts[plain_parts[0]])) == 1
+            parameters, loose, bool(plain_parts) and np.size(numbers_in(parts[plain_parts[0]])) == 1
         )
         outputs = self._outputs(cotangents, plain_parts)
         loose = [name for name in loose if name not in cotangents]
@@ -427,9 +404,13 @@ class _Binder:
         if len(parts) == 1:
             rest = [] if is_plain(parts[0]) else [()]
         wanted = [name for name in parameters if name in states + loose]
-        if wanted and len(wanted) == len(rest):
+        if wanted and len(wanted) == len(rest) and (len(rest) == 1 or self._are_alike(wanted, rest)):
             takes |= {name: Take("left", path) for name, path in zip(wanted, rest, strict=True)}
-        elif not wanted and len(parts) > 1 and len(rest) and all(map(is_plain, parts)) and not self.is_method:
+        elif (
+            not (wanted or self.is_method or self._are_said(cotangents))
+            and rest
+            and all(map(is_plain, parts))
+        ):
             if max(map(np.size, parts)) > 1:
                 raise _refused(
                     f"forward gives {len(parts)} results{self._named_parts()}, and backward "
@@ -438,7 +419,7 @@ class _Binder:
             outputs = [*range(len(parts))]
         elif wanted:
             unnamed = [name for name in self._forwards() if name not in parameters]
-            if states or len(loose) > len(unnamed):
+            if states or len(loose) > len(unnamed) or (rest and isinstance(self.result, tuple)):
                 self._stop(wanted, cotangents)
             for name, of in zip(loose, unnamed, strict=False):
                 takes[name] = Take("argument", of)
@@ -455,6 +436,13 @@ class _Binder:
             )
         is_positional = self.parameters[BACKWARD] is None or is_open(self.functions[BACKWARD])
         self.takes = [(None if is_positional else name, takes[name]) for name in parameters if name in takes]
+
+    def _are_alike(self, wanted: Sequence[str], rest: Sequence[Path]) -> bool:
+        """Whether parameters are called like the results in whose order they stand, or are all caches."""
+        pairs = [
+            (folded(name), folded(self.names[path[0]] or "")) for name, path in zip(wanted, rest, strict=True)
+        ]
+        return all(b and (a in b or b in a or ("cache" in a and "cache" in b)) for a, b in pairs)
 
     def _backwards(self) -> dict[str, inspect.Parameter]:
         """The parameters of backward; of one that does not tell, a cotangent and all of forward's."""
@@ -479,11 +467,16 @@ class _Binder:
         for name, parameter in parameters.items():
             needed = parameter.default is inspect.Parameter.empty
             is_state = name in CACHES or "cache" in name.lower()
-            if name in self.held and not (is_state and name in self.names):
-                if name in self.names and not same(parts[self.names.index(name)], self.held[name]):
+            if name in self.held and not (name in self.names and (is_state or name in self.out)):
+                if (
+                    name in self.names
+                    and not self.out
+                    and not same(parts[self.names.index(name)], self.held[name])
+                ):
                     raise _refused(
                         f"backward takes {name}, which is an argument of forward and the name "
-                        "of what it returns: let them have two names"
+                        f"of what it returns: say with out={name!r} that it is the latter, or with out='out' "
+                        "that it is not"
                     )
                 takes[name] = Take("argument", name)
             elif name in self.out or (name in OUTPUTS and name not in self.names):
@@ -531,11 +524,15 @@ class _Binder:
             )
         return [*plain_parts[: max(1, len(cotangents))]] or [0]
 
+    def _are_said(self, cotangents: Sequence[str]) -> bool:
+        """Whether names say which results cotangents are of."""
+        return any(name in self.names for name in (*self.out, *itertools.chain(*map(bases, cotangents))))
+
     def _part(self, i: int) -> str:
         return self.names[i] or f"number {i + 1}"
 
     def _named_parts(self) -> str:
-        return f", {listed(map(str, self.names))}," if any(self.names) else ""
+        return f" ({listed(name or '…' for name in self.names)})" if any(self.names) else ""
 
     def _stop(self, wanted: Sequence[str], cotangents: Sequence[str]) -> None:
         arguments, first = self._forwards(), (cotangents or ["grad_out"])[0]
@@ -585,13 +582,7 @@ class _Binder:
 
     def _is_elementwise(self, output: Any) -> bool:
         """Whether backward gives f′(x) for each element of an f that acts on each alone."""
-        if (
-            self.taken
-            or self.joined
-            or LOSS in self.functions
-            or np.size(_numbers(output)) == 1
-            or self.is_method
-        ):
+        if self.taken or self.joined or LOSS in self.functions or np.size(numbers_in(output)) == 1:
             return False
         floats = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and is_floating(leaf.value)]
         if len(floats) != 1 or floats[0].shape != np.shape(output):
@@ -602,14 +593,35 @@ class _Binder:
             changed = np.ravel(self._output_with(floats[0], moved) != output)
             if changed.any() and (np.flatnonzero(changed) != k).any():
                 return False
-        self.said.append(
-            "backward's result, as it takes no gradient, is taken for f′ of an f of each element"
-        )
+        self.said.append("backward takes no gradient, and gives f′ of each element")
+        self._settle_elementwise(floats[0])
         return True
+
+    def _settle_elementwise(self, leaf: Leaf) -> None:
+        """Let backward take the output, as σ′ = s(1 − s) does, if that alone gives the slope."""
+        if len(self.takes) != 1 or self.takes[0][1].kind != "argument":
+            return
+        h = 1e-5
+        slope = (self._output_with(leaf, leaf.value + h) - self._output_with(leaf, leaf.value - h)) / (2 * h)
+        name, by_input = self.takes[0]
+        by_output = Take("left", self.outputs[0])
+        fits = []
+        for take in (by_input, by_output):
+            (world,) = self.world.copied()
+            with alike(), np.errstate(all="ignore"):
+                given = self._call(BACKWARD, world, [(name, take.value(world, self.result, None))], plain)
+            fits.append(
+                np.shape(given) == np.shape(slope) and np.allclose(given, slope, rtol=1e-4, atol=1e-6)
+            )
+        if fits == [False, True]:
+            self.takes = [(name, by_output)]
+            self.said = [said for said in self.said if not said.startswith(f"{name} of backward")]
+            self.said.append(f"{name} of backward is the output of forward")
 
     def _output_with(self, leaf: Leaf, moved: Any) -> Any:
         (world,) = self.world.copied()
-        world.put(leaf.path, moved)
+        for path in (leaf.path, *leaf.others):
+            world.put(path, moved)
         with alike(), np.errstate(all="ignore"):
             return self._run(world, plain)[0]
 
@@ -621,6 +633,10 @@ class _Binder:
         for name in self._forwards():
             found += leaves_of(self.world.arguments[name], (ARGUMENT, name), name)
         for leaf in self._kept(self.world):
+            places = [i for i, other in enumerate(found) if other.value is leaf.value and leaf.shape]
+            if places and found[places[0]].path[0] != ARGUMENT:
+                found[places[0]] = found[places[0]]._replace(others=(*found[places[0]].others, leaf.path))
+                continue
             if any(leaf.text == other.text for other in found):
                 leaf = leaf._replace(text=f"{'self.' if leaf.path[0] == INSTANCE else 'global '}{leaf.text}")
             found.append(leaf)
@@ -655,9 +671,11 @@ class _Binder:
         found = self._by_hand()
         self._by_names(found)
         found |= self._by_place(given, found)
+        self._start_from_zero(found)
         found |= self._by_steps(
             world, after, cotangent if self.taken else map_leaves(np.ones_like, output), found
         )
+        self._remark_on_others(found)
         if unknown := [name for name in self._asked(()) if name not in found]:
             self._unfound(f"there is no gradient of {listed(unknown)}")
         if not found:
@@ -670,6 +688,28 @@ class _Binder:
             for name, take in self.takes
         ]
         return f"it was given {listed(said)}"
+
+    def _remark_on_others(self, found: Mapping[str, Found]) -> None:
+        """Say which arrays of the instance have no gradient, though the output depends on them."""
+        others = [
+            leaf for leaf in self.targets
+            if leaf.path[0] == INSTANCE and leaf.shape and is_floating(leaf.value) and leaf.text not in found
+        ]  # fmt: skip
+        if without := [leaf.text for leaf in others if self._moves(leaf)]:
+            self.said.append(f"no gradient is given of {listed(without)}")
+
+    def _start_from_zero(self, found: Mapping[str, Found]) -> None:
+        """Let gradients that may be added to start from 0, whatever an earlier pass has left there."""
+        for x in found.values():
+            if x.path[0] == RESULT:
+                continue
+            try:
+                left = self.world.get(x.path)
+            except (AttributeError, KeyError, IndexError):
+                continue
+            if is_plain(left) and np.any(left):
+                self.world.put(x.path, left * 0)
+                self.said.append(f"{x.said} starts from 0, and not from what an earlier pass has left")
 
     def _asked(self, default: Iterable[str] | None = None) -> list[str]:
         """The names in ``wrt``, as arguments are written."""
@@ -787,6 +827,9 @@ class _Binder:
                     f"what is returned, of shape {np.shape(x)}, is not known to be of {targets[0].text}"
                 )
             target = fitting[0] if self.joined and fitting else targets[0]
+            if found and not np.ndim(x) and target.shape:  # a loss, or a norm
+                self.said.append("the number that backward returns is not compared")
+                return {}
             return {target.text: Found(path, "the gradient that is returned")}
         targets = next((x for x in (asked, arguments, floats) if len(x) == len(places)), [])
         pairs = [*zip(places.items(), targets, strict=False)]
@@ -848,7 +891,7 @@ class _Binder:
         return next(((n, float(x)) for n, x in rates.items() if np.size(x) == 1), ("", None))
 
     def _fitted_rate(self, leaf: Leaf, step: Any, cotangent: Any) -> float:
-        """The number of few digits that takes the gradient to a step, if there is one; else 1."""
+        """The rate at which the step goes down as far as a gradient would; 1 if it goes up."""
 
         def loss(t: float) -> float:
             moved = self._output_with(leaf, leaf.value + t * step)
@@ -858,7 +901,7 @@ class _Binder:
         slope = (loss(h) - loss(-h)) / (2 * h)
         rate = float(np.sum(step * step)) / slope if slope else 1.0
         few = float(f"{rate:.3g}")
-        return few if few and abs(few - rate) <= 1e-4 * abs(rate) else 1.0
+        return 1.0 if rate <= 0 else few if abs(few - rate) <= 1e-6 * rate else rate
 
     def _moves(self, leaf: Leaf) -> bool:
         """Whether it is an argument, or else what the output depends on and forward leaves alone."""
@@ -868,7 +911,8 @@ class _Binder:
             (world,) = self.world.copied()
             random = np.random.default_rng(1)
             moved = leaf.value + plain_number(random.uniform(0.25, 0.5, leaf.shape))
-            world.put(leaf.path, moved.copy() if isinstance(moved, np.ndarray) else moved)
+            for path in (leaf.path, *leaf.others):
+                world.put(path, own(moved))
             try:
                 with alike(), np.errstate(all="ignore"):
                     output = self._run(world, plain)[0]
@@ -896,7 +940,7 @@ def _ordinal(i: int) -> str:
     return f"number {i + 1} of what is"
 
 
-def _given(x: Any) -> Any:
+def _as_given(x: Any) -> Any:
     """A list of numbers as an array; one of arrays, such as states over time or layers, as it is."""
     return x if isinstance(x, (list, tuple)) and any(map(np.ndim, x)) else as_array(x)
 
@@ -911,105 +955,6 @@ def random_state() -> Any:
     return state[2]
 
 
-# --- names -------------------------------------------------------------------------------------------
-
-
-def bases(name: str) -> set[str]:
-    """What a gradient may be of that is called so.
-
-    >>> sorted(bases("dW")), sorted(bases("grad_W")), sorted(bases("W_grad")), sorted(bases("dL_dW"))
-    (['W'], ['W'], ['W'], ['L_dW', 'W'])
-    """
-    found = (pattern.fullmatch(name) for pattern in (BEFORE, BEFORE_OF, AFTER))
-    return {match["name"] for match in found if match}
-
-
-def folded(part: Any) -> Any:
-    """A name without the difference of letters' cases and underscores."""
-    return part.lower().replace("_", "") if isinstance(part, str) else part
-
-
-def meaning(part: Any) -> Any:
-    """A name as one of those that mean the same, such as weights and W."""
-    return next((min(names) for names in ALIKE if folded(part) in names), folded(part))
-
-
-def called_alike(source: Leaf, target: Leaf, alike: Callable[[Any], Any], is_suffix: bool) -> bool:
-    """Whether a gradient is called like the gradient of an argument, or of the last parts of its name."""
-    targets = [tuple(map(alike, key)) for key in _target_keys(target.parts)]
-    for key in _source_keys(source):
-        given = tuple(map(alike, key))
-        if any(given == t or (is_suffix and given == t[-len(given) :]) for t in targets):
-            return True
-    return False
-
-
-def _source_keys(source: Leaf) -> list[tuple[Any, ...]]:
-    """What a gradient may be of, part by part, if anything in its name says that it is a gradient."""
-    choices: list[list[tuple[tuple[Any, ...], bool]]] = []
-    for part in source.parts:
-        found: list[tuple[tuple[Any, ...], bool]] = [((part,), False)]
-        if isinstance(part, str):
-            found += [((name,), True) for name in bases(part)]
-            found += [((), True)] * (folded(part) in GRADIENTS)
-        choices.append(found)
-    is_given = source.path[0] == RESULT and not (
-        len(source.parts) == 1 and len(source.path) == 2 and isinstance(source.path[1], int)
-    )
-    keys = []
-    for choice in itertools.product(*choices):
-        key = tuple(part for parts, _ in choice for part in parts)
-        if key and (is_given or any(decorated for _, decorated in choice)):
-            keys.append(key)
-    return keys
-
-
-def _target_keys(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """The names of an argument, also without what only holds it."""
-    keys = [parts]
-    if len(parts) > 1 and parts[-1] in HOLDERS:
-        keys.append(parts[:-1])
-    return [
-        *keys,
-        *(k for key in keys if (k := tuple(p for p in key[:-1] if p not in CONTAINERS) + key[-1:]) != key),
-    ]
-
-
-def returned_names(f: Any, result: Any) -> list[str | None]:
-    """The names of what a function returns, as its text has them: of one thing, or of each in a tuple."""
-    count = len(result) if isinstance(result, tuple) else 1
-    nothing: list[str | None] = [None] * count
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function_of(inspect.unwrap(f)))))
-    except (OSError, TypeError, SyntaxError, ValueError):  # no text, or a lambda amid a line
-        return nothing
-    if not tree.body or not isinstance(tree.body[0], ast.FunctionDef):
-        return nothing
-    found: set[tuple[str | None, ...]] = set()
-    for node in _returns(tree.body[0].body):
-        parts = node.elts if isinstance(node, ast.Tuple) else [node]
-        if len(parts) == count:
-            found.add(tuple(_name(part) for part in parts))
-    columns = [set(column) for column in zip(*found, strict=True)]
-    return [next(iter(column)) if len(column) == 1 else None for column in columns] or nothing
-
-
-def _returns(body: Iterable[ast.AST]) -> Iterator[ast.expr]:
-    """What is returned by these statements, and not by functions among them."""
-    for node in body:
-        if isinstance(node, ast.Return) and node.value is not None:
-            yield node.value
-        elif not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
-            yield from _returns(ast.iter_child_nodes(node))
-
-
-def _name(node: ast.expr) -> str | None:
-    match node:
-        case ast.Name(name) | ast.Attribute(_, name) | ast.Subscript(_, ast.Constant(str() as name)):
-            return name
-    return None
-
-
 # --- values ------------------------------------------------------------------------------------------
 
 REQUIRED = inspect.Parameter("required", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -1022,74 +967,6 @@ def is_open(f: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return inspect.Parameter.VAR_POSITIONAL in kinds
-
-
-def is_instance(x: Any) -> bool:
-    """Whether it is of a class in Python, and no function, module or class itself."""
-    kind = type(x)
-    return (
-        not isinstance(x, (type, np.ndarray))
-        and bool(kind.__flags__ & HEAP)
-        and kind.__module__ != "builtins"
-    )
-
-
-HEAP = 1 << 9  # Python's mark on classes that Python code made
-
-
-def is_plain(x: Any) -> bool:
-    """Whether it is a number or an array of numbers."""
-    return isinstance(x, (int, float, np.number)) or (isinstance(x, np.ndarray) and x.dtype.kind in "iufb")
-
-
-def is_tree(x: Any) -> bool:
-    """Whether it is a tree of numbers and arrays."""
-    found = leaves(x) if isinstance(x, (list, tuple, dict)) else [x]
-    return bool(found) and all(map(is_plain, found))
-
-
-def leaves_of(
-    x: Any, path: Path, text: str, parts: tuple[Any, ...] | None = None, depth: int = 0
-) -> Iterator[Leaf]:
-    """The numbers and arrays in something, with where they are and how that is written."""
-    parts = path[1:] if parts is None else parts
-    if is_plain(x):
-        if not isinstance(x, (bool, np.bool_)) and np.size(x):
-            yield Leaf(path, text, x, parts)
-        return
-    if depth == DEPTH:
-        return
-    if isinstance(x, (dict, list, tuple)):
-        for key, part in x.items() if isinstance(x, dict) else enumerate(x):
-            yield from leaves_of(part, (*path, key), f"{text}[{key!r}]", (*parts, key), depth + 1)
-    elif is_instance(x):
-        for name, part in attributes(x).items():
-            yield from leaves_of(
-                part, (*path, name), f"{text}.{name}" if text else name, (*parts, name), depth + 1
-            )
-
-
-def names_of(f: FunctionType, reached: Mapping[int, frozenset[str]]) -> set[str]:
-    """The variables outside a function, and outside those that it calls."""
-    return {n for n in reached.get(id(f.__globals__), ()) if n in f.__globals__} | {*f.__code__.co_freevars}
-
-
-def same(x: Any, y: Any) -> bool:
-    """Whether numbers or arrays of them are equal, nan included."""
-    a, b = (np.asarray(_numbers(z)) for z in (x, y))
-    return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
-
-
-def plain_number(x: Any) -> Any:
-    """An array of no axes as a number."""
-    return float(x) if not np.ndim(x) else x
-
-
-def _numbers(x: Any) -> Any:
-    """A tree of numbers in one array."""
-    if isinstance(x, (list, tuple, dict)):
-        return np.concatenate([np.ravel(numbers_of(leaf)) for leaf in leaves(x)] or [np.empty(0)])
-    return numbers_of(x)
 
 
 def _data(leaf: Any) -> Any:

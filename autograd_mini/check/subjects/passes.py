@@ -32,6 +32,7 @@ Call: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 Path: TypeAlias = tuple[Any, ...]  # a root, and attributes, keys and positions from there on
 
 SEED = 0  # of every run
+HEAP = 1 << 9  # Python's mark on classes that code in Python has made
 FORWARD, BACKWARD, LOSS = "forward", "backward", "loss"
 ARGUMENT, VARIABLE, INSTANCE, RESULT = "argument", "variable", "instance", "result"  # the roots of paths
 
@@ -66,7 +67,7 @@ class Passes:
     seeded: bool
     rates: Mapping[str, float]  # of arguments whose gradient is what a step of backward implies
     world: World
-    paths: Mapping[str, Path]  # where in the world each argument is
+    paths: Mapping[str, tuple[Path, ...]]  # where in the world each argument is
     run: Callable[[World, Call], tuple[Any, Any]]  # gives the output and the result of the forward pass
     pull: Callable[[World, Any, Any, Call], Mapping[str, Any]]  # from that result and a cotangent
 
@@ -74,7 +75,9 @@ class Passes:
         """The output at a point, and the state that is left."""
         (world,) = self.world.copied()
         for name, x in arguments.items():
-            world.put(self.paths[name], x.copy() if isinstance(x, np.ndarray) else x)
+            new = x.copy() if isinstance(x, np.ndarray) else x
+            for path in self.paths[name]:
+                world.put(path, new)
         with alike():
             output, result = self.run(world, call)
         return output, (world, result)
@@ -288,7 +291,7 @@ class _Copier:
         if isinstance(x, MethodType):
             return MethodType(self(x.__func__), self(x.__self__))
         make: Any = kind.__new__
-        if make is object.__new__ and not hasattr(kind, "__deepcopy__"):
+        if make is object.__new__ and kind.__flags__ & HEAP and not hasattr(kind, "__deepcopy__"):
             new = self.memo[id(x)] = object.__new__(kind)
             for name, part in attributes(x).items():
                 object.__setattr__(new, name, self(part))
