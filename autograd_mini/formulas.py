@@ -189,13 +189,13 @@ def apply(
     return visit(functional(formula))
 
 
-def define(name: str, source: str, namespace: dict[str, Any], **closure: Any) -> Any:
+def define(name: str, source: str, namespace: dict[str, Any], **closure: Any) -> Callable[..., Any]:
     """The ``function`` that ``source`` defines over ``namespace``, the names in ``closure`` bound to it."""
     body = "".join(f"    {line}\n" for line in source.splitlines())
     maker = f"def make({', '.join(closure)}):\n{body}    return function\n"
     scope: dict[str, Any] = {}
     exec(compile(maker, f"<autograd_mini {name}>", "exec"), namespace, scope)
-    function = scope["make"](**closure)
+    function: Callable[..., Any] = scope["make"](**closure)
     function.__name__ = function.__qualname__ = name
     return function
 

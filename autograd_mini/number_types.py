@@ -75,10 +75,9 @@ class FormulaType(NumberType):
         numbers = {name: self.number(constant) for name, constant in bound.constants.items()}
         tests = {"_" + name: self.native[name] for name in COMPARISONS if name in self.native}
         source = f"def function({', '.join(operands)}):\n    return {ast.unparse(tree)}"
-        function: Callable[..., Any] = formulas.define(
+        return formulas.define(
             name, source, tests | dict(self.native), _number=self.number, **numbers, **called, **closure
         )
-        return function
 
 
 def _called(formula: ast.expr, native: Mapping[str, Any]) -> set[str]:
@@ -273,9 +272,13 @@ class _Floats(FormulaType):
             f"        with _errstate(all='ignore'):\n"
             f"            return _plain(_ieee(*map(_float64, ({names},))))\n"
         )
-        own = {"_ieee": ieee, "_errstate": np.errstate, "_float64": np.float64, "_plain": _plain}
-        function: Callable[..., Any] = formulas.define(name, source, formulas.FLOATS, **own, **closure)
-        return function
+        own: dict[str, Any] = {
+            "_ieee": ieee,
+            "_errstate": np.errstate,
+            "_float64": np.float64,
+            "_plain": _plain,
+        }
+        return formulas.define(name, source, formulas.FLOATS, **own, **closure)
 
 
 def _plain(x: Any) -> Any:

@@ -320,8 +320,7 @@ def hold_against_differences(row: Primitive) -> None:
 
     def function(parameters: str, formula: str, namespace: dict[str, Any]) -> Callable[..., Any]:
         source = f"def function({parameters}):\n    return {formula}\n"
-        made: Callable[..., Any] = define(row.name, source, namespace, cut=0.0, inf=math.inf)
-        return made
+        return define(row.name, source, namespace, cut=0.0, inf=math.inf)
 
     partials = ", ".join(elementwise(expression(text)) for text in row.partials)
     texts = map(ast.unparse, row.kink_formulas)
@@ -466,8 +465,7 @@ def _bind_floats(row: Primitive) -> Callable[..., float]:
         f"        _error = _row.error(_cause, _labels, ({operands},))\n"
         f"    raise _error\n"
     )
-    function: Callable[..., float] = define(row.name, source, FLOATS, _row=row, _labels=row.operands)
-    return function
+    return define(row.name, source, FLOATS, _row=row, _labels=row.operands)
 
 
 CHECKED = register(  # floats that raise outside the domain
@@ -491,10 +489,7 @@ def _bind_arrays(row: Primitive) -> Callable[..., Any]:
         f"    {operands}, = map(_as_floats, ({operands},))\n"
         f"{quiet}    return {elementwise(formula)}\n"
     )
-    function: Callable[..., Any] = define(
-        row.name, source, ARRAYS, _errstate=np.errstate, _as_floats=_as_floats
-    )
-    return function
+    return define(row.name, source, ARRAYS, _errstate=np.errstate, _as_floats=_as_floats)
 
 
 def _as_floats(x: Any) -> Any:

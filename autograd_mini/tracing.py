@@ -297,10 +297,9 @@ def _graph(row: Primitive, formula: ast.expr) -> Callable[..., Value]:
         if isinstance(node, ast.Name) and node.id in rules.table:
             NODES.setdefault(node.id, partial(derive, rules.table[node.id]))
     source = ast.unparse(_ConstantNodes().visit(formula))
-    function: Callable[..., Value] = formulas.define(
+    return formulas.define(
         row.name, f"def function(g, z, {', '.join(row.operands)}):\n    return {source}\n", NODES
     )
-    return function
 
 
 class _Conventions(ast.NodeTransformer):

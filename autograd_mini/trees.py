@@ -154,8 +154,7 @@ def rebuilder(tree: Any) -> Callable[[list[Any]], Any]:
         return f"new[{next(count)}]"
 
     source = f"def function(new):\n    return {text(tree)}\n"
-    function: Callable[[list[Any]], Any] = define("rebuild", source, {}, kept=kept)
-    return function
+    return define("rebuild", source, {}, kept=kept)
 
 
 def _like(tree: Any, branches: list[Any]) -> Any:

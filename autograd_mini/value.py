@@ -382,8 +382,7 @@ def _openings(row: Primitive) -> Callable[..., tuple[Any, ...]]:
         for partial in row.partials
     ]
     source = f"def function(z, {', '.join(row.operands)}):\n    return ({', '.join(open)},)\n"
-    function: Callable[..., tuple[Any, ...]] = formulas.define("openings", source, formulas.ARRAYS)
-    return function
+    return formulas.define("openings", source, formulas.ARRAYS)
 
 
 def topological_order(*roots: Value) -> list[Value]:
@@ -569,8 +568,7 @@ def array_products(row: Primitive) -> Callable[..., tuple[Any, ...]]:
     partials = map(formulas.expression, row.partials)
     products = [rules.elementwise(formulas.times("g", partial)) for partial in partials]
     source = f"def function(g, z, {', '.join(row.operands)}):\n    return ({', '.join(products)},)\n"
-    products_of: Callable[..., tuple[Any, ...]] = formulas.define("products", source, formulas.ARRAYS)
-    return products_of
+    return formulas.define("products", source, formulas.ARRAYS)
 
 
 def _operator_source(row: Primitive) -> str:

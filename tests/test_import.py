@@ -21,8 +21,17 @@ assert upper & set(sys.modules) == {"autograd_mini.program", "autograd_mini.draw
     subprocess.run([sys.executable, "-c", code], check=True)
     code = """
 import sys, autograd_mini
+autograd_mini.draw(autograd_mini.Value(2.0) * 3.0).source
+others = "check program expressions machine source".split()
+assert not {f"autograd_mini.{floor}" for floor in others} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = """
+import sys, autograd_mini
 assert autograd_mini.check_gradient(lambda x: x * x, lambda x: 2 * x, at=1.0)
-assert "autograd_mini.drawing" not in sys.modules
+assert autograd_mini.check_gradient("x * x", "2 * x", at={"x": 1.0})
+others = "drawing program machine source command_line".split()
+assert not {f"autograd_mini.{floor}" for floor in others} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

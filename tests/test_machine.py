@@ -128,7 +128,7 @@ def own_rows():
     """Rows of a user: four operands, conditionals, one that calls another, one that is no operation."""
     names = "bent blend twice_bent same nothing".split()
     primitive("bent", "log(x) if x > 0 else x / 0 if x == 0 else sqrt(x)", "1 / x", verify=False)
-    primitive("blend", "a * b + (c - d) ** 2 * pi", "b", "a", "1", "-1", operands="a b c d")
+    primitive("blend", "a * b + (c - d) ** 2 * pi", "b", "a", "1", "-1", operands="a b c d", verify=False)
     primitive("twice_bent", "blend(bent(x), y, -x, 2) if y <= x else 3", "0", "0", verify=False)
     primitive("same", "+x", "1")
     primitive("nothing", "7", "0", operands="x")

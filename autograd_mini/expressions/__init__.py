@@ -28,7 +28,6 @@ from autograd_mini.expressions.grammar import (
 )
 from autograd_mini.expressions.vocabulary import CONSTANTS, Operands, array_of, unknown_name
 from autograd_mini.number_types import kind_of
-from autograd_mini.program import trace
 from autograd_mini.rules import as_number
 from autograd_mini.value import Value
 
@@ -141,6 +140,8 @@ class Expression:
         if not symbols:
             with np.errstate(all="ignore"):
                 return _plain(function(Operands(operands)))
+
+        from autograd_mini.program import trace  # a formula of numbers needs none
 
         def on_nodes(*nodes: Any) -> Any:
             return function(Operands({**operands, **dict(zip(symbols, nodes, strict=True))}))

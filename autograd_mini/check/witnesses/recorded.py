@@ -224,7 +224,8 @@ def kinks(row: Primitive) -> list[tuple[frozenset[str], Callable[..., Any]]]:
 
     Each comes with the operands in it, and is a function of these and of the result, on pairs.
 
-    >>> [sorted(names) for names, _ in kinks(rules.maximum)], kinks(rules.exp)
+    >>> from autograd_mini import exp, maximum
+    >>> [sorted(names) for names, _ in kinks(maximum)], kinks(exp)
     ([['x', 'y']], [])
     """
     found = []
