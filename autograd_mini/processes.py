@@ -1,4 +1,5 @@
-"""Other programs, held to a time and to an amount of output, with every process that they start.
+"""Other programs, held to a time and an amount of output, with every process they start; and `forked`, a copy of
+this one.
 
 A program leads a process group, and the group ends with it; so does, on Linux, everything that descends from
 it, in whatever group or session. Elsewhere what leaves the group lives on.
@@ -14,9 +15,10 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple, NoReturn
 
 BEAT = 0.05  # seconds between two looks at a program that runs
 PATIENCE = 5.0  # seconds for processes to end that are killed
@@ -208,6 +210,52 @@ class Conversation:
                     self._trouble = f"wrote more than {self.size:,} bytes, or what nobody asked for"
                     break
         self._answers.put(None)
+
+
+def forked(work: Callable[[Callable[[Any], None]], None], seconds: float) -> list[Any]:
+    """What ``work`` tells in a copy of this process, which is ended after some seconds.
+
+    ``work(tell)`` may crash, hang or change what it likes; what it told before is kept. Where a process
+    cannot be copied it runs in this one.
+
+    >>> forked(lambda tell: (tell("a"), os._exit(1), tell("b")), seconds=60)
+    ['a']
+    """
+    told: list[Any] = []
+    if not hasattr(os, "fork"):
+        work(told.append)
+        return told
+    from multiprocessing import Pipe
+
+    here, there = Pipe(duplex=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of threads, whose locks the copy does not take
+        process = os.fork()
+    if not process:
+        _work_apart(work, there.send)
+    there.close()
+    end = time.monotonic() + seconds
+    try:
+        with suppress(EOFError):
+            while here.poll(max(0.0, end - time.monotonic())):
+                told.append(here.recv())
+    finally:
+        with suppress(OSError):
+            os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        here.close()
+    return told
+
+
+def _work_apart(work: Callable[[Callable[[Any], None]], None], tell: Callable[[Any], None]) -> NoReturn:
+    """In the copy: work without a word, and end."""
+    try:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(nowhere, descriptor)
+        work(tell)
+    finally:
+        os._exit(0)
 
 
 def _feed(pipe: IO[bytes], given: bytes) -> None:

@@ -4,6 +4,9 @@
 NumPy's functions that make arrays, for `float`, `isinstance` and the functions of `math` that is a stand-in;
 the user's own functions, methods and classes are rebuilt in their turn; anything else is itself. The rebuilt
 function has the globals, the cells and the lines of the first. Module, class and function are untouched.
+
+`Rebuilt` does the same with a watcher, on Values or numbers: what every assignment, store, return, call and
+operation gives is shown to it, and what it answers goes on in its place.
 """
 
 from __future__ import annotations
@@ -18,11 +21,11 @@ import linecache
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial, reduce
 from operator import itemgetter
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -49,7 +52,7 @@ def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
     if not holds_values((args, named)):
         return f(*args, **named)
     try:
-        return _Follower(f)(f)(*args, **named)
+        return Rebuilt(f)(f)(*args, **named)
     except IndexError as error:
         if not is_traced(args, named) or "arrays used as indices" not in str(error):
             raise
@@ -62,7 +65,7 @@ def follow(f: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
 
 def following(f: Callable[..., Any]) -> Callable[..., Any]:
     """What `follow` calls in the place of ``f``, where Values come to it by other ways than as arguments."""
-    rebuilt: Callable[..., Any] = _Follower(f)(f)
+    rebuilt: Callable[..., Any] = Rebuilt(f)(f)
     return rebuilt
 
 
@@ -77,28 +80,45 @@ def _line(error: BaseException) -> str:
 # --- what is called in the place of what a function calls ---------------------------------------------
 
 
-class _Follower:
-    """Asked by a rebuilt function what to call in the place of ``callee``; one for each call from outside."""
+Watch: TypeAlias = Callable[[int, Any], Any]
 
-    def __init__(self, f: Any) -> None:
+
+class Rebuilt:
+    """Asked by a rebuilt function what to call in the place of ``callee``; one for each call from outside.
+
+    ``Rebuilt(f)(f)`` is ``f`` rebuilt, on Values unless ``on_values`` is False. ``watch(site, result)`` sees
+    each result and gives what takes its place; `SITES` says where the site is. What is ``mended`` has another
+    code, compiled by `mended_code`.
+
+    >>> def f(x):
+    ...     y = 2 * x
+    ...     return y + 1
+    >>> seen = []
+    >>> Rebuilt(f, lambda site, result: seen.append((SITES[site].text, result)) or result, False)(f)(3)
+    7
+    >>> seen
+    [('x', 3), ('y', 6), ('y', 6), ('y + 1', 7)]
+    """
+
+    def __init__(
+        self,
+        f: Any,
+        watch: Watch | None = None,
+        on_values: bool = True,
+        mended: Mapping[CodeType, CodeType] | None = None,
+    ) -> None:
         self.package = _package(getattr(f, "func", f))
+        self.watch, self.on_values, self.mended = watch, on_values, mended or {}
+        self.functions: dict[CodeType, FunctionType] = {}  # the user's own that were called, by their code
 
     def __call__(self, callee: Any) -> Any:
         kind = type(callee)
-        if found := STAND_INS.get(id(callee)):
-            return found
         if id(callee) in HIGHER:
             return partial(self._higher, callee)
+        if self.on_values and (stand_in := _stand_in(callee, kind)) is not None:
+            return stand_in
         if kind is FunctionType:
-            stable = SCIPY.get(callee.__name__) if callee.__module__ == "scipy.special._logsumexp" else None
-            return _on_values(callee, stable) if stable else self._function(callee)
-        if kind in NUMPYS_OWN:
-            return partial(_on_arrays, callee)
-        if kind is BuiltinMethodType:
-            if type(callee.__self__) is np.ufunc:
-                return partial(_on_arrays, callee)
-            plain = type(callee.__self__) is np.ndarray and callee.__name__ in METHODS
-            return partial(METHODS[callee.__name__], callee.__self__) if plain else callee
+            return self._function(callee)
         if kind is MethodType:
             return self._bound(callee.__func__, callee.__self__, callee)
         if isinstance(callee, type):
@@ -109,6 +129,8 @@ class _Follower:
             return partial(_vectorized, callee, self(callee.pyfunc))
         if kind is functools._lru_cache_wrapper:  # Values are no keys of a cache
             return self(callee.__wrapped__)
+        if kind in PLAIN:
+            return callee
         return self._bound(kind.__call__, callee, callee) if callable(callee) else callee
 
     def mod(self, x: Any, y: Any) -> Any:
@@ -122,6 +144,7 @@ class _Follower:
             _package(f) != self.package if installed else file.startswith(STANDARD)
         ):
             return f
+        self.functions.setdefault(ORIGINALS.get(f.__code__, f.__code__), f)
         return _rebuilt(f, self)
 
     def _bound(self, function: Any, instance: Any, callee: Any) -> Any:
@@ -147,6 +170,20 @@ class _Follower:
         """A call of what calls functions, such as ``map``, on rebuilt ones."""
         new = {name: self(x) if callable(x) else x for name, x in named.items()}
         return callee(*(self(x) if callable(x) else x for x in args), **new)
+
+
+def _stand_in(callee: Any, kind: type) -> Any:
+    """What is called on Values in the place of what is not the user's own; None for itself."""
+    if found := STAND_INS.get(id(callee)):
+        return found
+    if kind is FunctionType and callee.__module__ == "scipy.special._logsumexp":
+        stable = SCIPY.get(callee.__name__)
+        return stable and _on_values(callee, stable)
+    if kind in NUMPYS_OWN or (kind is BuiltinMethodType and type(callee.__self__) is np.ufunc):
+        return partial(_on_arrays, callee)
+    if kind is BuiltinMethodType and type(callee.__self__) is np.ndarray and callee.__name__ in METHODS:
+        return partial(METHODS[callee.__name__], callee.__self__)
+    return None
 
 
 def _package(x: Any) -> str:
@@ -240,6 +277,7 @@ METHODS: dict[str, Callable[..., Any]] = {  # of plain arrays
     "dot": lambda x, *args, **named: np.dot(x, *args, **named),
 }
 NUMPYS_OWN = {np.ufunc, type(np.sum)}  # their types
+PLAIN = {*NUMPYS_OWN, BuiltinMethodType}  # called as they are
 HIGHER = {
     id(f)
     for f in (
@@ -279,12 +317,183 @@ class _Calls(ast.NodeTransformer):
         return node
 
 
-def _rebuilt(f: FunctionType, follow: _Follower) -> FunctionType:
+class Site(NamedTuple):
+    """A place in a user's code whose results are watched: what is assigned or computed there, as text.
+
+    ``kind`` is "name", "added" to in place, "stored", an item or the "whole" that holds it, "returned",
+    "passed" to a function, "part" of an expression, "item" that is looked up, or "used", an operand of the
+    expression ``within``. ``line`` and ``end`` are those of the statement.
+    """
+
+    file: str
+    line: int
+    end: int
+    kind: str
+    text: str
+    within: str = ""
+
+
+SITES: list[Site] = []
+
+
+class _Result(ast.Call):
+    """A call of the watcher, which is not itself rebuilt."""
+
+
+class _Results(ast.NodeTransformer):
+    """Every result is shown to ``follow.watch``: ``y = follow.watch(site, y)`` after ``y = …``, and so on."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.lines = 0, 0
+
+    def _watched(self, node: ast.expr, kind: str, text: str = "", within: str = "") -> ast.expr:
+        SITES.append(Site(self.file, *self.lines, kind, text or ast.unparse(node), within))
+        watch = ast.Attribute(ast.Name(FOLLOW, ast.Load()), "watch", ast.Load())
+        return ast.copy_location(_Result(watch, [ast.Constant(len(SITES) - 1), node], []), node)
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            self.lines = node.lineno, body[0].lineno - 1 if body else node.end_lineno or node.lineno
+        return super().visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """The body only: defaults are evaluated where it is defined."""
+        body = ast.Module(node.body, [])
+        self.generic_visit(body)
+        node.body = body.body
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:
+        node.body = self._watched(self.visit(node.body), "returned", ast.unparse(node.body))
+        return node
+
+    def visit_Assign(self, node: ast.Assign | ast.AugAssign | ast.AnnAssign) -> list[ast.stmt]:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        elements = [x for t in targets for x in (t.elts if isinstance(t, (ast.Tuple, ast.List)) else [t])]
+        alone = isinstance(node, ast.Assign) and len(elements) == 1 and isinstance(elements[0], ast.Name)
+        if node.value is not None:
+            node.value = self.visit(node.value)
+            if alone and isinstance(node.value, _Result):  # seen once, by its name
+                node.value = node.value.args[1]
+        after: list[ast.stmt] = []
+        for element in elements if node.value is not None else ():
+            if isinstance(element, (ast.Name, ast.Attribute, ast.Subscript)) and _is_pure(element):
+                kind = "stored" if isinstance(element, ast.Subscript) else "name"
+                kind = "added" if isinstance(node, ast.AugAssign) else kind
+                seen = self._watched(_loaded(element), kind)
+                after.append(ast.copy_location(ast.Assign([element], seen), node))
+                whole: ast.expr = element
+                while isinstance(whole, ast.Subscript):
+                    whole = whole.value
+                if whole is not element:
+                    after.append(ast.copy_location(ast.Expr(self._watched(_loaded(whole), "whole")), node))
+        return [node, *after]
+
+    visit_AugAssign = visit_AnnAssign = visit_Assign  # noqa: N815
+
+    def visit_Return(self, node: ast.Return) -> ast.Return:
+        def returned(x: ast.expr) -> ast.expr:
+            text = ast.unparse(x)
+            new: ast.expr = self.visit(x)
+            if isinstance(x, (ast.Constant, ast.Starred)):
+                return new
+            return self._watched(new.args[1] if isinstance(new, _Result) else new, "returned", text)
+
+        if isinstance(node.value, ast.Tuple):
+            node.value.elts = [*map(returned, node.value.elts)]
+        elif node.value is not None:
+            node.value = returned(node.value)
+        return node
+
+    def _used(self, node: ast.expr, within: str) -> ast.expr:
+        return (
+            self._watched(node, "used", within=within)
+            if isinstance(node, (ast.Name, ast.Attribute))
+            else node
+        )
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        text = ast.unparse(node)
+        left, right = (self._used(x, text) for x in (node.left, node.right))
+        node.left, node.right = self.generic_visit(ast.Tuple([left, right])).elts  # type: ignore[attr-defined]
+        return self._watched(node, "part", text)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        text = ast.unparse(node)
+        self.generic_visit(node)
+        return self._watched(node, "part", text)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        text = ast.unparse(node)
+        root = node.func
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        builtin = isinstance(root, ast.Name) and (hasattr(builtins, root.id) or root.id in NUMPYS_NAMES)
+        given = [isinstance(x, (ast.Name, ast.Attribute, ast.Subscript)) for x in node.args]
+        texts = [*map(ast.unparse, node.args)]
+        if isinstance(node.func, ast.Attribute) and node.func.attr not in IN_PLACE:
+            if node.func.attr == "dot":
+                node.func.value = self._used(node.func.value, text)
+            if builtin or node.func.attr == "dot":
+                node.args = [self._used(x, text) for x in node.args]
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and builtin:
+            return node
+        for i, is_given in enumerate(given):
+            if is_given and not builtin:
+                node.args[i] = self._watched(node.args[i], "passed", texts[i], text)
+        return self._watched(node, "part", text)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        text = ast.unparse(node)
+        self.generic_visit(node)
+        return self._watched(node, "item", text) if isinstance(node.ctx, ast.Load) else node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.JoinedStr:
+        return node
+
+
+NUMPYS_NAMES = {"np", "numpy", "math"}
+IN_PLACE = {
+    "at",
+    "copyto",
+    "put",
+    "place",
+    "putmask",
+    "put_along_axis",
+    "fill_diagonal",
+}  # they change arrays
+
+
+def _loaded(target: Any) -> Any:
+    """The value of what is assigned to."""
+    load = copy.deepcopy(target)
+    load.ctx = ast.Load()
+    return load
+
+
+def _is_pure(target: ast.expr) -> bool:
+    """Whether what is assigned to can be evaluated again."""
+    return all(isinstance(part, PURE) for part in ast.walk(target))
+
+
+PURE = (
+    ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Tuple, ast.Slice, ast.BinOp, ast.UnaryOp,
+    ast.operator, ast.unaryop, ast.expr_context,
+)  # fmt: skip
+
+
+def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
     """``f`` with its calls asking ``follow``; where there is no text of it, on stand-ins alone."""
-    code = _edited(f.__code__, f.__code__.co_filename)
+    own = ORIGINALS.get(f.__code__, f.__code__)  # of one that another has rebuilt already
+    code = follow.mended.get(own) or _edited(own, own.co_filename, follow.watch is not None)
     if code is None:
-        return _on_stand_ins(f)
-    new = FunctionType(code, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
+        return _on_stand_ins(f) if follow.on_values else f
+    cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
+    closure = tuple(cells[name] for name in code.co_freevars)
+    new = FunctionType(code, f.__globals__, f.__name__, f.__defaults__, closure)
     new.__kwdefaults__ = {**(f.__kwdefaults__ or {}), FOLLOW: follow}
     new.__qualname__ = f.__qualname__
     return new
@@ -308,36 +517,119 @@ def _on_stand_ins(f: FunctionType) -> FunctionType:
     return new
 
 
-@lru_cache(4096)
-def _edited(code: CodeType, file: str) -> CodeType | None:
+def text_of(file: str) -> str:
+    """The text of a file as it is now."""
     linecache.checkcache(file)
-    edited = _codes_of("".join(linecache.getlines(file)), file, code.co_flags & annotations.compiler_flag)
+    return "".join(linecache.getlines(file))
+
+
+@lru_cache(4096)
+def _edited(code: CodeType, file: str, watched: bool) -> CodeType | None:
+    edited = _codes_of(text_of(file), file, code.co_flags & annotations.compiler_flag, watched)
+    return edited.get(code) or edited.get(_outline(code))
+
+
+def _outline(code: CodeType) -> tuple[Any, ...]:
+    """What a function's code is known by if it was compiled without the rest of its file."""
+    place = code.co_name, code.co_firstlineno
     if ASSERTING in code.co_names:
-        return edited.get((code.co_name, code.co_firstlineno))
-    return edited.get(code)
+        return place
+    constants = (_outline(x) if isinstance(x, CodeType) else repr(x) for x in code.co_consts)
+    return *place, code.co_varnames, code.co_freevars, frozenset(code.co_names), tuple(constants)
 
 
+ORIGINALS: dict[CodeType, CodeType] = {}  # of the edited codes
 ASSERTING = "@pytest_ar"  # what pytest writes into functions of a test file for their assertions
 
 
 @lru_cache(64)
-def _codes_of(text: str, file: str, flags: int) -> dict[Any, CodeType]:
-    """The edited code of each function of a file, by its own code, and by its name and first line."""
+def _codes_of(text: str, file: str, flags: int, watched: bool) -> dict[Any, CodeType]:
+    """The edited code of each function of a file, by its own code, its outline, its name and first line."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they were given when the file was imported
         try:
             tree = ast.parse(text)
         except SyntaxError:  # the file has changed since
             return {}
-        codes = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
+        codes = list(codes_of(compile(tree, file, "exec", flags, dont_inherit=True)))
+        if watched:
+            tree = _Results(file).visit(tree)
         tree = ast.fix_missing_locations(_Calls().visit(tree))
-        edited = list(_codes(compile(tree, file, "exec", flags, dont_inherit=True)))
+        edited = list(codes_of(compile(tree, file, "exec", flags, dont_inherit=True)))
     pairs = list(zip(codes, edited, strict=True))
-    return {(a.co_name, a.co_firstlineno): b for a, b in pairs} | dict(pairs)
+    ORIGINALS.update((b, a) for a, b in pairs)
+    return {(a.co_name, a.co_firstlineno): b for a, b in pairs} | {
+        key: b for a, b in pairs for key in (a, _outline(a))
+    }
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+# --- a function with another text ---------------------------------------------------------------------
+
+Tree: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda"
+TREES = ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda
+
+
+def tree_of(code: CodeType) -> Tree | None:
+    """The syntax tree of a function, None where its text is not there."""
+    file = code.co_filename
+    trees = _trees_of(text_of(file), file, code.co_flags & annotations.compiler_flag)
+    return trees.get(code) or trees.get(_outline(code))
+
+
+@lru_cache(64)
+def _trees_of(text: str, file: str, flags: int) -> dict[Any, Tree]:
+    """The tree of each function of a file, by its code, its outline, and its name and first line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tree, counted = ast.parse(text), ast.parse(text)
+        except SyntaxError:
+            return {}
+        numbered: dict[int, Tree] = {}
+        for n, (node, other) in enumerate(zip(ast.walk(tree), ast.walk(counted), strict=True), 1):
+            if isinstance(node, TREES):
+                numbered[n] = node
+                for part in (other, *getattr(other, "decorator_list", ())):
+                    part.lineno = part.end_lineno = n
+                    part.col_offset = part.end_col_offset = 0
+        codes = (codes_of(compile(x, file, "exec", flags, dont_inherit=True)) for x in (tree, counted))
+    found: dict[Any, Tree] = {}
+    for code, by_number in zip(*codes, strict=True):
+        own = numbered.get(by_number.co_firstlineno)
+        if own is not None and code.co_name == getattr(own, "name", "<lambda>"):
+            found[code] = found[_outline(code)] = found[code.co_name, code.co_firstlineno] = own
+    return found
+
+
+def asking(tree: Tree, watched: str = "") -> Tree:
+    """The tree changed so that its calls ask what to call, for `code_of`; ``watched`` as one of a file."""
+    seen = _Results(watched).visit(tree) if watched else tree
+    asks: Tree = ast.fix_missing_locations(_Calls().visit(seen))
+    return asks
+
+
+def asks(tree: ast.AST) -> Any:
+    """A part of a tree, or several, made so."""
+    return ast.fix_missing_locations(_Calls().visit(tree))
+
+
+def code_of(tree: Tree, f: FunctionType) -> CodeType:
+    """The code of ``f`` if its text is that of a tree made by `asking`; SyntaxError if there is none."""
+    code = f.__code__
+    owner = f.__qualname__.rpartition(".")[0].rpartition(".")[2]
+    cells = [name for name in code.co_freevars if name != "__class__" or not owner.isidentifier()]
+    text = f"class {owner}: pass" if owner.isidentifier() else "if 1: pass"  # private names are its class's
+    module = ast.parse(f"def outer({', '.join(cells)}):\n {text}")
+    home: Any = module.body[0]
+    home.body[0].body = [ast.copy_location(ast.Return(tree), tree) if isinstance(tree, ast.Lambda) else tree]
+    flags = code.co_flags & annotations.compiler_flag
+    compiled = compile(module, code.co_filename, "exec", flags, dont_inherit=True)
+    return next(found for found in codes_of(compiled) if found.co_name == code.co_name)
+
+
+def codes_of(code: CodeType) -> Iterator[CodeType]:
+    """The code and those of all functions inside."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _codes(constant)
+            yield from codes_of(constant)

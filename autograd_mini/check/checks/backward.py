@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_mini.arrays import holds_values
-from autograd_mini.check.checks.comparison import compare
+from autograd_mini.check.checks.comparison import compare, places_of
+from autograd_mini.check.margin import Margin, Recorded, Trial, explained
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import settings_of
 from autograd_mini.check.subjects.arguments import EPSILON, as_array, is_floating, numbers_of, with_parameters
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from autograd_mini.check.subjects.passes import Passes
 
 
+TRIALS = 3  # at which a changed line is tried
 LARGE, FEW = 400, 2  # numbers that are moved, with more of which a few random points do
 
 
@@ -104,8 +107,37 @@ def check_backward(
         domain = dict.fromkeys(passes.wrt[:1], domain)
     inside = {name: given for name in passes.wrt if (given := _fractions(passes.arguments[name])) is not None}
     domain = {**dict.fromkeys(cotangents, "real"), **inside, **(domain or {})}
-    report = compare("check_backward", subject, replace(settings, domain=domain or None))
+    settings = replace(settings, domain=domain or None)
+    explain = partial(_explained, passes, subject, cotangents)
+    report = compare("check_backward", subject, settings, explain)
     return replace(report, more=(*report.more, *passes.bound))
+
+
+def _explained(
+    passes: Passes, subject: Subject, cotangents: Sequence[str], report: Report, seconds: float
+) -> Margin | None:
+    """What is wrong in the lines of a backward pass, None where nothing can be said of them."""
+    trials: list[Trial] = []
+    output = _as_one(passes.forward(passes.arguments)[0])
+    for place in places_of(subject, replace(report.settings, points=max(TRIALS - 1, report.settings.points)))[
+        0
+    ]:
+        own = {name: place.arguments[name] for name in passes.arguments}
+        given = iter([place.arguments[name] for name in cotangents])
+        cotangent = unflatten(output, given) if cotangents else 1.0
+        known = [at for at in report.findings if at.place.number == place.number and at.judgement is not None]
+        if known and not known[0].judged.probe.note and len(known[0].judged.truth) == 1:
+            truth = subject.split(known[0].judged.truth.reshape(-1))
+        else:
+            try:
+                truth = Recorded.of(passes, own, cotangent).gradients()
+            except Exception:  # it cannot be followed, or not here
+                continue
+        if all(np.isfinite(x).all() for x in truth.values()):
+            trials.append(Trial(own, cotangent, truth))
+        if len(trials) == TRIALS:
+            break
+    return explained(passes, trials, seconds) if trials else None
 
 
 def _subject(passes: Passes, seed: int) -> Subject:

@@ -9,23 +9,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
 from autograd_mini.check.diagnosis import diagnose, what_is_right
-from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
-from autograd_mini.check.diagnosis.slips import slips
+from autograd_mini.check.diagnosis.evidence import Evidence, Point
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
 from autograd_mini.check.judgement.rule import settled
+from autograd_mini.check.margin import Margin, Trial, mended_by_hand
 from autograd_mini.check.reports.picture import draw_mistake
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subjects.arguments import Floats, listed, plain
+from autograd_mini.check.subjects.arguments import Floats, listed
 from autograd_mini.check.subjects.points import domains_of, points_of
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 
+IN_THE_MARGIN = 0.75  # of the time of a diagnosis, which the lines of a backward pass may take
 PATIENCE = 0.5  # seconds between lines of progress
 FEW = 2000  # instructions that are swept again for each of f's constants
 LONGEST = 8  # characters of a constant that somebody rounded
@@ -35,7 +37,10 @@ PREMISE = (
 )
 
 
-def compare(title: str, subject: Subject, settings: Settings) -> Report:
+Explain: TypeAlias = Callable[[Report, float], "Margin | None"]  # a backward pass in code, in some seconds
+
+
+def compare(title: str, subject: Subject, settings: Settings, explain: Explain | None = None) -> Report:
     """The report on a subject's hand results; ``title`` is the check that was called."""
     with np.errstate(all="ignore"), progress() as say:
         findings, redrawn = examined(subject, settings, say)
@@ -43,7 +48,7 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
                         more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
         if report.verdict == DISAGREES:
             say("diagnosis")
-            return _diagnosed(report, subject)
+            return _diagnosed(report, subject, explain)
         if not settings.symbolic:
             return report
         from autograd_mini.check.witnesses.symbols import prove
@@ -179,24 +184,30 @@ def _remarks(subject: Subject, settings: Settings) -> Iterator[str]:
         yield f"held fixed: {listed(held)}"
 
 
-def _diagnosed(report: Report, subject: Subject) -> Report:
+def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Report:
     """The report with what is said of a wrong result."""
     more = [*report.more, *([*_digits(report)] or [PREMISE] * _is_special(report))]
     report = replace(report, more=tuple(more))
+    start, seconds = time.perf_counter(), report.settings.diagnosis
+    margin = explain(report, IN_THE_MARGIN * seconds) if explain else None
+    if margin is not None:
+        report = replace(report, explanations=margin.explanations, lines=margin.lines)
     points = _points_of_dispute(subject, report)
     if not points:
         return report
-    deadline = time.perf_counter() + report.settings.diagnosis
 
     def graph(point: Point) -> Graph | None:
         return subject.graph_if_any(point.arguments)
 
-    evidence = Evidence(points, graph, subject.call, subject.out, deadline)
-    explanations = (*_slips(subject, points), *diagnose(evidence))
-    if not explanations and (next_to_see := what_is_right(evidence)):
-        more.append(next_to_see)
-    if time.perf_counter() > deadline:
-        more.append(f"the diagnosis was cut after {report.settings.diagnosis:g} s; diagnosis= gives it more")
+    evidence = Evidence(points, graph, subject.call, subject.out, start + seconds)
+    explanations = report.explanations
+    if margin is None or not margin.mends:
+        slips = mended_by_hand(subject, _trials(subject, report), IN_THE_MARGIN * seconds)
+        explanations = (*slips, *diagnose(evidence), *explanations)
+        if not explanations and (next_to_see := what_is_right(evidence)):
+            more.append(next_to_see)
+    if time.perf_counter() > start + seconds:
+        more.append(f"the diagnosis was cut after {seconds:g} s; diagnosis= gives it more")
     picture = partial(draw_mistake, evidence, explanations)
     return replace(report, explanations=explanations, picture=picture, more=tuple(more))
 
@@ -234,6 +245,13 @@ def _is_special(report: Report) -> bool:
     return report.settings.domain is None and all(right)
 
 
+def _trials(subject: Subject, report: Report) -> list[Trial]:
+    """The points where all is known, for a changed derivation."""
+    known = [at for at in report.findings if at.clear and not at.judged.probe.note]
+    truths = [subject.split(at.judged.truth.reshape(*subject.rows, -1)) for at in known]
+    return [Trial(at.place.arguments, 1.0, truth) for at, truth in zip(known, truths, strict=True)]
+
+
 def _points_of_dispute(subject: Subject, report: Report) -> list[Point]:
     """The points where all was compared and decided, with the arguments whose derivative is wrong."""
     wrong = [name for name, verdict in report.sections.items() if verdict == DISAGREES]
@@ -249,11 +267,3 @@ def _points_of_dispute(subject: Subject, report: Report) -> list[Point]:
         if yours:
             found.append(Point(at.place.arguments, at.place.output.reshape(rows), *parts))
     return found
-
-
-def _slips(subject: Subject, points: list[Point]) -> Iterator[Explanation]:
-    """What one small change makes right, of each formula given as text."""
-    known = [subject.known(point.arguments, plain(point.output)) for point in points]
-    for name, formula in subject.formulas().items():
-        if name in points[0].truth:
-            yield from slips(formula, name, points, known, f"∂{subject.out}/∂{name}")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from autograd_mini.check.verdicts import AGREES, MARKS, TINTS
 
 if TYPE_CHECKING:
-    from autograd_mini.check.reports.report import Report, Row
+    from collections.abc import Sequence
+
+    from autograd_mini.check.reports.report import Part, Report, Row
 
 
 def page(report: Report) -> str:
@@ -17,6 +19,7 @@ def page(report: Report) -> str:
     parts = [
         f"<p><b>{escape(report.title)}: {headline}</b>: {escape(report.reason)}</p>",
         _table(["", report.parts[0].noun, "", ""], report.rows()),
+        _code(report.lines),
         *(f"<div>{escape(line)}</div>" for line in report.diagnosis()),
         _table(*report.table()),
         f"<div>{escape(report.hidden())}</div>" * bool(report.hidden()),
@@ -35,6 +38,22 @@ def _table(headings: list[str], rows: list[Row]) -> str:
         for verdict, cells in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if rows else ""
+
+
+def _code(lines: Sequence[Part]) -> str:
+    """Lines of code with their margin; what a line computed is there when one points at it."""
+    rows = []
+    for part in lines:
+        shade, (_, claim, margin, details) = part.row
+        tint = TINTS[shade] if part.verdict else "none"
+        beside = f'<span style="opacity: {1 if shade != AGREES else 0.7}">{escape(margin)}</span>'
+        beside += f"<br>{_spaced(details)}" * bool(details)
+        rows.append(
+            f'<tr title="{escape(getattr(part, "numbers", ""))}" style="background: none">'
+            f'<td style="text-align: left; white-space: pre; background: {tint}">{escape(claim)}</td>'
+            f'<td style="text-align: left">{beside}</td></tr>'
+        )
+    return f'<table style="font-family: monospace"><tbody>{"".join(rows)}</tbody></table>' if rows else ""
 
 
 def _spaced(cell: str) -> str:

@@ -40,8 +40,8 @@ LARGEST_GRID = 12
 SCREEN = 40  # lines of a report's repr
 SAID = {"yours": "yours", "engine": "engine", "witness": "witness", "precise": "50 digits"}
 PARTS = (
-    "title verdict reason out sections first_wrong parts explanations entries points skipped seed tolerances "
-    "witnesses remarks proof"
+    "title verdict reason out sections first_wrong parts explanations lines entries points skipped seed "
+    "tolerances witnesses remarks proof"
 ).split()
 
 
@@ -89,7 +89,8 @@ class Report:
 
     ``verdict`` is "agrees", "disagrees" or "inconclusive" and ``sections`` has one for each of its ``parts``:
     the arguments, or the steps of a derivation, which ``report[name]`` gives. ``explanations`` name the
-    mistakes that reproduce a wrong result, ``proof`` is "proved", "evidence at 50 digits" or "".
+    mistakes that reproduce a wrong result, ``lines`` are those of a backward pass in code with their margin,
+    ``proof`` is "proved", "evidence at 50 digits" or "".
     ``tolerances`` are the largest used, ``skipped`` counts the points drawn again.
 
     >>> from autograd_mini import check_gradient
@@ -105,6 +106,7 @@ class Report:
     settings: Settings = field(default_factory=Settings)
     skipped: int = 0
     explanations: tuple[Explanation, ...] = ()
+    lines: tuple[Part, ...] = ()
     proof: str = ""
     more: tuple[str, ...] = ()
     medium: str = "f on floats"
@@ -240,12 +242,12 @@ class Report:
         """The report as lines of text."""
         paint = painted if colour else lambda text, verdict: text
         lines = [f"{self.title}: {paint(self.headline, self.verdict)}: {self.reason}"]
-        rows = self.rows()
-        width = max((len(claim) for _, (_, claim, *_) in rows), default=0)
-        for shade, (mark, claim, margin, details) in rows:
-            line = f"{mark or ' '} {claim:<{width}}  {margin}".rstrip()
-            lines.append(f"  {line if shade == AGREES else paint(line, shade)}")
-            lines += [f"      {detail}" for detail in details.splitlines()]
+        for rows in (self.rows(), [line.row for line in self.lines]):
+            width = max((len(claim) for _, (_, claim, *_) in rows), default=0)
+            for shade, (mark, claim, margin, details) in rows:
+                line = f"{mark or ' '} {claim:<{width}}  {margin}".rstrip()
+                lines.append(f"  {line if shade == AGREES else paint(line, shade)}")
+                lines += [f"      {detail}" for detail in details.splitlines()]
         lines += self.diagnosis()
         headings, entries = self.table()
         table = [(AGREES, headings), *entries] if entries else []
@@ -289,7 +291,7 @@ class Report:
 
     def diagnosis(self) -> list[str]:
         """What went wrong, in words; parts with a word of their own have said it."""
-        if self.verdict != DISAGREES or any(part.why for part in self.parts):
+        if self.verdict != DISAGREES or any(part.why for part in (*self.parts, *self.lines)):
             return []
         if not self.explanations:
             return ["No known mistake reproduces your result."]

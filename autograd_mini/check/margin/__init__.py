@@ -1,0 +1,105 @@
+"""In the margin of a backward pass: what each line computes, which is wrong, and what it should be.
+
+Both passes are watched. Every result of the backward pass is held against what is known of the forward pass
+(`adjoints`); the wrong line is found by putting a true adjoint in the place of what it computed (`repair`);
+and small edits are tried until one makes everything right at fresh points too (`mending`). What matches
+nothing is never called wrong for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autograd_mini.check.diagnosis.evidence import Explanation
+from autograd_mini.check.margin.adjoints import Label, Labels, Recorded, known_of, labels_by_line
+from autograd_mini.check.margin.by_hand import mended_by_hand
+from autograd_mini.check.margin.lines import CodeLine, Labelled, explanations_of, parts_of_code
+from autograd_mini.check.margin.mending import Mend, Mending, mended
+from autograd_mini.check.margin.repair import Repair, Repairing
+from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, Trial
+from autograd_mini.trees import map_leaves
+
+__all__ = ["Margin", "Recorded", "Trial", "explained", "mended_by_hand"]
+
+# What repair and mending may take of the time: by the names that lines have, then by any adjoint.
+ROUNDS = (True, 0.2, 0.4), (False, 0.2, 0.2)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """What is known of a backward pass: its lines, with which repairs gradients become right, and how they
+    are mended, the plainest way first."""
+
+    lines: tuple[CodeLine, ...]
+    explanations: tuple[Explanation, ...]
+    repairs: tuple[Repair, ...]
+    mends: tuple[Mend, ...]
+
+
+def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Margin:
+    """The margin of a backward pass that is wrong, at some trials of which the first is the given point.
+
+    ``seconds`` are those of computing, which do not pass while the machine does other things.
+    """
+    trial = trials[0]
+    runs = Runs(passes, trial)
+    places = known_of(passes, trial)
+    labels = Labels(places)
+    events: list[Event] = []
+    try:
+        gradients, events = runs.recorded()
+    except Exception:  # it fails, or has too many results
+        gradients = {}
+    right = frozenset(trial.right(gradients))
+    labelled = {event.place: labels(event.result) for event in events}
+    labelled |= _of_forward_values(runs, events, labelled)
+    repairing = Repairing(runs, places, events, labelled, right)
+    mends: list[Mend] = []
+    for by_name, to_repair, to_mend in ROUNDS:
+        repairing.run(to_repair * seconds, by_name)
+        repairs, whole = repairing.found()
+        first = [*dict.fromkeys((r.where.file, r.where.line) for r in whole)]
+        mends += mended(Mending(passes, trials, labels, first), to_mend * seconds)
+        if mends:
+            break
+    mends.sort(key=lambda mend: mend.rank)
+    after = mends[0].after if mends else _after(runs, repairs, labels)
+    before = labels_by_line(events, labels)
+    lines = parts_of_code(runs.functions, before, after, events, mends, repairs, [*trial.truth], right)
+    explanations = explanations_of(mends, repairs, [*trial.truth], right)
+    return Margin(lines, tuple(explanations), repairs, tuple(mends))
+
+
+def _after(runs: Runs, repairs: Sequence[Repair], labels: Labels) -> Labelled:
+    """What the lines compute once repairs are put in their places."""
+    recorder = Recorder({place: new for repair in repairs for place, new in repair.put.items()})
+    try:
+        runs.gradients(recorder)
+    except Exception:  # they do not go together
+        return {}
+    return labels_by_line(recorder.events, labels)
+
+
+def _of_forward_values(
+    runs: Runs, events: Sequence[Event], labelled: Mapping[int, Label]
+) -> dict[int, Label]:
+    """What matches nothing and is the same with another cotangent is made of forward values only."""
+    if runs.passes.joined or not events:
+        return {}
+    random = np.random.default_rng(1)
+    other = map_leaves(lambda g: g * random.uniform(0.5, 2.0, np.shape(g)), runs.trial.cotangent)
+    try:
+        _, again = Runs(runs.passes, replace(runs.trial, cotangent=other)).recorded()
+    except Exception:  # it fails there
+        return {}
+    if [event.site for event in events] != [event.site for event in again]:
+        return {}
+    return {
+        x.place: Label("forward")
+        for x, y in zip(events, again, strict=True)
+        if np.array_equal(x.result, y.result, equal_nan=True)
+        and labelled[x.place].kind not in ("constant", "value", "adjoint")
+    }

@@ -1,0 +1,212 @@
+"""Which line is wrong: a true adjoint in the place of what one line computed, and what becomes right with it.
+
+The earliest line whose repair makes every wrong gradient right is the wrong one; if no line does, a smallest
+set of lines that do together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from autograd_mini.check.margin.adjoints import Known, Label, Places, Versions
+from autograd_mini.check.margin.runs import Event, Runs, close, is_called
+from autograd_mini.rebuilding import SITES, Site
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+MOST_VERSIONS = 64  # of a line in a loop, that are put in the place of one another together
+
+
+class Repair(NamedTuple):
+    """A line, or a part of it, what should be in its place, and the gradients that are right with it."""
+
+    site: int
+    should: str
+    mends: frozenset[str]
+    put: Mapping[int, Floats]
+    place: int  # of the first result that is wrong
+
+    @property
+    def where(self) -> Site:
+        return SITES[self.site]
+
+    @property
+    def by_its_name(self) -> bool:
+        """Whether what the line computes is called by what should be in its place, as dh is ∂L/∂h."""
+        return is_called(self.where.text, self.should)
+
+
+class Repairing:
+    """The search; ``labels`` are those of the results, by their place in the run."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        places: Places,
+        events: Sequence[Event],
+        labels: Mapping[int, Label],
+        right: frozenset[str],
+    ) -> None:
+        self.runs, self.right = runs, right
+        self.wrong = frozenset(runs.trial.truth) - right
+        self.by_site: dict[int, list[Event]] = defaultdict(list)
+        for event in events:
+            forward = labels[event.place].kind == "forward" or (runs.passes.joined and event.site in places)
+            if not forward:
+                self.by_site[event.site].append(event)
+        self.exact: dict[int, bool] = {}
+        for site, own in [*self.by_site.items()]:
+            kinds = [labels[event.place].kind for event in own]
+            if all(kind == "value" for kind in kinds[:3]):  # nothing of the forward pass is replaced
+                del self.by_site[site]
+            self.exact[site] = all(kind == "adjoint" for kind in kinds)
+        self.sites = sorted(self.by_site, key=lambda site: self.by_site[site][0].place)
+        self.candidates = _with_adjoints(places)
+        self.candidates += [
+            [
+                x._replace(name=f"{factor:g} · {x.name}", adjoint=factor * x.adjoint)
+                for x in versions
+                if x.adjoint is not None
+            ]
+            for factor in self._factors(labels)
+            for versions in self.candidates
+        ]
+        self.tried: set[Any] = set()
+        self.partial: dict[int, list[Repair]] = defaultdict(list)
+
+    def _factors(self, labels: Mapping[int, Label]) -> list[float]:
+        """Constants by which the author's gradients differ from the loss's, as N where 1/N comes last."""
+        sizes = {float(d) for x in self.runs.trial.arguments.values() for d in np.shape(x) if d > 1}
+        named = sizes | {1 / size for size in sizes}
+        seen = [label.number for label in labels.values() if label.kind == "multiple"]
+        return [c for c in sorted(named) if any(abs(x - c) <= 1e-6 * c for x in seen)][:2]
+
+    def run(self, seconds: float, by_name: bool) -> None:
+        """Try every line with every adjoint that fits it, or with the one that it is called by alone."""
+        end = time.process_time() + seconds
+        for site in self.sites:
+            for put, should, first in self._attempts(site, by_name):
+                if time.process_time() > end:
+                    return
+                key = site, *((place, _rounded(new)) for place, new in sorted(put.items()))
+                if key in self.tried:
+                    continue
+                self.tried.add(key)
+                mends = self._mends(put)
+                if mends:
+                    self.partial[site].append(Repair(site, should, mends, put, first))
+                if mends == self.wrong:
+                    break
+
+    def _mends(self, put: Mapping[int, Floats]) -> frozenset[str]:
+        """The wrong gradients that become right, none if another does not stay so."""
+        try:
+            right = self.runs.replaced(put)
+        except Exception:  # a shape or an index that there is not
+            return frozenset()
+        return frozenset(right & self.wrong) if right >= self.right else frozenset()
+
+    def _attempts(self, site: int, by_name: bool) -> Iterator[tuple[dict[int, Floats], str, int]]:
+        """What is put where, what it is called, and the first place at which it differs from what was."""
+        own = self.by_site[site]
+        for versions in self.candidates:
+            if by_name and not is_called(SITES[site].text, versions[0].title):
+                continue
+            if 1 < len(own) <= MOST_VERSIONS and len(versions) > 1 and abs(len(own) - len(versions)) <= 1:
+                for paired in _paired(own, versions):
+                    put = {}
+                    for event, x in paired:
+                        fitting = next(_fitted(x, event), None)
+                        if fitting is None:
+                            break
+                        put[event.place] = fitting
+                    else:
+                        apart = [e.place for e, _ in paired if not close(put[e.place], _numbers(e))]
+                        if apart:
+                            yield put, f"{versions[0].title}, of each step in turn", min(apart)
+            ends = [own[-1]] + [own[0]] * (len(own) > 1)
+            some = versions if len(versions) <= 8 else [versions[0], versions[-1]]
+            if some[0].through and len(own) > 1:
+                continue
+            for event in ends:
+                for x in some:
+                    for new in _fitted(x, event):
+                        if not close(new, _numbers(event)):
+                            yield {event.place: new}, x.title, event.place
+
+    def found(self) -> tuple[tuple[Repair, ...], tuple[Repair, ...]]:
+        """The lines to repair, and all that mend everything alone, the best first."""
+        every = [repair for repairs in self.partial.values() for repair in repairs]
+        whole = {repair.site: repair for repair in every if repair.mends == self.wrong}.values()
+        loose = sorted((r for r in whole if not self._is_exact(r)), key=lambda r: r.place)
+        exact = sorted(
+            (r for r in whole if self._is_exact(r)), key=lambda r: (r.where.kind == "returned", -r.place)
+        )
+        if whole:
+            return tuple((loose or exact)[:1]), tuple(loose + exact)
+        named: list[Repair] = []
+        left = self.wrong
+        while left and (useful := [r for r in every if r.mends & left]):
+            chosen = min(useful, key=lambda r: (-len(r.mends & left), self._is_exact(r), r.place))
+            named.append(chosen)
+            left -= chosen.mends
+        return tuple(named), ()
+
+    def _is_exact(self, repair: Repair) -> bool:
+        return self.exact[repair.site] and not repair.by_its_name
+
+
+def _with_adjoints(places: Places) -> list[Versions]:
+    found = []
+    seen: set[Any] = set()
+    for versions in places.values():
+        some = [x for x in versions if x.adjoint is not None and x.adjoint.any()]
+        key = tuple(_rounded(x.adjoint) for x in some if x.adjoint is not None)
+        if some and key not in seen:
+            seen.add(key)
+            found.append(some)
+    return found
+
+
+def _paired(own: list[Event], versions: Versions) -> Iterator[list[tuple[Event, Known]]]:
+    """A line's results in a loop with those of a forward line, backwards or in order, also one step apart."""
+    for order in (versions[::-1], versions):
+        if len(own) >= len(order):
+            yield [*zip(own[len(own) - len(order) :], order, strict=True)]
+        if len(own) > len(order):
+            yield [*zip(own[:-1], order, strict=True)]
+        if len(own) <= len(order):
+            yield [*zip(own[1:], order[: len(own) - 1], strict=True)]
+            yield [*zip(own[:-1], order[len(order) - len(own) + 1 :], strict=True)]
+        if len(own) < len(order):
+            yield [*zip(own, order[1:], strict=True)]
+            yield [*zip(own, order[:-1], strict=True)]
+
+
+def _numbers(event: Event) -> Floats:
+    return np.asarray(event.result, dtype=float)
+
+
+def _fitted(x: Known, event: Event) -> Iterator[Floats]:
+    """The adjoint in the shape of a result."""
+    adjoint, shape = x.adjoint, np.shape(event.result)
+    assert adjoint is not None
+    if adjoint.shape == shape:
+        yield adjoint
+    elif adjoint.size == np.prod(shape, dtype=int) and adjoint.size > 1:
+        yield adjoint.reshape(shape)
+        if adjoint.ndim == 2:
+            yield adjoint.T.reshape(shape)
+
+
+def _rounded(x: Floats) -> bytes:
+    size = float(np.max(abs(x), initial=0.0)) or 1.0
+    return np.round(x / size, 9).tobytes() + np.float32(size).tobytes()

@@ -1,0 +1,296 @@
+"""In the margin of a backward pass: the wrong line, what it should be, and what is right once it is."""
+
+import itertools
+import linecache
+
+import numpy as np
+import pytest
+
+from autograd_mini import check_backward, check_gradient, check_jacobian
+from autograd_mini.check.margin.adjoints import Known, Labels
+
+BATCH_NORM = """
+import numpy as np
+def forward(x, gamma, beta, eps=1e-5):
+    mu = np.mean(x, axis=0)
+    var = np.var(x, axis=0)
+    std = np.sqrt(var + eps)
+    xhat = (x - mu) / std
+    return gamma * xhat + beta, (x, mu, var, std, xhat, gamma)
+def backward(dout, cache):
+    x, mu, var, std, xhat, gamma = cache
+    N = x.shape[0]
+    dgamma = np.sum(dout * xhat, axis=0)
+    dbeta = np.sum(dout, axis=0)
+    dxhat = dout * gamma
+    dvar = np.sum(dxhat * (x - mu), axis=0) * -0.5 * std**-3
+    dmu = np.sum(dxhat * -1 / std, axis=0) + dvar * np.mean(-2 * (x - mu), axis=0)
+    dx = dxhat / std + dvar * 2 * (x - mu) / N + dmu / N
+    return {"x": dx, "gamma": dgamma, "beta": dbeta}
+"""
+NETWORK = """
+import numpy as np
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+def loss(x, t, W1, b1, W2, b2, reg):
+    N = x.shape[0]
+    a = x @ W1 + b1
+    h = np.tanh(a)
+    g = sigmoid(h @ W2 + b2)
+    error = g - t
+    L = np.sum(error**2) / (2 * N) + 0.5 * reg * np.sum(W1 * W1)
+    dz = error / N * g * (1 - g)
+    dW2 = h.T @ dz
+    db2 = np.sum(dz, axis=0)
+    dh = dz @ W2.T
+    da = dh * (1 - h**2)
+    dW1 = x.T @ da + reg * W1
+    db1 = np.sum(da, axis=0)
+    return L, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
+"""
+CLASSIFIER = """
+import numpy as np
+def loss(W, X, y):
+    N = len(y)
+    z = X @ W
+    e = np.exp(z - np.max(z, axis=1, keepdims=True))
+    p = e / np.sum(e, axis=1, keepdims=True)
+    L = -np.mean(np.log(p[np.arange(N), y]))
+    dz = p.copy()
+    dz[np.arange(N), y] -= 1
+    dz /= N
+    dW = X.T @ dz
+    return L, dW
+"""
+RECURRENT = """
+import numpy as np
+def forward(xs, h0, Wx, Wh, b):
+    hs = {-1: h0}
+    for t in range(len(xs)):
+        hs[t] = np.tanh(xs[t] @ Wx + hs[t - 1] @ Wh + b)
+    return np.stack([hs[t] for t in range(len(xs))]), (xs, hs, Wx, Wh)
+def backward(dhs, cache):
+    xs, hs, Wx, Wh = cache
+    dWx, dWh, db = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(Wh.shape[0])
+    dnext = np.zeros_like(hs[0])
+    for t in reversed(range(len(xs))):
+        dh = dhs[t] + dnext
+        da = dh * (1 - hs[t] ** 2)
+        dWx += np.outer(xs[t], da)
+        dWh += np.outer(hs[t - 1], da)
+        db += da
+        dnext = Wh @ da
+    return {"h0": dnext, "Wx": dWx, "Wh": dWh, "b": db}
+"""
+RELU = """
+import numpy as np
+class ReLULayer:
+    def __init__(self, W):
+        self.W = W
+    def forward(self, x):
+        self.x = x
+        self.a = x @ self.W
+        return np.maximum(self.a, 0)
+    def backward(self, dout):
+        da = dout * (self.a > 0)
+        self.dW = self.x.T @ da
+        return da @ self.W.T
+"""
+CONVOLUTION = """
+import numpy as np
+def forward(x, w):
+    n = (len(x) - len(w)) // 2 + 1
+    out = np.zeros(n)
+    for i in range(n):
+        out[i] = np.sum(x[2 * i : 2 * i + len(w)] * w)
+    return out, (x, w)
+def backward(dout, cache):
+    x, w = cache
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for i in range(len(dout)):
+        dx[2 * i : 2 * i + len(w)] += dout[i] * w
+        dw += dout[i] * x[2 * i : 2 * i + len(w)]
+    return dx, dw
+"""
+random = np.random.default_rng(3)
+POINTS = {
+    BATCH_NORM: {"x": (5, 3), "gamma": (3,), "beta": (3,)},
+    NETWORK: {"x": (5, 3), "t": (5, 2), "W1": (3, 4), "b1": (4,), "W2": (4, 2), "b2": (2,), "reg": 0.3},
+    CLASSIFIER: {"W": (3, 4), "X": (5, 3), "y": np.array([0, 2, 1, 3, 2])},
+    RECURRENT: {"xs": (3, 2), "h0": (4,), "Wx": (2, 4), "Wh": (4, 4), "b": (4,)},
+    RELU: {"W": (3, 4), "x": (5, 3)},
+    CONVOLUTION: {"x": (9,), "w": (3,)},
+}
+files = itertools.count()
+
+
+def module(text):
+    """The names that a file defines."""
+    name = f"<passes {next(files)}>"
+    linecache.cache[name] = len(text), None, text.splitlines(True), name
+    names = {"__name__": "passes"}
+    exec(compile(text, name, "exec"), names)
+    return names
+
+
+def checked(text, old="", new=""):
+    assert old in text
+    names = module(text.replace(old, new, 1) if old else text)
+    at = {k: random.standard_normal(x) if isinstance(x, tuple) else x for k, x in POINTS[text].items()}
+    options = {"diagnosis": 40.0, "points": 3}
+    if "loss" in names:
+        return check_backward(names["loss"], at=at, **options)
+    if "ReLULayer" in names:
+        return check_backward(names["ReLULayer"], at=at, **options)
+    return check_backward(names["forward"], names["backward"], at=at, **options)
+
+
+@pytest.mark.parametrize("text", POINTS)
+def test_a_right_backward_pass_agrees_and_has_no_margin(text):
+    report = checked(text)
+    assert report, str(report)
+    assert not report.lines
+
+
+MISTAKES = {
+    "1/N twice in dW": (NETWORK, "dW2 = h.T @ dz", "dW2 = h.T @ dz / N", "h.T @ dz", ""),
+    "1/N missing": (NETWORK, "error / N * g", "error * g", "/ N", "a constant factor is missing"),
+    "a regulariser missing": (NETWORK, " + reg * W1\n", "\n", "reg * W1", "a term is missing"),
+    "a regulariser double": (NETWORK, "+ reg * W1\n", "+ 2 * reg * W1\n", "+ reg * W1", ""),
+    "a gate's derivative left out": (NETWORK, " * g * (1 - g)", "", "g * (1 - g)", "a factor is missing"),
+    "tanh's for a sigmoid's": (NETWORK, "g * (1 - g)", "(1 - g**2)", "g * (1 - g)", "another function"),
+    "at the wrong argument": (NETWORK, "(1 - h**2)", "(1 - a**2)", "1 - h ** 2", "another name"),
+    "1 - h for 1 - h²": (NETWORK, "(1 - h**2)", "(1 - h)", "1 - h ** 2", "a power is missing"),
+    "no index subtracted": (CLASSIFIER, "    dz[np.arange(N), y] -= 1\n", "", "-= 1", "a line is missing"),
+    "= for +=": (RECURRENT, "dWx += np.outer", "dWx = np.outer", "dWx += np.outer", "overwritten"),
+    "a carried gradient missing": (RECURRENT, "dhs[t] + dnext", "dhs[t]", "+ dnext", "a term is missing"),
+    "time off by one": (RECURRENT, "outer(hs[t - 1]", "outer(hs[t]", "hs[t - 1]", "another index"),
+    "a mask of the wrong array": (RELU, "(self.a > 0)", "(dout > 0)", "self.a > 0", "another name"),
+    "x for its normalized": (BATCH_NORM, "dout * xhat", "dout * x", "dout * xhat", "another name"),
+    "a scale left out": (BATCH_NORM, "dxhat = dout * gamma", "dxhat = dout", "dout * gamma", "factor"),
+    "a wrong power": (BATCH_NORM, "std**-3", "std**-2", "std ** (-3)", "another number"),
+    "a wrong sign": (BATCH_NORM, "axis=0) * -0.5", "axis=0) * 0.5", "-0.5", "the sign"),
+    "a wrong axis": (BATCH_NORM, "dbeta = np.sum(dout, axis=0)", "dbeta = np.sum(dout)", "axis=0", "axis"),
+    "a product transposed": (RECURRENT, "dnext = Wh @ da", "dnext = Wh.T @ da", "Wh @ da", "transpose"),
+    "an outer product the wrong way round": (
+        RECURRENT, "dWh += np.outer(hs[t - 1], da)", "dWh += np.outer(da, hs[t - 1])", "(hs[t - 1], da)",
+        "the wrong way round",
+    ),
+    "a stride forgotten": (CONVOLUTION, "dx[2 * i : 2 * i +", "dx[i : i +", "dx[i * 2:i * 2 +", "factor"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_the_wrong_line_is_found_and_corrected(name):
+    text, old, new, corrected, why = MISTAKES[name]
+    report = checked(text, old, new)
+    assert report.verdict == "disagrees"
+    explanation = report.explanations[0]
+    assert explanation.kind == "slip", str(report)
+    assert corrected.replace(" ", "") in explanation.formula.replace(" ", ""), explanation
+    assert why in explanation.text
+    wrong = [line for line in report.lines if line.verdict == "wrong"]
+    assert wrong
+    assert "right: " in wrong[0].note
+    place = text.index(old)
+    planted = text[:place].count("\n") + 1
+    assert any(abs(int(line.name.split()[1]) - planted) <= 1 for line in wrong), str(report)
+
+
+def test_several_wrong_lines_are_each_corrected():
+    text = BATCH_NORM.replace("dout * xhat, axis=0", "dout * x, axis=0")
+    POINTS[text] = POINTS[BATCH_NORM]
+    report = checked(text, "dbeta = np.sum(dout, axis=0)", "dbeta = -np.sum(dout, axis=0)")
+    wrong = [line.claim.split()[0] for line in report.lines if line.verdict == "wrong"]
+    assert wrong == ["dgamma", "dbeta"]
+    assert "dgamma = np.sum(dout * xhat, axis=0)" in report.explanations[0].formula
+    assert "dbeta = np.sum(dout, axis=0)" in report.explanations[0].formula
+
+
+def test_what_matches_nothing_is_not_called_wrong():
+    text = BATCH_NORM.replace("    dx =", "    odd = np.cos(dmu) + 3.7\n    dx =")
+    POINTS[text] = POINTS[BATCH_NORM]
+    report = checked(text, "std**-3", "std**-2")
+    margins = {line.claim.split()[0]: (line.verdict, line.margin) for line in report.lines}
+    assert margins["odd"] == ("", "")
+    assert margins["dxhat"] == ("right", "= ∂L/∂xhat")
+    assert margins["dvar"][0] == "wrong"
+    assert margins["dx"] == ("right given your earlier steps", "= ∂L/∂x, given dvar")
+
+
+def test_the_margin_is_printed_beside_the_code_and_numbers_are_pointed_at():
+    report = checked(BATCH_NORM, "std**-3", "std**-2")
+    text = str(report)
+    assert "dxhat = dout * gamma  " in text
+    assert "✗ should be ∂L/∂var, shape (3,). With it ∂L/∂x is right; ∂L/∂gamma and ∂L/∂beta are" in text
+    page = report._repr_html_()
+    assert 'title="dxhat, shape (5, 3)' in page
+    assert "dvar = np.sum(dxhat * (x - mu), axis=0) * -0.5 * std**-2" in page
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize(
+    ("f", "hand", "corrected"),
+    [
+        (np.tanh, lambda x: 1 - np.tanh(x), "∂f/∂x = 1 - np.tanh(x) ** 2"),
+        (lambda x: np.exp(-x), lambda x: np.exp(-x), "∂f/∂x = -np.exp(-x)"),
+        (lambda x: np.sin(x) * x, lambda x: np.sin(x) - x * np.cos(x), "∂f/∂x = np.sin(x) + x * np.cos(x)"),
+        (lambda x: x**3, lambda x: 3 * x**3, "∂f/∂x = 3 * x ** 2"),
+    ],
+)
+def test_a_hand_function_is_answered_with_the_corrected_line(f, hand, corrected):
+    [slip] = [e for e in check_gradient(f, hand, at=0.7, diagnosis=20.0).explanations if e.kind == "slip"]
+    assert slip.formula == corrected
+    assert "yours is right with" in slip.text
+
+
+def test_a_line_of_a_hand_function_is_named():
+    def hand(W, x, t):
+        y = np.tanh(W @ x)
+        d = (y - t) * (1 - y)
+        return np.outer(d, x)
+
+    def loss(W, x, t):
+        return np.sum((np.tanh(W @ x) - t) ** 2) / 2
+
+    at = {"W": random.standard_normal((2, 3)), "x": random.standard_normal(3), "t": np.array([0.2, -0.4])}
+    slip = check_gradient(loss, hand, at=at, diagnosis=20.0).explanations[0]
+    assert slip.formula == "d = (y - t) * (1 - y ** 2)"
+    assert slip.text.endswith(f"in line {hand.__code__.co_firstlineno + 2}")
+
+
+def test_a_jacobian_by_hand_is_mended():
+    def softmax(z):
+        e = np.exp(z - np.max(z))
+        return e / np.sum(e)
+
+    hand = lambda z, S: np.diag(S) + np.outer(S, S)  # noqa: E731
+    report = check_jacobian(softmax, hand, at=[1.5, -0.5, 0.75], out="S", diagnosis=20.0)
+    assert report.explanations[0].formula == "∂S/∂z = np.diag(S) - np.outer(S, S)"
+
+
+def test_nothing_is_changed_and_an_edit_that_hangs_or_fails_harms_nobody():
+    names = module(RECURRENT.replace("dWx += np.outer", "dWx = np.outer"))
+    at = {k: random.standard_normal(x) for k, x in POINTS[RECURRENT].items()}
+    before = {k: x.copy() for k, x in at.items()}
+    code = names["backward"].__code__
+    assert not check_backward(names["forward"], names["backward"], at=at, points=2)
+    assert names["backward"].__code__ is code
+    assert all(np.array_equal(at[k], before[k]) for k in at)
+
+
+def test_labels():
+    h, x = np.array([0.5, -1.0, 2.0]), np.array([[1.0, 2.0, 4.0], [3.0, 5.0, -7.0]])
+    labels = Labels({"h": [Known("h", h, 3 * h + 1)], "x": [Known("x", x, x**2)]})
+    found = {
+        "adjoint": 3 * h + 1,
+        "value": h,
+        "constant": np.zeros(3),
+        "reshaped": (x**2).T,
+        "multiple": 6 * h + 2,
+        "summed": np.array([3 * h, np.ones(3)]),
+        "": np.array([1.0, 2.0, 3.5]),
+    }
+    assert {kind: labels(numbers).kind for kind, numbers in found.items()} == {kind: kind for kind in found}
+    assert labels(3 * h + 1).text == "∂L/∂h"
+    assert labels(6 * h + 2).text == "2 · ∂L/∂h"
