@@ -1,4 +1,4 @@
-"""Other programs, held to a time and an amount of output, with every process they start; and `forked`, a copy of
+"""Other programs, held to a time and an amount of output, with every process they start; `forked`: a copy of
 this one.
 
 A program leads a process group, and the group ends with it; so does, on Linux, everything that descends from
