@@ -435,9 +435,9 @@ def test_the_transpose_and_the_flattenings_are_named():
         report = check_gradient(f, lambda W, x, change=change: change(hand(W, x)), at=at)
         assert report.verdict == "disagrees"
         assert "expected (2, 3)" in report.reason
-        assert report.explanations[0].kind == kind
+        assert kind in {explanation.kind for explanation in report.explanations}
     jacobian = check_jacobian(lambda W, x: W @ x, lambda W, x: W.T, at=at, wrt="x")
-    assert jacobian.explanations[0].kind == "transposed"
+    assert "transposed" in {explanation.kind for explanation in jacobian.explanations}
 
 
 def test_an_error_inside_f_propagates():

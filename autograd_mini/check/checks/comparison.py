@@ -27,7 +27,7 @@ from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 
-IN_THE_MARGIN = 0.75  # of the time of a diagnosis, which the lines of a backward pass may take
+IN_CODE, BY_HAND = 0.75, 0.25  # of the time of a diagnosis, for lines that are wrong
 PATIENCE = 0.5  # seconds between lines of progress
 FEW = 2000  # instructions that are swept again for each of f's constants
 LONGEST = 8  # characters of a constant that somebody rounded
@@ -188,8 +188,8 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     """The report with what is said of a wrong result."""
     more = [*report.more, *([*_digits(report)] or [PREMISE] * _is_special(report))]
     report = replace(report, more=tuple(more))
-    start, seconds = time.perf_counter(), report.settings.diagnosis
-    margin = explain(report, IN_THE_MARGIN * seconds) if explain else None
+    seconds = report.settings.diagnosis
+    margin = explain(report, IN_CODE * seconds) if explain else None
     if margin is not None:
         report = replace(report, explanations=margin.explanations, lines=margin.lines)
     points = _points_of_dispute(subject, report)
@@ -199,14 +199,15 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     def graph(point: Point) -> Graph | None:
         return subject.graph_if_any(point.arguments)
 
-    evidence = Evidence(points, graph, subject.call, subject.out, start + seconds)
+    slips = [] if explain else mended_by_hand(subject, _trials(subject, report), BY_HAND * seconds)
+    deadline = time.perf_counter() + (1 - (IN_CODE if explain else BY_HAND)) * seconds
+    evidence = Evidence(points, graph, subject.call, subject.out, deadline)
     explanations = report.explanations
     if margin is None or not margin.mends:
-        slips = mended_by_hand(subject, _trials(subject, report), IN_THE_MARGIN * seconds)
         explanations = (*slips, *diagnose(evidence), *explanations)
         if not explanations and (next_to_see := what_is_right(evidence)):
             more.append(next_to_see)
-    if time.perf_counter() > start + seconds:
+    if time.perf_counter() > deadline or (margin is not None and margin.cut):
         more.append(f"the diagnosis was cut after {seconds:g} s; diagnosis= gives it more")
     picture = partial(draw_mistake, evidence, explanations)
     return replace(report, explanations=explanations, picture=picture, more=tuple(more))

@@ -31,12 +31,13 @@ ROUNDS = (True, 0.2, 0.4), (False, 0.2, 0.2)
 @dataclass(frozen=True)
 class Margin:
     """What is known of a backward pass: its lines, with which repairs gradients become right, and how they
-    are mended, the plainest way first."""
+    are mended, the plainest way first; ``cut`` if there was no time for all that might have mended them."""
 
     lines: tuple[CodeLine, ...]
     explanations: tuple[Explanation, ...]
     repairs: tuple[Repair, ...]
     mends: tuple[Mend, ...]
+    cut: bool
 
 
 def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Margin:
@@ -57,12 +58,11 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
     labelled = {event.place: labels(event.result) for event in events}
     labelled |= _of_forward_values(runs, events, labelled)
     repairing = Repairing(runs, places, events, labelled, right)
-    mends: list[Mend] = []
     for by_name, to_repair, to_mend in ROUNDS:
         repairing.run(to_repair * seconds, by_name)
         repairs, whole = repairing.found()
         first = [*dict.fromkeys((r.where.file, r.where.line) for r in whole)]
-        mends += mended(Mending(passes, trials, labels, first), to_mend * seconds)
+        mends, cut = mended(Mending(passes, trials, labels, first), to_mend * seconds)
         if mends:
             break
     mends.sort(key=lambda mend: mend.rank)
@@ -70,7 +70,7 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
     before = labels_by_line(events, labels)
     lines = parts_of_code(runs.functions, before, after, events, mends, repairs, [*trial.truth], right)
     explanations = explanations_of(mends, repairs, [*trial.truth], right)
-    return Margin(lines, tuple(explanations), repairs, tuple(mends))
+    return Margin(lines, tuple(explanations), repairs, tuple(mends), cut and not mends)
 
 
 def _after(runs: Runs, repairs: Sequence[Repair], labels: Labels) -> Labelled:

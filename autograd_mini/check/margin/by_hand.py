@@ -59,7 +59,7 @@ def mended_by_hand(subject: Subject, trials: Sequence[Trial], seconds: float) ->
         return []
     known = subject.known(trials[0].arguments, plain(subject.evaluate(trials[0].arguments)))
     formulas = dict.fromkeys(subject.formulas().values(), known)
-    mends = mended(Mending(ByHand(subject), trials, Labels({}), [], formulas), seconds)
+    mends, _ = mended(Mending(ByHand(subject), trials, Labels({}), [], formulas), seconds)
     if not mends:
         return []
     best = min(mends, key=lambda mend: mend.rank)

@@ -190,9 +190,11 @@ def limited(seconds: float) -> Iterator[None]:
 Tried: TypeAlias = "tuple[Statement, Edit]"
 
 
-def mended(mending: Mending, seconds: float) -> list[Mend]:
-    """What a search tells in some seconds of computing, in a copy of the process."""
-    return forked(partial(mending.search, seconds), PATIENCE * seconds + GRACE)
+def mended(mending: Mending, seconds: float) -> tuple[list[Mend], bool]:
+    """What a search in a copy of the process finds in some seconds of computing; whether there was no time
+    for all."""
+    told = forked(partial(mending.search, seconds), PATIENCE * seconds + GRACE)
+    return [mend for mend in told if mend is not None], None not in told
 
 
 class Mending:
@@ -221,8 +223,8 @@ class Mending:
     def is_over(self) -> bool:
         return time.process_time() > self.end
 
-    def search(self, seconds: float, found: Callable[[Mend], None]) -> None:
-        """Tells what mends everything, as it is found."""
+    def search(self, seconds: float, found: Callable[[Mend | None], None]) -> None:
+        """Tells what mends everything, as it is found, and at last None if all has been tried."""
         started = time.process_time()
         self.end = started + seconds
         self.runs = [Runs(self.passes, trial) for trial in self.trials]
@@ -251,6 +253,8 @@ class Mending:
                 partial.append((right - self.right, self._rank(statement, edit), tried[0]))
         if not mended and not self._together(partial, found):
             self._pairs(found)
+        if not self.is_over:
+            found(None)
 
     # --- one attempt ---
 
@@ -434,7 +438,7 @@ class Mending:
     # --- several edits ---
 
     def _together(
-        self, partial: Sequence[tuple[frozenset[str], float, Tried]], found: Callable[[Mend], None]
+        self, partial: Sequence[tuple[frozenset[str], float, Tried]], found: Callable[[Mend | None], None]
     ) -> bool:
         """Edits of several statements, each of which mends some of the gradients."""
         left, tried = self.wrong, []
@@ -447,7 +451,7 @@ class Mending:
         found(self._mend(tried, len(tried) - 1))
         return True
 
-    def _pairs(self, found: Callable[[Mend], None]) -> None:
+    def _pairs(self, found: Callable[[Mend | None], None]) -> None:
         """The same edit in two statements near one another, then two plain ones in one statement."""
         alike: dict[Any, list[Tried]] = defaultdict(list)
         for statement in self.statements:
@@ -475,7 +479,7 @@ class Mending:
                 if not _overlap(x.slot.get(), y.slot.get()):
                     self._try_pair((statement, x), (statement, y), found)
 
-    def _try_pair(self, a: Tried, b: Tried, found: Callable[[Mend], None]) -> None:
+    def _try_pair(self, a: Tried, b: Tried, found: Callable[[Mend | None], None]) -> None:
         if self._right([a, b], self.right) == self.names and self._at_other_sizes([a, b]):
             found(self._mend([a, b], 1.0))
 

@@ -22,7 +22,8 @@ def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **op
     graph = evidence.graph(evidence.points[0])
     if graph is None:
         raise ValueError("draw: f does not run on Values, and so has no graph")
-    named = [node for explanation in explanations[:1] for node in nodes_named(evidence, graph, explanation)]
+    first = [explanation for explanation in explanations if explanation.nodes][:1]
+    named = [node for explanation in first for node in nodes_named(evidence, graph, explanation)]
     return _marked(graph, evidence.points[0].truth, named, options)
 
 
