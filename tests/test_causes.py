@@ -56,7 +56,9 @@ CAUSES = {
 def test_a_cause_is_named_and_nothing_beside_it(name):
     f, hand, at, said = CAUSES[name]
     report = check_gradient(f, hand, at=at, diagnosis=30.0)
-    assert [said in explanation.text for explanation in report.explanations] == [True]
+    causes = [explanation for explanation in report.explanations if explanation.kind != "slip"]
+    assert [said in cause.text for cause in causes] == [True]
+    assert report.explanations[0] in causes  # what went wrong comes first, the line that mends it after that
 
 
 def test_ones_are_no_gradient_of_anything():
@@ -65,7 +67,8 @@ def test_ones_are_no_gradient_of_anything():
 
 
 def test_what_is_not_explained_ends_with_what_to_look_at_next():
-    report = check_gradient(ridge, lambda w: slope(w) + 0.6 * w + np.array([0, np.sin(w[1]), 0]), at=W)
+    hand = eval("lambda w: slope(w) + 0.6 * w + np.array([0, np.sin(w[1]), 0])", globals())  # without a text
+    report = check_gradient(ridge, hand, at=W)
     assert report.explanations == ()
     assert any("only entry [1] is wrong" in remark for remark in report.remarks)
 
@@ -106,7 +109,7 @@ def test_the_gate_of_an_lstm_whose_derivative_is_wrong_is_named_in_time(wrong, s
         return A[:, :n].T @ np.concatenate(gradients)
 
     start = time.process_time()
-    report = check_gradient(step, hand, at=random.normal(size=n), points=2, diagnosis=30.0)
+    report = check_gradient(step, hand, at=random.normal(size=n), points=2, diagnosis=8.0)
     assert time.process_time() - start < 4
     assert said in report.explanations[0].text
     [gate] = wrong
