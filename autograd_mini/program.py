@@ -268,7 +268,8 @@ class Program:
 
         ``language`` is ``"python"``, ``"javascript"`` or ``"c"``, whose ``precision`` is ``"double"`` or
         ``"float"``. The names are those of the arguments and the labels of the Values. ``"numpy"`` gives
-        statements on whole arrays, whose sums NumPy adds up in its own order.
+        statements on whole arrays, whose sums NumPy adds up in its own order, and ``"latex"`` the same to
+        typeset: a line each, in matrix notation or by indices.
 
         >>> print(trace(lambda x: x * x + 1, 0.0).source())
         def f(x):
@@ -282,12 +283,12 @@ class Program:
             t1 = A @ x
             return t1
         """
-        if language == "numpy":
+        if language in ("numpy", "latex"):
             trees = [self.arguments, self.results]
             numbered = [map_leaves(partial(_numbered, count()), tree) for tree in trees]
             shapes = [[slot.leaf.shape for slot in slots] for slots in (self._inputs, self._outputs)]
             return rolling.write(
-                self.code, self.name, numbered[0], shapes[0], numbered[1], shapes[1], self.labels
+                self.code, language, self.name, numbered[0], shapes[0], numbered[1], shapes[1], self.labels
             )
         place = partial(pattern, iter(range(self.code.inputs)))
         arguments = {name: map_leaves(place, tree) for name, tree in self.arguments.items()}

@@ -30,6 +30,7 @@ STEPS: list[Callable[[np.ndarray, np.ndarray, int], Any]] = [
     lambda x, y, k: np.clip(x, 0.3, 0.8) * y,
     lambda x, y, k: np.array([[0.0, 1.0], [1.0, 0.0]]) @ x if k % 2 else 3 * x - 1,
 ]
+SMALL = 300  # instructions of a gradient that is differentiated again
 REFUSALS = (ValueError, IndexError, TypeError, AttributeError, ZeroDivisionError)
 
 
@@ -70,9 +71,10 @@ def program(seed: int) -> tuple[Program, list[Any]] | None:
             terms = np.stack([one(row, *shared) for row in x])
             return terms if kind == 1 else np.mean(terms)
 
-    derivatives = [value_and_grad(f, every), jacobian(f), value_and_grad(f, every), jacobian(grad(f))][kind]
     try:
-        traced = trace(derivatives, *arguments)
+        traced = trace(jacobian(f) if kind == 1 else value_and_grad(f, every), *arguments)
+        if kind == 3 and len(traced) < SMALL:
+            traced = trace(jacobian(grad(f)), *arguments)
     except REFUSALS:
         return None
     if seed % 3 == 0:  # an element that is infinite or none

@@ -218,6 +218,8 @@ def test_equal_constants_and_repeated_terms_are_counted_each() -> None:
         lambda x: np.sum(x) + np.sum(x) + 2.0 + 2.0 + x[0] + x[0] + x[0],
         lambda x: np.stack([x[0] + x[0] + x[1], x[1] + x[2] + x[2]]),
         lambda x: np.array([[1.0, 0.0, 2.0], [1.0, 1.0, 1.0]]) @ x,
+        lambda x: (s := np.sum(np.sin(x))) + 2 * (s + np.sum(np.sin(x)) + np.sin(x[0])),
+        lambda x: (s := np.sin(x[0]) + np.sin(x[1])) + (t := s + np.sin(x[0]) + np.sin(x[1])) + t,
         lambda x: np.stack([1.0 * x[0], np.pi * x[1], np.inf * x[2]]),
     ):
         traced = trace(f, x)

@@ -15,7 +15,9 @@ from typing import Any, TypeAlias
 
 from autograd_mini.instructions import Instructions
 from autograd_mini.rolling.families import roll
-from autograd_mini.rolling.numpy_text import Names, NumPy, wrapped
+from autograd_mini.rolling.latex import Latex
+from autograd_mini.rolling.names import Names
+from autograd_mini.rolling.numpy_text import NumPy, wrapped
 from autograd_mini.rolling.statements import listing
 
 __all__ = ["roll", "write"]
@@ -26,6 +28,7 @@ Pattern: TypeAlias = "int | Sequence[Pattern] | Mapping[Any, Pattern] | None"  #
 
 def write(
     code: Instructions,
+    language: str,
     name: str,
     arguments: Mapping[str, Pattern],
     shapes: Sequence[Shape],
@@ -33,7 +36,7 @@ def write(
     result_shapes: Sequence[Shape],
     labels: Mapping[int, str],
 ) -> str:
-    """The instructions as source of a function on NumPy arrays.
+    """The instructions as source of a function on arrays, in ``"numpy"`` or ``"latex"``.
 
     ``arguments`` and ``results`` are nested lists, tuples and dicts of numbers, those of leaves of the
     ``shapes``.
@@ -49,6 +52,10 @@ def write(
     writer = NumPy(names)
     rolled = roll(code, shapes, result_shapes, labels)
     found = listing(rolled, [inputs[i] for i in range(len(shapes))], names.of_label, writer.length)
+    if language == "latex":
+        latex = Latex(names)
+        given = ", ".join(latex.symbol(inputs[i]) for i in range(len(shapes)))
+        return latex.document(found, rf"\operatorname{{{name}}}({given})".replace("_", r"\_"))
     lines = [line for statement in found.statements for line in writer.statement(statement)]
     returned = [writer.aligned(term, tuple(sorted(term.axes)))[0] for term in found.outputs]
     scalars = [inputs[i] for i, shape in enumerate(shapes) if not shape]

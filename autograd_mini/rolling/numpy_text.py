@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import ast
-import keyword
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_mini import rules
 from autograd_mini.rolling.grids import Affine
+from autograd_mini.rolling.names import Names
 from autograd_mini.rolling.terms import (
     Apply,
     Assemble,
@@ -57,7 +56,6 @@ SAME = {"abs", "where"} | {
 }
 SCIPY = {"erf": "erf", "erfc": "erfc", "lgamma": "gammaln"}
 LINE = 92  # characters, without indentation
-STEMS = ("t", "c", "at")  # of names that are numbered from the first on
 SUBSCRIPTS = "ijklmpqrsuvwabcdefgh"
 Text = tuple[str, int]
 
@@ -318,9 +316,6 @@ class NumPy:
             first = f"{start} + {offset}" if offset else start
             index.append(f"{first}:{start} + {end}" + f":{steps[k]}" * int(steps[k] != 1))
         term = piece.term
-        lost = tuple(k for k in term.axes if k not in seen)
-        if lost:
-            term = Reduce(tuple(k for k in term.axes if k in seen), rules.add, term)
         if loops:
             of = self.atom(term)
             own = [loops.get(k, ":") for k in term.axes]
@@ -385,33 +380,6 @@ def wrapped(line: str) -> str:
 def _numpy_name(name: str) -> str:
     known = rules.table[name].numpy if name in rules.table else name
     return "abs" if known == "absolute" else known
-
-
-class Names:
-    """Identifiers, each given out once."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self.taken = {"np", *SCIPY.values(), *rules.table, *keyword.kwlist, *taken}
-
-    def new(self, wanted: str) -> str:
-        """The name that is wanted, with a number if it is taken or a stem of one letter or two."""
-        stem = wanted if wanted in STEMS else f"{wanted}_"
-        names = (f"{stem}{number}" for number in count(1))
-        name = next(x for x in chain([wanted] * (wanted not in STEMS), names) if x not in self.taken)
-        self.taken.add(name)
-        return name
-
-    def of_label(self, label: str) -> str:
-        """A name like a label: ∂loss/∂W is dW."""
-        derivative = re.fullmatch(r"∂(²?)(.*)/∂(.*)", label)
-        word = re.sub(r"\W+", "_", f"d{derivative[3]}" if derivative else label).strip("_")
-        return self.new(word if word.isidentifier() else "t")
-
-    def loop(self, depth: int) -> str:
-        name = "ijklm"[depth]
-        while name in self.taken:
-            name += "_"
-        return name
 
 
 def _atom(text: str, level: int) -> str:

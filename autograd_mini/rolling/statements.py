@@ -30,13 +30,13 @@ from autograd_mini.rolling.terms import (
     Piece,
     Table,
     Term,
-    View,
     applied,
     contracted,
     gathered,
     reduced,
     spread,
     tabled,
+    unwrapped,
     viewed,
 )
 
@@ -106,7 +106,7 @@ class _Planner:
                 joined += 1
                 continue
             term = self._fitting(partial(self._expression, family, i in self.truths))
-            if isinstance(same := _unwrapped(term), Name):
+            if isinstance(same := unwrapped(term), Name):
                 self.terms[i] = same
                 continue
             once = self.uses[i] == 1 and i not in self.kept and not family.name
@@ -243,12 +243,20 @@ class _Planner:
             if isinstance(operand, Operand) and operand.family in self.unstored:
                 product = self.families[operand.family]
                 x, y = (self._composed(operand, factor, family.shape) for factor in product.operands)
-                terms.append(contracted(x, y, own))
+                term, varied = contracted(x, y, own), {*x.axes, *y.axes}
             else:
-                terms.append(reduced(family.row, self._taken(operand, family.shape), own, truth))
+                taken = self._taken(operand, family.shape)
+                term, varied = reduced(family.row, taken, own, truth), {*taken.axes}
+            missing = [n for k, n in enumerate(operand.reduced, len(own)) if k not in varied]
+            terms.append(_times(math.prod(missing), term) if family.row is rules.add else term)
         if family.row is rules.add:  # + 0 is nothing but the sign of a zero
             terms = [x for x in terms if not (isinstance(x, Number) and x.value == 0)] or terms
         return terms[0] if len(terms) == 1 else applied(family.row, tuple(terms), truth)
+
+    def _added_up(self, term: Term, sizes: tuple[int, ...], kept: tuple[int, ...]) -> Term:
+        """The sum of a family's term along all letters but those."""
+        missing = [n for k, n in enumerate(sizes) if k not in kept and k not in term.axes]
+        return _times(math.prod(missing), reduced(rules.add, term, kept))
 
     def _composed(self, operand: Operand, factor: Operand | Numbers, shape: tuple[int, ...]) -> Term:
         """A product's factor over the domain of the sum that takes the product."""
@@ -322,7 +330,8 @@ class _Planner:
                     there.reshape(-1)[family.grid.flat] = True
                     mask = Table(tuple(range(len(family.shape))), there)
                     term = Masked(mask.axes, mask, term)
-                pieces.append(Piece(term, family.shape, to))
+                seen = tuple(np.flatnonzero(to.steps.any(axis=0)).tolist())
+                pieces.append(Piece(self._added_up(term, family.shape, seen), family.shape, to))
             return self._assemble(name, shape, pieces, adds=True)
         if len(parts) == 1:
             return spread(self._one(parts[0], shape), shape)
@@ -366,17 +375,13 @@ class _Planner:
         return Piece(gathered(term, flat, family.shape), (len(flat),), part.at)
 
 
+def _times(count: int, term: Term) -> Term:
+    """The sum of so many terms that are all the same."""
+    return applied(rules.mul, (Number((), float(count)), term)) if count > 1 else term
+
+
 def _flat(place: Affine | Ints, sizes: tuple[int, ...], shape: tuple[int, ...]) -> Ints:
     return place.flat(sizes, shape) if isinstance(place, Affine) else place
-
-
-def _unwrapped(term: Term) -> Term:
-    """What a term is another name of."""
-    if isinstance(term, Apply) and term.row in (rules.detach, rules.identity):
-        return _unwrapped(term.operands[0])
-    if isinstance(term, View) and term.whole and term.axes == term.of.axes:
-        return _unwrapped(term.of)
-    return term
 
 
 def _choice(family: Family) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from autograd_mini import rules
 from autograd_mini.rolling.grids import Affine
 from autograd_mini.rules import Primitive
 
@@ -202,3 +203,12 @@ def applied(row: Primitive, operands: tuple[Term, ...], truth: bool = False) -> 
 def spread(of: Term, shape: tuple[int, ...]) -> Term:
     letters = tuple(range(len(shape)))
     return of if of.axes == letters else Spread(letters, of, shape)
+
+
+def unwrapped(term: Term) -> Term:
+    """What a term is another name of."""
+    if isinstance(term, Apply) and term.row in (rules.detach, rules.identity):
+        return unwrapped(term.operands[0])
+    if isinstance(term, View) and term.whole and term.axes == term.of.axes:
+        return unwrapped(term.of)
+    return term
