@@ -178,7 +178,7 @@ def test_softmax_of_any_size_is_the_same_text() -> None:
         ).source("numpy")
 
     assert text(10).replace("(10,)", "(30,)") == text(30)
-    assert body(text(10))[-1] == "    return t5, dz"
+    assert body(text(10))[-1] == "    return u5, dz"
 
 
 def test_sums_differ_from_the_program_by_their_rounding_alone() -> None:
@@ -256,6 +256,86 @@ def test_a_row_that_numpy_has_not_is_defined_in_the_source() -> None:
         assert difference(flat(printed(x)), flat(traced(x))) < 1e-15
     finally:
         del rules.table["bump"]
+
+
+LATEX: dict[str, tuple[Callable[..., Any], list[Any], list[str]]] = {
+    "x'Ax": (
+        value_and_grad(lambda x, A: x @ A @ x),
+        [uniform(3), uniform(3, 3)],
+        [r"t_{1} &= A^\top x", r"t_{2} &= t_{1}^\top x", r"\mathrm{d}x &= t_{1} + A x"],
+    ),
+    "‖Ax − b‖²": (
+        value_and_grad(lambda x, A, b: np.sum((A @ x - b) ** 2)),
+        [uniform(3), uniform(4, 3), uniform(4)],
+        [
+            r"t_{1} &= A x - b",
+            r"t_{2} &= \lVert t_{1} \rVert^2",
+            r"\mathrm{d}x &= 2 A^\top t_{1}",
+        ],
+    ),
+    "x' log(x)": (
+        value_and_grad(lambda x: x @ np.log(x)),
+        [random.random(3)],
+        [
+            r"t_{1} &= \log\left(x\right)",
+            r"t_{2} &= x^\top t_{1}",
+            r"\mathrm{d}x &= t_{1} + x \oslash x",
+        ],
+    ),
+    "tr(X'AX)": (
+        value_and_grad(lambda X, A: np.trace(X.T @ A @ X)),
+        [uniform(3, 2), uniform(3, 3)],
+        [
+            r"t_{1} &= X^\top A",
+            r"t_{2} &= \operatorname{tr}(t_{1} X)",
+            r"\mathrm{d}X &= t_{1}^\top + A X",
+        ],
+    ),
+    "Jacobian of tanh(Ax)": (
+        jacobian(lambda x, A: np.tanh(A @ x)),
+        [uniform(3), uniform(2, 3)],
+        [
+            r"t_{1} &= \tanh\left(A x\right)",
+            r"\mathrm{d}x &= \operatorname{diag}(\mathbf{1} - t_{1} \odot t_{1}) A",
+        ],
+    ),
+    "exp(x)'Ay": (
+        grad(lambda A, x, y: np.exp(x) @ A @ y),
+        [uniform(3, 2), uniform(3), uniform(2)],
+        [r"\mathrm{d}A &= \exp\left(x\right) y^\top"],
+    ),
+    "convolution": (
+        lambda k, x: np.stack([np.sum(k * x[i : i + 2]) for i in range(4)]),
+        [uniform(2), uniform(5)],
+        [r"(t_{1})_{i} &= \sum_{j} k_{j} \, x_{i+j}"],
+    ),
+    "a gain": (
+        lambda t, w: np.where(t < 0, w * t, t),
+        [uniform(3), uniform()],
+        [
+            r"(u_{1})_{i} &= \begin{cases} w \, t_{i} & \text{if } t_{i} < 0 "
+            r"\\ t_{i} & \text{otherwise} \end{cases}"
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LATEX)
+def test_latex_is_as_compact_as_a_calculation_by_hand(name: str) -> None:
+    f, arguments, wanted = LATEX[name]
+    lines = trace(f, *arguments).source("latex").split("\n")
+    assert (lines[0], lines[-1]) == (r"\begin{aligned}", r"\end{aligned}")
+    assert [line.removesuffix(r" \\") for line in lines[1:-2]] == wanted
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_known_derivative_is_well_formed_latex(name: str) -> None:
+    f, arguments = CASES[name]
+    text = trace(f, *arguments).source("latex")
+    assert text.count("{") == text.count("}")
+    assert text.count(r"\left(") == text.count(r"\right)")
+    assert all(line.count("&") >= 1 for line in text.split("\n")[1:-1])
+    assert len(text.split("\n")) <= LINES + 12
 
 
 def test_every_program_rolls() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count
 from typing import TypeAlias
 
 import numpy as np
@@ -37,7 +39,7 @@ from autograd_mini.rolling.terms import (
 )
 from autograd_mini.rules import Primitive
 
-CHOICE, SUM, PRODUCT, POWER, ATOM = range(5)
+CHOICE, SUM, ELEMENTWISE, PRODUCT, POWER, ATOM = range(6)
 Text: TypeAlias = "tuple[str, int]"
 Index: TypeAlias = "tuple[int, Mapping[str, int]]"  # an offset, and symbols with their steps
 
@@ -90,7 +92,7 @@ class Latex:
                     for offset, steps in zip(piece.to.offset, piece.to.steps, strict=True)
                 ]
             else:
-                places = [(0, {rf"\mathrm{{{self.names.new('at')}}}(i)": 1})]
+                places = [(0, {rf"\mathrm{{{self.names.numbered('at')}}}(i)": 1})]
             yield f"{_at(name, places)} &{sign} {self.entry(piece.term, letters)[0]}"
 
     def either(self, term: Term, axes: Axes) -> str:
@@ -149,7 +151,7 @@ class Latex:
                 text, level = _added((text, level), other, name == "sub")
             return text, level
         if name == "neg":
-            return f"-{_least(self.matrix(operands[0], target), PRODUCT)}", PRODUCT
+            return f"-{_least(self.matrix(operands[0], target), PRODUCT)}", ELEMENTWISE
         if name == "mul":
             return self.scaled(operands[0], operands[1], target)
         if name == "div" and (full[0] or not target):
@@ -157,15 +159,14 @@ class Latex:
             if not y.axes:
                 return rf"\frac{{{self.matrix(operands[0], target)[0]}}}{{{self.matrix(y, ())[0]}}}", PRODUCT
             if full[1]:
-                x, y_ = (_least(self.matrix(part, target), POWER) for part in operands)
-                return rf"{x} \oslash {y_}", PRODUCT
+                x, y_ = (self.matrix(part, target) for part in operands)
+                return rf"{_least(x, ELEMENTWISE)} \oslash {_least(y_, PRODUCT)}", ELEMENTWISE
         if name == "div" and full[1] and isinstance(operands[0], Number):
             number = _number(operands[0].value)[0]
-            return rf"{number} \oslash {_least(self.matrix(operands[1], target), POWER)}", PRODUCT
+            return rf"{number} \oslash {_least(self.matrix(operands[1], target), PRODUCT)}", ELEMENTWISE
         exponent = _exponent(term)
         if exponent is not None and full[0]:
-            x = _least(self.matrix(operands[0], target), ATOM)
-            return _power(x, exponent, target), POWER
+            return _power(_least(self.matrix(operands[0], target), ATOM), exponent, target), POWER
         if name in ("detach", "identity"):
             return self.matrix(operands[0], target)
         if not all(full) or name in SIGNS or name in ("where", "convention", "maximum", "minimum", "pow"):
@@ -193,15 +194,15 @@ class Latex:
             else:
                 first, second = self.matrix(y, ()), self.matrix(x, target)
             if second[0][0].isdigit() or second[0].startswith("-"):
-                return rf"{_least(first, PRODUCT)} \cdot {_least(second, POWER)}", PRODUCT
-            return f"{_least(first, PRODUCT)} {_least(second, POWER)}", PRODUCT
+                return rf"{_least(first, PRODUCT)} \cdot {_least(second, PRODUCT)}", PRODUCT
+            return f"{_least(first, PRODUCT)} {_least(second, PRODUCT)}", PRODUCT
         if all(full):
-            left, right = (_least(self.matrix(part, target), POWER) for part in (x, y))
-            return rf"{left} \odot {right}", PRODUCT
+            left, right = (self.matrix(part, target) for part in (x, y))
+            return rf"{_least(left, ELEMENTWISE)} \odot {_least(right, PRODUCT)}", ELEMENTWISE
         if len(x.axes) == len(y.axes) == 1:
             x, y = (x, y) if x.axes[0] == target[0] else (y, x)
-            left, right = (_least(self.matrix(part, part.axes), ATOM) for part in (x, y))
-            return rf"{left} {right}^\top", PRODUCT
+            left, right = (self.matrix(part, part.axes) for part in (x, y))
+            return rf"{_least(left, ATOM)} {_least(right, ATOM)}^\top", PRODUCT
         vector, whole = (x, y) if full[1] else (y, x)
         if len(vector.axes) != 1 or not any(full):
             raise NotMatrixError
@@ -229,6 +230,10 @@ class Latex:
         return rf"{ONES}^\top {text}" + f" {ONES}" * (len(of.axes) == 2), PRODUCT
 
     def product(self, term: Contract, target: Axes) -> Text:
+        for factor, other in ((term.x, term.y), (term.y, term.x)):
+            front, array = _number_times(factor)
+            if front is not None:
+                return self.scaled(front, Contract(term.axes, array, other), target)
         x, y = term.x, term.y
         summed = [letter for letter in (*x.axes, *y.axes) if letter not in target]
         shared = [letter for letter in x.axes if letter in y.axes]
@@ -262,7 +267,8 @@ class Latex:
 
     def start(self, axes: Axes) -> dict[int, Index]:
         """Symbols for the letters of a statement; sums inside take further ones."""
-        self.free = iter([*SYMBOLS, *(f"{x}'" for x in SYMBOLS)])
+        symbols = [x for x in SYMBOLS if x not in self.names.taken]
+        self.free = (x + "'" * primes for primes in count() for x in symbols or SYMBOLS)
         return {k: (0, {next(self.free): 1}) for k in axes}
 
     def entry(self, term: Term, at: Mapping[int, Index]) -> Text:
@@ -346,12 +352,22 @@ def _least(text: Text, level: int) -> str:
 
 
 def _added(x: Text, y: Text, minus: bool) -> Text:
-    negative = y[0].startswith("-") and y[1] >= PRODUCT
+    negative = y[0].startswith("-") and y[1] >= ELEMENTWISE
     left = _least(x, SUM)
     if minus:
-        right = rf"\left({y[0]}\right)" if negative else _least(y, PRODUCT)
+        right = rf"\left({y[0]}\right)" if negative else _least(y, ELEMENTWISE)
         return f"{left} - {right}", SUM
     return (f"{left} - {y[0][1:]}", SUM) if negative else (f"{left} + {_least(y, SUM)}", SUM)
+
+
+def _number_times(term: Term) -> tuple[Number | None, Term]:
+    """The number that multiplies a term, and what it multiplies."""
+    if isinstance(term, View) and term.whole:
+        number, array = _number_times(term.of)
+        return number, replace(term, of=array)
+    if isinstance(term, Apply) and term.row is rules.mul and isinstance(term.operands[0], Number):
+        return term.operands[0], term.operands[1]
+    return None, term
 
 
 def _power(x: str, exponent: str, target: Axes) -> str:
@@ -404,8 +420,8 @@ def _combined(offset: int, parts: Iterator[tuple[int, Index]]) -> Index:
     symbols: dict[str, int] = {}
     for step, (start, steps) in parts:
         offset += step * start
-        for symbol, count in steps.items():
-            symbols[symbol] = symbols.get(symbol, 0) + step * count
+        for symbol, size in steps.items():
+            symbols[symbol] = symbols.get(symbol, 0) + step * size
     return offset, symbols
 
 

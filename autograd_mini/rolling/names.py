@@ -9,8 +9,6 @@ from itertools import chain, count
 
 from autograd_mini import rules
 
-STEMS = ("t", "c", "at")  # of names that are numbered from the first on
-
 
 class Names:
     """Identifiers, each given out once."""
@@ -19,11 +17,18 @@ class Names:
         self.derivatives: set[str] = set()
         self.taken = {"np", *rules.table, "erf", "erfc", "gammaln", *keyword.kwlist, *taken}
 
+        self.temporary = next(x for x in ("t", "u", "v", "temporary") if x not in self.taken)
+
     def new(self, wanted: str) -> str:
-        """The name that is wanted, with a number if it is taken or a stem of one letter or two."""
-        stem = wanted if wanted in STEMS else f"{wanted}_"
-        names = (f"{stem}{number}" for number in count(1))
-        name = next(x for x in chain([wanted] * (wanted not in STEMS), names) if x not in self.taken)
+        """The name that is wanted, with a number if it is taken."""
+        names = (f"{wanted}_{number}" for number in count(1))
+        name = next(x for x in chain([wanted], names) if x not in self.taken)
+        self.taken.add(name)
+        return name
+
+    def numbered(self, stem: str) -> str:
+        """The next of the names that are a stem with a number."""
+        name = next(x for x in (f"{stem}{number}" for number in count(1)) if x not in self.taken)
         self.taken.add(name)
         return name
 
@@ -31,7 +36,7 @@ class Names:
         """A name like a label: ∂loss/∂W is dW."""
         derivative = re.fullmatch(r"∂(²?)(.*)/∂(.*)", label)
         word = re.sub(r"\W+", "_", f"d{derivative[3]}" if derivative else label).strip("_")
-        name = self.new(word if word.isidentifier() else "t")
+        name = self.new(word) if word.isidentifier() else self.numbered(self.temporary)
         if derivative:
             self.derivatives.add(name)
         return name

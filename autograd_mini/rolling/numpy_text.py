@@ -119,7 +119,7 @@ class NumPy:
 
     def named_constant(self, text: str, stem: str) -> str:
         if text not in self.constants:
-            self.constants[text] = self.names.new(stem)
+            self.constants[text] = self.names.numbered(stem)
         return self.constants[text]
 
     # --- axes ---
