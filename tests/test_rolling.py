@@ -334,6 +334,7 @@ def test_every_known_derivative_is_well_formed_latex(name: str) -> None:
     text = trace(f, *arguments).source("latex")
     assert text.count("{") == text.count("}")
     assert text.count(r"\left(") == text.count(r"\right)")
+    assert r"W\_" not in text  # W1 and Wx have an index
     assert all(line.count("&") >= 1 for line in text.split("\n")[1:-1])
     assert len(text.split("\n")) <= LINES + 12
 

@@ -105,6 +105,8 @@ class Latex:
         """A name as a person writes it: W1 is W₁, a derivative has an upright d."""
         derivative = name in self.names.derivatives
         stem, digits = re.fullmatch(r"(.*?)_?(\d*)", name[derivative:]).groups()  # type: ignore[union-attr]
+        if re.fullmatch("[A-Z][a-z]+", stem) and not digits and stem not in GREEK:  # Wx is W with an index
+            stem, digits = stem[0], stem[1:]
         if stem in GREEK:
             stem = f"\\{stem}"
         elif len(stem) > 1:
@@ -217,7 +219,7 @@ class Latex:
         if name != "add":
             if term.axes:
                 raise NotMatrixError
-            return rf"{LARGE[name]} {_least(self.matrix(of, of.axes), ATOM)}", PRODUCT
+            return rf"{LARGE[name]}\left({self.matrix(of, of.axes)[0]}\right)", ATOM
         square = unwrapped(of)
         if not term.axes and isinstance(square, Apply) and _exponent(square) == "2":
             inner = square.operands[0]
