@@ -55,8 +55,8 @@ def write(
     if language == "latex":
         latex = Latex(names)
         given = ", ".join(latex.symbol(inputs[i]) for i in range(len(shapes)))
-        function = name.replace("_", r"\_")
-        return latex.document(found, rf"\operatorname{{{function}}}({given})")
+        word = name.replace("_", r"\_")
+        return latex.document(found, rf"\operatorname{{{word}}}({given})")
     lines = [line for statement in found.statements for line in writer.statement(statement)]
     returned = [writer.aligned(term, tuple(sorted(term.axes)))[0] for term in found.outputs]
     scalars = [inputs[i] for i, shape in enumerate(shapes) if not shape]

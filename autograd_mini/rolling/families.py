@@ -192,7 +192,7 @@ class _Builder:
 
     def _name(self, slots: Ints) -> str:
         """The name of the array that all have in their labels."""
-        named = {split_label(self.labels.get(slot, ""))[0] for slot in slots[:50].tolist()}
+        named = {_array_name(self.labels.get(slot, "")) for slot in slots[:50].tolist()}
         return named.pop() if len(named) == 1 else ""
 
     def families_by_colour(self, last: bool) -> dict[tuple[int, int], object]:
@@ -417,6 +417,12 @@ class _Builder:
         if number[0] < 0 or (number != number[0]).any() or not self.outputs[number[0]]:
             return []
         return list(np.unravel_index(self.result[slots, 1], self.outputs[number[0]]))
+
+
+def _array_name(label: str) -> str:
+    """A label without indices: ∂S/∂z for ∂S0/∂z1."""
+    above, slash, below = label.partition("/∂")
+    return split_label(above)[0] + slash + split_label(below)[0]
 
 
 def _ordered(grid: Grid, groups: list[list[Ints]]) -> Grid:
