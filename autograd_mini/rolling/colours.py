@@ -120,7 +120,7 @@ def colours_of(nodes: Nodes, arrays: list[slice], joins: Mapping[int, int], mark
 
 def _order(nodes: Nodes, found: Colours) -> list[int] | None:
     """The colours with those of operands before those of users; None if some feed themselves."""
-    colour, slots = found.colour, nodes.code.slots
+    colour = found.colour
     fold = found.width > 0
     users, used = [], []
     for slot in np.flatnonzero(fold & (colour >= 0)).tolist():
@@ -137,7 +137,6 @@ def _order(nodes: Nodes, found: Colours) -> list[int] | None:
         operand = column[found.origin[plain]]
         users.append(plain[operand >= 0])
         used.append(operand[operand >= 0])
-    assert slots <= len(colour)
     pairs = colour[np.concatenate(users)] * len(colour) + colour[np.concatenate(used)]
     sorter: TopologicalSorter[int] = TopologicalSorter()
     for pair in np.unique(pairs).tolist():
