@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from autograd_mini import machine, number_types, source
+from autograd_mini import machine, number_types, rolling, source
 from autograd_mini.arguments import (
     Leaf,
     as_floats,
@@ -267,12 +268,29 @@ class Program:
         """The program as a function to read and to paste elsewhere.
 
         ``language`` is ``"python"``, ``"javascript"`` or ``"c"``, whose ``precision`` is ``"double"`` or
-        ``"float"``. The names are those of the arguments and the labels of the Values.
+        ``"float"``. The names are those of the arguments and the labels of the Values. ``"numpy"`` gives
+        statements on whole arrays, whose sums NumPy adds up in its own order, and ``"latex"`` the same to
+        typeset: a line each, in matrix notation or by indices.
 
         >>> print(trace(lambda x: x * x + 1, 0.0).source())
         def f(x):
             return x * x + 1.0
+        >>> print(trace(lambda A, x: A @ x, np.eye(2), np.ones(2)).source("numpy"))
+        import numpy as np
+        <BLANKLINE>
+        <BLANKLINE>
+        def f(A, x):
+            \"""On float arrays: A (2, 2), x (2,).\"""
+            t1 = A @ x
+            return t1
         """
+        if language in ("numpy", "latex"):
+            trees = [self.arguments, self.results]
+            numbered = [map_leaves(partial(_numbered, count()), tree) for tree in trees]
+            shapes = [[slot.leaf.shape for slot in slots] for slots in (self._inputs, self._outputs)]
+            return rolling.write(
+                self.code, language, self.name, numbered[0], shapes[0], numbered[1], shapes[1], self.labels
+            )
         place = partial(pattern, iter(range(self.code.inputs)))
         arguments = {name: map_leaves(place, tree) for name, tree in self.arguments.items()}
         results = map_leaves(partial(pattern, iter(self.code.outputs.tolist())), self.results)
@@ -460,6 +478,10 @@ def _leaf(example: Any, name: str) -> Leaf:
         f"trace: the example for {name} must be a number, an array, or a nested tuple, list or dict of "
         f"them, got {type(example).__name__} {example!r}; close over what is no number"
     )
+
+
+def _numbered(numbers: Iterator[int], leaf: Leaf) -> int:
+    return next(numbers)
 
 
 def _node(x: Any) -> Value:

@@ -27,6 +27,7 @@ def test_the_python_blocks_run(tmp_path, monkeypatch):
         namespace["H"], np.diag(namespace["S"]) - np.outer(namespace["S"], namespace["S"])
     )
     assert trace(jacobian(namespace["my_softmax"]), np.zeros(2)).source() in README
+    assert trace(jacobian(namespace["my_softmax"]), np.zeros(100)).source("numpy") in README
     assert namespace["error"] < 0.3  # chance is ln 3 = 1.1
 
 

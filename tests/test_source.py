@@ -610,7 +610,7 @@ def test_a_label_may_be_used_ten_thousand_times() -> None:
 
 def test_another_language_or_precision_is_refused() -> None:
     code = Builder(1).code(0)
-    with pytest.raises(ValueError, match=r'"python", "javascript" or "c", got .fortran.'):
+    with pytest.raises(ValueError, match=r'"python", "numpy", "latex", "javascript" or "c", got .fortran.'):
         write(code, "fortran", "f", {"x": 0}, 0, {}, 0)
     with pytest.raises(ValueError, match=r'"double" or "float", got .half.'):
         write(code, "c", "f", {"x": 0}, 0, {}, 0, "half")

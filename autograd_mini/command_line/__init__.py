@@ -23,7 +23,7 @@ from autograd_mini.command_line.pictures import draw, view
 
 BAD_USE = 2
 UNREAD = 141  # as shells say of a program whose output nobody reads to the end
-LANGUAGES = ("python", "javascript", "c")
+LANGUAGES = ("python", "numpy", "latex", "javascript", "c")
 FORMULA = """\
 A formula is made of names, numbers, + - * / ** @, comparisons, a if c else b, indexing z[0], lists, pi, e,
 the functions of the table (autograd-mini rules), softmax, cross_entropy and the other losses, and

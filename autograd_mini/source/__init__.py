@@ -47,7 +47,9 @@ def write(
     Raises ValueError for another language or precision.
     """
     if language not in ("python", "javascript", "c"):
-        raise ValueError(f'source: the language is "python", "javascript" or "c", got {language!r}')
+        raise ValueError(
+            f'source: the language is "python", "numpy", "latex", "javascript" or "c", got {language!r}'
+        )
     if precision not in ("double", "float"):
         raise ValueError(f'source: the precision is "double" or "float", got {precision!r}')
     writers: dict[str, Language] = {"python": Python(), "javascript": JavaScript(), "c": C(precision)}

@@ -1,0 +1,352 @@
+"""Programs as statements on arrays, held against the flat programs that they come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from random_arrays import difference, flat, program, run
+
+from autograd_mini import (
+    cross_entropy_from_logits,
+    erf,
+    grad,
+    hessian,
+    jacobian,
+    primitive,
+    rules,
+    sigmoid,
+    softmax,
+    trace,
+    value_and_grad,
+)
+
+LINES, WIDTH = 40, 100
+U = 2.0**-53
+random = np.random.default_rng(0)
+
+
+def uniform(*shape: int) -> Any:
+    return random.uniform(-1, 1, shape) if shape else float(random.uniform(-1, 1))
+
+
+def logistic_regression(w: Any, b: Any, X: Any, y: Any) -> Any:
+    return np.mean(np.log(1 + np.exp(-y * (X @ w + b))))
+
+
+def least_squares(w: Any, X: Any, y: Any) -> Any:
+    return np.sum((X @ w - y) ** 2)
+
+
+def mlp(W1: Any, b1: Any, W2: Any, b2: Any, x: Any, t: Any) -> Any:
+    return cross_entropy_from_logits(W2 @ np.tanh(W1 @ x + b1) + b2, t)
+
+
+def batch_norm(gamma: Any, beta: Any, X: Any, T: Any) -> Any:
+    normal = (X - X.mean(axis=0)) / np.sqrt(X.var(axis=0) + 1e-5)
+    return np.sum((gamma * normal + beta - T) ** 2)
+
+
+def layer_norm(gamma: Any, beta: Any, x: Any, t: Any) -> Any:
+    return np.sum((gamma * (x - np.mean(x)) / np.sqrt(np.var(x) + 1e-5) + beta - t) ** 2)
+
+
+def attention(Wq: Any, Wk: Any, Wv: Any, X: Any, T: Any) -> Any:
+    return np.sum((softmax((X @ Wq) @ (X @ Wk).T / 2.0) @ (X @ Wv) - T) ** 2)
+
+
+def lstm(Wx: Any, Wh: Any, b: Any, x: Any, h: Any, c: Any, t: Any) -> Any:
+    z, n = Wx @ x + Wh @ h + b, len(h)
+    i, f, o, g = sigmoid(z[:n]), sigmoid(z[n : 2 * n]), sigmoid(z[2 * n : 3 * n]), np.tanh(z[3 * n :])
+    return np.sum((o * np.tanh(f * c + i * g) - t) ** 2)
+
+
+def rnn(Wx: Any, Wh: Any, b: Any, X: Any, t: Any) -> Any:
+    h = np.zeros(4)
+    for x in X:
+        h = np.tanh(Wx @ x + Wh @ h + b)
+    return np.sum((h - t) ** 2)
+
+
+def convolution(k: Any, x: Any, t: Any) -> Any:
+    y = sum(k[a, b] * x[a : a + 6, b : b + 6] for a in range(3) for b in range(3))
+    return np.sum((np.tanh(y) - t) ** 2)
+
+
+def convolution_by_loops(k: Any, x: Any, t: Any) -> Any:
+    loss = 0.0
+    for i in range(6):
+        for j in range(6):
+            y = 0.0
+            for a in range(3):
+                for b in range(3):
+                    y = y + k[a, b] * x[i + a, j + b]
+            loss = loss + (np.tanh(y) - t[i, j]) ** 2
+    return loss
+
+
+def black_scholes(S: Any, K: Any, T: Any, r: Any, sigma: Any) -> Any:
+    d1 = (np.log(S / K) + (r + sigma**2 / 2) * T) / (sigma * np.sqrt(T))
+    d2 = d1 - sigma * np.sqrt(T)
+    return S * (1 + erf(d1 / np.sqrt(2))) / 2 - K * np.exp(-r * T) * (1 + erf(d2 / np.sqrt(2))) / 2
+
+
+def softmax_of(n: int) -> dict[str, tuple[Callable[..., Any], list[Any]]]:
+    at = [uniform(n), np.eye(n)[1]]
+    return {
+        f"cross-entropy of {n}": (value_and_grad(cross_entropy_from_logits), at),
+        f"its Jacobian of {n}": (jacobian(softmax), at[:1]),
+        f"its Hessian of {n}": (hessian(cross_entropy_from_logits), at),
+    }
+
+
+X = uniform(20, 5)
+CASES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+    **softmax_of(3),
+    **softmax_of(10),
+    "logistic regression": (
+        value_and_grad(logistic_regression, (0, 1)),
+        [uniform(5), uniform(), X, np.sign(X[:, 0])],
+    ),
+    "least squares": (value_and_grad(least_squares), [uniform(5), X, uniform(20)]),
+    "MLP": (
+        value_and_grad(mlp, range(4)),
+        [uniform(8, 4), uniform(8), uniform(3, 8), uniform(3), uniform(4), np.eye(3)[1]],
+    ),
+    "batch norm": (
+        value_and_grad(batch_norm, (0, 1, 2)),
+        [uniform(4), uniform(4), uniform(8, 4), uniform(8, 4)],
+    ),
+    "layer norm": (value_and_grad(layer_norm, (0, 1, 2)), [uniform(8) for _ in range(4)]),
+    "attention": (
+        value_and_grad(attention, (0, 1, 2)),
+        [uniform(8, 4), uniform(8, 4), uniform(8, 4), uniform(6, 8), uniform(6, 4)],
+    ),
+    "LSTM": (
+        value_and_grad(lstm, (0, 1, 2)),
+        [uniform(16, 3), uniform(16, 4), uniform(16), uniform(3), uniform(4), uniform(4), uniform(4)],
+    ),
+    "RNN": (
+        value_and_grad(rnn, (0, 1, 2)),
+        [uniform(4, 3), uniform(4, 4), uniform(4), uniform(10, 3), uniform(4)],
+    ),
+    "convolution": (value_and_grad(convolution, (0, 1)), [uniform(3, 3), uniform(8, 8), uniform(6, 6)]),
+    "convolution by loops": (
+        value_and_grad(convolution_by_loops, (0, 1)),
+        [uniform(3, 3), uniform(8, 8), uniform(6, 6)],
+    ),
+    "Black-Scholes": (value_and_grad(black_scholes, range(5)), [100.0, 95.0, 0.5, 0.02, 0.3]),
+}
+
+
+def body(source: str) -> list[str]:
+    """The lines of the last function, without its head and docstring."""
+    return [line for line in re.split(r"(?m)^def .*$", source)[-1].splitlines() if line and '"""' not in line]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_known_derivative_is_a_page_of_numpy_equal_to_its_program(name: str) -> None:
+    f, arguments = CASES[name]
+    traced = trace(f, *arguments)
+    source = traced.source("numpy")
+    assert len(body(source)) <= LINES
+    assert max(map(len, source.splitlines())) <= WIDTH
+    with np.errstate(all="ignore"):
+        assert difference(flat(run(source, traced.name)(*arguments)), flat(traced(*arguments))) < 1e-13
+
+
+@pytest.mark.parametrize("name", ["cross-entropy of 3", "least squares", "MLP", "LSTM", "convolution"])
+def test_the_source_is_differentiated_as_the_program_is(name: str) -> None:
+    f, arguments = CASES[name]
+    traced = trace(f, *arguments)
+    printed = run(traced.source("numpy"), traced.name)
+
+    def total(results: Any) -> Any:
+        return sum(map(total, results)) if isinstance(results, (tuple, list)) else np.sum(np.sin(results))
+
+    wanted = grad(lambda *xs: total(f(*xs)))(*arguments)
+    assert difference(flat(grad(lambda *xs: total(printed(*xs)))(*arguments)), flat(wanted)) < 1e-12
+
+
+def test_softmax_of_any_size_is_the_same_text() -> None:
+    def text(n: int) -> str:
+        return trace(
+            softmax_of(n)[f"cross-entropy of {n}"][0], *softmax_of(n)[f"cross-entropy of {n}"][1]
+        ).source("numpy")
+
+    assert text(10).replace("(10,)", "(30,)") == text(30)
+    assert body(text(10))[-1] == "    return u5, dz"
+
+
+def test_sums_differ_from_the_program_by_their_rounding_alone() -> None:
+    a, x = random.standard_normal((2, 6, 50)) * 10.0 ** random.integers(-8, 8, (2, 6, 50))
+    traced = trace(lambda a, x: np.sum(a * x, axis=1), a, x)
+    got = run(traced.source("numpy"), traced.name)(a, x)
+    assert (np.abs(got - traced(a, x)) <= 2 * 50 * U * np.abs(a * x).sum(axis=1)).all()
+
+
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
+def test_what_is_not_finite_stands_where_the_program_has_it(special: float) -> None:
+    cases: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+        (lambda A, x: np.tril(A) @ x, (random.random((4, 4)), random.random(4))),
+        (lambda s, x: np.sum(s * x), (special, np.array([0.0, 1.0]))),
+        (lambda A, x: np.array([[0.0, 1.0], [1.0, 0.0]]) @ A @ x, (random.random((2, 3)), random.random(3))),
+        (
+            lambda A, x: grad(lambda A: np.sum(np.where(A > 0.5, np.log(A), x)))(A),
+            (random.random(3), random.random(3)),
+        ),
+        (lambda A, x: np.cumsum(A) * np.max(x), (random.random(4), random.random(4))),
+    ]
+    for f, arguments in cases:
+        traced = trace(f, *arguments)
+        printed = run(traced.source("numpy"), traced.name)
+        for which in range(len(arguments)):
+            for place in range(np.size(arguments[which])):
+                given = [np.array(x, float) for x in arguments]
+                given[which].reshape(-1)[place] = special
+                numbers = [x if x.shape else x.item() for x in given]
+                with np.errstate(all="ignore"):
+                    assert difference(flat(printed(*numbers)), flat(traced(*numbers))) < 1e-13
+
+
+def test_equal_constants_and_repeated_terms_are_counted_each() -> None:
+    x = uniform(3)
+    for f in (
+        lambda x: np.sum(x) + np.sum(x) + 2.0 + 2.0 + x[0] + x[0] + x[0],
+        lambda x: np.stack([x[0] + x[0] + x[1], x[1] + x[2] + x[2]]),
+        lambda x: np.array([[1.0, 0.0, 2.0], [1.0, 1.0, 1.0]]) @ x,
+        lambda x: (s := np.sum(np.sin(x))) + 2 * (s + np.sum(np.sin(x)) + np.sin(x[0])),
+        lambda x: (s := np.sin(x[0]) + np.sin(x[1])) + (t := s + np.sin(x[0]) + np.sin(x[1])) + t,
+        lambda x: np.stack([1.0 * x[0], np.pi * x[1], np.inf * x[2]]),
+    ):
+        traced = trace(f, x)
+        assert difference(flat(run(traced.source("numpy"), traced.name)(x)), flat(traced(x))) < 1e-15
+
+
+def test_scalars_divide_and_take_powers_as_ieee_arithmetic_does() -> None:
+    traced = trace(lambda x, y: (x / y, x**y, y < x), 0.0, 0.0)
+    with np.errstate(all="ignore"):
+        for x, y in ((1.0, 0.0), (0.0, 0.0), (-2.0, 0.5), (0.0, -1.0), (1e200, 2.0)):
+            assert difference(flat(run(traced.source("numpy"), "f")(x, y)), flat(traced(x, y))) == 0
+
+
+def test_arguments_and_results_keep_their_structure() -> None:
+    parameters = {"W": uniform(2, 3), "layers": [uniform(2), uniform()]}
+    traced = trace(
+        value_and_grad(lambda p, x: np.sum(p["W"] @ x * p["layers"][0]) + p["layers"][1]),
+        parameters,
+        uniform(3),
+    )
+    printed = run(traced.source("numpy"), traced.name)
+    value, derivatives = printed(parameters, np.ones(3))
+    assert isinstance(value, float)
+    assert derivatives["W"].shape == (2, 3)
+    assert difference(flat((value, derivatives)), flat(traced(parameters, np.ones(3)))) < 1e-15
+
+
+def test_a_row_that_numpy_has_not_is_defined_in_the_source() -> None:
+    added = primitive("bump", "exp(-x * x) if x > 0 else relu(x + 1)", "-2 * x * z if x > 0 else 1")
+    try:
+        traced = trace(lambda x: erf(added(x)), uniform(4))
+        printed = run(traced.source("numpy"), traced.name)
+        x = np.array([-2.0, -0.5, 0.0, 1.5])
+        assert difference(flat(printed(x)), flat(traced(x))) < 1e-15
+    finally:
+        del rules.table["bump"]
+
+
+LATEX: dict[str, tuple[Callable[..., Any], list[Any], list[str]]] = {
+    "x'Ax": (
+        value_and_grad(lambda x, A: x @ A @ x),
+        [uniform(3), uniform(3, 3)],
+        [r"t_{1} &= A^\top x", r"t_{2} &= t_{1}^\top x", r"\mathrm{d}x &= t_{1} + A x"],
+    ),
+    "‖Ax − b‖²": (
+        value_and_grad(lambda x, A, b: np.sum((A @ x - b) ** 2)),
+        [uniform(3), uniform(4, 3), uniform(4)],
+        [
+            r"t_{1} &= A x - b",
+            r"t_{2} &= \lVert t_{1} \rVert^2",
+            r"\mathrm{d}x &= 2 A^\top t_{1}",
+        ],
+    ),
+    "x' log(x)": (
+        value_and_grad(lambda x: x @ np.log(x)),
+        [random.random(3)],
+        [
+            r"t_{1} &= \log\left(x\right)",
+            r"t_{2} &= x^\top t_{1}",
+            r"\mathrm{d}x &= t_{1} + x \oslash x",
+        ],
+    ),
+    "tr(X'AX)": (
+        value_and_grad(lambda X, A: np.trace(X.T @ A @ X)),
+        [uniform(3, 2), uniform(3, 3)],
+        [
+            r"t_{1} &= X^\top A",
+            r"t_{2} &= \operatorname{tr}(t_{1} X)",
+            r"\mathrm{d}X &= t_{1}^\top + A X",
+        ],
+    ),
+    "Jacobian of tanh(Ax)": (
+        jacobian(lambda x, A: np.tanh(A @ x)),
+        [uniform(3), uniform(2, 3)],
+        [
+            r"t_{1} &= \tanh\left(A x\right)",
+            r"\mathrm{d}x &= \operatorname{diag}(\mathbf{1} - t_{1} \odot t_{1}) A",
+        ],
+    ),
+    "exp(x)'Ay": (
+        grad(lambda A, x, y: np.exp(x) @ A @ y),
+        [uniform(3, 2), uniform(3), uniform(2)],
+        [r"\mathrm{d}A &= \exp\left(x\right) y^\top"],
+    ),
+    "convolution": (
+        lambda k, x: np.stack([np.sum(k * x[i : i + 2]) for i in range(4)]),
+        [uniform(2), uniform(5)],
+        [r"(t_{1})_{i} &= \sum_{j} k_{j} \, x_{i+j}"],
+    ),
+    "a gain": (
+        lambda t, w: np.where(t < 0, w * t, t),
+        [uniform(3), uniform()],
+        [
+            r"(u_{1})_{i} &= \begin{cases} w \, t_{i} & \text{if } t_{i} < 0 "
+            r"\\ t_{i} & \text{otherwise} \end{cases}"
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LATEX)
+def test_latex_is_as_compact_as_a_calculation_by_hand(name: str) -> None:
+    f, arguments, wanted = LATEX[name]
+    lines = trace(f, *arguments).source("latex").split("\n")
+    assert (lines[0], lines[-1]) == (r"\begin{aligned}", r"\end{aligned}")
+    assert [line.removesuffix(r" \\") for line in lines[1:-2]] == wanted
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_known_derivative_is_well_formed_latex(name: str) -> None:
+    f, arguments = CASES[name]
+    text = trace(f, *arguments).source("latex")
+    assert text.count("{") == text.count("}")
+    assert text.count(r"\left(") == text.count(r"\right)")
+    assert r"W\_" not in text  # W1 and Wx have an index
+    assert all(line.count("&") >= 1 for line in text.split("\n")[1:-1])
+    assert len(text.split("\n")) <= LINES + 12
+
+
+def test_every_program_rolls() -> None:
+    """Random functions of arrays, plain, over the rows of a batch and summed, some with inf, nan and −0."""
+    for seed in range(100):
+        drawn = program(seed)
+        if drawn is None:
+            continue
+        traced, arguments = drawn
+        printed = run(traced.source("numpy"), traced.name)
+        with np.errstate(all="ignore"):
+            error = difference(flat(printed(*arguments)), flat(traced(*arguments)))
+        assert error < 1e-11, f"seed {seed}"
