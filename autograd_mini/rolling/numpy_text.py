@@ -353,7 +353,7 @@ class NumPy:
             if row.name in SCIPY:
                 self.imports.add(f"from scipy.special import {SCIPY[row.name]}")
                 return
-            tree = ast.parse(formulas.elementwise(formulas.expression(row.stable)), mode="eval")
+            tree = ast.parse(rules.elementwise(formulas.expression(row.stable)), mode="eval")
             for node in ast.walk(tree):
                 if isinstance(node, ast.Name) and node.id not in row.operands:
                     if node.id in SCIPY:
