@@ -52,7 +52,7 @@ def compare(title: str, subject: Subject, settings: Settings) -> Report:
                 time.perf_counter() + settings.diagnosis,
             )
             explanations = (*_slips(subject, points), *diagnose(evidence))
-            if not explanations and (next_to_see := what_is_right(evidence)):
+            if not (explanations or digits) and (next_to_see := what_is_right(evidence)):
                 report = replace(report, more=(*report.more, next_to_see))
             if time.perf_counter() > evidence.deadline:
                 cut = f"the diagnosis was cut after {settings.diagnosis:g} s; diagnosis= gives it more"
