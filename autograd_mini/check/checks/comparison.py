@@ -42,6 +42,7 @@ Explain: TypeAlias = Callable[[Report, float], "Margin | None"]  # a backward pa
 
 def compare(title: str, subject: Subject, settings: Settings, explain: Explain | None = None) -> Report:
     """The report on a subject's hand results; ``title`` is the check that was called."""
+<<<<<<< HEAD
     with np.errstate(all="ignore"), progress() as say:
         findings, redrawn = examined(subject, settings, say)
         report = Report(title, subject.out, parts_of(subject.shapes, findings), findings, settings, redrawn,
@@ -51,6 +52,35 @@ def compare(title: str, subject: Subject, settings: Settings, explain: Explain |
             return _diagnosed(report, subject, explain)
         if not settings.symbolic:
             return report
+=======
+    with np.errstate(all="ignore"):
+        findings, redrawn = examined(subject, settings)
+    report = Report(title, subject.out, tuple(subject.shapes), findings, settings, redrawn,
+                    more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
+    if report.verdict == DISAGREES:
+        digits = [*_digits(report)]
+        premise = [PREMISE] * (not digits and _is_special(report))
+        report = replace(report, more=(*report.more, *digits, *premise))
+    if report.verdict == DISAGREES and (points := _points_of_dispute(subject, report)):
+        with np.errstate(all="ignore"):
+            evidence = Evidence(
+                points,
+                lambda point: subject.graph_if_any(point.arguments),
+                subject.call,
+                subject.out,
+                time.perf_counter() + settings.diagnosis,
+            )
+            explanations = (*_slips(subject, points), *diagnose(evidence))
+            if not (explanations or digits) and (next_to_see := what_is_right(evidence)):
+                report = replace(report, more=(*report.more, next_to_see))
+            if time.perf_counter() > evidence.deadline:
+                cut = f"the diagnosis was cut after {settings.diagnosis:g} s; diagnosis= gives it more"
+                report = replace(report, more=(*report.more, cut))
+        return replace(
+            report, explanations=explanations, picture=partial(draw_mistake, evidence, explanations)
+        )
+    if settings.symbolic and report.verdict != DISAGREES:
+>>>>>>> causes
         from autograd_mini.check.witnesses.symbols import prove
 
         say("proof")

@@ -763,7 +763,8 @@ def right_below(chain: Chain) -> str:
     slack = case.tolerance[case.home].ravel()
     for group in sorted(chain.tape.groups, key=lambda group: -group.level):
         tangent = chain.home.tangent[group.nodes].T
-        if not group.level or tangent.shape[0] <= tangent.shape[1] or not chain.is_cut(group):
+        is_output = group.nodes.tolist() == chain.home.roots
+        if is_output or not group.level or len(tangent) <= len(group) or not chain.is_cut(group):
             continue
         e = np.linalg.lstsq(tangent, yours, rcond=1e-10)[0]
         if (abs(tangent @ e - yours) <= 3 * slack + 3 * np.sqrt(np.mean(slack**2))).all():
