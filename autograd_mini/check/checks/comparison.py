@@ -42,7 +42,6 @@ Explain: TypeAlias = Callable[[Report, float], "Margin | None"]  # a backward pa
 
 def compare(title: str, subject: Subject, settings: Settings, explain: Explain | None = None) -> Report:
     """The report on a subject's hand results; ``title`` is the check that was called."""
-<<<<<<< HEAD
     with np.errstate(all="ignore"), progress() as say:
         findings, redrawn = examined(subject, settings, say)
         report = Report(title, subject.out, parts_of(subject.shapes, findings), findings, settings, redrawn,
@@ -52,35 +51,6 @@ def compare(title: str, subject: Subject, settings: Settings, explain: Explain |
             return _diagnosed(report, subject, explain)
         if not settings.symbolic:
             return report
-=======
-    with np.errstate(all="ignore"):
-        findings, redrawn = examined(subject, settings)
-    report = Report(title, subject.out, tuple(subject.shapes), findings, settings, redrawn,
-                    more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
-    if report.verdict == DISAGREES:
-        digits = [*_digits(report)]
-        premise = [PREMISE] * (not digits and _is_special(report))
-        report = replace(report, more=(*report.more, *digits, *premise))
-    if report.verdict == DISAGREES and (points := _points_of_dispute(subject, report)):
-        with np.errstate(all="ignore"):
-            evidence = Evidence(
-                points,
-                lambda point: subject.graph_if_any(point.arguments),
-                subject.call,
-                subject.out,
-                time.perf_counter() + settings.diagnosis,
-            )
-            explanations = (*_slips(subject, points), *diagnose(evidence))
-            if not (explanations or digits) and (next_to_see := what_is_right(evidence)):
-                report = replace(report, more=(*report.more, next_to_see))
-            if time.perf_counter() > evidence.deadline:
-                cut = f"the diagnosis was cut after {settings.diagnosis:g} s; diagnosis= gives it more"
-                report = replace(report, more=(*report.more, cut))
-        return replace(
-            report, explanations=explanations, picture=partial(draw_mistake, evidence, explanations)
-        )
-    if settings.symbolic and report.verdict != DISAGREES:
->>>>>>> causes
         from autograd_mini.check.witnesses.symbols import prove
 
         say("proof")
@@ -216,7 +186,8 @@ def _remarks(subject: Subject, settings: Settings) -> Iterator[str]:
 
 def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Report:
     """The report with what is said of a wrong result."""
-    more = [*report.more, *([*_digits(report)] or [PREMISE] * _is_special(report))]
+    digits = [*_digits(report)]
+    more = [*report.more, *(digits or [PREMISE] * _is_special(report))]
     report = replace(report, more=tuple(more))
     seconds = report.settings.diagnosis
     margin = explain(report, IN_CODE * seconds) if explain else None
@@ -237,7 +208,7 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
         causes = diagnose(evidence)
         named = not subject.formulas() and any(cause.certain for cause in causes)
         explanations = (*causes, *slips, *explanations) if named else (*slips, *causes, *explanations)
-        if not explanations and (next_to_see := what_is_right(evidence)):
+        if not (explanations or digits) and (next_to_see := what_is_right(evidence)):
             more.append(next_to_see)
     if time.perf_counter() > deadline or (margin is not None and margin.cut):
         more.append(f"the diagnosis was cut after {seconds:g} s; diagnosis= gives it more")
