@@ -526,15 +526,16 @@ def text_of(file: str) -> str:
 @lru_cache(4096)
 def _edited(code: CodeType, file: str, watched: bool) -> CodeType | None:
     edited = _codes_of(text_of(file), file, code.co_flags & annotations.compiler_flag, watched)
-    return edited.get(code) or edited.get(_outline(code))
+    return edited.get(code) or edited.get(outline(code))
 
 
-def _outline(code: CodeType) -> tuple[Any, ...]:
+@lru_cache(4096)
+def outline(code: CodeType) -> tuple[Any, ...]:
     """What a function's code is known by if it was compiled without the rest of its file."""
     place = code.co_name, code.co_firstlineno
     if ASSERTING in code.co_names:
         return place
-    constants = (_outline(x) if isinstance(x, CodeType) else repr(x) for x in code.co_consts)
+    constants = (outline(x) if isinstance(x, CodeType) else repr(x) for x in code.co_consts)
     return *place, code.co_varnames, code.co_freevars, frozenset(code.co_names), tuple(constants)
 
 
@@ -559,7 +560,7 @@ def _codes_of(text: str, file: str, flags: int, watched: bool) -> dict[Any, Code
     pairs = list(zip(codes, edited, strict=True))
     ORIGINALS.update((b, a) for a, b in pairs)
     return {(a.co_name, a.co_firstlineno): b for a, b in pairs} | {
-        key: b for a, b in pairs for key in (a, _outline(a))
+        key: b for a, b in pairs for key in (a, outline(a))
     }
 
 
@@ -573,7 +574,7 @@ def tree_of(code: CodeType) -> Tree | None:
     """The syntax tree of a function, None where its text is not there."""
     file = code.co_filename
     trees = _trees_of(text_of(file), file, code.co_flags & annotations.compiler_flag)
-    return trees.get(code) or trees.get(_outline(code))
+    return trees.get(code) or trees.get(outline(code))
 
 
 @lru_cache(64)
@@ -597,7 +598,7 @@ def _trees_of(text: str, file: str, flags: int) -> dict[Any, Tree]:
     for code, by_number in zip(*codes, strict=True):
         own = numbered.get(by_number.co_firstlineno)
         if own is not None and code.co_name == getattr(own, "name", "<lambda>"):
-            found[code] = found[_outline(code)] = found[code.co_name, code.co_firstlineno] = own
+            found[code] = found[outline(code)] = found[code.co_name, code.co_firstlineno] = own
     return found
 
 

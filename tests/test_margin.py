@@ -1,5 +1,6 @@
 """In the margin of a backward pass: the wrong line, what it should be, and what is right once it is."""
 
+import ast
 import itertools
 import linecache
 
@@ -124,12 +125,14 @@ POINTS = {
 files = itertools.count()
 
 
-def module(text):
-    """The names that a file defines."""
+def module(text, apart=False):
+    """The names that a file defines, its definitions compiled together or each apart."""
     name = f"<passes {next(files)}>"
     linecache.cache[name] = len(text), None, text.splitlines(True), name
     names = {"__name__": "passes"}
-    exec(compile(text, name, "exec"), names)
+    tree = ast.parse(text)
+    for statements in [[x] for x in tree.body] if apart else [tree.body]:
+        exec(compile(ast.Module(statements, []), name, "exec"), names)
     return names
 
 
@@ -294,3 +297,10 @@ def test_labels():
     assert {kind: labels(numbers).kind for kind, numbers in found.items()} == {kind: kind for kind in found}
     assert labels(3 * h + 1).text == "∂L/∂h"
     assert labels(6 * h + 2).text == "2 · ∂L/∂h"
+
+
+def test_definitions_that_were_compiled_apart_are_mended_too():
+    names = module(BATCH_NORM.replace("std**-3", "std**-2"), apart=True)
+    at = {k: random.standard_normal(x) for k, x in POINTS[BATCH_NORM].items()}
+    report = check_backward(names["forward"], names["backward"], at=at, diagnosis=40.0)
+    assert "std ** (-3)" in report.explanations[0].formula

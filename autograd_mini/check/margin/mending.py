@@ -42,7 +42,7 @@ from autograd_mini.check.margin.edits import (
 from autograd_mini.check.margin.runs import Derivation, LossError, Recorder, Runs, Trial, is_called
 from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.processes import forked
-from autograd_mini.rebuilding import ORIGINALS, TREES, Tree, asking, asks, code_of, codes_of, tree_of
+from autograd_mini.rebuilding import ORIGINALS, TREES, Tree, asking, asks, code_of, codes_of, outline, tree_of
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -540,7 +540,12 @@ class _Scopes:
     """What was in scope at each line of some units, in the order in which they ran."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
-        self.units = {code: unit for unit in units for code in codes_of(unit.original)}
+        codes = {*ORIGINALS.values()}  # of whole files; one that was compiled apart is known by its outline
+        self.units: dict[Any, Unit] = {
+            code if code in codes else outline(code): unit
+            for unit in units
+            for code in codes_of(unit.original)
+        }
         self.expressions = {id(unit): unit.expressions() for unit in units}
         self.seen: dict[tuple[Unit, int], int] = {}
         self.scopes: dict[tuple[Unit, int], dict[str, Thing]] = {}
@@ -558,7 +563,8 @@ class _Scopes:
             sys.settrace(before)
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        unit = self.units.get(ORIGINALS.get(frame.f_code, frame.f_code))
+        code = ORIGINALS.get(frame.f_code, frame.f_code)
+        unit = self.units.get(code) or self.units.get(outline(code))
         if unit is None:
             return None
         if event == "line":
