@@ -11,6 +11,7 @@ X, W, B = random.standard_normal((3, 4)), random.standard_normal((4, 5)), random
 AT = {"x": X, "W": W, "b": B}
 GAIN = np.array([0.5, -1.5, 0.75, 1.25])
 HISTORY = {"calls": 0}
+MASK = None
 
 
 def verdicts(*given, **options):
@@ -842,3 +843,58 @@ def test_what_keeps_no_seed_is_inconclusive():
 
     report = check_backward(forward, lambda dout, mask: dout * mask, at=X, points=0)
     assert report.verdict == "inconclusive"
+
+
+def test_a_mask_that_backward_draws_again_is_another():
+    def forward(x, keep):
+        global MASK
+        MASK = (np.random.rand(*x.shape) < keep) / keep
+        return x * MASK
+
+    def drawn_again(dout, x, keep):
+        return dout * (np.random.rand(*x.shape) < keep) / keep
+
+    def saved(dout):
+        return dout * MASK
+
+    at = {"x": X, "keep": 0.5}
+    assert verdicts(forward, saved, at=at) == {"x": "agrees"}
+    assert check_backward(forward, drawn_again, at=at, diagnosis=0.1).verdict == "disagrees"
+
+
+def test_what_is_returned_alone_is_number_0():
+    class Recurrent:
+        def __init__(self, W):
+            self.W = W
+
+        def forward(self, xs, h):
+            self.hs = [h]
+            for x in xs:
+                self.hs.append(np.tanh(x + self.W @ self.hs[-1]))
+            return self.hs[-1]
+
+        def backward(self, dh):
+            self.dW = np.zeros_like(self.W)
+            for t in reversed(range(1, len(self.hs))):
+                da = dh * (1 - self.hs[t] ** 2)
+                self.dW += np.outer(da, self.hs[t - 1])
+                dh = self.W.T @ da
+            return dh
+
+    at = {"W": W[:, :4] / 2, "xs": X, "h": GAIN}
+    found = verdicts(Recurrent, at=at, gradients={"h": 0})
+    assert found == {"h": "agrees", "W": "agrees"}
+
+
+def test_a_gradient_whose_shape_alone_is_wrong_is_answered():
+    def backward(dout, x, W, b):
+        dz = dout * (1 - np.tanh(x @ W + b) ** 2)
+        return dz @ W.T, x.T @ dz, dz.sum(axis=0, keepdims=True)
+
+    def forward(x, W, b):
+        return np.tanh(x @ W + b)
+
+    report = check_backward(forward, backward, at=AT)
+    assert report.sections == {**RIGHT, "b": "disagrees"}
+    assert "the wrong shape: expected (5,), got (1, 5)" in str(report)
+    assert "✗ should" not in str(report)

@@ -113,8 +113,21 @@ def backward(dout, cache):
         dw += dout[i] * x[2 * i : 2 * i + len(w)]
     return dx, dw
 """
+LAYER = """
+import numpy as np
+def forward(x, W, b):
+    return np.tanh(x @ W + b), (x, W, b)
+def backward(dout, cache):
+    x, W, b = cache
+    dz = dout * (1 - np.tanh(x @ W + b) ** 2)
+    dW = x.T @ dz
+    db = dz.sum(axis=0)
+    dx = dz @ W.T
+    return dx, dW, db
+"""
 random = np.random.default_rng(3)
 POINTS = {
+    LAYER: {"x": (3, 4), "W": (4, 4), "b": (4,)},
     BATCH_NORM: {"x": (5, 3), "gamma": (3,), "beta": (3,)},
     NETWORK: {"x": (5, 3), "t": (5, 2), "W1": (3, 4), "b1": (4,), "W2": (4, 2), "b2": (2,), "reg": 0.3},
     CLASSIFIER: {"W": (3, 4), "X": (5, 3), "y": np.array([0, 2, 1, 3, 2])},
@@ -304,3 +317,24 @@ def test_definitions_that_were_compiled_apart_are_mended_too():
     at = {k: random.standard_normal(x) for k, x in POINTS[BATCH_NORM].items()}
     report = check_backward(names["forward"], names["backward"], at=at, diagnosis=40.0)
     assert "std ** (-3)" in report.explanations[0].formula
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("return dx, dW, db", "return dx, dW, 2 * db", "return", "should be ∂L/∂b"),
+        ("dx = dz @ W.T", "dx = dz @ W", "return", "= ∂L/∂x, ∂L/∂W, ∂L/∂b, given dx"),
+        ("dz = dout *", "dz = 2 * dout *", "dz", "should be ∂L/∂(x @ W)"),
+    ],
+)
+def test_each_part_of_a_line_has_its_own_adjoint(old, new, line, said):
+    report = checked(LAYER, old, new)
+    [found] = [part for part in report.lines if part.claim.strip().startswith(line)]
+    assert found.margin == said or found.margin.startswith(f"{said}, shape")
+
+
+def test_what_a_line_should_be_is_no_equation_of_what_it_is():
+    names = module(LAYER.replace("return dx, dW, db", "return dx, dW, np.cos(dz.sum(axis=0) + b * 7)"))
+    at = {k: random.standard_normal(x) for k, x in POINTS[LAYER].items()}
+    report = check_backward(names["forward"], names["backward"], at=at, diagnosis=0.4)
+    assert [x.formula for x in report.explanations if x.kind == "line"] == ["∂L/∂b"]

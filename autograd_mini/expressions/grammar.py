@@ -23,6 +23,7 @@ from autograd_mini.expressions.notation import (
     Entry,
     Norm,
     NotationError,
+    Power,
     Product,
     Reader,
     Sum,
@@ -39,6 +40,7 @@ from autograd_mini.expressions.vocabulary import (
     functions,
     matmul,
     no_function,
+    power,
     whole,
 )
 from autograd_mini.rules import DomainError
@@ -236,11 +238,9 @@ class Compiler(ast.NodeVisitor):
         parts = [(part, self.function(part)) for part in node.factors]
 
         def compute(operands: Operands) -> Any:
-            result, row = parts[0][1](operands), isinstance(parts[0][0], Transpose)
+            result, row = parts[0][1](operands), _is_row(parts[0][0])
             for part, factor in parts[1:]:
-                result, row = self.at(
-                    part, beside, operands, result, row, factor(operands), isinstance(part, Transpose)
-                )
+                result, row = self.at(part, beside, operands, result, row, factor(operands), _is_row(part))
             return result
 
         return compute
@@ -324,10 +324,15 @@ class Compiler(ast.NodeVisitor):
     def operator(self, node: ast.BinOp) -> Callable[..., Any]:
         if isinstance(node.op, ast.MatMult):
             return matmul
+        if isinstance(node, Power):
+            return power
         if type(node.op) not in formulas.OPERATORS:
             self.refuse(node.right, "the operators are + - * / ** and @")
         row = rules.table[formulas.OPERATORS[type(node.op)]]
         return lambda operands, x, y: operands.apply(row, x, y)
+
+    def visit_Power(self, node: Power) -> Function:
+        return self.visit_BinOp(node)
 
     def visit_Compare(self, node: ast.Compare) -> Function:
         """``a < b < c`` holds where both comparisons do."""
@@ -415,6 +420,12 @@ class Compiler(ast.NodeVisitor):
         if option.arg != "axis" or name not in REDUCTIONS:
             self.refuse(option.value, f"{name} takes no argument named {option.arg or '**'}")
         return self.at(option.value, whole, self.function(option.value)(Operands({})))
+
+
+def _is_row(node: ast.expr) -> bool:
+    while isinstance(node, Product):
+        node = node.factors[-1]
+    return isinstance(node, Transpose)
 
 
 def _is_constant(node: ast.expr) -> bool:

@@ -11,7 +11,16 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
-from autograd_mini.expressions.notation import GREEK, INDICES, LETTERS, Product, Sum, Transpose, placed
+from autograd_mini.expressions.notation import (
+    GREEK,
+    INDICES,
+    LETTERS,
+    Power,
+    Product,
+    Sum,
+    Transpose,
+    placed,
+)
 
 ACCENTS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
 LONGEST = 16  # letters of a word that may be a product of names
@@ -58,6 +67,16 @@ class _Resolver(ast.NodeTransformer):
         if node.letter in self.known:
             self.refuse(node, "T is a name here: write ^\\top for a transpose, or ** T for a power")
         node.operand = self.visit(node.operand)
+        if node.is_open and isinstance(node.operand, Product):  # XAᵀ is X Aᵀ
+            *before, last = node.operand.factors
+            return placed(Product([*before, placed(Transpose(last), node.col_offset)]), node.col_offset)
+        return node
+
+    def visit_Power(self, node: Power) -> ast.expr:
+        self.generic_visit(node)
+        if node.is_open and isinstance(node.left, Product):  # ax² is a x²
+            *before, node.left = node.left.factors
+            return placed(Product([*before, node]), node.col_offset)
         return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:

@@ -28,13 +28,21 @@ class Product(ast.expr):
 
 
 class Transpose(ast.expr):
-    """What stands under a raised T, whose ``letter`` might be a name."""
+    """What stands under a raised T, whose ``letter`` might be a name; of an open word the last name."""
 
     _fields = ("operand",)
 
-    def __init__(self, operand: ast.expr, letter: str = "") -> None:
+    def __init__(self, operand: ast.expr, letter: str = "", is_open: bool = False) -> None:
         super().__init__()
-        self.operand, self.letter = operand, letter
+        self.operand, self.letter, self.is_open = operand, letter, is_open
+
+
+class Power(ast.BinOp):
+    """What stands under a raised exponent; of an open word, as of ``ax²``, the last name."""
+
+    def __init__(self, left: ast.expr, right: ast.expr, is_open: bool) -> None:
+        super().__init__(left, ast.Pow(), right)
+        self.is_open = is_open
 
 
 class Entry(ast.Subscript):
@@ -268,17 +276,20 @@ class Reader:
                 self.next()
                 divided = token.text == "/"
                 kind: ast.operator = {"@": ast.MatMult, "/": ast.Div}.get(token.text, ast.Mult)()
-                left = placed(ast.BinOp(left, kind, self.signed()), token.column)
+                right = self.signed()
+                while token.text in ("*", "⊙") and (self.is_at("·") or self.begins()):  # S ⊙ Wᵀd
+                    self.at += self.is_at("·")
+                    right = placed(Product([*_factors(right), self.signed()]), token.column)
+                left = placed(ast.BinOp(left, kind, right), token.column)
             elif self.is_at("·") or self.begins():
                 if self.is_at("·"):
                     self.next()
-                elif divided and not token.spaced and not self.is_latex:
+                elif divided and not token.spaced and not self.is_at("Σ"):
                     raise NotationError(
                         "write (a/b)*c or a/(b*c): what a product after / belongs to is open", token.column
                     )
                 divided = False
-                factors = left.factors if isinstance(left, Product) else [left]
-                left = placed(Product([*factors, self.signed()]), token.column)
+                left = placed(Product([*_factors(left), self.signed()]), token.column)
             else:
                 return left
 
@@ -307,34 +318,38 @@ class Reader:
     bars: tuple[str, ...] = ()
 
     def power(self) -> ast.expr:
+        is_open = not self.is_at("(", "[")
         base = self.atom()
         while True:
             token = self.token
             if self.is_at("ᵀ"):
                 self.next()
-                base = placed(Transpose(base), token.column)
+                base = placed(Transpose(base, is_open=is_open), token.column)
             elif token.kind == "up":
                 self.next()
-                base = self.raised(
-                    base, Reader("".join(SUPERSCRIPTS[c] for c in token.text)).read(), token.column
-                )
+                exponent = Reader("".join(SUPERSCRIPTS[c] for c in token.text)).read()
+                base = self.raised(base, exponent, token.column, is_open)
             elif self.is_at("^"):
                 self.next()
                 exponent = (
                     self.group() if self.is_at("{") else self.signed() if not self.is_latex else self.single()
                 )
-                base = self.raised(base, exponent, token.column)
-            elif self.is_at("[") and not token.spaced and not self.is_latex:
+                last, after = self.tokens[self.at - 1], self.token
+                beside = after.kind == "word" or (last.text == "1" and self.is_at("/"))  # e^2x, x^1/2
+                if last.kind == "number" and beside and not after.spaced and not self.is_latex:
+                    raise NotationError("where the exponent ends is open: put it in brackets", after.column)
+                base = self.raised(base, exponent, token.column, is_open)
+            elif self.is_at("[") and not (token.spaced or self.is_latex or isinstance(base, ast.Constant)):
                 base = placed(ast.Subscript(base, self.entries(), ast.Load()), token.column)
             else:
                 return base
 
-    def raised(self, base: ast.expr, exponent: ast.expr, column: int) -> ast.expr:
+    def raised(self, base: ast.expr, exponent: ast.expr, column: int, is_open: bool) -> ast.expr:
         if isinstance(exponent, ast.Name) and exponent.id in ("T", "ᵀ"):
-            return placed(Transpose(base, exponent.id), column)
+            return placed(Transpose(base, exponent.id, is_open), column)
         if isinstance(base, Norm) and isinstance(exponent, ast.Constant) and exponent.value == 2:
             return placed(Norm(base.operand, squared=True), column)
-        return placed(ast.BinOp(base, ast.Pow(), exponent), column)
+        return placed(Power(base, exponent, is_open), column)
 
     def single(self) -> ast.expr:
         """What ^ and _ take in LaTeX without braces: one character, or a command."""
@@ -383,18 +398,19 @@ class Reader:
             return self.parenthesis(token.text)
         if token.text == "[" and token.kind == "sign":
             self.at -= 1
-            inner = self.entries()  # an Iverson bracket, or a vector
-            return (
-                inner
-                if isinstance(inner, ast.Compare)
-                else placed(ast.List(getattr(inner, "elts", [inner]), ast.Load()), token.column)
-            )
+            inner = self.entries()  # a vector, or a bracket as any other, of a comparison Iverson's
+            if isinstance(inner, ast.Tuple):
+                inner = placed(ast.List(inner.elts, ast.Load()), token.column)
+            return inner
         if token.kind == "sign" and token.text in ("|", "‖"):
+            doubled = token.text == "|" and self.is_at("|") and not self.token.spaced
+            self.at += doubled
             bars, self.bars = self.bars, (*self.bars, token.text)
             inner = self.comparison()
             self.bars = bars
-            self.skip(token.text)
-            if token.text == "‖":
+            for _ in range(1 + doubled):
+                self.skip(token.text)
+            if doubled or token.text == "‖":
                 if self.is_at("_") or self.token.kind == "down":
                     self.norm_of_two()
                 return placed(Norm(inner), token.column)
@@ -443,7 +459,7 @@ class Reader:
             below = self.below()
         elif self.is_at(".") and self.line.startswith(".T", self.token.column):
             self.at += 2
-            return placed(Transpose(node), column)
+            return placed(Transpose(node, is_open=True), column)
         else:
             return node
         if isinstance(below, str):
@@ -482,16 +498,21 @@ class Reader:
         if exponent is not None and not _is_positive(exponent):
             raise NotationError(f"write 1/{name}(…), or its inverse by its name", column)
         if self.is_at("_"):
-            raise NotationError(
-                f"{name} with a base is written as a quotient of logarithms", self.token.column
-            )
+            instead = "; write a quotient of logarithms" * (FUNCTIONS.get(name) == "log")
+            raise NotationError(f"what stands below {name} is not read{instead}", self.token.column)
         if self.is_at("("):
             arguments = self.arguments()
         else:
             argument = self.signed() if not self.is_at("{") else self.group()
-            if isinstance(argument, ast.Constant) and self.begins() and not self.is_at("("):
+            if (
+                isinstance(argument, ast.Constant)
+                and self.begins()
+                and not self.is_at("(")
+                and name in PREFIXES
+            ):
                 argument = placed(Product([argument, self.power()]), token.column)
-            if self.begins() and self.token.text not in PREFIXES and not self.is_at("Σ"):
+            is_open = name in PREFIXES and self.is_at("/")  # log p/q
+            if is_open or (self.begins() and self.token.text not in PREFIXES and not self.is_at("Σ")):
                 raise NotationError(f"what {name} applies to is open: write {name}(…)", token.column)
             arguments = [argument]
         function = placed(ast.Name(FUNCTIONS.get(name, name), ast.Load()), token.column)
@@ -626,6 +647,10 @@ class Reader:
             if word in ("otherwise", "else"):
                 return None
         return self.comparison()
+
+
+def _factors(node: ast.expr) -> list[ast.expr]:
+    return node.factors if isinstance(node, Product) else [node]
 
 
 def _is_positive(node: ast.expr) -> bool:

@@ -167,6 +167,16 @@ def matmul(operands: Operands, x: Any, y: Any) -> Any:
     return x @ y
 
 
+def power(operands: Operands, x: Any, y: Any) -> Any:
+    """A raised exponent, which over a square matrix, and -1 over any, may be meant of the matrix."""
+    shape = np.shape(x)
+    if len(shape) == 2 and (shape[0] == shape[1] > 1 or (isinstance(y, float) and y < 0)):
+        raise TypeError(
+            "a power of a matrix may be one of its entries: write A ⊙ A or 1/A for these, A·A for the matrix"
+        )
+    return operands.apply(rules.pow, x, y)
+
+
 def beside(operands: Operands, x: Any, is_row: bool, y: Any, becomes_row: bool) -> tuple[Any, bool]:
     """The product of x and y side by side, and whether it is a row: vectors are columns unless transposed."""
     if not np.ndim(x) or not np.ndim(y):

@@ -58,7 +58,10 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
     labelled = {event.place: labels(event.result) for event in events}
     labelled |= _of_forward_values(runs, events, labelled)
     repairing = Repairing(runs, places, events, labelled, right)
-    for by_name, to_repair, to_mend in ROUNDS:
+    repairs: tuple[Repair, ...] = ()
+    mends: list[Mend] = []
+    cut = False
+    for by_name, to_repair, to_mend in ROUNDS if right < trial.truth.keys() else ():  # else a shape is wrong
         repairing.run(to_repair * seconds, by_name)
         repairs, whole = repairing.found()
         first = [*dict.fromkeys((r.where.file, r.where.line) for r in whole)]

@@ -6,6 +6,7 @@ what an expression uses has nodes of its own, so has the part of an adjoint that
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -40,7 +41,8 @@ class Known(NamedTuple):
     @property
     def title(self) -> str:
         """The adjoint in symbols."""
-        return f"∂L/∂{self.name}" + f" through {self.through}" * bool(self.through)
+        name = self.name if re.fullmatch(r"[\w.]+(\[[^][]*\])*", self.name) else f"({self.name})"
+        return f"∂L/∂{name}" + f" through {self.through}" * bool(self.through)
 
 
 Versions: TypeAlias = "list[Known]"  # what one place in the code gave, in order

@@ -146,6 +146,7 @@ CONFUSED = (
     ("tanh", "exp", "log", "sign", "sqrt"),
 )  # fmt: skip
 WRAPPED = ("sign", "exp", "tanh", "log", "sqrt")
+REDUCED = ("sum", "mean", "max", "amax", "argmax", "min", "var", "std")
 NOT_EDITED = {"range", "len", "int", "zip", "enumerate", "reversed", "float"}
 FEW = 16  # arrays in a product of two that is a missing term
 
@@ -225,7 +226,8 @@ class Edits:
             yield from (Edit(self.slot, f"{name} {operator}= {value}", "=") for operator in "+-*")
         if isinstance(target, ast.Subscript):
             place = "slice(None)" if isinstance(target.slice, ast.Slice) else ast.unparse(target.slice)
-            if not isinstance(node, ast.AugAssign) or isinstance(node.op, ast.Add):
+            adds = not isinstance(node, ast.AugAssign) or isinstance(node.op, ast.Add)
+            if adds and not ((key := self.scope.get(place)) and key.kind == "int"):
                 text = f"{self.np}add.at({ast.unparse(target.value)}, {place}, {value})"
                 yield Edit(self.slot, text, "=")
             yield from self._child(Slot(target, "slice"), False, phase)
@@ -398,7 +400,8 @@ class Edits:
                     yield Edit(slot, f"({text}).T", ".T")
             return
         flipped = text.endswith(".T") or (isinstance(slot.parent, ast.Attribute) and slot.parent.attr == "T")
-        if thing.kind == "float" and len(thing.shape) >= 2 and not flipped:
+        of_an_axis = isinstance(slot.parent, ast.Attribute) and slot.parent.attr in ("shape", *REDUCED)
+        if thing.kind == "float" and len(thing.shape) >= 2 and not (flipped or of_an_axis):
             yield Edit(slot, f"({text}).T", ".T")
             if len(thing.shape) == 3:
                 yield Edit(slot, f"({text}).transpose(1, 0, 2)", ".T")
@@ -435,8 +438,9 @@ class Edits:
             yield Edit(slot, f"({left}) {sign} ({right})", "sign" if flipped else "operation")
         if kind in SIGNS:
             yield Edit(slot, f"({right}) {SIGNS[kind]} ({left})", "order")
-        yield Edit(slot, left, "dropped")
-        yield Edit(slot, right, "dropped")
+        factor = isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, (ast.Mult, ast.Div))
+        parts = [part for part in (left, right) if not (factor and part in ("1", "1.0"))]
+        yield from (Edit(slot, part, "dropped") for part in parts)  # a factor 1 would rather be left out
         if kind in ("Add", "Sub"):
             yield Edit(slot, f"-({left}) {'+' if kind == 'Add' else '-'} ({right})", "negative")
         match node:
@@ -481,7 +485,7 @@ class Edits:
                 yield Edit(slot, f"{name}(-({args[0]}))", "negative")
         if isinstance(node.func, ast.Attribute) and not on_numpy and is_leaf(node.func.value):
             yield Edit(slot, ast.unparse(node.func.value), "dropped")
-        if base in ("sum", "mean", "max", "amax", "argmax", "min", "var", "std"):
+        if base in REDUCED:
             kept = [k for k in keywords if not k.startswith(("axis", "keepdims"))]
             first = args[:1] if free else []
             for axis, keep in itertools.product(AXES, ("False", "True")):

@@ -73,7 +73,7 @@ def explanations_of(
         Explanation(
             "line",
             f"line {r.where.line}: {r.where.text} {_should(r)}; with it {_right(r.mends, names, right)}",
-            f"{r.where.text} = {r.should}",
+            r.should if r.where.kind in ("part", "returned") else f"{r.where.text} = {r.should}",
         )
         for r in repairs
     ]
@@ -142,12 +142,13 @@ def parts_of_code(
         for number in numbers:
             claim = lines[number - 1][margin:].rstrip()
             own, then = _label(before, file, number), _label(after, file, number)
+            mended = _label(_others(after, before), file, number) or then
             place = file, number
             verdict = text = note = ""
             if place in wrong or (not wrong and place in should):
                 change, repair = wrong.get(place), should.get(place)
                 verdict = WRONG
-                text = _of_wrong(repair, then)
+                text = _of_wrong(repair, mended)
                 text += f". With it {_right(repair.mends, names, right)}" if repair else ""
                 if change is not None:
                     corrected = f"right: {change.text}".replace("\n", "\n       ")
@@ -191,7 +192,7 @@ def _of_wrong(repair: Repair | None, then: Label | None) -> str:
     """What a wrong line should compute."""
     if repair is not None:
         return _should(repair)
-    return f"should be {then.text}" if then is not None and then.kind == "adjoint" else "should be another"
+    return f"should be {then.text}" if then is not None and then.kind == "adjoint" else "is wrong"
 
 
 def _label(labelled: Labelled, file: str, line: int) -> Label | None:
@@ -199,7 +200,16 @@ def _label(labelled: Labelled, file: str, line: int) -> Label | None:
     own = [x for (f, n, kind, _), x in labelled.items() if (f, n) == (file, line) and kind != "whole"]
     whole = [x for (f, n, kind, _), x in labelled.items() if (f, n) == (file, line) and kind == "whole"]
     best = [x for x in (*own, *whole) if x.kind == "adjoint"]
+    if len({x.text for x in best}) > 1:  # several statements, or parts of what is returned
+        return Label("adjoint", ", ".join(x.text for x in own)) if best == own else None
+    if len(own) > 1 and best and any(x.kind in ("", "multiple", "reshaped", "summed") for x in own):
+        return None
     return next(iter(best or own[-1:] or whole[-1:]), None)
+
+
+def _others(after: Labelled, before: Labelled) -> Labelled:
+    """What lines compute after a repair that they did not compute before."""
+    return {key: label for key, label in after.items() if before.get(key) != label}
 
 
 def _spans(functions: Mapping[CodeType, FunctionType], ran: set[tuple[str, int]]) -> dict[str, list[int]]:

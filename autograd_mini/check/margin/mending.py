@@ -380,7 +380,7 @@ class Mending:
             if not any(statement is x for x in ahead):
                 groups[self._influence(statement)].append(statement)
         for group in groups.values():
-            group.sort(key=lambda s: ranks[id(s)])
+            group.sort(key=lambda s: (ranks[id(s)], not isinstance(s.slot.get(), ast.AugAssign)))
         for name, phase in ORDER:
             for statement in ahead if name < 0 else groups[name]:
                 for edit in statement.edits(phase):

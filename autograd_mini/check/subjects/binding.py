@@ -749,7 +749,7 @@ class _Binder:
             yield from (
                 x
                 for x in leaves_of(given, (RESULT,), name or "result", parts)
-                if x.path[1:] not in self.outputs
+                if not (self.joined and x.path[1:] in self.outputs)
             )
         for leaf in self._kept(after):
             try:

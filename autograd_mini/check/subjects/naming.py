@@ -49,7 +49,7 @@ class Leaf(NamedTuple):
         return (
             self.text,
             *self.parts[-1:],
-            *(self.path[1:] if self.path[0] == RESULT and len(self.path) == 2 else ()),
+            *((self.path[1:] or (0,)) if self.path[0] == RESULT and len(self.path) <= 2 else ()),
         )
 
     def __str__(self) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Call: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 Path: TypeAlias = tuple[Any, ...]  # a root, and attributes, keys and positions from there on
 
-SEED = 0  # of every run
+SEED = 0  # of every forward pass; that of a backward pass is the next
 HEAP = 1 << 9  # Python's mark on classes that code in Python has made
 FORWARD, BACKWARD, LOSS = "forward", "backward", "loss"
 ARGUMENT, VARIABLE, INSTANCE, RESULT = "argument", "variable", "instance", "result"  # the roots of paths
@@ -88,17 +88,17 @@ class Passes:
         """The gradients of Σ cotangent · output by the names of arguments, from what a forward pass left."""
         world, result = state
         world, result, cotangent = world.copied(result, cotangent)
-        with alike():
+        with alike(SEED + 1):  # a mask that is drawn again is another
             found = self.pull(world, result, cotangent, call)
         return {name: found[name] for name in self.wrt}
 
 
 @contextmanager
-def alike() -> Iterator[None]:
+def alike(seed: int = SEED) -> Iterator[None]:
     """What is drawn from Python's and NumPy's own generators is the same in each run."""
     before = random.getstate(), np.random.get_state()
-    random.seed(SEED)
-    np.random.seed(SEED)
+    random.seed(seed)
+    np.random.seed(seed)
     try:
         yield
     finally:
