@@ -145,6 +145,10 @@ def test_of_many_inputs_those_of_like_effect_move_together():
     moved = [np.flatnonzero(step) for step in asked[1:257]]
     effects = np.sort(slopes * np.maximum(1.0, at))
     assert [sorted(effects[rank[group]]) for group in moved] == effects.reshape(256, 2).tolist()
+    assert all(
+        (abs(step[group]) == 2.0**-6 * np.maximum(1.0, at[group])).all()
+        for step, group in zip(asked[1:], moved, strict=False)
+    )
     signs = np.concatenate([np.sign(step[group]) for step, group in zip(asked[1:], moved, strict=False)])
     assert 100 < (signs > 0).sum() < 412  # at random, or two of like effect might cancel
     _, single = link_of(lambda x: np.sum(x), np.ones(256))

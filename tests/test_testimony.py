@@ -9,6 +9,7 @@ import autograd_mini as am
 from autograd_mini.check.subjects.subject import subject_of
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.check.witnesses.testimony import CONTRADICTION, RANDOM, heard_at
+from autograd_mini.value import as_operand
 
 U = 2.0**-53
 
@@ -83,6 +84,17 @@ def test_truth_is_told_at_many_digits_at_the_first_two_points_alone():
         assert sharp.bound == testimony.bound > 0
 
 
+def test_witnesses_are_those_that_were_asked():
+    moved, differences = "{medium} next to the point", "differences of {medium}"
+    assert heard(lambda x: 2 * x, 1.0).witnesses == ("the engine", "f at 50 digits", moved)
+    assert heard(lambda x: 2 * x, 1.0, number=2).witnesses == ("the engine", moved)
+    assert heard(unfollowed(lambda x: 2 * x), 1.0).witnesses == (differences,)
+    x = am.Value(2.0, label="x")
+    graph = subject_of(x * x, {"x": 4.0}, None, None, None)
+    testimony = heard_at(graph, graph.arguments, graph.start_output, 0, 0)
+    assert testimony.witnesses == ("the engine", "f at 50 digits")
+
+
 def test_the_truth_sways_as_far_as_its_leaves_are_rounded():
     """∂(a sin(k x)) = a k cos(k x), which x(1 ± u) moves by k x u of a k."""
     k, x = 1e12, 0.7
@@ -144,12 +156,8 @@ def test_a_kink_that_floats_do_not_tell_from_the_point_is_one():
 
 
 def test_arguments_that_do_not_move_have_no_kink():
-    nodes = am.values(np.array([1.0]))
-    recorded = Recorded.of([nodes[0] * am.relu(am.Value(0.0) * 0)], [*nodes])
+    recorded = recorded_of(lambda x: x[0] * am.relu(as_operand(0.0)) + am.maximum(x[0], 1.0), [1.0])
     values, *_ = recorded.bounded(recorded.seeds())
-    assert list(values.ties()) == ["relu(0)"]
-    constant = recorded_of(lambda x: x[0] * am.maximum(0.0, 0.0) + am.maximum(x[0], 1.0), [1.0])
-    values, *_ = constant.bounded(constant.seeds())
     assert list(values.ties()) == ["maximum(1, 1)"]
 
 
