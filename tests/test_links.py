@@ -55,6 +55,14 @@ def test_steps_are_shorter_where_the_domain_is(width, steps):
     np.testing.assert_allclose(np.max(abs(asked), axis=1)[1::3], wanted, rtol=1e-6)
 
 
+def test_at_the_edge_of_a_domain_one_side_is_enough():
+    link, asked = link_of(lambda x: am.log(x[0]) + x[1], [2.0**-8, 1.0], lambda x: np.log(x[0]) + x[1])
+    assert (link.unseen == 0).all()
+    assert not link.refuted
+    assert link.border is None
+    assert len(asked) == 5
+
+
 def test_at_zero_a_short_step_is_as_from_a_thousandth():
     link, asked = link_of(lambda x: 3 * x[0], [0.0], lambda x: 3 * x[0] + (abs(x[0]) > 2.0**-19))
     np.testing.assert_array_equal(np.unique(abs(asked)), [0, 2.0**-20, 2.0**-6])
@@ -122,6 +130,17 @@ def test_a_branch_far_away_betrays_no_derivative_here():
     assert (link.unseen == 0).all()
     assert not link.refuted
     assert link.border is None
+
+
+def test_an_output_that_is_betrayed_far_away_casts_no_doubt_on_another():
+    """The other is rounded otherwise than in its graph, and no more than that."""
+    tenth = 0.1
+
+    def f(x):
+        return np.array([x[0] + 1e-12 * x[1], x[0] + (x[1] * tenth) * 3.0])
+
+    link, _ = link_of(lambda x: [x[0] + 0 * x[1], x[0] + x[1] * (tenth * 3.0)], [1.0, 1.0], f)
+    np.testing.assert_array_equal(np.isinf(link.unseen), [[False, True], [False, False]])
 
 
 def test_other_points_are_only_looked_at_next_to_them():

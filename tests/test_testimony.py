@@ -7,6 +7,7 @@ import pytest
 
 import autograd_mini as am
 from autograd_mini.check.subjects.subject import subject_of
+from autograd_mini.check.witnesses.differences import differences
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.check.witnesses.testimony import CONTRADICTION, RANDOM, heard_at
 from autograd_mini.value import as_operand
@@ -186,6 +187,13 @@ def test_a_graph_whose_numbers_are_not_those_of_f_is_not_f(number):
     assert other.truth == pytest.approx(1.0)
 
 
+def test_what_rounding_hides_is_known_of_each_derivative():
+    """That of x₀ is seen; x₁ does not enter, and steps of 1/64 tell that; x₂ takes the longest steps."""
+    testimony = heard(lambda x: x[0] + 0 * x[1] + 1e-30 * x[2], [1.0, 1.0, 1.0])
+    np.testing.assert_allclose(testimony.unseen, [[0, 32 * U * 64, 32 * U / 4096]], rtol=0.5)
+    assert (heard(lambda x: x[0] + 0 * x[1], [1.0, 1.0], number=1).unseen == 0).all()
+
+
 def test_numbers_of_f_that_are_infinite_are_those_of_its_graph():
     assert heard(lambda x: x * 1e308 * 1e10, 1.0).followed
 
@@ -220,6 +228,15 @@ def test_differences_are_the_truth_where_f_cannot_be_followed():
     assert np.isnan(testimony.engine).all()
     assert (testimony.bound == 0).all()
     assert (testimony.unseen == 0).all()
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: np.sin(x) * 1e-3 + 1.0, lambda x: x**3, lambda x: np.exp(5 * x), np.tanh]
+)
+def test_differences_are_as_sure_as_the_central_one_and_ten_times_as_sure_as_its_sides(f):
+    limits = differences(lambda x: np.atleast_1d(f(x)), np.array([2.0]), np.atleast_1d(f(np.array([2.0]))))
+    central, left, right = (limit.error.item() for limit in limits)
+    assert heard(unfollowed(f), 2.0).error.item() == max(central, left / 10, right / 10)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-12])
