@@ -125,6 +125,18 @@ def test_a_derivative_that_a_longer_step_betrays_and_a_shorter_one_hides_may_be_
     assert np.isinf(graph.unseen).tolist() == [[False, True]]
 
 
+@pytest.mark.parametrize("column", range(3))
+@pytest.mark.parametrize("side", [1, -1])
+def test_one_side_of_one_input_betrays_its_derivative_alone(column, side):
+    def f(x):
+        return np.sum(x[:3]) + 1e-12 * np.maximum(0.0, side * (x[column + 3] - 1))
+
+    link, _ = link_of(lambda x: np.sum(x[:3]) + 0 * x[3] + 0 * x[4] + 0 * x[5], np.ones(6), f)
+    assert np.isinf(link.unseen).tolist() == [[i == column + 3 for i in range(6)]]
+    assert not link.refuted
+    assert link.border is None
+
+
 def test_a_branch_far_away_betrays_no_derivative_here():
     link, _ = link_of(lambda x: 2 * x[0], [1.0], lambda x: 2 * x[0] + 5 * (abs(x[0] - 1) > 2.0**-8))
     assert (link.unseen == 0).all()

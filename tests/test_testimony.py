@@ -156,6 +156,16 @@ def test_a_kink_that_floats_do_not_tell_from_the_point_is_one():
     assert away.kinks == ()
 
 
+def test_across_a_near_kink_a_derivative_jumps_by_more_than_a_millionth_or_what_it_loses():
+    def f(x, jump, lost=0.0):
+        return x * (lost + 1) - lost * x + jump * am.relu(x * 0.1 - 0.3)
+
+    assert not heard(lambda x: f(x, 8e-6), 3.0).open.any()
+    assert heard(lambda x: f(x, 12e-6), 3.0).open.all()
+    assert not heard(lambda x: f(x, 0, 1e14), 3.0).open.any()
+    assert heard(lambda x: f(x, 0.5, 1e14), 3.0).open.all()
+
+
 def test_arguments_that_do_not_move_have_no_kink():
     recorded = recorded_of(lambda x: x[0] * am.relu(as_operand(0.0)) + am.maximum(x[0], 1.0), [1.0])
     values, *_ = recorded.bounded(recorded.seeds())
