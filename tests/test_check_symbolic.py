@@ -61,6 +61,12 @@ def test_what_is_drawn_from_above_zero_is_a_positive_symbol(domain, every):
     assert f"proved with SymPy for every {every}" in report.remarks
 
 
+def test_a_function_of_a_narrow_domain_is_held_against_its_derivative_near_the_given_point():
+    f, hand = "sqrt(1 / 64 - (x - 7)**2)", "-(x - 7) / sqrt(1 / 64 - (x - 7)**2)"
+    report = check_gradient(f, hand, at=7.02, symbolic=True, seconds=60)
+    assert report.proof == "proved"
+
+
 def test_a_long_program_is_not_turned_into_symbols():
     def f(x):
         return sum(x for _ in range(2001))

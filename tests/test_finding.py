@@ -77,6 +77,17 @@ def test_what_fails_at_a_random_point_is_said_with_its_number():
     assert "random point" not in report.reason
 
 
+@pytest.mark.parametrize(("changes", "where"), [(True, " (at random point 1)"), (False, "")])
+def test_a_result_that_is_none_for_some_argument_says_where(changes, where):
+    def hand(x, y):
+        return (y, x) if changes and x == 2.0 else {"x": y}
+
+    at = {"x": 2.0, "y": 3.0}
+    report = check_gradient(lambda x, y: x * y, hand, at=at, wrt=["x", "y"], points=2)
+    assert report.verdict == "disagrees"
+    assert report.reason == "the hand result has no derivative for y" + where
+
+
 def test_a_result_that_holds_nan_names_the_first():
     def hand(x):
         return np.array([[0, 0], [np.nan, np.nan]]) + 2 * x

@@ -167,9 +167,14 @@ def test_across_a_near_kink_a_derivative_jumps_by_more_than_a_millionth_or_what_
 
 
 def test_arguments_that_do_not_move_have_no_kink():
-    recorded = recorded_of(lambda x: x[0] * am.relu(as_operand(0.0)) + am.maximum(x[0], 1.0), [1.0])
-    values, *_ = recorded.bounded(recorded.seeds())
-    assert list(values.ties()) == ["maximum(1, 1)"]
+    def ties(f):
+        recorded = recorded_of(f, [1.0])
+        values, *_ = recorded.bounded(recorded.seeds())
+        return list(values.ties())
+
+    assert ties(lambda x: x[0] * am.relu(as_operand(0.0))) == []
+    assert ties(lambda x: x[0] * 2.0 * am.relu(as_operand(0.0))) == []
+    assert ties(lambda x: x[0] * am.relu(as_operand(0.0)) + am.maximum(x[0], 1.0)) == ["maximum(1, 1)"]
 
 
 # --- the function itself ----------------------------------------------------------------------------
