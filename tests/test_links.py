@@ -149,9 +149,9 @@ def test_an_output_that_is_betrayed_far_away_casts_no_doubt_on_another():
     tenth = 0.1
 
     def f(x):
-        return np.array([x[0] + 1e-12 * x[1], x[0] + (x[1] * tenth) * 3.0])
+        return np.array([x[0] + 1e-12 * x[1], 0.7 * x[0] + (x[1] * tenth) * 3.0])
 
-    link, _ = link_of(lambda x: [x[0] + 0 * x[1], x[0] + x[1] * (tenth * 3.0)], [1.0, 1.0], f)
+    link, _ = link_of(lambda x: [x[0] + 0 * x[1], 0.7 * x[0] + x[1] * (tenth * 3.0)], [1.0, 1.3], f)
     np.testing.assert_array_equal(np.isinf(link.unseen), [[False, True], [False, False]])
 
 
