@@ -52,6 +52,30 @@ def test_a_derivation_in_sympys_own_functions():
     assert check_gradient(lambda x: am.tanh(x), hand, at=0.7, symbolic=True, seconds=60).proof == "proved"
 
 
+@pytest.mark.parametrize(
+    ("domain", "every"), [((0, 2), "x > 0"), ((0.5, 2), "x > 0"), ((-0.5, 2), "x"), ("positive", "x > 0")]
+)
+def test_what_is_drawn_from_above_zero_is_a_positive_symbol(domain, every):
+    report = check_gradient(lambda x: x**2, "2 * x", at=0.7, domain=domain, symbolic=True, seconds=60)
+    assert report.proof == "proved"
+    assert f"proved with SymPy for every {every}" in report.remarks
+
+
+def test_a_function_of_a_narrow_domain_is_held_against_its_derivative_near_the_given_point():
+    f, hand = "sqrt(1 / 64 - (x - 7)**2)", "-(x - 7) / sqrt(1 / 64 - (x - 7)**2)"
+    report = check_gradient(f, hand, at=7.02, symbolic=True, seconds=60)
+    assert report.proof == "proved"
+
+
+def test_a_long_program_is_not_turned_into_symbols():
+    def f(x):
+        return sum(x for _ in range(2001))
+
+    report = check_gradient(f, lambda x: 2001 + 0 * x, at=0.7, symbolic=True)
+    assert report.proof == ""
+    assert any("instructions are too many for symbols" in remark for remark in report.remarks)
+
+
 def test_undecided_is_evidence_and_not_proof():
     def f(x):
         return am.maximum(x, 2 * x) ** 2

@@ -245,6 +245,28 @@ def test_noise_is_heard_at_equal_steps_next_to_the_point():
     assert set(np.sign(steps[0])) == {-1, 1}
 
 
+@pytest.mark.parametrize(("still", "spacings"), [(2, 1), (3, 4), (7, 4)])
+def test_noise_is_listened_for_farther_away_where_f_stays_as_it_is(still, spacings):
+    """Of eight points next to each other, f does not move between so many."""
+    heard = []
+
+    def f(x):
+        heard.append(x[0])
+        return np.array([max(0.0, (len(heard) - 1) % 8 - still)])
+
+    assert np.isfinite(noise(f, np.array([1.0]), 1)).all()
+    steps = abs(np.diff(np.reshape(heard, (-1, 8)), axis=1)[:, 0])
+    np.testing.assert_allclose(
+        steps, np.array([2.0**-42, 2.0**-28, 2.0**-20, 2.0**-12])[:spacings], rtol=1e-3
+    )
+
+
+def test_of_a_function_without_noise_the_first_step_is_short():
+    asked = []
+    differences(lambda x: asked.append(abs(x[0])) or 3 * x, np.zeros(1), np.zeros(1))
+    assert max(asked) == 0.05
+
+
 def test_noise_of_a_function_undefined_nearby_is_that_of_nothing():
     assert noise(lambda x: np.array([np.nan]), np.array([0.7]), 1)[0] == 0
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+import autograd_mini as am
 from autograd_mini.check.judgement.rule import ROUNDED, Numbers, Program, judged, settled
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subjects.sampling import Probe
 from autograd_mini.check.witnesses import testimony as witnesses
+from autograd_mini.check.witnesses.recorded import Recorded
 
 ONE = np.ones((1, 1))
 EPSILON = 2.0**-52
@@ -25,10 +27,19 @@ def told(truth=1.0, bound=0.0, **changes):
 
 
 def verdict(
-    yours, testimony, *, unit=0.0, epsilon=EPSILON, printed=False, largest=0.0, program=None, **options
+    yours,
+    testimony,
+    *,
+    unit=0.0,
+    epsilon=EPSILON,
+    printed=False,
+    largest=0.0,
+    fixed=False,
+    program=None,
+    **options,
 ):
     claim = Numbers(yours * ONE, unit * ONE, epsilon * ONE, 2 * (not printed) < ONE)
-    found = judged(claim, testimony, Settings(**options), largest * ONE, program=lambda: program)
+    found = judged(claim, testimony, Settings(**options), largest * ONE, fixed, lambda: program)
     return str(found.verdicts.item())
 
 
@@ -141,6 +152,32 @@ def test_a_truth_that_is_not_sure_itself_acquits_only_what_is_close_enough_for_b
     assert verdict(1 + 6.1e-7, told(**unsure)) == "inconclusive"
     assert verdict(1 + 6.9e-6, told(**unsure)) == "inconclusive"
     assert verdict(1 + 7.2e-6, told(**unsure)) == "disagrees"
+
+
+def test_plain_numbers_owe_to_the_rounding_of_the_point_and_a_function_does_not():
+    """∂(sin(k x) / k) = cos(k x), which moves by k x u sin(k x) when x does by x u."""
+    k, x = 2.0**40, 0.7
+    [node] = am.values(np.array([x]))
+    recorded = Recorded.of([am.sin(k * node) / k], [node])
+    truth, sway = np.cos(k * x), 2.0**-53 * k * x * abs(np.sin(k * x))
+    testimony = told(truth, recorded=recorded, seeds=recorded.seeds())
+    for roundings, given in (15.5, "inconclusive"), (16.5, "disagrees"):
+        yours = truth + np.sign(truth) * (roundings * sway)
+        assert verdict(yours, testimony, fixed=True) == given
+        assert verdict(yours, testimony) == "disagrees"
+    assert verdict(truth, testimony, fixed=True) == "agrees"
+
+
+def test_a_derivative_of_zero_that_convention_gives_is_said_to_be_one():
+    def note(testimony):
+        claim = Numbers(0 * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+        return judged(claim, testimony, Settings(), 0 * ONE).notes.item()
+
+    sides = {"open": ONE > 0, "left": 0 * ONE, "right": 1 * ONE}
+    assert note(told(0.0, **sides)).startswith("0 by convention (a tied edge): the one-sided")
+    assert note(told(1.0, **sides)).startswith("the one-sided derivatives differ")
+    assert note(told(np.inf, **sides)).startswith("there is no finite derivative here")
+    assert note(told(0.0, followed=False, **sides)).startswith("the differences do not settle")
 
 
 def test_only_what_is_left_open_has_a_note():

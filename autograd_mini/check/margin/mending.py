@@ -446,7 +446,12 @@ class Mending:
             names, _, best = min(useful, key=lambda x: (-len(x[0] & left), x[1]))
             tried.append(best)
             left -= names
-        if left or self._right(tried, self.right) != self.names or not self._at_other_sizes(tried):
+        if (
+            left
+            or not tried
+            or self._right(tried, self.right) != self.names
+            or not self._at_other_sizes(tried)
+        ):
             return False
         found(self._mend(tried, len(tried) - 1))
         return True

@@ -118,8 +118,8 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
     found = np.zeros(size)
     for spacing in SPACINGS:
         table = np.array([sample(function, x + k * spacing * direction, size) for k in range(-3, 5)])
-        still = (np.diff(table, axis=0) == 0).mean(axis=0)  # where f does not move, as one in float32
         with np.errstate(all="ignore"):
+            still = (np.diff(table, axis=0) == 0).mean(axis=0)  # where f does not move, as one in float32
             for k in range(1, 6):
                 table = np.diff(table, axis=0)
                 if k > 2:

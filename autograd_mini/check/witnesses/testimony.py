@@ -255,6 +255,7 @@ def _followed(
     )  # fmt: skip
 
 
+@np.errstate(all="ignore")
 def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
     """Whether the table's derivatives are not those of the table's formulas, along a random direction."""
     columns = {slot: column for column, slot in enumerate(recorded.inputs)}
@@ -277,6 +278,7 @@ def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
     return bool((far > 1e-6 * terms).any() and ((far > 1e-6 * terms) & (apart(NEAR) > far / 2)).any())
 
 
+@np.errstate(all="ignore")
 def _sides(
     recorded: Recorded, seeds: Seeds, bound: Floats, truth: Floats, near: bool
 ) -> tuple[Mask, Floats, Floats]:

@@ -1,0 +1,279 @@
+"""What is known of a derivative at a point before any claim: its truth, its sides, and who says so."""
+
+import math
+
+import numpy as np
+import pytest
+
+import autograd_mini as am
+from autograd_mini.check.subjects.subject import subject_of
+from autograd_mini.check.witnesses.differences import differences
+from autograd_mini.check.witnesses.recorded import Recorded
+from autograd_mini.check.witnesses.testimony import CONTRADICTION, RANDOM, heard_at
+from autograd_mini.value import as_operand
+
+U = 2.0**-53
+
+
+def heard(f, at, number=0, **options):
+    """The testimony on f at a point."""
+    subject = subject_of(f, dict.fromkeys(at, 0.0) if isinstance(at, dict) else 0.0, at, None, None)
+    return heard_at(subject, subject.arguments, subject.start_output, 0, number, **options)
+
+
+def unfollowed(f):
+    """f on floats alone."""
+
+    def on_floats(x):
+        if np.asarray(x).dtype == object or isinstance(x, am.Value):
+            raise TypeError("floats only")
+        return f(x)
+
+    return on_floats
+
+
+def recorded_of(f, x):
+    nodes = am.values(np.array(x, dtype=float))
+    return Recorded.of([*np.ravel(f(nodes))], [*nodes])
+
+
+# --- the graph --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hidden", "trouble"), [(0.98e-6, ""), (1.02e-6, CONTRADICTION), (1.0, CONTRADICTION)]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_derivative_that_f_detaches_contradicts_its_values_beyond_a_millionth(hidden, trouble, sign):
+    assert heard(lambda x: x + sign * hidden * am.detach(x), 3.0).trouble == trouble
+
+
+def test_what_is_detached_is_set_beside_all_the_terms():
+    """A change of 2e-6 of one term is no millionth of it and of one a hundred times as large."""
+
+    def f(x):
+        return x[0] + 2e-6 * am.detach(x[0]) + 100 * x[1]
+
+    assert heard(f, [3.0, 3.0]).trouble == ""
+    assert heard(lambda x: x[0] + 2e-6 * am.detach(x[0]) + 0.01 * x[1], [3.0, 3.0]).trouble == CONTRADICTION
+
+
+def test_a_contradiction_is_looked_for_at_the_given_point_and_away_from_kinks_only():
+    def f(x):
+        return x * am.detach(x)
+
+    assert heard(f, 3.0).trouble == CONTRADICTION
+    assert heard(f, 3.0, number=1).trouble == ""
+    assert heard(lambda x: f(x) + am.relu(x - 3), 3.0).trouble == ""
+
+
+def test_what_quotients_leave_out_contradicts_nothing():
+    testimony = heard(lambda x: am.sin(1e25 * x), 3.0)
+    assert testimony.trouble == ""
+    assert testimony.exact
+
+
+def test_truth_is_told_at_many_digits_at_the_first_two_points_alone():
+    for number, exact in (0, True), (1, True), (2, False):
+        testimony = heard(lambda x: am.sin(x), 30.0, number=number)
+        assert testimony.exact == exact
+        assert (testimony.error == (0 if exact else testimony.bound)).all()
+        sharp = testimony.sharpened()
+        assert sharp.exact
+        assert sharp.truth == math.cos(30.0)
+        assert sharp.error == 0
+        assert sharp.bound == testimony.bound > 0
+
+
+def test_witnesses_are_those_that_were_asked():
+    moved, differences = "{medium} next to the point", "differences of {medium}"
+    assert heard(lambda x: 2 * x, 1.0).witnesses == ("the engine", "f at 50 digits", moved)
+    assert heard(lambda x: 2 * x, 1.0, number=2).witnesses == ("the engine", moved)
+    assert heard(unfollowed(lambda x: 2 * x), 1.0).witnesses == (differences,)
+    x = am.Value(2.0, label="x")
+    graph = subject_of(x * x, {"x": 4.0}, None, None, None)
+    testimony = heard_at(graph, graph.arguments, graph.start_output, 0, 0)
+    assert testimony.witnesses == ("the engine", "f at 50 digits")
+
+
+def test_the_truth_sways_as_far_as_its_leaves_are_rounded():
+    """∂(a sin(k x)) = a k cos(k x), which x(1 ± u) moves by k x u of a k."""
+    k, x = 1e12, 0.7
+    testimony = heard(lambda x: am.sin(k * x) / k, x)
+    expected = abs(math.sin(k * x)) * k * x * U
+    assert testimony.sways().item() == pytest.approx(expected, rel=1e-2)
+    assert heard(lambda x: 3 * x, x).sways() == 0
+    assert heard(unfollowed(lambda x: 3 * x), x).sways() == 0
+
+
+def test_of_a_name_the_testimony_is_its_columns():
+    testimony = heard(lambda x, y: x[0] * y + x[1], {"x": [1.0, 2.0], "y": 3.0})
+    for name, truth, size in ("x", [[3.0, 1.0]], 2), ("y", [[1.0]], 1):
+        own = testimony.about(name)
+        assert own.truth.tolist() == truth
+        assert [column[0] for column in own.probe.columns] == [name] * size
+        assert own.sharpened().recorded.bounded(own.seeds)[1].tolist() == truth
+    silent = testimony.silent("z", (2, 2))
+    assert np.isnan(silent.truth).all()
+    assert silent.truth.shape == (1, 4)
+    assert silent.open.all()
+    assert testimony.given(2 * testimony.truth).truth.tolist() == [[6.0, 2.0, 2.0]]
+
+
+# --- kinks ------------------------------------------------------------------------------------------
+
+
+def test_one_sided_derivatives_differ_on_a_kink_and_only_there():
+    testimony = heard(lambda x: am.relu(x[0]) + 3 * x[1] + am.abs(x[2]), [0.0, 1.0, 0.0])
+    assert testimony.open.tolist() == [[True, False, True]]
+    np.testing.assert_array_equal(testimony.left, [[0, np.nan, -1]])
+    np.testing.assert_array_equal(testimony.right, [[1, np.nan, 1]])
+    assert set(testimony.kinks) == {"relu(x0 = 0)", "abs(x2 = 0)"}
+
+
+@pytest.mark.parametrize("f", [lambda x: am.relu(x) ** 2, lambda x: am.relu(x) * x, lambda x: am.abs(x) ** 3])
+def test_a_function_whose_slope_alone_has_a_kink_has_a_derivative(f):
+    testimony = heard(f, 0.0)
+    assert not testimony.open.any()
+    assert testimony.truth == 0
+    assert testimony.kinks
+
+
+def test_a_derivative_that_is_continuous_beside_one_that_jumps():
+    testimony = heard(lambda x: x[0] * x[1] + am.relu(x[1]), [2.0, 0.0])
+    assert testimony.open.tolist() == [[False, True]]
+    np.testing.assert_array_equal(testimony.left, [[np.nan, 2]])
+    np.testing.assert_array_equal(testimony.right, [[np.nan, 3]])
+
+
+def test_a_kink_that_floats_do_not_tell_from_the_point_is_one():
+    near = heard(lambda x: am.relu(x * 0.1 - 0.3), 3.0)  # 0.1 · 3 is rounded
+    assert near.open.all()
+    assert near.kinks
+    assert (near.left, near.right) == (near.truth, near.truth)
+    away = heard(lambda x: am.relu(x * 0.1 - 0.3), 3.0 + 1e-14)
+    assert not away.open.any()
+    assert away.kinks == ()
+
+
+def test_across_a_near_kink_a_derivative_jumps_by_more_than_a_millionth_or_what_it_loses():
+    def f(x, jump, lost=0.0):
+        return x * (lost + 1) - lost * x + jump * am.relu(x * 0.1 - 0.3)
+
+    assert not heard(lambda x: f(x, 8e-6), 3.0).open.any()
+    assert heard(lambda x: f(x, 12e-6), 3.0).open.all()
+    assert not heard(lambda x: f(x, 0, 1e14), 3.0).open.any()
+    assert heard(lambda x: f(x, 0.5, 1e14), 3.0).open.all()
+
+
+def test_arguments_that_do_not_move_have_no_kink():
+    def ties(f):
+        recorded = recorded_of(f, [1.0])
+        values, *_ = recorded.bounded(recorded.seeds())
+        return list(values.ties())
+
+    assert ties(lambda x: x[0] * am.relu(as_operand(0.0))) == []
+    assert ties(lambda x: x[0] * 2.0 * am.relu(as_operand(0.0))) == []
+    assert ties(lambda x: x[0] * am.relu(as_operand(0.0)) + am.maximum(x[0], 1.0)) == ["maximum(1, 1)"]
+
+
+# --- the function itself ----------------------------------------------------------------------------
+
+
+def test_a_function_that_draws_is_random_and_one_that_repeats_is_not():
+    random = np.random.default_rng(0)
+    assert heard(lambda x: x + random.random(), 1.0).trouble == RANDOM
+    steady = heard(lambda x: x + 1e-12 * random.random(), 1.0)  # beyond what rounding makes of 1, or a sum
+    assert steady.trouble in ("", RANDOM)
+    assert heard(lambda x: x + 3.0, 1.0).trouble == ""
+    assert heard(unfollowed(lambda x: x + random.random()), 1.0).trouble == RANDOM
+    assert heard(unfollowed(lambda x: x / 0.0 if x else x), np.float64(0.0)).trouble == ""
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_graph_whose_numbers_are_not_those_of_f_is_not_f(number):
+    def f(x, by):
+        return x * (1 + by * U if not isinstance(x, am.Value) else 1.0)
+
+    assert heard(lambda x: f(x, 6), 1.0, number=number).followed
+    other = heard(lambda x: f(x, 60), 1.0, number=number)
+    assert not other.followed
+    assert any("on Values f is another function" in remark for remark in other.remarks)
+    assert other.truth == pytest.approx(1.0)
+
+
+def test_what_rounding_hides_is_known_of_each_derivative():
+    """That of x₀ is seen; x₁ does not enter, and steps of 1/64 tell that; x₂ takes the longest steps."""
+    testimony = heard(lambda x: x[0] + 0 * x[1] + 1e-30 * x[2], [1.0, 1.0, 1.0])
+    np.testing.assert_allclose(testimony.unseen, [[0, 32 * U * 64, 32 * U / 4096]], rtol=0.5)
+    assert (heard(lambda x: x[0] + 0 * x[1], [1.0, 1.0], number=1).unseen == 0).all()
+
+
+def test_numbers_of_f_that_are_infinite_are_those_of_its_graph():
+    assert heard(lambda x: x * 1e308 * 1e10, 1.0).followed
+
+
+def test_only_what_leaves_the_domain_on_values_may_be_at_a_pole():
+    def raising(error):
+        def f(x):
+            if isinstance(x, am.Value):
+                raise error
+            return x * 2.0
+
+        return f
+
+    assert heard(raising(ZeroDivisionError("no")), 1.0).at_pole
+    assert not heard(raising(TypeError("no")), 1.0).at_pole
+    assert heard(lambda x: am.sqrt(x), 0.0).at_pole
+    assert not heard(lambda x: am.sqrt(x), 1.0).at_pole
+    assert heard(lambda x: am.sqrt(am.relu(x)), -1.0).at_pole
+
+
+# --- differences ------------------------------------------------------------------------------------
+
+
+def test_differences_are_the_truth_where_f_cannot_be_followed():
+    testimony = heard(unfollowed(lambda x: x**3 * 1.0), 2.0)
+    assert not testimony.followed
+    assert not testimony.exact
+    for told in (testimony.truth, testimony.differences, testimony.left, testimony.right):
+        assert told.item() == pytest.approx(12, abs=1e-6)
+    assert not testimony.open.any()
+    assert 0 < testimony.error.item() < 1e-6
+    assert np.isnan(testimony.engine).all()
+    assert (testimony.bound == 0).all()
+    assert (testimony.unseen == 0).all()
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: np.sin(x) * 1e-3 + 1.0, lambda x: x**3, lambda x: np.exp(5 * x), np.tanh]
+)
+def test_differences_are_as_sure_as_the_central_one_and_ten_times_as_sure_as_its_sides(f):
+    limits = differences(lambda x: np.atleast_1d(f(x)), np.array([2.0]), np.atleast_1d(f(np.array([2.0]))))
+    central, left, right = (limit.error.item() for limit in limits)
+    assert heard(unfollowed(f), 2.0).error.item() == max(central, left / 10, right / 10)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-12])
+def test_differences_that_do_not_settle_to_one_number_are_open(scale):
+    def oscillating(x):  # its quotients at 0 are sin(3 ln h)
+        with np.errstate(all="ignore"):
+            return scale * np.nan_to_num(x * np.sin(3 * np.log(np.abs(x))))
+
+    assert heard(unfollowed(lambda x: scale * np.abs(x)), 0.0).open.all()
+    assert heard(unfollowed(oscillating), 0.0).open.all()
+    assert not heard(unfollowed(lambda x: scale * np.sin(x)), 0.1).open.any()
+
+
+def test_a_derivative_of_zero_settles_beside_one_that_is_not():
+    testimony = heard(unfollowed(lambda x: np.sin(x[0]) + 1e-9 * np.cos(1e3 * x[1])), [0.5, 0.0])
+    assert not testimony.open.any()
+    assert testimony.truth[0, 1] == pytest.approx(0, abs=1e-7)
+
+
+def test_at_the_edge_of_a_domain_one_side_speaks_and_the_entry_is_open():
+    testimony = heard(unfollowed(lambda x: np.sqrt(x) ** 3), 0.0)
+    assert testimony.open.all()
+    assert np.isfinite(testimony.right).all()
+    assert np.isnan(testimony.left).all()
+    assert testimony.truth == testimony.right
