@@ -248,7 +248,9 @@ def test_arguments_and_results_keep_their_structure() -> None:
 
 
 def test_a_row_that_numpy_has_not_is_defined_in_the_source() -> None:
-    added = primitive("bump", "exp(-x * x) if x > 0 else relu(x + 1)", "-2 * x * z if x > 0 else 1 if x > -1 else 0")
+    added = primitive(
+        "bump", "exp(-x * x) if x > 0 else relu(x + 1)", "-2 * x * z if x > 0 else 1 if x > -1 else 0"
+    )
     try:
         traced = trace(lambda x: erf(added(x)), uniform(4))
         printed = run(traced.source("numpy"), traced.name)
