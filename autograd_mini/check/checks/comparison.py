@@ -205,9 +205,7 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     evidence = Evidence(points, graph, subject.call, subject.out, deadline)
     explanations = report.explanations
     if margin is None or not margin.mends:
-        causes = diagnose(evidence)
-        named = not subject.formulas() and any(cause.certain for cause in causes)
-        explanations = (*causes, *slips, *explanations) if named else (*slips, *causes, *explanations)
+        explanations = (*slips, *diagnose(evidence), *explanations)
         if not (explanations or digits) and (next_to_see := what_is_right(evidence)):
             more.append(next_to_see)
     if time.perf_counter() > deadline or (margin is not None and margin.cut):
