@@ -108,7 +108,7 @@ def test_the_gate_of_an_lstm_whose_derivative_is_wrong_is_named_in_time(wrong, s
         return A[:, :n].T @ np.concatenate(gradients)
 
     start = time.process_time()
-    report = check_gradient(step, hand, at=random.normal(size=n), points=2, diagnosis=8.0)
+    report = check_gradient(step, hand, at=random.normal(size=n), points=2, diagnosis=16.0)
     assert time.process_time() - start < 4
     cause = next(explanation for explanation in report.explanations if explanation.kind != "slip")
     assert said in cause.text
