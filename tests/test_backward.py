@@ -898,3 +898,22 @@ def test_a_gradient_whose_shape_alone_is_wrong_is_answered():
     assert report.sections == {**RIGHT, "b": "disagrees"}
     assert "the wrong shape: expected (5,), got (1, 5)" in str(report)
     assert "✗ should" not in str(report)
+
+
+def test_the_rate_of_steps_is_that_of_one_that_is_right():
+    class Net:
+        def __init__(self, W1, W2):
+            self.W1, self.W2 = W1, W2
+
+        def forward(self, x):
+            self.x, self.h = x, np.tanh(x @ self.W1)
+            return self.h @ self.W2
+
+        def backward(self, dout):
+            dW2 = self.h.T @ dout
+            dh = dout @ self.W2.T * (1 - self.h)
+            self.W1 -= 0.1 * self.x.T @ dh
+            self.W2 -= 0.1 * dW2
+
+    at = {"W1": W, "W2": random.standard_normal((5, 2)), "x": X}
+    assert verdicts(Net, at=at, diagnosis=0.1) == {"W1": "disagrees", "W2": "agrees"}

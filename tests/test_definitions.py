@@ -338,3 +338,39 @@ def test_what_leaves_a_choice_is_listed(tmp_path, capsys):
     assert status == 2
     assert "no numbers were found on which the passes run; they take x" in said
     assert "RuntimeError: never" in said
+
+
+def test_a_shape_on_which_the_verdict_depends_is_asked_for(tmp_path, capsys):
+    text = """
+        import numpy as np
+        def propagate(w, b, X, Y):
+            m = X.shape[1]
+            A = 1 / (1 + np.exp(-(np.dot(w.T, X) + b)))
+            cost = -1 / m * np.sum(Y * np.log(A) + (1 - Y) * np.log(1 - A))
+            dw = 1 / m * np.dot(X, (A - Y).T)
+            db = 1 / m * np.sum(A - Y)
+            grads = {"dw": dw, "db": db}
+            return grads, cost
+        """
+    path = written(tmp_path, "unit.py", text)
+    status, said = run(capsys, "check", path)
+    assert status == 2
+    assert "b=randn(5,1) or b=0.5" in said
+    assert run(capsys, "check", path, "--at", "b=0.5")[0] == 0
+
+
+def test_a_loss_takes_what_the_instance_was_made_of(tmp_path, capsys):
+    text = """
+        import numpy as np
+        class Net:
+            def __init__(self, x, y):
+                self.x, self.y, self.W = x, y, np.random.rand(x.shape[1], 2)
+            def forward(self):
+                self.output = np.tanh(self.x @ self.W)
+            def backward(self):
+                self.W -= 2 * self.x.T @ ((self.output - self.y) * (1 - self.output**2))
+        def loss(out, y):
+            return ((out - y) ** 2).sum()
+        """
+    path = written(tmp_path, "net.py", text)
+    assert run(capsys, "check", path, "--loss", "loss", "--at", "x=randn(3,4)", "y=randn(3,2)")[0] == 0

@@ -21,6 +21,7 @@ from autograd_mini.command_line.arguments import pairs, plain, point_of
 from autograd_mini.command_line.checks import STATUS
 from autograd_mini.command_line.proposals import Pair, keys_in, pair_of, point_for
 from autograd_mini.definitions import Definitions, definitions_of
+from autograd_mini.trees import map_leaves
 
 SHOWN = 5  # statements that were left out
 
@@ -115,7 +116,31 @@ class _Passes:
                 return error
             return None if np.isfinite(output).all() else ValueError("the output is not finite")
 
-        return point_for(needed, keys_in(functions), given, runs)
+        def fits(texts: Mapping[str, str]) -> Exception | None:
+            return runs(texts) or (ValueError("a gradient has another size") if self._unlike(texts) else None)
+
+        keys = keys_in(functions)
+        point = point_for(needed, keys, given, runs)
+        unlike = [name for name in self._unlike(point) if name in point and name not in given]
+        if unlike:
+            try:
+                other = point_for(needed, keys, given, fits)
+            except ValueError:
+                return point
+            raise ValueError(
+                f"of {listed(unlike)} the gradient has the wrong shape or a proposed number has: say with "
+                f"--at which is meant, as in {_assigned(unlike, point)} or {_assigned(unlike, other)}"
+            )
+        return point
+
+    def _unlike(self, texts: Mapping[str, str]) -> list[str]:
+        """The arguments whose gradients have another size."""
+        forward, backward, at = self.at(texts)
+        passes = passes_of(forward, backward, at, **self.named)
+        output, state = passes.forward(passes.arguments)
+        cotangent = map_leaves(np.ones_like, output) if passes.seeded else 1.0
+        found = passes.backward(state, cotangent, passes.arguments)
+        return [name for name, x in found.items() if np.size(x) != np.size(passes.arguments[name])]
 
     def at(self, texts: Mapping[str, str]) -> tuple[Any, Any, dict[str, Any]]:
         """The passes and the numbers at a point."""
@@ -125,8 +150,13 @@ class _Passes:
             return *self._functions(self.owner), at
         made = {name: at[name] for name in parameters_of(self.owner) or {} if name in at}
         forward, backward = self._functions(self.owner(**made))
-        taken = {name for f in (forward, backward) if f is not None for name in parameters_of(f) or {}}
+        functions = [f for f in (forward, backward, self.named["loss"]) if f is not None]
+        taken = {name for f in functions for name in parameters_of(f) or {}}
         return forward, backward, {name: x for name, x in at.items() if name not in made or name in taken}
+
+
+def _assigned(names: Sequence[str], texts: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={texts[name]}" for name in names)
 
 
 def value_of(name: str, text: str, random: np.random.Generator) -> Any:

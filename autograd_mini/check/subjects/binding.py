@@ -863,7 +863,7 @@ class _Binder:
         self, world: World, after: World, cotangent: Any, found: Mapping[str, Found]
     ) -> dict[str, Found]:
         """The gradients that follow from parameters that backward changes."""
-        steps: dict[str, Found] = {}
+        moved: dict[str, tuple[Leaf, Any]] = {}
         name, rate = self._rate(world)
         for leaf in self.targets:
             if leaf.text in found or not is_floating(leaf.value) or (leaf.path[0] == ARGUMENT and not name):
@@ -871,13 +871,16 @@ class _Binder:
             start, end = (own(x.get(leaf.path)) for x in (world, after))
             if same(start, end) or not same(start, leaf.value) or not self._moves(leaf):
                 continue
-            if rate is None:
-                rate = self._fitted_rate(leaf, start - end, cotangent)
-                self.said.append(f"the rate of the steps is taken to be {rate:g}")
-            steps[leaf.text] = Found(
-                leaf.path, f"(before − after)/{name or f'{rate:g}'} of {leaf.text}", rate
-            )
-        return steps
+            moved[leaf.text] = leaf, start - end
+        if rate is None and moved:
+            fitted = [self._fitted_rate(leaf, step, cotangent) for leaf, step in moved.values()]
+            down = [x for x in fitted if x > 0] or [1.0]
+            rate = next((x for x in down if x == float(f"{x:.3g}")), down[0])  # that of a right step is round
+            self.said.append(f"the rate of the steps is taken to be {rate:g}")
+        return {
+            text: Found(leaf.path, f"(before − after)/{name or f'{rate:g}'} of {text}", rate)
+            for text, (leaf, _) in moved.items()
+        }
 
     def _rate(self, world: World) -> tuple[str, float | None]:
         """The name and the rate of the steps that backward takes, None where no name says it."""
@@ -890,7 +893,7 @@ class _Binder:
         return next(((n, float(x)) for n, x in rates.items() if np.size(x) == 1), ("", None))
 
     def _fitted_rate(self, leaf: Leaf, step: Any, cotangent: Any) -> float:
-        """The rate at which the step goes down as far as a gradient would; 1 if it goes up."""
+        """The rate at which the step goes down as far as a gradient would; not positive if it goes up."""
 
         def loss(t: float) -> float:
             moved = self._output_with(leaf, leaf.value + t * step)
@@ -898,9 +901,9 @@ class _Binder:
 
         h = 1e-4 / np.max(abs(step))
         slope = (loss(h) - loss(-h)) / (2 * h)
-        rate = float(np.sum(step * step)) / slope if slope else 1.0
+        rate = float(np.sum(step * step)) / slope if slope else 0.0
         few = float(f"{rate:.3g}")
-        return 1.0 if rate <= 0 else few if abs(few - rate) <= 1e-6 * rate else rate
+        return few if abs(few - rate) <= 1e-6 * rate else rate
 
     def _moves(self, leaf: Leaf) -> bool:
         """Whether it is an argument, or else what the output depends on and forward leaves alone."""
