@@ -67,6 +67,18 @@ def test_an_output_that_leaves_its_domain_is_asked_at_shorter_steps_whatever_the
     assert len(asked) == (9 if more else 6)
 
 
+def test_an_output_that_is_infinite_on_floats_as_in_its_graph_says_nothing_of_another():
+    link, _ = link_of(lambda x: [x[0] * 1e308 * 1e10, 2 * x[0]], [5.0])
+    assert link.unseen[1] == 0
+    assert not link.refuted
+
+
+def test_a_change_is_seen_where_the_derivative_is_zero():
+    link, asked = link_of(lambda x: 1 + x[0] ** 2, [0.0])
+    assert link.unseen == 0
+    assert len(asked) == 3
+
+
 def test_at_the_edge_of_a_domain_one_side_is_enough():
     link, asked = link_of(lambda x: am.log(x[0]) + x[1], [2.0**-8, 1.0], lambda x: np.log(x[0]) + x[1])
     assert (link.unseen == 0).all()
