@@ -33,6 +33,12 @@ def test_a_result_of_fewer_digits_than_a_double_is_said_to_be_one(kind, said):
     assert all(word in remark for remark in remarks for word in said)
 
 
+def test_a_result_that_fails_is_held_to_nothing():
+    report = check_gradient(lambda x: 2 * x, lambda x: [][1], at=3.0)
+    assert report.verdict == "disagrees"
+    assert not any("held to" in remark for remark in report.remarks)
+
+
 @pytest.mark.parametrize(("count", "more"), [(1, False), (3, False), (4, True)])
 def test_three_kinks_are_named(count, more):
     report = check_gradient(lambda x: np.sum(am.relu(x)), np.ones(count), at=np.zeros(count), points=0)

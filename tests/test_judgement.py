@@ -165,6 +165,23 @@ def test_a_function_that_loses_a_gradient_on_values_passes_nothing_wrong_and_bla
     assert not check_gradient(f, {"x": 1e8, "y": 0.0}, at=tiny)
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_gradient_lost_on_values_is_missed_where_steps_leave_the_domain_of_its_output_alone(outputs):
+    width = 2.0**-7
+
+    def f(x):
+        with np.errstate(invalid="ignore"):
+            lost = np.log(width - (x[0] - 5)) + np.log(width + (x[0] - 5)) + 0.5 * raw(x[0])
+        return np.array([lost, 2 * x[0]][:outputs])
+
+    def hand(x, missing=0.0):
+        slope = 1 / (width + (x[0] - 5)) - 1 / (width - (x[0] - 5)) + 0.5 - missing
+        return np.array([[slope], [2.0]][:outputs])
+
+    assert check_jacobian(f, hand, at=[5.001])
+    assert check_jacobian(f, lambda x: hand(x, 0.5), at=[5.001]).verdict == "disagrees"
+
+
 def test_of_a_function_that_draws_at_random_nothing_can_be_said():
     random = np.random.default_rng(0)
 

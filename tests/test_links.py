@@ -55,6 +55,30 @@ def test_steps_are_shorter_where_the_domain_is(width, steps):
     np.testing.assert_allclose(np.max(abs(asked), axis=1)[1::3], wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("more", [0.0, 0.5])
+def test_an_output_that_leaves_its_domain_is_asked_at_shorter_steps_whatever_the_others_tell(more):
+    def outputs(x, log, more=0.0):
+        return [log(2.0**-7 - (x[0] - 5)) + log(2.0**-7 + (x[0] - 5)) + more * x[0], 2 * x[0]]
+
+    link, asked = link_of(lambda x: outputs(x, am.log), [5.001], lambda x: outputs(x, np.log, more))
+    assert link.refuted == bool(more)
+    assert (link.unseen[1] == 0).all()
+    assert link.unseen[0] == (np.inf if more else 0)
+    assert len(asked) == (9 if more else 6)
+
+
+def test_an_output_that_is_infinite_on_floats_as_in_its_graph_says_nothing_of_another():
+    link, _ = link_of(lambda x: [x[0] * 1e308 * 1e10, 2 * x[0]], [5.0])
+    assert link.unseen[1] == 0
+    assert not link.refuted
+
+
+def test_a_change_is_seen_where_the_derivative_is_zero():
+    link, asked = link_of(lambda x: 1 + x[0] ** 2, [0.0])
+    assert link.unseen == 0
+    assert len(asked) == 3
+
+
 def test_at_the_edge_of_a_domain_one_side_is_enough():
     link, asked = link_of(lambda x: am.log(x[0]) + x[1], [2.0**-8, 1.0], lambda x: np.log(x[0]) + x[1])
     assert (link.unseen == 0).all()

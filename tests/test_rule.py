@@ -168,6 +168,26 @@ def test_plain_numbers_owe_to_the_rounding_of_the_point_and_a_function_does_not(
     assert verdict(truth, testimony, fixed=True) == "agrees"
 
 
+def test_many_digits_are_asked_where_floats_leave_something_open_and_only_there():
+    """∂(x (c + x) − c x) = 2 x, of which c = 10¹⁴ leaves floats two digits."""
+    [node] = am.values(np.array([0.7]))
+    recorded = Recorded.of([node * (1e14 + node) - 1e14 * node], [node])
+    _, engine, bound = recorded.bounded(recorded.seeds())
+    unsure = {"exact": False, "error": bound, "recorded": recorded, "seeds": recorded.seeds()}
+    testimony = told(engine, bound, **unsure)
+    assert bound > 1e-3
+
+    def found(yours):
+        claim = Numbers(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+        judgement = judged(claim, testimony, Settings(), 0 * ONE)
+        return judgement.verdicts.item(), judgement.testimony.exact
+
+    assert found(1.4) == ("agrees", True)
+    assert found(1.4 + 1e-4) == ("inconclusive", True)
+    assert found(1.4 + 17 * bound.item()) == ("disagrees", True)
+    assert found(1.4 + 40 * bound.item()) == ("disagrees", False)
+
+
 def test_a_derivative_of_zero_that_convention_gives_is_said_to_be_one():
     def note(testimony):
         claim = Numbers(0 * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)

@@ -66,7 +66,7 @@ def linked(
     border = np.zeros(x.shape, dtype=bool)
     for step in steps:
         sides = _told(recorded, function, x, directions[left] * step, truth, seen, coarse, near)
-        open_ = (sides == -1).any(axis=1) | (sides == 0).all(axis=1)
+        open_ = np.array([np.isinf(seen.hidden[:, group > 0]).any() for group in groups[left]])
         sides = sides[open_]
         left[left] = open_
         if not left.any():
@@ -152,7 +152,7 @@ def _told(
             elif sides[at] == 1 and told[group].min() >= 0:
                 effect = change[at][:, None] if len(members) == 1 else truth[:, members] * step[members]
                 hidden = noise[at][:, None] / size
-                seen.resolution[:, members] = np.minimum(seen.resolution[:, members], hidden)
+                seen.resolution[:, members] = np.fmin(seen.resolution[:, members], hidden)
                 hidden[noise[at][:, None] <= abs(effect) / VISIBLE] = 0.0
-                seen.hidden[:, members] = np.minimum(seen.hidden[:, members], hidden)
+                seen.hidden[:, members] = np.fmin(seen.hidden[:, members], hidden)
     return told
