@@ -1,6 +1,7 @@
 """What is known of a derivative at a point before any claim: its truth, its sides, and who says so."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,12 @@ def test_truth_is_told_at_many_digits_at_the_first_two_points_alone():
         assert sharp.truth == math.cos(30.0)
         assert sharp.error == 0
         assert sharp.bound == testimony.bound > 0
+
+
+def test_many_digits_of_very_many_sweeps_are_not_asked():
+    testimony = heard(lambda x: am.sin(x), 30.0, number=2)
+    many = replace(testimony, seeds=[*testimony.seeds] * 600_001)
+    assert many.sharpened() is many
 
 
 def test_witnesses_are_those_that_were_asked():
@@ -269,6 +276,13 @@ def test_a_derivative_of_zero_settles_beside_one_that_is_not():
     testimony = heard(unfollowed(lambda x: np.sin(x[0]) + 1e-9 * np.cos(1e3 * x[1])), [0.5, 0.0])
     assert not testimony.open.any()
     assert testimony.truth[0, 1] == pytest.approx(0, abs=1e-7)
+
+
+def test_a_function_that_is_zero_everywhere_has_the_derivative_zero():
+    testimony = heard(unfollowed(lambda x: 0.0 * x), 1.0)
+    assert testimony.truth == 0
+    assert testimony.error == 0
+    assert not testimony.open.any()
 
 
 def test_at_the_edge_of_a_domain_one_side_speaks_and_the_entry_is_open():
