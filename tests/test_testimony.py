@@ -180,6 +180,7 @@ def test_arguments_that_do_not_move_have_no_kink():
         return list(values.ties())
 
     assert ties(lambda x: x[0] * am.relu(as_operand(0.0))) == []
+    assert ties(lambda x: x[0] * am.exp(x[0]) ** 0.0) == []
     assert ties(lambda x: x[0] * 2.0 * am.relu(as_operand(0.0))) == []
     assert ties(lambda x: x[0] * am.relu(as_operand(0.0)) + am.maximum(x[0], 1.0)) == ["maximum(1, 1)"]
 
@@ -214,6 +215,12 @@ def test_what_rounding_hides_is_known_of_each_derivative():
     testimony = heard(lambda x: x[0] + 0 * x[1] + 1e-30 * x[2], [1.0, 1.0, 1.0])
     np.testing.assert_allclose(testimony.unseen, [[0, 32 * U * 64, 32 * U / 4096]], rtol=0.5)
     assert (heard(lambda x: x[0] + 0 * x[1], [1.0, 1.0], number=1).unseen == 0).all()
+
+
+def test_numbers_of_f_in_float32_are_those_of_its_graph_so_far_as_float32_tells():
+    testimony = heard(lambda x: x * 1.1 if isinstance(x, am.Value) else np.float32(x * 1.1), 0.7)
+    assert testimony.followed
+    assert testimony.coarse == 2.0**29
 
 
 def test_numbers_of_f_that_are_infinite_are_those_of_its_graph():
