@@ -73,6 +73,15 @@ def test_an_output_that_is_infinite_on_floats_as_in_its_graph_says_nothing_of_an
     assert not link.refuted
 
 
+def test_where_f_alone_has_no_number_it_tells_nothing():
+    link, asked = link_of(
+        lambda x: 3 * x[0], [1.0], lambda x: np.where(abs(x[0] - 1) > 2.0**-8, np.nan, 3 * x[0])
+    )
+    np.testing.assert_array_equal(np.unique(abs(asked)), [0, 2.0**-10, 2.0**-6])
+    assert link.unseen == 0
+    assert not link.refuted
+
+
 def test_a_change_is_seen_where_the_derivative_is_zero():
     link, asked = link_of(lambda x: 1 + x[0] ** 2, [0.0])
     assert link.unseen == 0

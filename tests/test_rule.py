@@ -131,6 +131,12 @@ def test_differences_acquit_and_accuse_so_far_as_they_are_sure():
     assert verdict(0.0, by_differences(1e-8, 0.0), largest=1.0) == "inconclusive"
 
 
+def test_differences_allow_ten_of_their_errors_beside_the_tolerance():
+    claim = Numbers(2 * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+    found = judged(claim, by_differences(1e-5, 2.0), Settings(), 0 * ONE)
+    assert found.allowed.item() == pytest.approx(2e-6 + 1e-4, rel=1e-12)
+
+
 def test_what_rounding_leaves_open_is_settled_by_another_point_and_nothing_else_is():
     def at(yours, testimony):
         claim = Numbers(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)

@@ -1,6 +1,7 @@
 """What is known of a derivative at a point before any claim: its truth, its sides, and who says so."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,12 @@ def test_truth_is_told_at_many_digits_at_the_first_two_points_alone():
         assert sharp.truth == math.cos(30.0)
         assert sharp.error == 0
         assert sharp.bound == testimony.bound > 0
+
+
+def test_many_digits_of_very_many_sweeps_are_not_asked():
+    testimony = heard(lambda x: am.sin(x), 30.0, number=2)
+    many = replace(testimony, seeds=[*testimony.seeds] * 600_001)
+    assert many.sharpened() is many
 
 
 def test_witnesses_are_those_that_were_asked():
@@ -173,6 +180,7 @@ def test_arguments_that_do_not_move_have_no_kink():
         return list(values.ties())
 
     assert ties(lambda x: x[0] * am.relu(as_operand(0.0))) == []
+    assert ties(lambda x: x[0] * am.exp(x[0]) ** 0.0) == []
     assert ties(lambda x: x[0] * 2.0 * am.relu(as_operand(0.0))) == []
     assert ties(lambda x: x[0] * am.relu(as_operand(0.0)) + am.maximum(x[0], 1.0)) == ["maximum(1, 1)"]
 
@@ -207,6 +215,12 @@ def test_what_rounding_hides_is_known_of_each_derivative():
     testimony = heard(lambda x: x[0] + 0 * x[1] + 1e-30 * x[2], [1.0, 1.0, 1.0])
     np.testing.assert_allclose(testimony.unseen, [[0, 32 * U * 64, 32 * U / 4096]], rtol=0.5)
     assert (heard(lambda x: x[0] + 0 * x[1], [1.0, 1.0], number=1).unseen == 0).all()
+
+
+def test_numbers_of_f_in_float32_are_those_of_its_graph_so_far_as_float32_tells():
+    testimony = heard(lambda x: x * 1.1 if isinstance(x, am.Value) else np.float32(x * 1.1), 0.7)
+    assert testimony.followed
+    assert testimony.coarse == 2.0**29
 
 
 def test_numbers_of_f_that_are_infinite_are_those_of_its_graph():
@@ -269,6 +283,13 @@ def test_a_derivative_of_zero_settles_beside_one_that_is_not():
     testimony = heard(unfollowed(lambda x: np.sin(x[0]) + 1e-9 * np.cos(1e3 * x[1])), [0.5, 0.0])
     assert not testimony.open.any()
     assert testimony.truth[0, 1] == pytest.approx(0, abs=1e-7)
+
+
+def test_a_function_that_is_zero_everywhere_has_the_derivative_zero():
+    testimony = heard(unfollowed(lambda x: 0.0 * x), 1.0)
+    assert testimony.truth == 0
+    assert testimony.error == 0
+    assert not testimony.open.any()
 
 
 def test_at_the_edge_of_a_domain_one_side_speaks_and_the_entry_is_open():

@@ -346,7 +346,7 @@ def _settled(limits: tuple[Limit, Limit, Limit]) -> tuple[Floats, Mask]:
     errors = np.array([limit.error for limit in limits])
     spoke = np.isfinite(best)
     with np.errstate(all="ignore"):
-        worst = np.where(spoke.all(axis=0), np.max(np.where(spoke, errors, 0.0), axis=0), np.inf)
+        worst = np.max(errors, axis=0)  # infinite where one of them did not speak
         error = np.maximum(errors[0], worst / 10)  # the central ones are better than their sides
         spread = np.max(best, axis=0) - np.min(best, axis=0)
         size = np.max(abs(best), axis=0)
