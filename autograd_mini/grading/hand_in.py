@@ -25,6 +25,7 @@ from autograd_mini.grading.data import dumps, loads
 
 ANSWER = "1"  # to whatever `input` asks
 LONGEST = 2000  # characters of an error
+RAISED = r": [A-Z]\w+: "  # in what is said of a statement that was left out: the error that it raised
 PASSES, BOUND = "forward and backward", "what is bound to what"  # what is asked of a pair of passes
 COTANGENT = "dout"  # of the output of a forward pass
 BACKWARDS = {"backward": "forward", "bprop": "fprop", "bwd": "fwd"}  # and the forward pass of each
@@ -77,7 +78,7 @@ class HandIn:
             "numbers": {name: x for name, x in names.items() if name[:2] == "d_" and not callable(x)},
             "steps": _steps(steps),
             "passes": _takes(self.passes) if self.passes else None,
-            "left_out": [said for said in found.left_out if "Error: " in said],
+            "left_out": [said for said in found.left_out if re.search(RAISED, said)],
         }
 
     def _answer(self, question: bytes) -> Any:
