@@ -27,6 +27,8 @@ START = """
 import numpy as np
 from autograd_mini import softmax
 
+pytestmark = pytest.mark.xdist_group("grade")  # one looks for processes that others would leave
+
 def d_z(W, b, x, t):
     return softmax(W @ x + b) - t
 """

@@ -202,6 +202,8 @@ wrt = ["x"]
 """
 SOFTMAX_LOSS = """
 import numpy as np
+
+pytestmark = pytest.mark.xdist_group("grade")  # one looks for processes that others would leave
 def softmax_loss(x, y):
     p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
     loss = -np.mean(np.log(p[np.arange(len(x)), y]))
