@@ -11,6 +11,8 @@ import pytest
 from autograd_mini.command_line.grading import _painted, _with_progress
 from autograd_mini.grading.grades import Grade, Mark
 
+pytestmark = pytest.mark.xdist_group("grade")  # one looks for processes that others would leave
+
 REFERENCE = """
 import numpy as np
 from autograd_mini import cross_entropy, named, softmax
@@ -26,8 +28,6 @@ wrt = ["W", "b"]
 START = """
 import numpy as np
 from autograd_mini import softmax
-
-pytestmark = pytest.mark.xdist_group("grade")  # one looks for processes that others would leave
 
 def d_z(W, b, x, t):
     return softmax(W @ x + b) - t

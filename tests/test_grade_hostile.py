@@ -12,7 +12,10 @@ import pytest
 
 from autograd_mini.processes import descendants
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses what Linux has to hold processes")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="uses what Linux has to hold processes"),
+    pytest.mark.xdist_group("grade"),  # it looks for processes that others would leave
+]
 
 REFERENCE = """
 import numpy as np
@@ -189,8 +192,6 @@ for stream in range(3, 64):
     "fills_the_disk": "with open('big', 'wb') as file:\n    while True: file.write(bytes(10**7))\n",
     "hard_coded": """
 import numpy as np
-
-pytestmark = pytest.mark.xdist_group("grade")  # one looks for processes that others would leave
 answer = 2 * np.tanh([0.5, -0.6]) * (1 - np.tanh([0.5, -0.6]) ** 2) * [1.0, 2.0]
 d_w = lambda w, x: answer if w[0] == 0.5 else w
 """,
