@@ -13,7 +13,7 @@ The upper floors, programs, drawings and checks, are imported when one of their 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# most of these are imported for what they register with arrays and Values
+# imported for what they register with arrays and Values, which is why nothing here uses them
 from autograd_mini import compositions, copies, linear_algebra, ordering, scalars, ufuncs  # noqa: F401
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.functions import (

@@ -231,7 +231,7 @@ def _as_any_object(self: Value) -> Any:
 def _copy(self: Value) -> Value:
     """The same operands and attributes in a node of its own."""
     # typeshed lacks _reconstruct, by which copy itself makes an object of what it is reduced to
-    new: Value = copy._reconstruct(self, None, *_as_any_object(self))  # type: ignore[attr-defined]
+    new: Value = copy._reconstruct(self, None, *_as_any_object(self))  # type: ignore[attr-defined]  # as said
     return new
 
 

@@ -61,7 +61,7 @@ def _quantile(
         if not len(items) or np.isnan(items[-1]):
             return items[-1] if len(items) else math.nan
         places: Any = np.arange(len(items), dtype=float)
-        place = float(np.quantile(places, q, method=method))  # type: ignore[call-overload]
+        place = float(np.quantile(places, q, method=method))  # type: ignore[call-overload]  # any name
         low = math.floor(place)
         return items[low] + (items[low + 1] - items[low]) * (place - low) if place > low else items[low]
 

@@ -391,7 +391,7 @@ class _Results(ast.NodeTransformer):
                     after.append(ast.copy_location(ast.Expr(self._watched(_loaded(whole), "whole")), node))
         return [node, *after]
 
-    visit_AugAssign = visit_AnnAssign = visit_Assign  # noqa: N815
+    visit_AugAssign = visit_AnnAssign = visit_Assign  # noqa: N815  # the names that ast calls
 
     def visit_Return(self, node: ast.Return) -> ast.Return:
         def returned(x: ast.expr) -> ast.expr:
@@ -417,7 +417,7 @@ class _Results(ast.NodeTransformer):
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         text = ast.unparse(node)
         left, right = (self._used(x, text) for x in (node.left, node.right))
-        node.left, node.right = self.generic_visit(ast.Tuple([left, right])).elts  # type: ignore[attr-defined]
+        node.left, node.right = self.generic_visit(ast.Tuple([left, right])).elts  # type: ignore[attr-defined]  # a Tuple's
         return self._watched(node, "part", text)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:

@@ -376,14 +376,18 @@ class Reader:
     def entries(self) -> ast.expr:
         """What stands in brackets: [i, j]."""
         column = self.next().column
+        return _one(self.listed("]"), column)
+
+    def listed(self, closing: str) -> list[ast.expr]:
+        """What stands between commas, up to the bracket that closes it; within, a bar opens anew."""
         bars, self.bars = self.bars, ()
         found = [self.comparison()]
         while self.is_at(","):
             self.next()
             found.append(self.comparison())
         self.bars = bars
-        self.skip("]")
-        return found[0] if len(found) == 1 else placed(ast.Tuple(found, ast.Load()), column)
+        self.skip(closing)
+        return found
 
     def atom(self) -> ast.expr:
         token = self.next()
@@ -480,12 +484,7 @@ class Reader:
             self.at += len(inside) + 2
             return "".join(token.text for token in inside).replace(",", "")
         column = self.next().column
-        found = [self.comparison()]
-        while self.is_at(","):
-            self.next()
-            found.append(self.comparison())
-        self.skip("}")
-        return found[0] if len(found) == 1 else placed(ast.Tuple(found, ast.Load()), column)
+        return _one(self.listed("}"), column)
 
     def applied(self, name: str, token: Token) -> ast.expr:
         """A function on what follows it: in brackets, or one factor."""
@@ -501,7 +500,8 @@ class Reader:
             instead = "; write a quotient of logarithms" * (FUNCTIONS.get(name) == "log")
             raise NotationError(f"what stands below {name} is not read{instead}", self.token.column)
         if self.is_at("("):
-            arguments = self.arguments()
+            self.next()
+            arguments = self.listed(")")
         else:
             argument = self.signed() if not self.is_at("{") else self.group()
             if (
@@ -520,17 +520,6 @@ class Reader:
         call.written = token.text  # type: ignore[attr-defined]  # σ may be a name after all
         node: ast.expr = placed(call, token.column)
         return node if exponent is None else placed(ast.BinOp(node, ast.Pow(), exponent), column)
-
-    def arguments(self) -> list[ast.expr]:
-        self.next()
-        bars, self.bars = self.bars, ()
-        found = [self.comparison()]
-        while self.is_at(","):
-            self.next()
-            found.append(self.comparison())
-        self.bars = bars
-        self.skip(")")
-        return found
 
     def summation(self, token: Token) -> ast.expr:
         indices: list[str] = []
@@ -651,6 +640,11 @@ class Reader:
 
 def _factors(node: ast.expr) -> list[ast.expr]:
     return node.factors if isinstance(node, Product) else [node]
+
+
+def _one(found: list[ast.expr], column: int) -> ast.expr:
+    """One expression as it is, several as a tuple."""
+    return found[0] if len(found) == 1 else placed(ast.Tuple(found, ast.Load()), column)
 
 
 def _is_positive(node: ast.expr) -> bool:

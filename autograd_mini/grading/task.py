@@ -53,19 +53,17 @@ class Task:
     """A reference: the loss, the points, the parameters to differentiate, their worth, and domains."""
 
     def __init__(self, names: Mapping[str, Any]) -> None:
-        self.loss = names.get("loss")
         self.points = list(map(_with_arrays, names.get("points") or [names.get("at")]))
         self.wrt = names.get("wrt")
         self.domain = names.get("domain")
         self.worth = names.get("worth") or {}
-        if not callable(self.loss or names.get("forward")):
+        if not callable(names.get("loss") or names.get("forward")):
             raise ValueError("it must define a function loss(...), or forward(...)")
         if not all(isinstance(point, Mapping) and point for point in self.points):
             raise ValueError('it must define at = {"w": 0.5, ...} or points = [{...}, ...]')
-        if not self.loss:
-            self._pair_with_cotangents(names["forward"])
+        self.loss: Callable[..., Any] = names.get("loss") or self._paired_with_cotangents(names["forward"])
         for point in self.points:
-            if np.size(self.loss(**point)) != 1:  # type: ignore[misc]
+            if np.size(self.loss(**point)) != 1:
                 raise ValueError("its loss must return one number")
         if unknown := set(self.wrt or ()) - set(self.points[0]):
             raise ValueError(f"wrt names {', '.join(sorted(unknown))}, which the point does not have")
@@ -74,7 +72,7 @@ class Task:
         self.spelled = {form.format(name): name for form in SPELLINGS for name in self.points[0]}
         self.known = {*self.points[0], *self._labels()}
 
-    def _pair_with_cotangents(self, forward: Callable[..., Any]) -> None:
+    def _paired_with_cotangents(self, forward: Callable[..., Any]) -> Callable[..., Any]:
         """The loss of which a backward pass is right: Σ dout · forward(...), for any dout."""
         names = [*self.points[0], COTANGENT]
         random = np.random.default_rng(0)
@@ -86,13 +84,13 @@ class Task:
             own = {**dict(zip(names, arguments, strict=False)), **named}
             return np.sum(own.pop(COTANGENT) * forward(**own))
 
-        self.loss = with_parameters(paired, names)
+        return with_parameters(paired, names)
 
     def _labels(self) -> list[str]:
         """The names of the arrays that the loss names, for which a hand-in may ask."""
         point = {name: as_values(x, name) if is_floating(x) else x for name, x in self.points[0].items()}
         with noting() as noted, suppress(Exception):  # it works on floats, and names nothing
-            self.loss(**point)  # type: ignore[misc]
+            self.loss(**point)
         return [name for name, _ in noted]
 
     def outcome(self, pupil: Pupil, seed: int, diagnosis: float) -> Outcome:
@@ -267,7 +265,7 @@ def _part(function: Callable[..., Any], key: Any) -> Callable[..., Any]:
     def part(*args: Any, **named: Any) -> Any:
         return function(*args, **named)[key]
 
-    part.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    part.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # where inspect looks for it
     return part
 
 

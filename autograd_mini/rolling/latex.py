@@ -104,7 +104,7 @@ class Latex:
     def symbol(self, name: str) -> str:
         """A name as a person writes it: W1 is W₁, a derivative has an upright d."""
         derivative = name in self.names.derivatives
-        stem, digits = re.fullmatch(r"(.*?)_?(\d*)", name[derivative:]).groups()  # type: ignore[union-attr]
+        stem, digits = re.fullmatch(r"(.*?)_?(\d*)", name[derivative:]).groups()  # type: ignore[union-attr]  # it matches any
         if re.fullmatch("[A-Z][a-z]+", stem) and not digits and stem not in GREEK:  # Wx is W with an index
             stem, digits = stem[0], stem[1:]
         if stem in GREEK:

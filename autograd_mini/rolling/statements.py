@@ -157,8 +157,13 @@ class _Planner:
                     for family, user, operand in users
                 ):
                     truths.add(i)
-            folded = {i: self.families[i].operands for i in truths if self.families[i].fold}
-            wrong = {i for i, operands in folded.items() if any(x.family not in truths for x in operands)}  # type: ignore[union-attr]
+            wrong = {
+                i
+                for i in truths
+                if self.families[i].fold
+                # the terms of a fold are families, and never constants
+                and any(x.family not in truths for x in self.families[i].operands)  # type: ignore[union-attr]
+            }
             if not wrong:
                 return truths
             able -= wrong

@@ -84,7 +84,7 @@ def _layouts(shape: Shape, given: Shape) -> Iterator[Arrangement]:
         yield Arrangement(
             "layout", f"{text} into the shape {given}",
             f"{size}, entry by entry: put the axes back in order before reshaping",
-            lambda a, axes=axes: a.transpose(axes).reshape(given),  # type: ignore[misc]
+            partial(_reordered, axes=axes, shape=given),
         )  # fmt: skip
     if len(shape) > 1:
         yield Arrangement(
@@ -125,8 +125,13 @@ def _parts(truth: Floats, given: Shape, rows: int) -> Iterator[Arrangement]:
     elif given == shape[:half]:
         if not square[~eye].any():
             full = "is a matrix with these numbers on its diagonal and 0 elsewhere, diag of yours"
-        take = lambda a: np.diag(a.reshape(n, n)).reshape(given)  # noqa: E731
-        yield Arrangement("diagonal", "reduced to its diagonal", full, take)
+        yield Arrangement(
+            "diagonal", "reduced to its diagonal", full, lambda a: np.diag(a.reshape(n, n)).reshape(given)
+        )
+
+
+def _reordered(a: Floats, axes: tuple[int, ...], shape: tuple[int, ...]) -> Floats:
+    return a.transpose(axes).reshape(shape)
 
 
 def _sums(truth: Floats, yours: Floats, rows: int) -> Iterator[Arrangement]:

@@ -454,7 +454,7 @@ def before_a_sum(chain: Chain) -> Iterator[Candidate]:
         yield Candidate(
             "other variable", "yours is ∂{out}/∂{G}, not yet summed over what {in} is broadcast to",
             f"{{T}} has shape {case.points[0].truth[name].shape}: sum yours over the other axes",
-            partial(_before_a_sum, chain, group), lambda words=words: words,  # type: ignore[misc]
+            partial(_before_a_sum, chain, group), partial(dict, words),
         )  # fmt: skip
 
 

@@ -75,18 +75,18 @@ class Edit(NamedTuple):
         """The new node; SyntaxError if it is none."""
         old = self.slot.get()
         if isinstance(old, ast.stmt):
-            new: ast.AST = ast.parse(self.text).body[0]
+            new: Any = ast.parse(self.text).body[0]
         elif self.text == "None" and isinstance(self.slot.parent, ast.Slice):
             return None
         else:
             new = ast.parse(self.text, mode="eval").body
         if isinstance(getattr(old, "ctx", None), ast.Store):
-            new.ctx = ast.Store()  # type: ignore[attr-defined]  # a name is put in the place of a name
+            new.ctx = ast.Store()  # a name is put in the place of a name
         line = getattr(old, "lineno", getattr(self.slot.parent, "lineno", 1))
         for node in ast.walk(new):
-            if hasattr(node, "lineno"):
-                node.lineno = node.end_lineno = line  # type: ignore[attr-defined]
-                node.col_offset = node.end_col_offset = 0  # type: ignore[attr-defined]
+            if isinstance(node, (ast.stmt, ast.expr, ast.arg, ast.keyword, ast.alias, ast.excepthandler)):
+                node.lineno = node.end_lineno = line
+                node.col_offset = node.end_col_offset = 0
         return new
 
 

@@ -176,7 +176,7 @@ class _Binder:
                 isinstance(inspect.getattr_static(forward, n, None), staticmethod)
                 for n in ("forward", "backward")
             ):
-                return forward.forward, forward.backward, held  # type: ignore[attr-defined]
+                return forward.forward, forward.backward, held  # type: ignore[attr-defined]  # found above
             own = {name: held[name] for name in parameters_of(forward) or {} if name in held}
             taken = parameters_of(self._method(forward, FORWARDS)) or {}
             forward, held = forward(**own), {n: x for n, x in held.items() if n not in own or n in taken}

@@ -147,7 +147,7 @@ class World:
         """The variables among which functions find the name; a change of them is not one of a cell's."""
         for f in map(function_of, self.functions.values()):
             if name in f.__code__.co_freevars:
-                return {name: f.__closure__[f.__code__.co_freevars.index(name)].cell_contents}  # type: ignore[index]
+                return {name: f.__closure__[f.__code__.co_freevars.index(name)].cell_contents}  # type: ignore[index]  # it has cells
             if name in f.__globals__:
                 return f.__globals__
         return {}
@@ -163,7 +163,7 @@ class World:
         if path[0] == VARIABLE:
             for f in map(function_of, self.functions.values()):
                 if path[1] in f.__code__.co_freevars:
-                    cell = f.__closure__[f.__code__.co_freevars.index(path[1])]  # type: ignore[index]
+                    cell = f.__closure__[f.__code__.co_freevars.index(path[1])]  # type: ignore[index]  # it has cells
                     cell.cell_contents = changed[path[1]]
                 elif path[1] in f.__globals__ or path[1] in self.reached.get(id(f.__globals__), ()):
                     f.__globals__[path[1]] = changed[path[1]]
