@@ -176,6 +176,10 @@ OPEN = [
     (r"\sum_k x", 0, "how far k goes is open"),
     (r"\sum_k S_k W_{k}", 0, "goes along axes of lengths"),
     (r"\sum_{k=1}^{4} S_k", 0, "goes along an axis of length 3"),
+    (r"\sum_{k=2}^{n} S_k", 0, "its limits are 1 and 3, or 0 and 2"),
+    (r"\sum_{k=1}^{n-1} S_k", 0, "goes along an axis of length 3"),
+    (r"\sum_{k=0}^{n} S_k", 0, "goes along an axis of length 3"),
+    (r"\sum_{k=1}^{i} S_k", 12, "a constant is wanted here"),
     (r"z_{i-1}", 0, "lies before the first"),
     (r"\|z\|_1", 6, "the only norm is the Euclidean one"),
     ("x = a²", 2, "no derivative"),
@@ -200,6 +204,21 @@ def test_a_name_that_exists_wins() -> None:
         parse("abc·1").evaluate({"a": 1.0, "bc": 2.0, "ab": 3.0, "c": 4.0})
     with pytest.raises(ExpressionError, match="T is a name here"):
         parse("x^T").evaluate({"x": 2.0, "T": 3.0})
+
+
+def test_limits_name_the_whole_axis() -> None:
+    for limits in (r"_{k=1}^{n}", r"_{k=0}^{n-1}", r"_{k=1}^{2n/2}", r"_{k}^{n}"):
+        total = parse(rf"\frac{{1}}{{n}}\sum{limits} x_k")
+        assert total.evaluate({"x": [1.0, 2.0, 6.0], "n": 3.0}) == 3
+        with pytest.raises(ExpressionError, match="k goes along an axis of length 3"):
+            total.evaluate({"x": [1.0, 2.0, 6.0], "n": 4.0})
+    assert parse(r"\sum_{k=1}^{N} x_k").evaluate({"x": [1.0, 2.0]}) == 3  # N is how many there are
+
+
+def test_pi_stands_beside_names() -> None:
+    assert parse("πr²").evaluate({"r": 2.0}) == parse("pi*r**2").evaluate({"r": 2.0})
+    assert parse("4πr³/3").evaluate({"r": 1.0}) == pytest.approx(4.18879020478639)
+    assert parse("πr²").evaluate({"r": 2.0, "π": 3.0}) == parse("πr²").evaluate({"r": 2.0, "pi": 3.0}) == 12
 
 
 def cross(z, t):

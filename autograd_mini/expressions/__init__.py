@@ -25,6 +25,7 @@ from autograd_mini.expressions.grammar import (
     Compiler,
     ExpressionError,
     Function,
+    limits_in,
     names_in,
     on_one_line,
     parsed,
@@ -81,6 +82,7 @@ class Expression:
             tree = resolved(tree, known, is_printed(self._line), compiler.refuse)
         self._function = compiler.compile(tree)
         self._columns = names_in(tree)
+        self._limits = limits_in(tree) - set(self._columns)
         self.names = tuple(name for name in self._columns if name not in CONSTANTS)
         self.constants = tuple(name for name in self._columns if name in CONSTANTS)
         self.__name__ = "f"
@@ -158,6 +160,7 @@ class Expression:
             if name not in names and name not in indices:
                 raise ExpressionError(unknown_name(name, names), self._line, self._columns[name])
         operands = {name: self._operand(name, names[name]) for name in self._columns if name in names}
+        operands |= {name: names[name] for name in self._limits if name in names}
         symbols = {name: x for name, x in operands.items() if _is_symbolic(x)}
         if not symbols:
             with np.errstate(all="ignore"):

@@ -20,6 +20,7 @@ import numpy as np
 
 from autograd_mini import formulas, rules
 from autograd_mini.expressions.notation import (
+    INDICES,
     Entry,
     Norm,
     NotationError,
@@ -43,7 +44,7 @@ from autograd_mini.expressions.vocabulary import (
     power,
     whole,
 )
-from autograd_mini.rules import DomainError
+from autograd_mini.rules import DomainError, as_number
 from autograd_mini.tracing import Traced
 from autograd_mini.value import TraceError, Value
 
@@ -177,6 +178,12 @@ def names_in(tree: ast.expr) -> dict[str, int]:
     return columns
 
 
+def limits_in(tree: ast.expr) -> set[str]:
+    """The names in the limits of sums, which may be without a value."""
+    limits = [node.last for node in ast.walk(tree) if isinstance(node, Sum) and node.last is not None]
+    return {part.id for limit in limits for part in ast.walk(limit) if isinstance(part, ast.Name)}
+
+
 # --- the grammar ------------------------------------------------------------------------------------
 
 
@@ -257,8 +264,13 @@ class Compiler(ast.NodeVisitor):
         return lambda operands: self.at(node, norm, operands)
 
     def visit_Sum(self, node: Sum) -> Function:
-        """The terms for every index of the axes that it runs along, which must have one length."""
-        body, last = self.function(node.body), self.function(node.last or node.body)
+        """The terms for every index of the axes that it runs along, which must have one length.
+
+        Printed limits have to name the whole axis, from 0 or 1; a name without a value stands for its length.
+        """
+        body, last = self.function(node.body), node.last and self.function(node.last)
+        first = 1.0 if node.first is None else node.first
+        lengths = limits_in(node)
         arrays = [
             (self.function(part.value), axis)
             for part in ast.walk(node.body)
@@ -275,9 +287,13 @@ class Compiler(ast.NodeVisitor):
             if len(sizes) > 1:
                 raise ValueError(f"{node.index} goes along axes of lengths {sorted(sizes)}")
             count = sizes.pop()
-            limited = node.last is not None and node.first is not None and _is_constant(node.last)
-            if limited and last(operands) - node.first + 1 != count:
-                raise ValueError(f"{node.index} goes along an axis of length {count}")
+            named = dict.fromkeys(lengths - set(INDICES[:4]) - set(operands.names), float(count))
+            end = last and as_number(last(operands.rounded().at(named)))
+            if first not in (0, 1) or end not in (None, count - 1 + first):
+                raise ValueError(
+                    f"{node.index} goes along an axis of length {count}: its limits are 1 and {count}, or 0 "
+                    f"and {count - 1}; of a part of it write x[1:] for x"
+                )
             terms = [body(operands.at({node.index: float(k)})) for k in range(count)]
             return reduce(lambda x, y: operands.apply(rules.add, x, y), terms, *([0.0] * (not terms)))
 

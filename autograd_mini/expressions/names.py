@@ -101,8 +101,9 @@ class _Resolver(ast.NodeTransformer):
         return name in ("delta", "δ") and not self.spelling(name)
 
     def spelling(self, name: str) -> str:
-        """The name as it is known; empty if it is not."""
-        return next((written for written in variants(name) if name and written in self.known), "")
+        """The name as it is known, or pi for π; empty if there is none."""
+        known = next((written for written in variants(name) if name and written in self.known), "")
+        return known or "pi" * (name == "π")
 
     def meaning(self, name: str, node: ast.Name) -> ast.expr | None:
         """The name as it is known, an entry of one that is, or a product; None if there is neither."""
