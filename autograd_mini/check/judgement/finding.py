@@ -6,24 +6,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subjects.arguments import EPSILON, RejectedError, UnknownNameError
+from autograd_mini.check.subjects.arguments import EPSILON, Floats, RejectedError, UnknownNameError
 from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.subjects.sampling import Index
 from autograd_mini.check.subjects.subject import Subject
 from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.check.witnesses.testimony import Testimony
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
 
 
 class Entry(NamedTuple):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subjects.arguments import EPSILON
+from autograd_mini.check.subjects.arguments import EPSILON, Floats, Mask
 from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony
@@ -29,9 +29,6 @@ from autograd_mini.sweeps import U
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-    Mask: TypeAlias = NDArray[np.bool_]
 Verdicts: TypeAlias = "NDArray[np.object_]"
 
 RTOL = 1e-6

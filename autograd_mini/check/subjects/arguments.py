@@ -19,6 +19,7 @@ from autograd_mini.value import Value
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 Floats: TypeAlias = "NDArray[np.float64]"
+Mask: TypeAlias = "NDArray[np.bool_]"
 Nodes: TypeAlias = "NDArray[Any]"
 
 EPSILON = float(np.finfo(float).eps)

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autograd_mini.check.subjects.arguments import Floats, Mask
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.sweeps import U
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-    Mask: TypeAlias = NDArray[np.bool_]
 
 GROUPS = 256  # of inputs that move together, where there are more
 VISIBLE = 100  # changes larger than rounding by this are seen

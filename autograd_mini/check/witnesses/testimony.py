@@ -9,11 +9,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import EPSILON
+from autograd_mini.check.subjects.arguments import EPSILON, Floats, Mask
 from autograd_mini.check.subjects.points import sample
 from autograd_mini.check.subjects.sampling import Probe, probe_of
 from autograd_mini.check.subjects.subject import Graph, Subject
@@ -22,12 +22,6 @@ from autograd_mini.check.witnesses.links import SLACK, Link, linked
 from autograd_mini.check.witnesses.recorded import Recorded, Seeds
 from autograd_mini.rules import DomainError
 from autograd_mini.sweeps import U
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-    Mask: TypeAlias = NDArray[np.bool_]
 
 ENGINE, DIGITS = "the engine", "f at 50 digits"
 MOVED, DIFFERENCES = "{medium} next to the point", "differences of {medium}"
