@@ -19,7 +19,7 @@ from autograd_mini.check.checks.comparison import places_of, progress, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
-from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged, settled
+from autograd_mini.check.judgement.rule import Judgement, Program, judged, settled
 from autograd_mini.check.reports.picture import draw_step
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Options, Settings, settings_of
@@ -330,10 +330,10 @@ class _Derivation:
         except Exception as error:  # a step that fails is wrong, not a reason to stop
             trouble = f"failed: {type(error).__name__}: {error}".partition("\n")[0]
             return _Application(earlier, asked, expected, None, trouble)
-        numbers, largest = Numbers.of(result, 1, -1), self.largest[claim.node]
+        numbers, largest = result.reshaped(1, -1), self.largest[claim.node]
 
         def program() -> Program | None:
-            return None if otherwise else _program(claim.result, asked, numbers.yours, shape)
+            return None if otherwise else _program(claim.result, asked, numbers.numbers, shape)
 
         fixed = not callable(claim.result)
         judgement = given = judged(numbers, testimony, self.settings, largest, fixed, program)

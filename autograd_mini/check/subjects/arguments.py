@@ -171,5 +171,14 @@ def plain(x: Nodes) -> Any:
     return x.copy() if x.shape else x.item()
 
 
+def sample(function: Callable[[Any], Any], x: Any, size: int) -> Floats:
+    """f at one point, flat; nan where it is outside its domain, and says so by whatever error it likes."""
+    try:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(x), dtype=float).reshape(size)
+    except Exception:
+        return np.full(size, np.nan)
+
+
 def listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "nothing"

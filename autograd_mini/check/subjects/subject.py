@@ -32,6 +32,7 @@ from autograd_mini.check.subjects.arguments import (
     numbers_of,
     parameters_of,
     plain,
+    sample,
 )
 from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, prepared
 from autograd_mini.check.subjects.leaves import by_leaves
@@ -84,6 +85,11 @@ class Subject(ABC):
     @abstractmethod
     def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
         """f on Values; ``also`` are labelled intermediates whose nodes are wanted."""
+
+    def sampled(self, arguments: Arguments) -> Callable[[Floats], Floats]:
+        """The output, flat, as a function of the flat inputs alone; nan outside f's domain."""
+        size = self.start_output.size
+        return lambda x: sample(self.evaluate, self.placed(arguments, x), size)
 
     def graph_if_any(self, arguments: Arguments) -> Graph | None:
         """f on Values; None where that stops it, whatever the reason."""

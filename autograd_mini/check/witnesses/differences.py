@@ -16,8 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import EPSILON, Floats
-from autograd_mini.check.subjects.points import sample
+from autograd_mini.check.subjects.arguments import EPSILON, Floats, sample
 
 Index: TypeAlias = tuple[int, ...]
 

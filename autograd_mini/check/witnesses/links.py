@@ -36,8 +36,8 @@ class Link:
     """
 
     unseen: Floats
+    border: Mask
     refuted: bool = False
-    border: Mask | None = None
 
 
 def linked(
@@ -71,7 +71,7 @@ def linked(
             break
     else:
         if ((sides == -1).any(axis=1) & ~(sides == 1).any(axis=1)).any():
-            return Link(seen.hidden, refuted=True)
+            return Link(seen.hidden, border, refuted=True)
         border[np.any(groups[left][(sides == -1).any(axis=1)] > 0, axis=0)] = True
     if near is None:
         for step in (64 * large, 4096 * large):
@@ -82,7 +82,7 @@ def linked(
             _told(recorded, function, x, directions[again] * step, truth, seen, coarse)
     # A derivative that a larger step betrays, and that at a smaller one rounding would hide, may be lost.
     lost = (seen.betrayed > 0) & (seen.betrayed <= HIDING * seen.resolution)
-    return Link(np.where(lost, np.inf, seen.hidden), border=border if border.any() else None)
+    return Link(np.where(lost, np.inf, seen.hidden), border)
 
 
 @dataclass(frozen=True)
