@@ -87,7 +87,9 @@ class Finding:
     def alone(self) -> Finding:
         """The same without the graph and what the user gave, which need not outlive the check."""
         testimony = self.testimony and replace(self.testimony, recorded=None, seeds=(), graph=None)
-        judgement = self.judgement and replace(self.judgement, testimony=testimony)
+        judgement = self.judgement
+        if judgement is not None and testimony is not None:
+            judgement = replace(judgement, testimony=testimony)
         place = replace(self.place, arguments={})
         return replace(self, place=place, testimony=testimony, judgement=judgement, claims={})
 

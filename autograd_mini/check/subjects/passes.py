@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import dis
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +35,7 @@ SEED = 0  # of every forward pass; that of a backward pass is the next
 HEAP = 1 << 9  # Python's mark on classes that code in Python has made
 FORWARD, BACKWARD, LOSS = "forward", "backward", "loss"
 ARGUMENT, VARIABLE, INSTANCE, RESULT = "argument", "variable", "instance", "result"  # the roots of paths
+COTANGENT = "cotangent"
 
 
 def plain(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,8 +77,7 @@ class Passes:
         (world,) = self.world.copied()
         for name, x in arguments.items():
             new = x.copy() if isinstance(x, np.ndarray) else x
-            for path in self.paths[name]:
-                world.put(path, new)
+            world.put_all(self.paths[name], new)
         with alike():
             output, result = self.run(world, call)
         return output, (world, result)
@@ -95,15 +95,22 @@ class Passes:
 
 @contextmanager
 def alike(seed: int = SEED) -> Iterator[None]:
-    """What is drawn from Python's and NumPy's own generators is the same in each run."""
+    """What is drawn from Python's and NumPy's own generators is the same in each run, and nothing warns."""
     before = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])
+
+
+def random_state() -> Any:
+    """Where the generators are that everybody shares: a function that draws from them moves them on."""
+    shared: Any = np.random.get_state(legacy=True)
+    return shared[1].tobytes(), shared[2:], random.getstate()
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,18 @@ class World:
     def get(self, path: Path) -> Any:
         """What is at a path."""
         return got(*self.root(path))
+
+    def there(self, path: Path) -> Any:
+        """What is at a path, None if there is none yet."""
+        try:
+            return self.get(path)
+        except (AttributeError, KeyError, IndexError, TypeError):
+            return None
+
+    def put_all(self, paths: Iterable[Path], new: Any) -> None:
+        """Put something else in each of several places."""
+        for path in paths:
+            self.put(path, new)
 
     def put(self, path: Path, new: Any) -> None:
         """Put something else there."""
