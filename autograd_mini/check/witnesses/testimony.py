@@ -6,7 +6,6 @@ bound, and f's own changes confirm that the graph is f. Where it cannot, extrapo
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from autograd_mini.check.subjects.arguments import EPSILON, Floats, Mask
+from autograd_mini.check.subjects.passes import random_state
 from autograd_mini.check.subjects.sampling import Probe, probe_of
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.witnesses.differences import Limit, differences
@@ -164,20 +164,14 @@ def _repeated(
     subject: Subject, arguments: Mapping[str, Any], output: Floats, number: int
 ) -> tuple[bool, list[str]]:
     """Whether f gives the same when it is called again, and what is to be said of one that draws numbers."""
-    before = _random_state()
+    before = random_state(subject.generators)
     repeated = [subject.evaluate(arguments) for _ in range(2)]
-    draws = _random_state() != before and number == 0
+    draws = random_state(subject.generators) != before and number == 0
     repeated += [subject.evaluate(arguments) for _ in range(AGAIN * draws)]
     with np.errstate(all="ignore"):
         allowed = 1e4 * EPSILON * subject.coarse * abs(output)
         steady = all(((abs(again - output) <= allowed) | ~np.isfinite(output)).all() for again in repeated)
     return steady, [DRAWS.format(calls=1 + len(repeated))] * (draws and steady)
-
-
-def _random_state() -> Any:
-    """Where the generators are that everybody shares: a function that draws from them moves them on."""
-    shared: Any = np.random.get_state(legacy=True)
-    return shared[1].tobytes(), shared[2:], random.getstate()
 
 
 def _followed(
