@@ -132,7 +132,8 @@ def check_steps(
             tape = tape_of([*graph.outputs.flat]) if recorded is None else recorded.tape
             known = parts.whole(place.arguments.values()) | dict(place.arguments) if parts else {}
             heard.append(_Heard(place, Loss(graph, tape, known), testimony))
-        skipped += len(places) - len(heard)
+        absent = len(places) - len(heard)
+        more = (f"{absent} random points say nothing: f has no node there that a step is about",)
         derivation = _Derivation(claims, heard, settings)
         say("the steps")
         judged_steps = derivation.steps()
@@ -140,8 +141,8 @@ def check_steps(
     uses = [derivation.nodes[x] for x in wrong.uses] if wrong else []
     picture = partial(draw_step, heard[0].loss, wrong.node, uses) if wrong else None
     findings = tuple(Finding(at.place, at.testimony) for at in heard)
-    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped, picture=picture,
-                  medium=subject.medium)  # fmt: skip
+    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped,
+                  more=more * bool(absent), picture=picture, medium=subject.medium)  # fmt: skip
 
 
 class _Heard(NamedTuple):
