@@ -15,6 +15,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import io
+import itertools
 import json
 import linecache
 import os
@@ -23,7 +24,7 @@ import sys
 import tokenize
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -188,6 +189,16 @@ WORDS = (
     (r"(\bexcept\s+[\w.]+|\bexcept\s*\([^)]*\))\s*,\s*(\w+)\s*:", r"\1 as \2:"),
 )
 
+BREAKS = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+CALLS = (
+    (r"(print|exec)", r"\1()"),
+    (r"raise\s+([\w.]+)\s*,\s*([^,]+)", r"raise \1(\2)"),
+    (r"print\s*>>\s*([\w.]+)\s*,\s*(.*),", r"print(\2, file=\1, end=' ')"),
+    (r"print\s*>>\s*([\w.]+)\s*,\s*(.*)", r"print(\2, file=\1)"),
+    (r"print\b\s*(.*),", r"print(\1, end=' ')"),
+    (r"(print|exec)\b\s*(.*)", r"\1(\2)"),
+)
+
 
 def _outside_strings(pattern: str, new: str, text: str) -> str:
     """The text with what a pattern finds replaced, but in strings and comments."""
@@ -209,85 +220,38 @@ def python_3(text: str) -> str:
     """
     for pattern, word in WORDS:
         text = _outside_strings(pattern, word, text)
-    lines = text.splitlines(keepends=True)
-    tokens = [
-        t
-        for t in tokenize.generate_tokens(io.StringIO(text).readline)
-        if t.type not in (tokenize.COMMENT, tokenize.NL)
-    ]
-    for statement in reversed([*_statements(tokens)]):
-        first, *rest = statement
-        if first.string not in ("print", "raise", "exec") or first.type != tokenize.NAME:
+    for start, end in reversed([*_statements(text)]):
+        text = text[:start] + _as_call(text[start:end]) + text[end:]
+    return text
+
+
+def _statements(text: str) -> Iterator[tuple[int, int]]:
+    """Where the simple statements of a text begin and end."""
+    starts = [0, *itertools.accumulate(map(len, text.splitlines(keepends=True)))]
+    start, end, depth = -1, 0, 0
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.COMMENT, tokenize.NL):
             continue
-        new = _rewritten(first.string, rest, lines)
-        if new is not None:
-            (row, column), (end, last) = first.start, statement[-1].end
-            tail = lines[end - 1][last:]
-            blank = "\n" * (end - row - new.count("\n"))
-            lines[row - 1 : end] = [lines[row - 1][:column] + new + tail + blank, *[""] * (end - row)]
-    return "".join(lines)
-
-
-def _statements(tokens: Sequence[tokenize.TokenInfo]) -> Iterator[list[tokenize.TokenInfo]]:
-    """The tokens of each simple statement."""
-    statement: list[tokenize.TokenInfo] = []
-    depth = 0
-    for token in tokens:
         depth += (token.string in ("(", "[", "{")) - (token.string in (")", "]", "}"))
-        ends = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
-        if ends or (not depth and token.string in (";", ":")):
-            if statement:
-                yield statement
-            statement = []
+        if token.type in BREAKS or (not depth and token.string in (";", ":")):
+            if start >= 0:
+                yield start, end
+            start = -1
         else:
-            statement.append(token)
+            place, end = (starts[row - 1] + column for row, column in (token.start, token.end))
+            start = place if start < 0 else start
 
 
-def _rewritten(word: str, rest: list[tokenize.TokenInfo], lines: list[str]) -> str | None:
-    """A statement as a call; None if it is one already."""
-    parts = _parts(rest, lines)
-    if word == "raise":
-        return f"raise {parts[0]}({', '.join(parts[1:2])})" if len(parts) > 1 else None
-    if not rest:
-        return f"{word}()"
-    if rest[0].string == "(" and _closes(rest) == len(rest) - 1:
-        return None
-    end = ""
-    if parts and not parts[-1]:
-        parts, end = parts[:-1], ", end=' '"
-    if parts and parts[0].startswith(">>"):
-        return f"print({', '.join(parts[1:])}, file={parts[0][2:].strip()}{end})"
-    return f"{word}({', '.join(parts)}{end})"
-
-
-def _closes(tokens: list[tokenize.TokenInfo]) -> int:
-    """Where the bracket closes that comes first."""
-    depth = 0
-    for i, token in enumerate(tokens):
-        depth += (token.string in ("(", "[", "{")) - (token.string in (")", "]", "}"))
-        if not depth:
-            return i
-    return -1
-
-
-def _parts(tokens: list[tokenize.TokenInfo], lines: list[str]) -> list[str]:
-    """The text between commas."""
-    parts: list[list[tokenize.TokenInfo]] = [[]]
-    depth = 0
-    for token in tokens:
-        depth += (token.string in ("(", "[", "{")) - (token.string in (")", "]", "}"))
-        if token.string == "," and not depth:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return [_between(part[0].start, part[-1].end, lines) if part else "" for part in parts]
-
-
-def _between(start: tuple[int, int], end: tuple[int, int], lines: list[str]) -> str:
-    if start[0] == end[0]:
-        return lines[start[0] - 1][start[1] : end[1]]
-    inner = lines[start[0] : end[0] - 1]
-    return "".join([lines[start[0] - 1][start[1] :], *inner, lines[end[0] - 1][: end[1]]])
+def _as_call(statement: str) -> str:
+    """What is written as a statement in Python 2 only, as the call that it is in Python 3."""
+    with suppress(SyntaxError):
+        match ast.parse(statement).body:
+            case [ast.Expr(ast.Call(ast.Name()))]:
+                return statement
+    for pattern, call in CALLS:
+        if found := re.fullmatch(pattern, statement, re.S):
+            return found.expand(call)
+    return statement
 
 
 # --- the statements ----------------------------------------------------------------------------------

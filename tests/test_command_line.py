@@ -132,6 +132,20 @@ def test_check_proves(run):
     assert "proved" in out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["h**2", "2*h*x*(1-h)", "--let", "h=tanh(w*x)", "--wrt", "w", "w=1", "x=3"], "1 − h for ∂h/"),
+        (["a*sigmoid(a)", "x*sigmoid(a)", "--let", "a=w*x", "--wrt", "w", "w=1", "x=3"], "sigmoid(a)"),
+        (["sum(-t*log(S))", "S+t", "--let", "S=softmax(z)", "--wrt", "z", "z=1,2,3", "t=0,1,0"], "into S1 "),
+    ],
+)
+def test_the_diagnosis_speaks_of_the_names_that_were_given_to_formulas(run, arguments, said):
+    status, out, _ = run("check", *arguments)
+    assert status == 1
+    assert said in out
+
+
 def test_check_names_the_slip_in_a_formula(run):
     status, out, _ = run("check", "softmax(z)", "diag(S) + outer(S, S)", "--let", "S=softmax(z)", "z=1,2,3")
     assert status == 1

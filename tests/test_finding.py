@@ -62,7 +62,7 @@ def test_a_report_is_sent_without_the_graph_and_what_the_user_gave():
     assert len(found) == len(report.findings)
     for at in found:
         assert at.place.arguments == at.claims == {}
-        for testimony in (at.testimony, at.judged, at.judgement.testimony):
+        for testimony in (at.testimony, at.judgement.testimony):
             assert testimony.recorded is None
             assert testimony.graph is None
             assert testimony.seeds == ()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import autograd_mini as am
-from autograd_mini.check.judgement.rule import ROUNDED, Numbers, Program, judged, settled
+from autograd_mini.check.judgement.rule import ROUNDED, Program, judged, settled
 from autograd_mini.check.settings import Settings
+from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.subjects.sampling import Probe
 from autograd_mini.check.witnesses import testimony as witnesses
 from autograd_mini.check.witnesses.recorded import Recorded
@@ -18,7 +19,7 @@ def told(truth=1.0, bound=0.0, **changes):
     """A testimony on one derivative."""
     parts = {
         "engine": truth * ONE, "error": 0 * ONE, "unseen": 0 * ONE, "open": ONE < 0,
-        "left": np.nan * ONE, "right": np.nan * ONE, "differences": np.nan * ONE,
+        "left": np.nan * ONE, "right": np.nan * ONE,
         "followed": True, "exact": True,
     }  # fmt: skip
     return witnesses.Testimony(
@@ -38,7 +39,7 @@ def verdict(
     program=None,
     **options,
 ):
-    claim = Numbers(yours * ONE, unit * ONE, epsilon * ONE, 2 * (not printed) < ONE)
+    claim = Claim(yours * ONE, unit * ONE, epsilon * ONE, 2 * (not printed) < ONE)
     found = judged(claim, testimony, Settings(**options), largest * ONE, fixed, lambda: program)
     return str(found.verdicts.item())
 
@@ -132,14 +133,14 @@ def test_differences_acquit_and_accuse_so_far_as_they_are_sure():
 
 
 def test_differences_allow_ten_of_their_errors_beside_the_tolerance():
-    claim = Numbers(2 * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+    claim = Claim(2 * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
     found = judged(claim, by_differences(1e-5, 2.0), Settings(), 0 * ONE)
     assert found.allowed.item() == pytest.approx(2e-6 + 1e-4, rel=1e-12)
 
 
 def test_what_rounding_leaves_open_is_settled_by_another_point_and_nothing_else_is():
     def at(yours, testimony):
-        claim = Numbers(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+        claim = Claim(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
         return judged(claim, testimony, Settings(), 0 * ONE)
 
     rounded, right = at(1.01, told(bound=1e-3)), at(1.0, told())
@@ -184,7 +185,7 @@ def test_many_digits_are_asked_where_floats_leave_something_open_and_only_there(
     assert bound > 1e-3
 
     def found(yours):
-        claim = Numbers(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+        claim = Claim(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
         judgement = judged(claim, testimony, Settings(), 0 * ONE)
         return judgement.verdicts.item(), judgement.testimony.exact
 
@@ -196,7 +197,7 @@ def test_many_digits_are_asked_where_floats_leave_something_open_and_only_there(
 
 def test_a_derivative_of_zero_that_convention_gives_is_said_to_be_one():
     def note(testimony):
-        claim = Numbers(0 * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+        claim = Claim(0 * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
         return judged(claim, testimony, Settings(), 0 * ONE).notes.item()
 
     sides = {"open": ONE > 0, "left": 0 * ONE, "right": 1 * ONE}
@@ -208,7 +209,7 @@ def test_a_derivative_of_zero_that_convention_gives_is_said_to_be_one():
 
 def test_only_what_is_left_open_has_a_note():
     def note(yours, testimony):
-        claim = Numbers(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
+        claim = Claim(yours * ONE, 0 * ONE, EPSILON * ONE, ONE < 0)
         return judged(claim, testimony, Settings(), 0 * ONE).notes.item()
 
     assert note(1.0, told(bound=1e-3)) == note(2.0, told(bound=1e-3)) == ""

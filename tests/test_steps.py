@@ -368,6 +368,19 @@ def test_the_loss_must_be_one_value():
         check_steps(lambda x: 3.0, {"x": lambda x: x}, at=1.0)
 
 
+def test_points_without_the_label_of_a_step_are_said_to_be_that():
+    def f(x):
+        return named(np.exp(x), "y") ** 2 if x > 1 else np.sin(x)
+
+    report = check_steps(f, {("d", "y"): lambda y: 2 * y, "x": lambda d, y: d * y}, at=1.1, points=20)
+    assert report.verdict == "agrees"
+    assert report.skipped == 0
+    left_out = 21 - report.points
+    assert left_out > 0
+    assert f"{left_out} random points say nothing: f has no node there" in str(report)
+    assert "outside f's domain" not in str(report)
+
+
 def test_points_outside_the_domain_are_skipped_and_counted():
     report = check_steps(lambda x: np.log(x), {"x": lambda x: 1 / x}, at=0.2, seed=1)
     assert report

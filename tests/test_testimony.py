@@ -1,6 +1,7 @@
 """What is known of a derivative at a point before any claim: its truth, its sides, and who says so."""
 
 import math
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -298,3 +299,58 @@ def test_at_the_edge_of_a_domain_one_side_speaks_and_the_entry_is_open():
     assert np.isfinite(testimony.right).all()
     assert np.isnan(testimony.left).all()
     assert testimony.truth == testimony.right
+
+
+class _Dropout:
+    """A layer that seldom drops what it is given, with a generator of its own."""
+
+    def __init__(self, random):
+        self.random = random
+
+    def __call__(self, x):
+        return np.sum(x * x) * _kept(self.random)
+
+
+def _kept(random):
+    return 1.0 if random.random() < 0.97 else 2.0
+
+
+def _seldom(make):
+    """A generator whose first draws drop nothing, and soon some that do."""
+    for seed in range(999):
+        draws = [_kept(random) for random in [make(seed)] for _ in range(90)]
+        if draws[:30] == [1.0] * 30 and 2.0 in draws:
+            return make(seed)
+
+
+@pytest.mark.parametrize("make", [np.random.default_rng, np.random.RandomState, random.Random])
+@pytest.mark.parametrize("held", ["variable", "attribute", "default", "in a list", "below"])
+def test_rare_draws_from_a_generator_of_ones_own_are_noticed(make, held):
+    own = _seldom(make)
+    layer, several = _Dropout(own), [own]
+
+    def from_default(x, random=own):
+        return _Dropout(random)(x)
+
+    f = {
+        "variable": lambda x: np.sum(x * x) * _kept(own),
+        "attribute": layer.__call__,
+        "default": from_default,
+        "in a list": lambda x: np.sum(x * x) * _kept(several[0]),
+        "below": lambda x: layer(x),
+    }[held]
+    report = am.check_gradient(f, lambda x: 2 * x, at={"x": np.array([1.0, 2.0])}, points=0, diagnosis=0.0)
+    assert report.verdict == "inconclusive"
+    assert RANDOM in report.reason
+
+
+def test_a_generator_that_nobody_draws_from_is_not_held_against_f():
+    own = np.random.default_rng(0)
+    noise = own.normal(size=2)
+
+    def f(x):
+        return np.sum((x - noise) ** 2) if own is not None else None
+
+    report = am.check_gradient(f, lambda x: 2 * (x - noise), at={"x": [1.0, 2.0]})
+    assert report.verdict == "agrees"
+    assert not report.remarks

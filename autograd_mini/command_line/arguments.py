@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autograd_mini.arguments import signature
+from autograd_mini.arrays import named
 from autograd_mini.expressions import Expression, parse
 
 Point = dict[str, Any]
@@ -117,7 +118,7 @@ class LetFormula:
         known = dict(names)
         for name in (*expression.names, *expression.constants):
             if name in self.lets:
-                known[name] = self.lets[name].evaluate(self._known(self.lets[name], names))
+                known[name] = named(self.lets[name].evaluate(self._known(self.lets[name], names)), name)
         return known
 
 

@@ -125,9 +125,13 @@ def _explained(
         own = {name: place.arguments[name] for name in passes.arguments}
         given = iter([place.arguments[name] for name in cotangents])
         cotangent = unflatten(output, given) if cotangents else 1.0
-        known = [at for at in report.findings if at.place.number == place.number and at.judgement is not None]
-        if known and not known[0].judged.probe.note and len(known[0].judged.truth) == 1:
-            truth = subject.split(known[0].judged.truth.reshape(-1))
+        known = [
+            at.testimony
+            for at in report.findings
+            if at.place.number == place.number and at.testimony is not None and at.judgement is not None
+        ]
+        if known and not known[0].probe.note and len(known[0].truth) == 1:
+            truth = subject.split(known[0].truth.reshape(-1))
         else:
             try:
                 truth = Recorded.of(passes, own, cotangent).gradients()

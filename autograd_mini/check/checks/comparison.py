@@ -16,7 +16,7 @@ import numpy as np
 from autograd_mini.check.diagnosis import diagnose, what_is_right
 from autograd_mini.check.diagnosis.evidence import Evidence, Point
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
-from autograd_mini.check.judgement.rule import settled
+from autograd_mini.check.judgement.rule import Judgement, settled
 from autograd_mini.check.margin import Margin, Trial, mended_by_hand
 from autograd_mini.check.reports.picture import draw_mistake
 from autograd_mini.check.reports.report import Part, Report
@@ -221,9 +221,9 @@ def _digits(report: Report) -> Iterator[str]:
     if not 0 < apart < 1e-2:
         return
     said = f"agrees to {int(-np.log10(apart))} digits"
-    judgement, yours = report.findings[0].judgement, report.findings[0].yours
-    recorded = None if judgement is None else judgement.testimony.recorded
-    if judgement is None or recorded is None or yours is None or len(recorded) > FEW:
+    testimony, yours = report.findings[0].testimony, report.findings[0].yours
+    recorded = None if testimony is None else testimony.recorded
+    if testimony is None or recorded is None or yours is None or len(recorded) > FEW:
         yield said
         return
     code = recorded.tape.code
@@ -231,7 +231,7 @@ def _digits(report: Report) -> Iterator[str]:
     for c in dict.fromkeys(few):
         without = replace(code, constants=tuple(0.0 if other == c else other for other in code.constants))
         other = replace(recorded, tape=replace(recorded.tape, code=without))
-        truth = other.exact(judgement.testimony.seeds, judgement.testimony.bound)
+        truth = other.exact(testimony.seeds, testimony.bound)
         if np.allclose(truth, yours, rtol=1e-3 * apart + 1e-12, atol=0):
             yield f"{said}; f holds {c:g} where yours has nothing"
             return
@@ -247,25 +247,30 @@ def _is_special(report: Report) -> bool:
     return report.settings.domain is None and all(right)
 
 
+def _clear(report: Report) -> Iterator[tuple[Finding, Judgement, Floats]]:
+    """What was found where all was compared and decided, and the truth there."""
+    for at in report.findings:
+        if at.clear and at.judgement is not None and not at.judgement.testimony.probe.note:
+            yield at, at.judgement, at.judgement.testimony.truth
+
+
 def _trials(subject: Subject, report: Report) -> list[Trial]:
     """The points where all is known, for a changed derivation."""
-    known = [at for at in report.findings if at.clear and not at.judged.probe.note]
-    truths = [subject.split(at.judged.truth.reshape(*subject.rows, -1)) for at in known]
-    return [Trial(at.place.arguments, 1.0, truth) for at, truth in zip(known, truths, strict=True)]
+    return [
+        Trial(at.place.arguments, 1.0, subject.split(truth.reshape(*subject.rows, -1)))
+        for at, _, truth in _clear(report)
+    ]
 
 
 def _points_of_dispute(subject: Subject, report: Report) -> list[Point]:
-    """The points where all was compared and decided, with the arguments whose derivative is wrong."""
+    """The points where all is known, with the arguments whose derivative is wrong."""
     wrong = [name for name, verdict in report.sections.items() if verdict == DISAGREES]
     found = []
-    for at in report.findings:
-        if not at.clear or at.judgement is None or at.judged.probe.note:
-            continue
-        truth, rows = at.judged.truth, subject.rows
-        slack = at.judgement.allowed + 1e-9 * np.max(abs(truth), initial=0.0)
+    for at, judgement, truth in _clear(report):
+        slack = judgement.allowed + 1e-9 * np.max(abs(truth), initial=0.0)
         yours = {name: own for name in wrong if (own := at.claims[name].numbers) is not None}
-        truths, slacks = (subject.split(x.reshape(*rows, -1)) for x in (truth, slack))
+        truths, slacks = (subject.split(x.reshape(*subject.rows, -1)) for x in (truth, slack))
         parts = ({name: part[name] for name in yours} for part in (truths, yours, slacks))
         if yours:
-            found.append(Point(at.place.arguments, at.place.output.reshape(rows), *parts))
+            found.append(Point(at.place.arguments, at.place.output.reshape(subject.rows), *parts))
     return found

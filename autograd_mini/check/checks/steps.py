@@ -19,7 +19,7 @@ from autograd_mini.check.checks.comparison import places_of, progress, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
-from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged, settled
+from autograd_mini.check.judgement.rule import Judgement, Program, judged, settled
 from autograd_mini.check.reports.picture import draw_step
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Options, Settings, settings_of
@@ -132,7 +132,8 @@ def check_steps(
             tape = tape_of([*graph.outputs.flat]) if recorded is None else recorded.tape
             known = parts.whole(place.arguments.values()) | dict(place.arguments) if parts else {}
             heard.append(_Heard(place, Loss(graph, tape, known), testimony))
-        skipped += len(places) - len(heard)
+        absent = len(places) - len(heard)
+        more = (f"{absent} random points say nothing: f has no node there that a step is about",)
         derivation = _Derivation(claims, heard, settings)
         say("the steps")
         judged_steps = derivation.steps()
@@ -140,8 +141,8 @@ def check_steps(
     uses = [derivation.nodes[x] for x in wrong.uses] if wrong else []
     picture = partial(draw_step, heard[0].loss, wrong.node, uses) if wrong else None
     findings = tuple(Finding(at.place, at.testimony) for at in heard)
-    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped, picture=picture,
-                  medium=subject.medium)  # fmt: skip
+    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped,
+                  more=more * bool(absent), picture=picture, medium=subject.medium)  # fmt: skip
 
 
 class _Heard(NamedTuple):
@@ -330,10 +331,10 @@ class _Derivation:
         except Exception as error:  # a step that fails is wrong, not a reason to stop
             trouble = f"failed: {type(error).__name__}: {error}".partition("\n")[0]
             return _Application(earlier, asked, expected, None, trouble)
-        numbers, largest = Numbers.of(result, 1, -1), self.largest[claim.node]
+        numbers, largest = result.reshaped(1, -1), self.largest[claim.node]
 
         def program() -> Program | None:
-            return None if otherwise else _program(claim.result, asked, numbers.yours, shape)
+            return None if otherwise else _program(claim.result, asked, numbers.numbers, shape)
 
         fixed = not callable(claim.result)
         judgement = given = judged(numbers, testimony, self.settings, largest, fixed, program)

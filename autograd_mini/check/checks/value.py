@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_mini.check.checks.comparison import parts_of
 from autograd_mini.check.diagnosis import diagnose_value
 from autograd_mini.check.judgement.finding import Finding, Place
-from autograd_mini.check.judgement.rule import Numbers, judged
+from autograd_mini.check.judgement.rule import judged
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import Options, settings_of
 from autograd_mini.check.subjects.hand import figures
@@ -23,10 +23,7 @@ from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.check.witnesses.testimony import Testimony
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from typing_extensions import Unpack
-
-    Floats: TypeAlias = NDArray[np.float64]
 
 
 def check_value(
@@ -66,12 +63,12 @@ def check_value(
     if given.numbers.shape != value.shape:
         why = f"the printed value has the wrong shape: expected {value.shape}, got {given.numbers.shape}"
         return reported(Finding(place, failure=why))
-    numbers = Numbers.of(given, -1, 1)
+    numbers = given.reshaped(-1, 1)
     with np.errstate(all="ignore"):
         testimony = _testimony(subject, place)
-        ended = testimony.open & (numbers.yours != testimony.engine)  # ∞ may be printed
+        ended = testimony.open & (numbers.numbers != testimony.engine)  # ∞ may be printed
         judgement = judged(numbers, replace(testimony, open=ended), settings, abs(value).reshape(-1, 1))
-    report = reported(Finding(place, testimony, judgement, numbers.yours, {"": given}))
+    report = reported(Finding(place, judgement.testimony, judgement, numbers.numbers, {"": given}))
     if report.verdict != DISAGREES or not np.isfinite(value).all():
         return report
     graph, allowed = subject.graph_if_any(point), judgement.allowed.reshape(value.shape)
@@ -102,5 +99,5 @@ def _testimony(subject: Subject, place: Place) -> Testimony:
     probe = Probe([*np.ndindex(place.output.shape)], [("", ())])
     return Testimony(
         probe, truth, value, bound, error, np.zeros(value.shape), ~np.isfinite(value), nothing, nothing,
-        nothing, followed=True, exact=exact, remarks=(remarks,) * bool(remarks),
+        followed=True, exact=exact, remarks=(remarks,) * bool(remarks),
     )  # fmt: skip

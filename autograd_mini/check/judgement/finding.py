@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged
+from autograd_mini.check.judgement.rule import Judgement, Program, judged
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subjects.arguments import EPSILON, RejectedError, UnknownNameError
+from autograd_mini.check.subjects.arguments import EPSILON, Floats, RejectedError, UnknownNameError
 from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.subjects.sampling import Index
 from autograd_mini.check.subjects.subject import Subject
 from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.check.witnesses.testimony import Testimony
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
 
 
 class Entry(NamedTuple):
@@ -68,6 +63,10 @@ class Place:
     arguments: Mapping[str, Any]
     output: Floats
 
+    @property
+    def where(self) -> str:
+        return f" (at random point {self.number})" * bool(self.number)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -85,19 +84,9 @@ class Finding:
     open: str = ""
 
     @property
-    def where(self) -> str:
-        return f" (at random point {self.place.number})" * bool(self.place.number)
-
-    @property
-    def judged(self) -> Testimony:
-        """The testimony that was judged by, as sharp as it had to be."""
-        assert self.testimony is not None
-        return self.testimony if self.judgement is None else self.judgement.testimony
-
-    @property
     def alone(self) -> Finding:
         """The same without the graph and what the user gave, which need not outlive the check."""
-        testimony = self.testimony and replace(self.judged, recorded=None, seeds=(), graph=None)
+        testimony = self.testimony and replace(self.testimony, recorded=None, seeds=(), graph=None)
         judgement = self.judgement
         if judgement is not None and testimony is not None:
             judgement = replace(judgement, testimony=testimony)
@@ -109,7 +98,7 @@ class Finding:
         """What else there is to say."""
         if self.testimony is None:
             return [self.open]
-        silent = [why + self.where for why in filter(None, [self.open, *self.silent.values()])]
+        silent = [why + self.place.where for why in filter(None, [self.open, *self.silent.values()])]
         coarsest = max((getattr(claim, "epsilon", 0.0) for claim in self.claims.values()), default=0.0)
         kind = "float32" if coarsest < 1e-5 else "float16"
         coarse = f"yours is {kind} and held to what that resolves (ε = {coarsest:.1e})" * (coarsest > EPSILON)
@@ -132,36 +121,29 @@ class Finding:
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
         """Every entry that was compared."""
-        if self.judgement is None or self.yours is None:
+        testimony, judgement, yours = self.testimony, self.judgement, self.yours
+        if testimony is None or judgement is None or yours is None:
             return ()
-        return tuple(self._entries())
-
-    def _entries(self) -> Iterator[Entry]:
-        judgement, yours = self.judgement, self.yours
-        assert judgement is not None
-        assert yours is not None
-        testimony = judgement.testimony
         with np.errstate(all="ignore"):
             error = np.where(yours == testimony.truth, 0.0, abs(yours - testimony.truth))
         precise = testimony.truth if testimony.exact else np.full(yours.shape, np.nan)
+        notes = judgement.notes.copy()
+        if testimony.kinks:
+            more = ", …" * (len(testimony.kinks) > 3)
+            notes[testimony.open & (notes != "")] += f" (on a kink: {', '.join(testimony.kinks[:3])}{more})"
         columns = (
             yours, testimony.engine, testimony.differences, testimony.left, testimony.right, error,
-            judgement.allowed, precise,
+            judgement.verdicts, notes, judgement.allowed, precise,
         )  # fmt: skip
         tables = [column.tolist() for column in columns]
-        more = ", …" if len(testimony.kinks) > 3 else ""
-        kinks = f" (on a kink: {', '.join(testimony.kinks[:3])}{more})" if testimony.kinks else ""
-        probe, heard = testimony.probe, self.heard
-        for r, row in enumerate(probe.rows):
-            for c in heard:
-                name, column = probe.columns[c]
-                mine, engine, differences, left, right, apart, allowed, exact = (x[r][c] for x in tables)
-                verdict, note = judgement.verdicts[r, c], judgement.notes[r, c]
-                note += kinks * bool(note and testimony.open[r, c])
-                yield Entry(
-                    name, row, column, self.place.number, mine, engine, differences, left, right, apart,
-                    verdict, note, allowed, exact,
-                )  # fmt: skip
+        probe = testimony.probe
+        return tuple(
+            Entry(
+                probe.columns[c][0], row, probe.columns[c][1], self.place.number, *(x[r][c] for x in tables)
+            )
+            for r, row in enumerate(probe.rows)
+            for c in self.heard
+        )
 
     @property
     def mute(self) -> bool:
@@ -172,10 +154,10 @@ class Finding:
     @property
     def clear(self) -> bool:
         """Whether everything that was heard was decided."""
-        if self.judgement is None:
+        if self.testimony is None or self.judgement is None:
             return False
         verdicts = self.judgement.verdicts[:, self.heard]
-        return bool((verdicts != INCONCLUSIVE).all() and np.isfinite(self.judgement.testimony.truth).all())
+        return bool((verdicts != INCONCLUSIVE).all() and np.isfinite(self.testimony.truth).all())
 
 
 def found_at(
@@ -187,28 +169,26 @@ def found_at(
     except RejectedError as why:
         claims = dict.fromkeys(subject.shapes, why)
         if not why.raised:
-            failure = str(why) + f" (at random point {place.number})" * bool(place.number)
-            return Finding(place, testimony, claims=claims, failure=failure)
-    except (
-        UnknownNameError
-    ) as why:  # f names it at the given point, and need not where it takes another branch
+            return Finding(place, testimony, claims=claims, failure=f"{why}{place.where}")
+    except UnknownNameError as why:
         if not place.number:
             raise
-        return Finding(place, testimony, open=str(why))
-    numbers = _numbers(subject, claims, testimony)
+        return Finding(place, testimony, open=str(why))  # of a branch that f takes at the given point
+    numbers = _as_one(subject, claims, testimony)
     if len(testimony.probe.rows) != len(largest):  # sampled here, and not elsewhere
         largest = np.zeros((len(testimony.probe.rows), 1))
 
     def program() -> Program | None:
         outputs = None if testimony.probe.weights is not None else subject.derived(place.arguments)
-        return None if outputs is None else program_of(outputs, numbers.yours)
+        return None if outputs is None else program_of(outputs, numbers.numbers)
 
     judgement = judged(numbers, testimony, settings, largest, subject.fixed, program)
-    rejected, silent = _excused(claims, numbers.yours, judgement)
-    return Finding(place, testimony, judgement, numbers.yours, claims, rejected, silent)
+    rejected, silent = _excused(claims, numbers.numbers, judgement)
+    return Finding(place, judgement.testimony, judgement, numbers.numbers, claims, rejected, silent)
 
 
-def _numbers(subject: Subject, claims: Mapping[str, Claim | RejectedError], testimony: Testimony) -> Numbers:
+def _as_one(subject: Subject, claims: Mapping[str, Claim | RejectedError], testimony: Testimony) -> Claim:
+    """All claims as one, outputs by inputs, or of these what is compared."""
     probe = testimony.probe
     yours = probe.seen(subject.matrix(claims, lambda claim: claim.numbers, np.nan))
     unit = probe.largest(subject.matrix(claims, lambda claim: claim.unit, 0.0))
@@ -217,7 +197,7 @@ def _numbers(subject: Subject, claims: Mapping[str, Claim | RejectedError], test
     if epsilon.shape != yours.shape:
         epsilon = np.full(yours.shape, np.max(epsilon, initial=EPSILON))
         printed = np.full(yours.shape, printed.any())
-    return Numbers(yours, unit, epsilon, printed)
+    return Claim(yours, unit, epsilon, printed)
 
 
 def program_of(outputs: Sequence[Any], yours: Floats) -> Program | None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subjects.arguments import EPSILON
+from autograd_mini.check.subjects.arguments import EPSILON, Floats, Mask
 from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony
@@ -29,9 +29,6 @@ from autograd_mini.sweeps import U
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-    Mask: TypeAlias = NDArray[np.bool_]
 Verdicts: TypeAlias = "NDArray[np.object_]"
 
 RTOL = 1e-6
@@ -46,22 +43,6 @@ ONE_SIDED = "the one-sided derivatives differ: one-sided {left:.6g} and {right:.
 NO_DERIVATIVE = "there is no finite derivative here: one-sided {left:.6g} and {right:.6g}"
 UNSETTLED = "the differences do not settle: one-sided {left:.6g} and {right:.6g}"
 UNCLEAR = "the differences tell too few digits: they leave {error:.1e} open"
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """A claim as numbers, outputs by inputs: the results, what a printed figure leaves open, their ε."""
-
-    yours: Floats
-    unit: Floats
-    epsilon: Floats
-    printed: Mask
-
-    @classmethod
-    def of(cls, claim: Claim, *shape: int) -> Numbers:
-        """One claim, in another shape."""
-        parts = (claim.numbers, claim.unit, claim.epsilon, claim.printed)
-        return cls(*(np.broadcast_to(x, claim.numbers.shape).reshape(shape) for x in parts))
 
 
 @dataclass(frozen=True)
@@ -91,38 +72,64 @@ class Judgement:
         return Judgement(verdicts, notes, allowed, self.testimony)
 
 
-def near(claim: Numbers, truth: Floats, settings: Settings) -> Floats:
+def near(claim: Claim, truth: Floats, settings: Settings) -> Floats:
     """How far a result may be from the truth, rounding aside."""
-    yours = np.nan_to_num(abs(claim.yours))
+    yours = np.nan_to_num(abs(claim.numbers))
     size = np.fmax(yours, abs(truth))
     relative = np.where(claim.printed, 1e-12, RTOL) if settings.rtol is None else settings.rtol
     coarse = np.where(claim.epsilon > EPSILON, 4 * claim.epsilon, 0.0) if settings.rtol is None else 0.0
     return np.asarray((settings.atol or 0.0) + relative * size + claim.unit * (1 + 1e-6) + coarse * yours)
 
 
+@np.errstate(all="ignore")
 def judged(
-    claim: Numbers,
+    claim: Claim,
     testimony: Testimony,
     settings: Settings,
     largest: Floats,
     fixed: bool = False,
     program: Callable[[], Program | None] = lambda: None,
 ) -> Judgement:
-    """The verdict on a claim; ``largest`` is the largest derivative of each row over all points."""
-    with np.errstate(all="ignore"):
-        judge = _against_the_graph if testimony.followed else _against_differences
-        return judge(claim, testimony, settings, largest, fixed, program)
+    """The verdict on a claim, outputs by inputs; ``largest`` is the largest of each output over all points.
+
+    A ``fixed`` claim is numbers, which owe to the rounding of the point; ``program`` gives the hand's own.
+    """
+    if testimony.followed:
+        testimony, right, wrong, allowed = _against_the_graph(
+            claim, testimony, settings, largest, fixed, program
+        )
+    else:
+        right, wrong, allowed = _against_differences(claim, testimony, settings, largest)
+    verdicts = np.full(right.shape, INCONCLUSIVE, dtype=object)
+    notes = np.full(right.shape, "", dtype=object)
+    verdicts[right], verdicts[wrong] = AGREES, DISAGREES
+    notes[~right & ~wrong] = ROUNDED if testimony.followed else UNCLEAR
+    size = np.fmax(abs(claim.numbers), abs(testimony.truth))
+    hidden = (testimony.unseen > size / HIDDEN) & ((size > 0) | np.isinf(testimony.unseen)) & (right | wrong)
+    verdicts[hidden], notes[hidden] = INCONCLUSIVE, UNSEEN
+    verdicts[testimony.open] = INCONCLUSIVE  # no derivative, or two: nobody is right or wrong about it
+    notes[testimony.open] = NO_DERIVATIVE if testimony.followed else UNSETTLED
+    if testimony.followed:
+        notes[testimony.open & np.isfinite(testimony.truth)] = ONE_SIDED
+        notes[testimony.open & (testimony.truth == 0)] = TIED + ONE_SIDED
+    for index in map(tuple, np.argwhere(verdicts == INCONCLUSIVE)):
+        below, above, error = testimony.left[index], testimony.right[index], testimony.error[index]
+        notes[index] = notes[index].format(left=below, right=above, error=error)
+    if testimony.trouble:
+        verdicts[:], notes[:] = INCONCLUSIVE, testimony.trouble
+    return Judgement(verdicts, notes, allowed, testimony)
 
 
 def _against_the_graph(
-    claim: Numbers,
+    claim: Claim,
     testimony: Testimony,
     settings: Settings,
     largest: Floats,
     fixed: bool,
     program: Callable[[], Program | None],
-) -> Judgement:
-    yours = claim.yours
+) -> tuple[Testimony, Mask, Mask, Floats]:
+    """The testimony, as sharp as it has to be; what is right, what wrong; and how far right may be."""
+    yours = claim.numbers
     closely = near(claim, testimony.truth, settings)
     coarseness = np.maximum(claim.epsilon / EPSILON, testimony.coarse)
     rounding = np.maximum(testimony.bound, U * largest) * coarseness
@@ -133,76 +140,35 @@ def _against_the_graph(
         closely = near(claim, testimony.truth, settings)
     truth = testimony.truth
     distance = np.where(yours == truth, 0.0, abs(yours - truth)) + testimony.error
-    decided = distance <= closely
-    if fixed and not decided.all():
+    right = distance <= closely
+    if fixed and not right.all():
         rounding = np.maximum(rounding, testimony.sways())
-    exact, own = None, None
-    if not decided.all() and (own := program()) is not None:
+    own = None if right.all() else program()
+    if own is not None:
         rounding = np.maximum(rounding, own.bound * coarseness)
-        if (~decided & (distance <= closely + ROUNDING * rounding)).any():
-            exact = own.exact()
     loosely = closely + ROUNDING * rounding
-    beyond = ~(distance <= loosely)
-    if own is not None and exact is not None:
+    wrong = ~(distance <= loosely)
+    if own is not None and not (right | wrong).all():
+        exact = own.exact()
         alike = abs(exact - truth) + testimony.error <= closely
-        known = ~decided & ~beyond & np.isfinite(exact)
-        decided |= known & alike
-        if own.accuses:
-            beyond |= known & ~alike
-    verdicts = np.full(yours.shape, INCONCLUSIVE, dtype=object)
-    notes = np.full(yours.shape, "", dtype=object)
-    verdicts[decided], verdicts[beyond] = AGREES, DISAGREES
-    notes[~decided & ~beyond] = ROUNDED
-    size = np.fmax(abs(yours), abs(truth))
-    hidden = (testimony.unseen > size / HIDDEN) & ((size > 0) | np.isinf(testimony.unseen))
-    hidden &= decided | beyond
-    _leave_open(verdicts, notes, hidden, UNSEEN)
-    _leave_open_sides(verdicts, notes, testimony)
-    if testimony.trouble:
-        _leave_open(verdicts, notes, np.ones(yours.shape, dtype=bool), testimony.trouble)
-    return Judgement(verdicts, notes, loosely, testimony)
+        known = ~right & ~wrong & np.isfinite(exact)
+        right |= known & alike
+        wrong |= known & ~alike & own.accuses
+    return testimony, right, wrong, loosely
 
 
 def _against_differences(
-    claim: Numbers,
-    testimony: Testimony,
-    settings: Settings,
-    largest: Floats,
-    fixed: bool,
-    program: Callable[[], Program | None],
-) -> Judgement:
-    """The verdict where f cannot be followed: differences acquit and accuse so far as they are sure."""
-    yours, truth = claim.yours, testimony.truth
+    claim: Claim, testimony: Testimony, settings: Settings, largest: Floats
+) -> tuple[Mask, Mask, Floats]:
+    """The same where f cannot be followed: differences acquit and accuse so far as they are sure."""
+    yours, truth = claim.numbers, testimony.truth
     slack = 10 * testimony.error
     size = np.fmax(abs(yours), abs(truth))
-    closely = near(claim, truth, settings)
+    allowed = near(claim, truth, settings) + slack
     distance = np.where(yours == truth, 0.0, abs(yours - truth))
-    resolved = slack <= np.maximum(np.maximum(SURE * size, closely), 1e-8 * largest * (yours == 0))
-    decided = (distance <= closely + slack) & resolved
-    beyond = ~(distance <= closely + slack) & (testimony.error <= COARSE * size)
-    verdicts = np.full(yours.shape, INCONCLUSIVE, dtype=object)
-    notes = np.full(yours.shape, "", dtype=object)
-    verdicts[decided], verdicts[beyond] = AGREES, DISAGREES
-    for index in np.argwhere(~decided & ~beyond):
-        notes[tuple(index)] = UNCLEAR.format(error=testimony.error[tuple(index)])
-    _leave_open_sides(verdicts, notes, testimony)
-    if testimony.trouble:
-        _leave_open(verdicts, notes, np.ones(yours.shape, dtype=bool), testimony.trouble)
-    return Judgement(verdicts, notes, closely + slack, testimony)
-
-
-def _leave_open(verdicts: Verdicts, notes: Verdicts, where: Mask, why: str) -> None:
-    verdicts[where], notes[where] = INCONCLUSIVE, why
-
-
-def _leave_open_sides(verdicts: Verdicts, notes: Verdicts, testimony: Testimony) -> None:
-    """Entries that have no derivative, or two: nobody is right or wrong about them."""
-    for index in map(tuple, np.argwhere(testimony.open)):
-        left, right = testimony.left[index], testimony.right[index]
-        finite = np.isfinite(testimony.truth[index])
-        tied = testimony.followed and testimony.truth[index] == 0
-        why = (ONE_SIDED if finite else NO_DERIVATIVE) if testimony.followed else UNSETTLED
-        verdicts[index], notes[index] = INCONCLUSIVE, TIED * bool(tied) + why.format(left=left, right=right)
+    resolved = slack <= np.maximum(np.maximum(SURE * size, allowed - slack), 1e-8 * largest * (yours == 0))
+    is_near = distance <= allowed
+    return is_near & resolved, ~is_near & (testimony.error <= COARSE * size), allowed
 
 
 def settled(judgements: Sequence[Judgement | None]) -> bool:

@@ -165,7 +165,7 @@ class Report:
         """The first thing that is wrong, or how right all is."""
         failures = [finding.failure for finding in self.findings if finding.failure]
         rejected = {
-            name: why + at.where for at in reversed(self.findings) for name, why in at.rejected.items()
+            name: why + at.place.where for at in reversed(self.findings) for name, why in at.rejected.items()
         }
         said = failures[:1] or [*dict.fromkeys(rejected.values())]
         return "; ".join(said) or self._of_entries() or self._of_parts()
@@ -198,7 +198,7 @@ class Report:
     @property
     def witnesses(self) -> tuple[str, ...]:
         """Who was heard."""
-        heard = (w for at in self.findings if at.testimony is not None for w in at.judged.witnesses)
+        heard = (w for at in self.findings if at.testimony is not None for w in at.testimony.witnesses)
         return tuple(dict.fromkeys(w.format(medium=self.medium) for w in heard))
 
     @property

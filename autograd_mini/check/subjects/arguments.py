@@ -19,6 +19,7 @@ from autograd_mini.value import Value
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 Floats: TypeAlias = "NDArray[np.float64]"
+Mask: TypeAlias = "NDArray[np.bool_]"
 Nodes: TypeAlias = "NDArray[Any]"
 
 EPSILON = float(np.finfo(float).eps)
@@ -168,6 +169,15 @@ def nodes_of(x: Any) -> list[Any]:
 def plain(x: Nodes) -> Any:
     """A scalar as a Python float or a Value, an array as a copy."""
     return x.copy() if x.shape else x.item()
+
+
+def sample(function: Callable[[Any], Any], x: Any, size: int) -> Floats:
+    """f at one point, flat; nan where it is outside its domain, and says so by whatever error it likes."""
+    try:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(x), dtype=float).reshape(size)
+    except Exception:
+        return np.full(size, np.nan)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -25,12 +25,19 @@ MOST = 300  # decimals, of which a float can hold the unit
 
 @dataclass(frozen=True)
 class Claim:
-    """A hand result: its numbers, one unit of the last digit of printed ones, the rounding of their type."""
+    """A hand result: its numbers, one unit of the last digit of printed ones, the rounding of their type.
+
+    These are arrays like the numbers where the numbers are those of several claims.
+    """
 
     numbers: Floats
     unit: Floats
-    epsilon: float = EPSILON
-    printed: bool = False
+    epsilon: Any = EPSILON
+    printed: Any = False
+
+    def reshaped(self, *shape: int) -> Claim:
+        """The same in another shape."""
+        return replace(self, numbers=self.numbers.reshape(shape), unit=self.unit.reshape(shape))
 
 
 class Formula:

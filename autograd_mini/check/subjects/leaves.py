@@ -57,7 +57,9 @@ class Leaves:
     def taken(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """The function as one of the leaves."""
         call = caller(f)
-        return with_parameters(lambda *numbers: call(self.whole(numbers)), self.flat)
+        taken = with_parameters(lambda *numbers: call(self.whole(numbers)), self.flat)
+        taken.__wrapped__ = f  # type: ignore[attr-defined]  # as functools.wraps has it
+        return taken
 
 
 def by_leaves(

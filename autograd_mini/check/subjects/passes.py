@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import copy
 import dis
+import inspect
+import pickle
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,9 +34,11 @@ Call: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 Path: TypeAlias = tuple[Any, ...]  # a root, and attributes, keys and positions from there on
 
 SEED = 0  # of every forward pass; that of a backward pass is the next
+HELD = 100  # things in a list or dict that are looked at
 HEAP = 1 << 9  # Python's mark on classes that code in Python has made
 FORWARD, BACKWARD, LOSS = "forward", "backward", "loss"
 ARGUMENT, VARIABLE, INSTANCE, RESULT = "argument", "variable", "instance", "result"  # the roots of paths
+COTANGENT = "cotangent"
 
 
 def plain(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,8 +80,7 @@ class Passes:
         (world,) = self.world.copied()
         for name, x in arguments.items():
             new = x.copy() if isinstance(x, np.ndarray) else x
-            for path in self.paths[name]:
-                world.put(path, new)
+            world.put_all(self.paths[name], new)
         with alike():
             output, result = self.run(world, call)
         return output, (world, result)
@@ -95,15 +98,50 @@ class Passes:
 
 @contextmanager
 def alike(seed: int = SEED) -> Iterator[None]:
-    """What is drawn from Python's and NumPy's own generators is the same in each run."""
+    """What is drawn from Python's and NumPy's own generators is the same in each run, and nothing warns."""
     before = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])
+
+
+def random_state(generators: Iterable[Any] = ()) -> Any:
+    """Where generators are, and those that everybody shares: what draws from one moves it on."""
+    shared: Any = np.random.get_state(legacy=True)
+    return shared[1].tobytes(), shared[2:], random.getstate(), [pickle.dumps(own) for own in generators]
+
+
+def generators_of(f: Any) -> list[Any]:
+    """The generators of random numbers that a function, or what it calls, holds itself.
+
+    >>> draw = np.random.default_rng(0)
+    >>> generators_of(lambda x: x * draw.random()) == [draw]
+    True
+    """
+    found: list[Any] = []
+    left: list[Any] = [inspect.unwrap(f)]
+    seen: set[int] = set()
+    while left:
+        x = left.pop()
+        if id(x) in seen or isinstance(x, ATOMS):
+            continue
+        seen.add(id(x))
+        if isinstance(x, (np.random.Generator, np.random.RandomState, random.Random)):
+            found.append(x)
+        elif isinstance(x, MethodType):
+            left += [x.__func__, x.__self__]
+        elif is_own(x):
+            left += _near(x)
+        elif isinstance(x, (dict, list, tuple)):
+            left += [*(x.values() if isinstance(x, dict) else x)][:HELD]
+        elif type(x).__flags__ & HEAP:
+            left += attributes(x).values()
+    return found
 
 
 @dataclass(frozen=True)
@@ -155,6 +193,18 @@ class World:
     def get(self, path: Path) -> Any:
         """What is at a path."""
         return got(*self.root(path))
+
+    def there(self, path: Path) -> Any:
+        """What is at a path, None if there is none yet."""
+        try:
+            return self.get(path)
+        except (AttributeError, KeyError, IndexError, TypeError):
+            return None
+
+    def put_all(self, paths: Iterable[Path], new: Any) -> None:
+        """Put something else in each of several places."""
+        for path in paths:
+            self.put(path, new)
 
     def put(self, path: Path, new: Any) -> None:
         """Put something else there."""
@@ -222,12 +272,19 @@ def reached_by(functions: Any) -> dict[int, frozenset[str]]:
         if id(f) in seen:
             continue
         seen.add(id(f))
-        names = set(_names(f.__code__))
-        found.setdefault(id(f.__globals__), set()).update(names)
-        near = [f.__globals__.get(name) for name in names]
-        near += [cell.cell_contents for cell in f.__closure__ or () if not _is_empty(cell)]
-        left += [g for g in near if is_own(g)]
+        found.setdefault(id(f.__globals__), set()).update(_names(f.__code__))
+        left += filter(is_own, _near(f))
     return {home: frozenset(names) for home, names in found.items()}
+
+
+def _near(f: FunctionType) -> Iterator[Any]:
+    """What a function finds outside itself."""
+    for name in _names(f.__code__):
+        yield f.__globals__.get(name)
+    for cell in f.__closure__ or ():
+        if not _is_empty(cell):
+            yield cell.cell_contents
+    yield from f.__defaults__ or ()
 
 
 @lru_cache(4096)

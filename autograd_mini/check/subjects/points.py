@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import Floats, listed, numbers_of, plain
+from autograd_mini.check.subjects.arguments import Floats, listed, numbers_of, plain, sample
 
 if TYPE_CHECKING:
     from autograd_mini.check.subjects.subject import Subject
@@ -112,12 +112,3 @@ def _drawn(domain: Any, given: Any, random: np.random.Generator) -> Any:
     if domain in ROWS:
         return ROWS[domain](shape, random)
     return plain(np.asarray(SHAPED[domain](random.standard_normal(shape))))
-
-
-def sample(function: Callable[[Any], Any], x: Any, size: int) -> Floats:
-    """f at one point, flat; nan where it is outside its domain, and says so by whatever error it likes."""
-    try:
-        with np.errstate(all="ignore"):
-            return np.asarray(function(x), dtype=float).reshape(size)
-    except Exception:
-        return np.full(size, np.nan)

@@ -32,9 +32,11 @@ from autograd_mini.check.subjects.arguments import (
     numbers_of,
     parameters_of,
     plain,
+    sample,
 )
 from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, prepared
 from autograd_mini.check.subjects.leaves import by_leaves
+from autograd_mini.check.subjects.passes import generators_of
 from autograd_mini.expressions import parse
 from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.labels import arrays_among, split_label
@@ -72,6 +74,7 @@ class Subject(ABC):
     out = "f"
     named_out: str | None = None  # if the user named it
     coarse = 1.0  # how much coarser than a double the numbers are that f gives
+    generators: Sequence[Any] = ()  # of random numbers, that f holds itself
     defaults: Mapping[str, Any] = {}  # numbers that parameters of f keep
     read: dict[str, None]  # how names with two meanings were read
     changed: tuple[str, ...] = ()  # arguments that f changes in place
@@ -84,6 +87,11 @@ class Subject(ABC):
     @abstractmethod
     def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
         """f on Values; ``also`` are labelled intermediates whose nodes are wanted."""
+
+    def sampled(self, arguments: Arguments) -> Callable[[Floats], Floats]:
+        """The output, flat, as a function of the flat inputs alone; nan outside f's domain."""
+        size = self.start_output.size
+        return lambda x: sample(self.evaluate, self.placed(arguments, x), size)
 
     def graph_if_any(self, arguments: Arguments) -> Graph | None:
         """f on Values; None where that stops it, whatever the reason."""
@@ -210,6 +218,7 @@ class _Function(Subject):
         self.read = {}
         self.call = caller(f)  # a signature takes longer to read than f to run
         self.arguments = arguments_of(f, at)
+        self.generators = generators_of(f)
         if unknown := set(wrt or ()) - set(self.arguments):
             raise ValueError(f"check: wrt names {min(unknown)!r}; f's arguments are {listed(self.arguments)}")
         self.defaults = {

@@ -11,22 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property, reduce
 from operator import add
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import UnknownNameError, numbers_of, plain
+from autograd_mini.check.subjects.arguments import Floats, Nodes, UnknownNameError, numbers_of, plain
 from autograd_mini.check.subjects.subject import Graph, labelled, labels_of, own
 from autograd_mini.labels import element_label
 from autograd_mini.number_types import FLOAT
 from autograd_mini.sweeps import Sweep, Tape
 from autograd_mini.value import Value, as_operand, constant, topological_order
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-    Nodes: TypeAlias = NDArray[Any]
 Given: TypeAlias = "Mapping[str, tuple[str, Floats]]"  # what adjoints are called: their nodes' name, numbers
 
 

@@ -12,17 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import EPSILON
-from autograd_mini.check.subjects.points import sample
+from autograd_mini.check.subjects.arguments import EPSILON, Floats, sample
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
 Index: TypeAlias = tuple[int, ...]
 
 FIRST_STEP = 0.05

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autograd_mini.check.subjects.arguments import Floats, Mask
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.sweeps import U
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-    Mask: TypeAlias = NDArray[np.bool_]
 
 GROUPS = 256  # of inputs that move together, where there are more
 VISIBLE = 100  # changes larger than rounding by this are seen
@@ -38,8 +36,8 @@ class Link:
     """
 
     unseen: Floats
+    border: Mask
     refuted: bool = False
-    border: Mask | None = None
 
 
 def linked(
@@ -73,7 +71,7 @@ def linked(
             break
     else:
         if ((sides == -1).any(axis=1) & ~(sides == 1).any(axis=1)).any():
-            return Link(seen.hidden, refuted=True)
+            return Link(seen.hidden, border, refuted=True)
         border[np.any(groups[left][(sides == -1).any(axis=1)] > 0, axis=0)] = True
     if near is None:
         for step in (64 * large, 4096 * large):
@@ -84,7 +82,7 @@ def linked(
             _told(recorded, function, x, directions[again] * step, truth, seen, coarse)
     # A derivative that a larger step betrays, and that at a smaller one rounding would hide, may be lost.
     lost = (seen.betrayed > 0) & (seen.betrayed <= HIDING * seen.resolution)
-    return Link(np.where(lost, np.inf, seen.hidden), border=border if border.any() else None)
+    return Link(np.where(lost, np.inf, seen.hidden), border)
 
 
 @dataclass(frozen=True)

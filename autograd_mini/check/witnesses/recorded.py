@@ -12,20 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from autograd_mini import formulas
+from autograd_mini.check.subjects.arguments import Floats
 from autograd_mini.number_types import ARRAY, FLOAT, FormulaType, evaluate, mpmath_type
 from autograd_mini.rules import Primitive
 from autograd_mini.sweeps import Sweep, Tape, U, bounded, floats, tape_of
 from autograd_mini.value import Value
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
 Seeds: TypeAlias = "Sequence[Mapping[int, float]]"
 
 DIGITS = (50, 100, 200)

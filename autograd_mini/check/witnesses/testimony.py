@@ -6,28 +6,21 @@ bound, and f's own changes confirm that the graph is f. Where it cannot, extrapo
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import EPSILON
-from autograd_mini.check.subjects.points import sample
+from autograd_mini.check.subjects.arguments import EPSILON, Floats, Mask
+from autograd_mini.check.subjects.passes import random_state
 from autograd_mini.check.subjects.sampling import Probe, probe_of
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.witnesses.differences import Limit, differences
-from autograd_mini.check.witnesses.links import SLACK, Link, linked
+from autograd_mini.check.witnesses.links import SLACK, linked
 from autograd_mini.check.witnesses.recorded import Recorded, Seeds
 from autograd_mini.rules import DomainError
 from autograd_mini.sweeps import U
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
-    Mask: TypeAlias = NDArray[np.bool_]
 
 ENGINE, DIGITS = "the engine", "f at 50 digits"
 MOVED, DIFFERENCES = "{medium} next to the point", "differences of {medium}"
@@ -38,7 +31,7 @@ CONTRADICTION = "engine and witness disagree with each other: f moves, as with w
 AT_ONCE = 60_000  # instructions swept that are worth the wait, about half a second at many digits
 ON_DEMAND = 600_000  # where floats leave something open
 NEAR = 2.0**-40  # a step across a kink that floats do not tell from the point
-MATRICES = "truth engine bound error unseen open left right differences".split()
+MATRICES = "truth engine bound error unseen open left right".split()
 STEPS = (2.0**-70, 2.0**-100)  # at many digits
 
 
@@ -61,7 +54,6 @@ class Testimony:
     open: Mask
     left: Floats
     right: Floats
-    differences: Floats
     followed: bool
     exact: bool = False
     coarse: float = 1.0
@@ -100,9 +92,14 @@ class Testimony:
         return replace(self, probe=replace(self.probe, columns=columns), **parts)
 
     @property
+    def differences(self) -> Floats:
+        """The derivatives by differences, where these are the truth."""
+        return np.full(self.truth.shape, np.nan) if self.followed else self.truth
+
+    @property
     def witnesses(self) -> tuple[str, ...]:
         if not self.followed:
-            return (DIFFERENCES,) if np.isfinite(self.differences).any() else ()
+            return (DIFFERENCES,) if np.isfinite(self.truth).any() else ()
         return (ENGINE, *[DIGITS] * self.exact, *[MOVED] * self.linked)
 
     @property
@@ -148,56 +145,51 @@ def heard_at(
     It is about the subject's arguments, and the labelled intermediates that are ``also`` asked for; where f
     is not to ``follow``, as its graph has turned out to be another function, differences alone are asked.
     """
-    coarse = subject.coarse
-    before = _random_state()
-    repeated = [subject.evaluate(arguments) for _ in range(2)]
-    draws = _random_state() != before
-    repeated += [subject.evaluate(arguments) for _ in range(AGAIN * draws * (number == 0))]
-    with np.errstate(all="ignore"):
-        allowed = 1e4 * EPSILON * coarse * abs(output)
-        steady = all(((abs(again - output) <= allowed) | ~np.isfinite(output)).all() for again in repeated)
-    trouble = "" if steady else RANDOM
-    remarks = [DRAWS.format(calls=1 + len(repeated))] * (draws and steady and number == 0)
-    stopped = False
+    steady, remarks = _repeated(subject, arguments, output, number)
+    found, stopped = None, False
     if follow:
         try:
-            graph = subject.graph(arguments, also)
-            inputs = [node for array in graph.inputs.values() for node in array.flat]
-            recorded = Recorded.of([*graph.outputs.flat], inputs)
-            if len(recorded.tape.code.outputs) != output.size:
-                raise ValueError(
-                    f"{len(recorded.tape.code.outputs)} outputs on Values, {output.size} on floats"
-                )
-            shapes = {name: array.shape for name, array in graph.inputs.items()}
-            probe = probe_of(subject.rows, shapes, seed, len(recorded))
-            found = _followed(subject, arguments, output, probe, recorded, coarse, number)
-            if found is not None:
-                return replace(found, trouble=trouble or found.trouble, remarks=tuple(remarks), graph=graph)
-            remarks.append("on Values f is another function than on floats: differences decide")
+            found = _followed(subject, arguments, output, seed, number, also)
+            why = "on Values f is another function than on floats: differences decide"
         except Exception as error:  # whatever stops f on Values, its differences still speak
             stopped = isinstance(error, (DomainError, ArithmeticError))
-            remarks.append(f"the engine could not follow: {type(error).__name__}: {error}".partition("\n")[0])
-    probe = probe_of(subject.rows, subject.shapes, seed, None)
-    return _differenced(subject, arguments, output, probe, coarse, trouble, tuple(remarks), stopped)
+            why = f"the engine could not follow: {type(error).__name__}: {error}".partition("\n")[0]
+        remarks += [why] * (found is None)
+    if found is None:
+        found = replace(_differenced(subject, arguments, output, seed), stopped=stopped)
+    return replace(found, trouble=found.trouble if steady else RANDOM, remarks=tuple(remarks))
 
 
-def _random_state() -> Any:
-    """Where the generators are that everybody shares: a function that draws from them moves them on."""
-    shared: Any = np.random.get_state(legacy=True)
-    return shared[1].tobytes(), shared[2:], random.getstate()
+def _repeated(
+    subject: Subject, arguments: Mapping[str, Any], output: Floats, number: int
+) -> tuple[bool, list[str]]:
+    """Whether f gives the same when it is called again, and what is to be said of one that draws numbers."""
+    before = random_state(subject.generators)
+    repeated = [subject.evaluate(arguments) for _ in range(2)]
+    draws = random_state(subject.generators) != before and number == 0
+    repeated += [subject.evaluate(arguments) for _ in range(AGAIN * draws)]
+    with np.errstate(all="ignore"):
+        allowed = 1e4 * EPSILON * subject.coarse * abs(output)
+        steady = all(((abs(again - output) <= allowed) | ~np.isfinite(output)).all() for again in repeated)
+    return steady, [DRAWS.format(calls=1 + len(repeated))] * (draws and steady)
 
 
 def _followed(
     subject: Subject,
     arguments: Mapping[str, Any],
     output: Floats,
-    probe: Probe,
-    recorded: Recorded,
-    coarse: float,
+    seed: int,
     number: int,
+    also: Sequence[str],
 ) -> Testimony | None:
     """The testimony of the recorded graph, None if it is not that of f."""
-    seeds = recorded.seeds(probe.weights)
+    graph = subject.graph(arguments, also)
+    recorded = Recorded.of([*graph.outputs.flat], [x for nodes in graph.inputs.values() for x in nodes.flat])
+    if graph.outputs.size != output.size:
+        raise ValueError(f"{graph.outputs.size} outputs on Values, {output.size} on floats")
+    shapes = {name: nodes.shape for name, nodes in graph.inputs.items()}
+    probe = probe_of(subject.rows, shapes, seed, len(recorded))
+    seeds, weights, coarse = recorded.seeds(probe.weights), probe.weights, subject.coarse
     values, engine, bound = recorded.bounded(seeds)
     numbers, bounds = values.outputs
     flat = output.ravel()
@@ -205,28 +197,19 @@ def _followed(
         allowed = SLACK * (bounds + U * abs(numbers)) * coarse
         if not ((abs(numbers - flat) <= allowed) | (numbers == flat)).all():
             return None
-    work = len(recorded) * len(seeds)
-    exact = work <= AT_ONCE and number < 2
+    exact = len(recorded) * len(seeds) <= AT_ONCE and number < 2
     truth = recorded.exact(seeds, bound) if exact else engine
-    link = Link(np.zeros(engine.shape))
+    unseen, border = np.zeros(engine.shape), np.zeros(engine.shape[1], dtype=bool)
     x = subject.flat(arguments)
-    if subject.call is not None and x.size:
-        weights = probe.weights
-
-        def function(point: Floats) -> Floats:
-            return sample(subject.evaluate, subject.placed(arguments, point), output.size)
-
-        if weights is None or number == 0:
-            jacobian = engine[:, : x.size] if weights is None else np.ones((output.size, x.size))
-            link = linked(recorded, function, x, jacobian, coarse, bounds if number else None)
-            if link.refuted:
-                return None
-        unseen, border = np.zeros(engine.shape), np.zeros(engine.shape[1], dtype=bool)
+    if subject.call is not None and x.size and (weights is None or number == 0):
+        jacobian = engine[:, : x.size] if weights is None else np.ones((output.size, x.size))
+        near = bounds if number else None
+        link = linked(recorded, subject.sampled(arguments), x, jacobian, coarse, near)
+        if link.refuted:
+            return None
+        border[: x.size] = link.border
         if weights is None and number == 0:
             unseen[:, : x.size] = link.unseen
-        if link.border is not None:
-            border[: x.size] = link.border
-        link = Link(unseen, border=border)
     ties = values.ties()
     left, right = np.full(engine.shape, np.nan), np.full(engine.shape, np.nan)
     open_ = ~np.isfinite(truth)
@@ -235,15 +218,12 @@ def _followed(
         open_ |= differs
         left, right = (np.where(open_, side, np.nan) for side in (left, right))
     trouble = ""
-    if exact and number == 0 and not ties and probe.weights is None and _contradicts(recorded, truth, bound):
+    if exact and number == 0 and not ties and weights is None and _contradicts(recorded, truth, bound):
         trouble = CONTRADICTION
-    if link.border is not None:
-        open_ |= link.border
     return Testimony(
         probe, truth, engine, bound,
         np.zeros(bound.shape) if exact else bound,
-        link.unseen, open_, left, right,
-        np.full(engine.shape, np.nan),
+        unseen, open_ | border, left, right,
         followed=True,
         exact=exact,
         linked=subject.call is not None,
@@ -252,6 +232,7 @@ def _followed(
         kinks=tuple(ties),
         recorded=recorded,
         seeds=seeds,
+        graph=graph,
     )  # fmt: skip
 
 
@@ -310,24 +291,14 @@ def _sides(
 # --- differences ------------------------------------------------------------------------------------
 
 
-def _differenced(
-    subject: Subject,
-    arguments: Mapping[str, Any],
-    output: Floats,
-    probe: Probe,
-    coarse: float,
-    trouble: str,
-    remarks: tuple[str, ...],
-    stopped: bool,
-) -> Testimony:
+def _differenced(subject: Subject, arguments: Mapping[str, Any], output: Floats, seed: int) -> Testimony:
     """The testimony of differences alone: where they settle to one number, that is the derivative."""
-    weights = probe.weights
+    probe, x = probe_of(subject.rows, subject.shapes, seed, None), subject.flat(arguments)
+    sampled, weights = subject.sampled(arguments), probe.weights
 
     def function(x: Floats) -> Floats:
-        found = sample(subject.evaluate, subject.placed(arguments, x), output.size)
-        return found if weights is None else weights @ found
+        return sampled(x) if weights is None else weights @ sampled(x)
 
-    x = subject.flat(arguments)
     limits = differences(function, x, function(x), probe.directions)
     central, left, right = (limit.best for limit in limits)
     error, agreed = _settled(limits)
@@ -335,8 +306,7 @@ def _differenced(
     nothing = np.full(middle.shape, np.nan)
     return Testimony(
         probe, middle, nothing, np.zeros(middle.shape), error, np.zeros(middle.shape), ~agreed,
-        left, right, middle, followed=False, coarse=coarse, trouble=trouble, remarks=remarks,
-        stopped=stopped,
+        left, right, followed=False, coarse=subject.coarse,
     )  # fmt: skip
 
 
