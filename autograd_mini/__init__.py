@@ -101,6 +101,8 @@ from autograd_mini.scopes import scope
 from autograd_mini.transforms import grad, gradient_graph, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_mini.value import TraceError, Value, topological_order
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from autograd_mini.check import (
         Explanation,

@@ -722,18 +722,29 @@ lgamma = primitive(
 own_table |= table
 
 
-def derivative_table() -> str:
+def derivative_table(*names: str) -> str:
     """The table as Markdown: name, formula, partial derivatives, domain, and notes on accuracy.
 
-    A partial that is written out as a series is shown as an ellipsis.
+    With ``names``, in this library or in NumPy, it is that of these functions. A partial that is written out
+    as a series is shown as an ellipsis.
 
-    >>> print(derivative_table().splitlines()[5])
+    >>> print(derivative_table("div").splitlines()[2])
     | `div(x, y)` | `x / y` | `1 / y`, `-z / y` | `y != 0` |
+
+    Raises ValueError for a name that no row has.
     """
+    import difflib  # here only
+
+    known = {name: row for row in table.values() for name in (row.numpy, row.name)}
+    if unknown := [name for name in names if name not in known]:
+        near = difflib.get_close_matches(unknown[0], known, 3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(table)}"
+        raise ValueError(f"the table has no row {unknown[0]!r}; {hint}")
+    rows = [known[name] for name in names] or [*table.values()]
     lines = ["| function z | formula | partial derivatives | domain |", "|---|---|---|---|"]
-    for row in table.values():
+    for row in rows:
         partials = ", ".join(f"`{partial}`" if len(partial) < 200 else "…" for partial in row.partials)
         domain = f"`{row.domain}`" if row.domain else ""
         lines.append(f"| `{row.name}({', '.join(row.operands)})` | `{row.formula}` | {partials} | {domain} |")
-    lines += ["", *(f"{row.note}  " for row in table.values() if row.note)]
+    lines += ["", *(f"{row.note}  " for row in rows if row.note)]
     return "\n".join(lines)

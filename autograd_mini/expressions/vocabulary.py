@@ -86,7 +86,8 @@ CONSTANTS: dict[str, Callable[[Operands], Any]] = {
 def unknown_name(name: str, given: Iterable[str]) -> str:
     if name in functions():
         return f"{name} is a function: write {name}(…)"
-    near = difflib.get_close_matches(name, [*given, *CONSTANTS], 3)
+    near = [known for known in given if known.casefold() == name.casefold()]
+    near = near or difflib.get_close_matches(name, [*given, *CONSTANTS], 3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"given are: {', '.join(given) or 'none'}"
     return f"the name {name} has no value; {hint}"
 

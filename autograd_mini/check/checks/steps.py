@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from autograd_mini.check.checks.comparison import places_of, progress, told_at
+from autograd_mini.check.checks.comparison import places_of, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
@@ -44,6 +44,7 @@ from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.expressions import INDICES
 from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.labels import subscript
+from autograd_mini.progress import progress
 from autograd_mini.sweeps import tape_of
 from autograd_mini.value import Value
 
