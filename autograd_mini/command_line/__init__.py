@@ -7,7 +7,6 @@ Every command is a function of its options that prints and returns the exit stat
 from __future__ import annotations
 
 import argparse
-import difflib
 import io
 import keyword
 import os
@@ -25,6 +24,7 @@ from autograd_mini.command_line.derivatives import grad, print_rules
 from autograd_mini.command_line.grading import TELL, grade
 from autograd_mini.command_line.passes import check_file, is_file
 from autograd_mini.command_line.pictures import draw, draw_options, view
+from autograd_mini.suggestions import did_you_mean
 
 BAD_USE = 2
 UNREAD = 141  # as shells say of a program whose output nobody reads to the end
@@ -91,11 +91,6 @@ def _no_command(arguments: Sequence[str], commands: Collection[str]) -> str:
     if not re.fullmatch(r"[\w-]+", first):
         return f"{said}; a formula comes after one: {line_of(['grad', *arguments])}"
     return f"{said}; {did_you_mean(first, commands)}"
-
-
-def did_you_mean(given: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(given, known, 2)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
 
 
 def _protected(arguments: Sequence[str], options: Collection[str]) -> list[str]:

@@ -20,12 +20,13 @@ from autograd_mini.command_line.arguments import pairs, point_of
 from autograd_mini.command_line.checks import STATUS
 from autograd_mini.command_line.proposals import Pair, keys_in, pair_of, point_for
 from autograd_mini.definitions import Definitions, definitions_of
-from autograd_mini.progress import progress
+from autograd_mini.progress import printing_once, progress
 from autograd_mini.trees import map_leaves
 
 SHOWN = 5  # statements that were left out
 
 
+@printing_once()
 def check_file(options: argparse.Namespace) -> int:
     """Check the passes in ``options.formula``, which is a file."""
     path = options.formula.strip()

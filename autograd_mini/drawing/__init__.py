@@ -22,6 +22,7 @@ from autograd_mini.drawing.picture import picture_of
 from autograd_mini.drawing.style import THEMES
 from autograd_mini.files import write
 from autograd_mini.labels import split_label
+from autograd_mini.suggestions import suggesting
 from autograd_mini.tracing import Traced
 from autograd_mini.transforms import gradient_graph
 from autograd_mini.trees import elements
@@ -86,6 +87,7 @@ class Drawing:
             return {"text/plain": f"{error}\n\n{self.source}"}
 
 
+@suggesting
 def draw(
     roots: Any,
     *,
@@ -194,7 +196,8 @@ def _roots(given: Any) -> list[Value]:
     got = type(given if given is wrong else wrong).__name__ if flat else "none"
     if isinstance(given, (list, tuple, np.ndarray)) and flat:
         got += f" among {len(flat)} elements"
-    raise TypeError(f"draw: expected a Value to draw, or several, got {got}")
+    hint = '; what it returns is drawn, as in draw(f(values([1, 2], "x")))' * callable(given)
+    raise TypeError(f"draw: expected a Value to draw, or several, got {got}{hint}")
 
 
 def _marked(mark: Iterable[str | Value], roots: list[Value], results: list[Value]) -> set[Value]:

@@ -9,14 +9,16 @@ from autograd_mini.check.checks.comparison import compare
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import Options, settings_of
 from autograd_mini.check.subjects.subject import subject_of
+from autograd_mini.progress import printing_once
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@printing_once()
 def check_gradient(
     f: Any,
-    hand: Any,
+    hand: Any = None,
     at: Any = None,
     wrt: str | Sequence[str] | None = None,
     out: str | None = None,
@@ -58,13 +60,16 @@ def check_gradient(
     A hand result that raises, holds nan or has the wrong shape disagrees. An error inside f at the
     given point is raised; TypeError or ValueError for arguments, labels or domains that do not exist.
     """
-    subject = subject_of(f, hand, at, wrt, out, decimals, scalar="check_gradient")
-    return compare("check_gradient", subject, settings_of("check_gradient", options))
+    settings = settings_of("check_gradient", options)
+    return compare(
+        "check_gradient", subject_of(f, hand, at, wrt, out, decimals, scalar="check_gradient"), settings
+    )
 
 
+@printing_once()
 def check_jacobian(
     f: Any,
-    hand: Any,
+    hand: Any = None,
     at: Any = None,
     wrt: str | Sequence[str] | None = None,
     out: str | None = None,
@@ -83,5 +88,5 @@ def check_jacobian(
     >>> check_jacobian(softmax, hand, at=[1.5, -0.5, 0.75], out="S").verdict
     'agrees'
     """
-    subject = subject_of(f, hand, at, wrt, out, decimals)
-    return compare("check_jacobian", subject, settings_of("check_jacobian", options))
+    settings = settings_of("check_jacobian", options)
+    return compare("check_jacobian", subject_of(f, hand, at, wrt, out, decimals), settings)

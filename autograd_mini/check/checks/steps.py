@@ -44,7 +44,7 @@ from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.expressions import INDICES
 from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.labels import subscript
-from autograd_mini.progress import progress
+from autograd_mini.progress import printing_once, progress
 from autograd_mini.sweeps import tape_of
 from autograd_mini.value import Value
 
@@ -70,6 +70,7 @@ class Step(Part):
     noun: ClassVar[str] = "step"
 
 
+@printing_once()
 def check_steps(
     f: Any,
     steps: Mapping[Any, Any],
@@ -357,6 +358,10 @@ class _Derivation:
             notes.append(shown.own.trouble or self._worst(claim.node, point, shown))
             if not explanations and not shown.own.trouble and self.settings.diagnosis:
                 notes.append("no known mistake reproduces it")
+                for x in filter(lambda name: self.nodes[name] == name, shown.uses):
+                    notes.append(
+                        f'{x} is your ∂{self.out}/∂{x}: for its value, call that step ("d{x}", "{x}")'
+                    )
         elif verdict == CARRIED:
             notes.append(f"with the error of {listed(shown.carried)}")
         elif verdict == INCONCLUSIVE and shown.own.judgement is not None:

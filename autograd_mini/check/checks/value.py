@@ -21,6 +21,7 @@ from autograd_mini.check.witnesses.differences import noise
 from autograd_mini.check.witnesses.links import SLACK
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.check.witnesses.testimony import Testimony
+from autograd_mini.progress import printing_once
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 
 
+@printing_once()
 def check_value(
     f: Any,
     printed: Any,
