@@ -1,6 +1,7 @@
 """The checker: right derivations agree, wrong ones disagree, and kinks and conflicts blame nobody."""
 
 import math
+import pydoc
 from statistics import NormalDist
 
 import numpy as np
@@ -647,6 +648,17 @@ def test_a_derivation_that_works_in_place_is_held_to_the_arguments_as_they_were(
     assert check_gradient(loss, wrong, at=at).verdict == "disagrees"
     for name, array in at.items():
         np.testing.assert_array_equal(array, kept[name])
+
+
+@pytest.mark.parametrize("check", [check_gradient, check_jacobian])
+def test_help_begins_with_what_it_does_and_an_example(check):
+    signature, first, *rest = [
+        line.strip(" |") for line in pydoc.plain(pydoc.render_doc(check)).splitlines()[2:]
+    ]
+    assert signature.startswith(f"{check.__name__}(f: ")
+    assert first.startswith("Check a ")
+    example = next(place for place, line in enumerate(rest) if line.startswith(">>> "))
+    assert example <= 5
 
 
 @pytest.mark.parametrize("check", [check_gradient, check_jacobian])

@@ -67,11 +67,13 @@ def draw_options() -> Iterator[tuple[str, dict[str, Any]]]:
         flag = f"--no-{name}" if default is True else f"--{name}"
         if isinstance(default, bool):
             settings |= {"action": "store_const", "const": not default}
+        elif annotation.startswith("bool"):
+            settings |= {"action": argparse.BooleanOptionalAction}
         elif default == () or name == "gradient":
             settings |= {"action": "append", "metavar": "NAME"}
         else:
             read = str if annotation.startswith("str") else _literal
-            settings |= {"type": read, "metavar": "X" if default is None else str(default)}
+            settings |= {"type": read, "metavar": str(default) if default else "X"}
         yield flag, settings
 
 

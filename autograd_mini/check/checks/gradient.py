@@ -27,6 +27,13 @@ def check_gradient(
 ) -> Report:
     """Check a gradient ∂f/∂x of a function with one output, derived by hand.
 
+    The hand result is held against f's derivative at 50 digits and against f itself, at a point and at random
+    ones. The report is true where it agrees; printed, it says what went wrong.
+
+    >>> at = {"w": 3.0, "x": 2.0}
+    >>> check_gradient(lambda w, x: w * x**2, lambda w, x: 2 * w * x, at, wrt="x").verdict
+    'agrees'
+
     ``at`` is the argument of a function of one argument, else a mapping from f's parameters to their
     values; lists of numbers become arrays. ``wrt`` names the arguments differentiated: by default the keys
     of a hand result that is a mapping, else the first.
@@ -45,10 +52,6 @@ def check_gradient(
     Numbers agree within ``rtol · max(|a|, |b|)``, 1e-6 unless given, plus ``atol``; beyond that, and beyond
     what rounding may do at this point, they disagree. With ``symbolic``, SymPy is given some ``seconds`` (10)
     to prove that ``hand`` is right. The mistake in a wrong one is looked for in ``diagnosis`` (2) seconds.
-
-    >>> report = check_gradient(lambda w, x: w * x**2, lambda w, x: {"x": 2 * w * x}, at={"w": 3.0, "x": 2.0})
-    >>> report.verdict
-    'agrees'
 
     A graph that exists is checked by the labels of its leaves, intermediates or whole arrays:
 
