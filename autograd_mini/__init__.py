@@ -98,8 +98,11 @@ from autograd_mini.rules import (
     xlogy,
 )
 from autograd_mini.scopes import scope
+from autograd_mini.suggestions import did_you_mean
 from autograd_mini.transforms import grad, gradient_graph, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_mini.value import TraceError, Value, topological_order
+
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from autograd_mini.check import (
@@ -235,6 +238,9 @@ __all__ = [
     "xlogy",
 ]
 
+MEANT = {"tensor": "values", "array": "values", "Variable": "Value", "no_grad": "detach"}  # elsewhere
+MANY = "dir(autograd_mini) has what there is"
+
 if not TYPE_CHECKING:  # which would take any name for one of these
 
     def __getattr__(name: str) -> Any:
@@ -242,7 +248,8 @@ if not TYPE_CHECKING:  # which would take any name for one of these
             if name in names:
                 globals()[name] = found = getattr(import_module(f"{__name__}.{floor}"), name)
                 return found
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        hint = "" if name[:2] == "__" else f"; {did_you_mean(MEANT.get(name, name), __all__, MANY)}"
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

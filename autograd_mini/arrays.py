@@ -31,6 +31,7 @@ from autograd_mini.labels import element_label
 from autograd_mini.readings import handed_out
 from autograd_mini.refusals import INTO_FLOATS, full_name, refuse
 from autograd_mini.rules import Primitive
+from autograd_mini.suggestions import suggesting
 from autograd_mini.tracing import Traced, conjunction, disjunction, is_condition
 from autograd_mini.trees import leaves, map_leaves
 from autograd_mini.value import TraceError, Value, as_operand, caller, errors_wait
@@ -57,6 +58,14 @@ class ValueArray(np.ndarray[Any, Any]):
                 return apply_ufunc(ufunc, method, inputs, out, options)
             except (ArithmeticError, rules.DomainError):  # of plain numbers among the Values
                 return apply_ufunc(ufunc, method, [*map(_as_nodes, inputs)], out, options)
+            except ValueError as error:
+                shapes = [np.shape(x) for x in inputs]
+                if ufunc is not np.matmul or min(map(len, shapes)) == 0:
+                    raise
+                (*_, n), (*_, m) = shapes[0], shapes[1][-2:][:1]
+                raise ValueError(
+                    f"@: shapes {shapes[0]} and {shapes[1]} do not fit: rows of {n} meet columns of {m}"
+                ) from error
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         with errors_wait():
@@ -144,6 +153,7 @@ class ValueArray(np.ndarray[Any, Any]):
         return self.view(np.ndarray).astype(dtype)
 
 
+@suggesting
 def values(array_like: Any, name: str = "") -> ValueArray:
     """An array of Values: numbers become leaves, Values stay themselves.
 

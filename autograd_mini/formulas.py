@@ -203,7 +203,7 @@ def define(name: str, source: str, namespace: dict[str, Any], **closure: Any) ->
 # --- what the names in a formula mean, on floats and on arrays -----------------------------------------
 
 
-def _cbrt(x: float) -> float:
+def cube_root(x: float) -> float:
     """Cube root for Python 3.10, whose math has none: a power, then one Newton step."""
     if x == 0 or not math.isfinite(x):
         return x
@@ -222,7 +222,7 @@ NATIVE |= {
     "abs": builtins.abs,
     "floor": lambda x: x // 1.0 if x - x == 0.0 else x,  # math's makes an int, and none of an infinity
     "exp2": getattr(math, "exp2", lambda x: math.pow(2.0, x)),
-    "cbrt": getattr(math, "cbrt", _cbrt),
+    "cbrt": getattr(math, "cbrt", cube_root),
 }
 FLOATS: dict[str, Any] = dict(NATIVE)  # both grow by the rows that formulas call
 ARRAYS: dict[str, Any] = {

@@ -15,6 +15,7 @@ import numpy as np
 
 from autograd_mini.arrays import ValueArray, is_traced, values
 from autograd_mini.rules import detach, equal, softplus, where, xlogy
+from autograd_mini.suggestions import suggesting
 from autograd_mini.tracing import Traced
 from autograd_mini.value import Value
 
@@ -22,6 +23,7 @@ Array = Any  # an array of floats or of Values
 REDUCTIONS = ("mean", "sum", "none")
 
 
+@suggesting
 def softmax(z: Array, axis: int = -1) -> Array:
     """Softmax over an axis, the last unless given: Sᵢ = exp(zᵢ) / Σⱼ exp(zⱼ), with Jacobian diag(S) − SSᵀ.
 
@@ -34,6 +36,7 @@ def softmax(z: Array, axis: int = -1) -> Array:
     return np.moveaxis(e / np.sum(e, axis=-1, keepdims=True), -1, axis)
 
 
+@suggesting
 def logsumexp(z: Array, axis: int = -1) -> Any:
     """ln Σⱼ exp(zⱼ) over an axis, the last unless given; its gradient is softmax(z).
 
@@ -44,6 +47,7 @@ def logsumexp(z: Array, axis: int = -1) -> Any:
     return np.log(np.sum(np.exp(shifted), axis=-1)) + shift[..., 0]
 
 
+@suggesting
 def log_softmax(z: Array, axis: int = -1) -> Array:
     """The logarithm of `softmax`, zᵢ − ln Σⱼ exp(zⱼ), without the underflow of its small entries.
 
@@ -54,6 +58,7 @@ def log_softmax(z: Array, axis: int = -1) -> Array:
     return np.moveaxis(shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True)), -1, axis)
 
 
+@suggesting
 def cross_entropy(y: Array, t: Any, reduction: str = "mean") -> Any:
     """Cross-entropy −Σᵢ tᵢ ln yᵢ of probabilities ``y`` against a target; ∂/∂yᵢ = −tᵢ / yᵢ.
 
@@ -81,6 +86,7 @@ def cross_entropy(y: Array, t: Any, reduction: str = "mean") -> Any:
     return _reduce(-np.sum(xlogy(targets, y), axis=-1), reduction)
 
 
+@suggesting
 def cross_entropy_from_logits(z: Array, t: Any, reduction: str = "mean") -> Any:
     """Cross-entropy −Σᵢ tᵢ ln softmax(z)ᵢ of logits; for a target that sums to 1, ∂/∂z = softmax(z) − t.
 
@@ -97,6 +103,7 @@ def cross_entropy_from_logits(z: Array, t: Any, reduction: str = "mean") -> Any:
     return _reduce(-np.sum(t * logarithms, axis=-1), reduction)
 
 
+@suggesting
 def binary_cross_entropy(y: Any, t: Any, reduction: str = "mean") -> Any:
     """−t ln y − (1 − t) ln(1 − y), elementwise, then reduced; ∂/∂y = (y − t) / (y (1 − y)).
 
@@ -110,6 +117,7 @@ def binary_cross_entropy(y: Any, t: Any, reduction: str = "mean") -> Any:
     return _reduce(-xlogy(t, y) - xlogy(1 - t, 1 - y), reduction)
 
 
+@suggesting
 def binary_cross_entropy_from_logits(z: Any, t: Any, reduction: str = "mean") -> Any:
     """Binary cross-entropy of y = sigmoid(z), as softplus(z) − t z; ∂/∂z = sigmoid(z) − t.
 
@@ -122,6 +130,7 @@ def binary_cross_entropy_from_logits(z: Any, t: Any, reduction: str = "mean") ->
     return _reduce(softplus(z) - t * z, reduction)
 
 
+@suggesting
 def squared_error(y: Any, t: Any) -> Any:
     """Σ (y − t)², without the ½ that some texts put in front; ∂/∂y = 2 (y − t).
 
@@ -131,6 +140,7 @@ def squared_error(y: Any, t: Any) -> Any:
     return np.sum(np.square(_difference("squared_error", y, t)))
 
 
+@suggesting
 def mean_squared_error(y: Any, t: Any) -> Any:
     """The mean of (y − t)²; ∂/∂yᵢ = 2 (yᵢ − tᵢ) / n.
 
@@ -140,6 +150,7 @@ def mean_squared_error(y: Any, t: Any) -> Any:
     return np.mean(np.square(_difference("mean_squared_error", y, t)))
 
 
+@suggesting
 def absolute_error(y: Any, t: Any) -> Any:
     """Σ |y − t|; ∂/∂y = sign(y − t), and 0 where they are equal.
 
@@ -185,6 +196,10 @@ def _shifted(function: str, z: Any, axis: int) -> tuple[Array, Array]:
     z = _array(z)
     if z.ndim == 0 or 0 in z.shape:
         raise ValueError(f"{function}: z must be an array of at least one number, got shape {z.shape}")
+    if not -z.ndim <= axis < z.ndim:
+        raise ValueError(
+            f"{function}: axis={axis} is none of the {z.ndim} axes of z, whose shape is {z.shape}"
+        )
     z = np.moveaxis(z, axis, -1)
     columns = (z[..., i : i + 1] for i in range(z.shape[-1]))
     shift = detach(reduce(np.maximum, columns))

@@ -7,6 +7,7 @@ it prints itself as source, maps over a batch, and pickles as data.
 
 from __future__ import annotations
 
+import inspect
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +44,7 @@ from autograd_mini.rebuilding import follow
 from autograd_mini.recording import record
 from autograd_mini.rules import Primitive, as_number
 from autograd_mini.tracing import PI, constant_node, derive, traced_input
-from autograd_mini.transforms import name_of, parameter_names
+from autograd_mini.transforms import lists_explained, name_of, parameter_names
 from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, rebuilder
 from autograd_mini.value import Value, collector_paused, topological_order
 
@@ -81,10 +82,26 @@ def trace(f: Callable[..., Any], *examples: Any) -> Program:
         return values(entries).reshape(shape) if shape else entries[0]
 
     names = parameter_names(f, len(examples))
+    _require_examples(f, examples)
     arguments = {x: map_named(traced, example, x) for x, example in zip(names, examples, strict=True)}
-    with collector_paused():
+    with collector_paused(), lists_explained(examples):
         result = follow(f, *map(copied, arguments.values()))  # f may pop from its dicts and lists
         return _program(name_of(f), arguments, nodes, result)
+
+
+def _require_examples(f: Callable[..., Any], examples: Sequence[Any]) -> None:
+    """TypeError unless f can be called with so many arguments."""
+    try:
+        wanted = inspect.signature(f)
+    except (TypeError, ValueError):  # it does not tell
+        return
+    try:
+        wanted.bind(*examples)
+    except TypeError:
+        raise TypeError(
+            f"trace: {name_of(f)} takes {wanted}, got {len(examples)} examples; give one for each argument, "
+            "a number or an array of its shape"
+        ) from None
 
 
 class Program:

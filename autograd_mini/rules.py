@@ -42,6 +42,7 @@ from autograd_mini.formulas import (
     names_in,
     times,
 )
+from autograd_mini.suggestions import did_you_mean
 
 table: dict[str, Primitive] = {}
 own_table: dict[str, Primitive] = {}  # the rows of this module, once it has been read
@@ -354,13 +355,15 @@ def _check_formula(
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ""
             if name and name not in arity and name not in NATIVE:
-                raise ValueError(f"primitive {row}: unknown name {name!r} in {text!r}")
+                hint = did_you_mean(name, [*arity, *NATIVE])
+                raise ValueError(f"primitive {row}: unknown name {name!r} in {text!r}; {hint}")
             count = arity.get(name, len(node.args))
             if not name or count != len(node.args) or node.keywords:
                 raise ValueError(f"primitive {row}: {ast.unparse(node)!r} calls no row with its operands")
             called.add(node.func)
         elif isinstance(node, ast.Name) and node not in called and node.id not in names:
-            raise ValueError(f"primitive {row}: unknown name {node.id!r} in {text!r}")
+            hint = did_you_mean(node.id, sorted(names))
+            raise ValueError(f"primitive {row}: unknown name {node.id!r} in {text!r}; {hint}")
         if isinstance(node, ast.BitXor):
             raise ValueError(f"primitive {row}: write a power as x ** 2, not x ^ 2, in {text!r}")
         number = isinstance(node, ast.Constant) and not isinstance(node.value, (int, float))
@@ -722,18 +725,25 @@ lgamma = primitive(
 own_table |= table
 
 
-def derivative_table() -> str:
+def derivative_table(*names: str) -> str:
     """The table as Markdown: name, formula, partial derivatives, domain, and notes on accuracy.
 
-    A partial that is written out as a series is shown as an ellipsis.
+    With ``names``, in this library or in NumPy, it is that of these functions. A partial that is written out
+    as a series is shown as an ellipsis.
 
-    >>> print(derivative_table().splitlines()[5])
+    >>> print(derivative_table("div").splitlines()[2])
     | `div(x, y)` | `x / y` | `1 / y`, `-z / y` | `y != 0` |
+
+    Raises ValueError for a name that no row has.
     """
+    known = {name: row for row in table.values() for name in (row.numpy, row.name)}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"the table has no row {unknown[0]!r}; {did_you_mean(unknown[0], known)}")
+    rows = [known[name] for name in names] or [*table.values()]
     lines = ["| function z | formula | partial derivatives | domain |", "|---|---|---|---|"]
-    for row in table.values():
+    for row in rows:
         partials = ", ".join(f"`{partial}`" if len(partial) < 200 else "…" for partial in row.partials)
         domain = f"`{row.domain}`" if row.domain else ""
         lines.append(f"| `{row.name}({', '.join(row.operands)})` | `{row.formula}` | {partials} | {domain} |")
-    lines += ["", *(f"{row.note}  " for row in table.values() if row.note)]
+    lines += ["", *(f"{row.note}  " for row in rows if row.note)]
     return "\n".join(lines)

@@ -23,6 +23,7 @@ from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.liveness import Liveness
 from autograd_mini.rebuilding import follow
 from autograd_mini.rules import as_number
+from autograd_mini.suggestions import suggesting
 from autograd_mini.tracing import CUT, Derivative, Traced, constant_node, derive, products
 from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, unflatten
 from autograd_mini.value import (
@@ -64,6 +65,7 @@ def gradient_graph(output: Value, inputs: Tree) -> Tree:
     return _refill(inputs, iter(_pullback([output], [constant_node(1.0)], wanted, output.label or "f")))
 
 
+@suggesting
 def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that gives the gradient of the scalar function ``f``, in the structure of its argument.
 
@@ -91,6 +93,7 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> 
     return gradient
 
 
+@suggesting
 def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """Like `grad`, but giving the pair of the function's value and its gradient.
 
@@ -111,6 +114,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
     return value_and_gradient
 
 
+@suggesting
 def jacobian(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that gives ∂fᵢ/∂xⱼ, for arrays of shape ``output.shape + input.shape``.
 
@@ -150,6 +154,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False)
     return jacobian_of
 
 
+@suggesting
 def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that gives the second derivatives ∂²f/∂xᵢ∂xⱼ of a scalar function.
 
@@ -315,6 +320,25 @@ def _living(nodes: Iterable[Value]) -> Iterator[None]:
         _live.difference_update(nodes)
 
 
+@contextmanager
+def lists_explained(given: Iterable[Any]) -> Iterator[None]:
+    """For the time of a call: where f fails on what is no array, a list of numbers may be why."""
+    try:
+        yield
+    except (AttributeError, TypeError) as error:
+        lists = [x for x in given if isinstance(x, (list, tuple)) and x and all(map(_is_entry, leaves(x)))]
+        if not lists or type(error) not in (AttributeError, TypeError):
+            raise
+        raise type(error)(
+            f"{error}; f was given {reprlib.repr(lists[0])}, which is a tree of numbers and differentiated "
+            f"as one: for an array give np.array({reprlib.repr(lists[0])})"
+        ) from error
+
+
+def _is_entry(x: Any) -> bool:
+    return as_number(x) is not None
+
+
 class _Call:
     """One call of ``f`` on fresh nodes in place of the arguments ``argnums``."""
 
@@ -329,7 +353,10 @@ class _Call:
         try:
             positions = [*map(index, argnums)] if isinstance(argnums, Sequence) else [index(argnums)]
         except TypeError:
-            raise TypeError(f"argnums must be a whole number or several, got {argnums!r}") from None
+            raise TypeError(
+                f"argnums must be a whole number or several, the places of arguments, got {argnums!r}; the "
+                "point is given to the result, as in grad(f)(2.0)"
+            ) from None
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise ValueError(f"argnums names argument {position}, but {len(args)} were given")
@@ -343,7 +370,7 @@ class _Call:
         if not isinstance(argnums, Sequence):
             [self.tree] = self.tree
         self.inputs = elements(self.tree)
-        with _living(self.inputs), errors_wait():
+        with _living(self.inputs), errors_wait(), lists_explained([args[i] for i in positions]):
             self.result = follow(f, *fresh, **named)
         self.aux: tuple[Any, ...] = ()
         if has_aux:
@@ -500,4 +527,4 @@ def _number(leaf: Any) -> Any:
 def _describe(x: Any) -> str:
     if isinstance(x, np.ndarray):
         return f"an array of shape {x.shape}"
-    return f"{type(x).__name__} {reprlib.repr(x)}"
+    return "None; is there a return?" if x is None else f"{type(x).__name__} {reprlib.repr(x)}"

@@ -1,8 +1,8 @@
 """An audit of published derivations: every formula and printed figure of five write-ups, through the checker.
 
 The write-ups are public pages on softmax, cross-entropy and their derivatives. What they claim is restated
-here, right or wrong; the verdicts and what went wrong are the checker's. ``--markdown`` prints the table
-for a README.
+here, right or wrong; the verdicts and what went wrong are the checker's. ``--markdown`` prints the
+table as it stands in ``audit.md``.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """The checker: right derivations agree, wrong ones disagree, and kinks and conflicts blame nobody."""
 
 import math
+import pydoc
 from statistics import NormalDist
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from autograd_mini import (
     Value,
     abs,
+    check_backward,
+    check_steps,
     cross_entropy,
     detach,
     less,
@@ -645,3 +648,52 @@ def test_a_derivation_that_works_in_place_is_held_to_the_arguments_as_they_were(
     assert check_gradient(loss, wrong, at=at).verdict == "disagrees"
     for name, array in at.items():
         np.testing.assert_array_equal(array, kept[name])
+
+
+@pytest.mark.parametrize("check", [check_gradient, check_jacobian])
+def test_help_begins_with_what_it_does_and_an_example(check):
+    signature, first, *rest = [
+        line.strip(" |") for line in pydoc.plain(pydoc.render_doc(check)).splitlines()[2:]
+    ]
+    assert signature.startswith(f"{check.__name__}(f: ")
+    assert first.startswith("Check a ")
+    example = next(place for place, line in enumerate(rest) if line.startswith(">>> "))
+    assert example <= 5
+
+
+@pytest.mark.parametrize("check", [check_gradient, check_jacobian])
+def test_what_functions_print_is_shown_once(check, capsys):
+    def f(x):
+        for i in range(2):
+            print("f", i)
+        return np.sum(x**2)
+
+    def hand(x):
+        print("hand")
+        return 2 * x
+
+    assert check(f, hand, at=np.ones(3)).verdict == "agrees"
+    assert capsys.readouterr().out == "f 0\nf 1\nhand\n"
+    check(f, hand, at=np.ones(3))
+    print("after")
+    assert capsys.readouterr().out == "f 0\nf 1\nhand\nafter\n"
+
+
+def test_what_passes_and_steps_print_is_shown_once(capsys):
+    def forward(x):
+        print("forward")
+        return np.tanh(x)
+
+    def backward(dout, x):
+        print("backward")
+        return dout * (1 - np.tanh(x) ** 3)
+
+    assert check_backward(forward, backward, at=np.ones(3) / 2).verdict == "disagrees"
+    assert sorted(capsys.readouterr().out.split()) == ["backward", "forward"]
+
+    def loss(x):
+        print("loss")
+        return np.sum(x**2)
+
+    check_steps(loss, {"x": lambda x: print("step") or 2 * x}, at={"x": np.ones(3)})
+    assert sorted(capsys.readouterr().out.split()) == ["loss", "step"]

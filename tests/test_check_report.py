@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import re
 import sys
 from html.parser import HTMLParser
 
@@ -103,7 +104,7 @@ def test_html_is_well_formed_and_escaped():
         assert parser.open == []
         assert "script" not in parser.seen
         assert page.index(found.verdict) < page.index("points tried" if found.points else "witnesses")
-    assert page.count("<table>") == 1
+    assert page.count("<table ") == 1
     assert wrong()._repr_html_().count("✗") == 6 + 9
 
 
@@ -147,7 +148,7 @@ def test_lines_of_code_with_a_margin_are_rendered_as_steps_are():
         "      of shape (3,)",
         "  ✓     dW = np.outer(dz, x)  = ∂L/∂W given dz",
     ]
-    page = report._repr_html_()
+    page = re.sub(' style="[^"]*"', "", report._repr_html_())
     assert "<td>&nbsp;&nbsp;&nbsp;&nbsp;dz = dy * y</td><td>is not ∂L/∂z</td><td>of shape (3,)</td>" in page
     assert [part["name"] for part in report.to_dict()["parts"]] == ["1", "2", "3"]
 

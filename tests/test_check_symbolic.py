@@ -105,11 +105,11 @@ def test_numbers_prove_nothing():
     assert "no proof: numbers are compared at the given point only" in report.remarks
 
 
-def test_without_sympy_one_sentence_names_the_extra(monkeypatch):
+def test_without_sympy_one_sentence_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "sympy", None)
     report = check_gradient(lambda x: x**2, lambda x: 2 * x, at=0.7, symbolic=True)
     assert report.verdict == "agrees"
-    assert "no proof: SymPy is not installed (extra: symbolic)" in report.remarks
+    assert "no proof: SymPy is not installed; python -m pip install sympy" in report.remarks
 
 
 def test_zero_is_told_from_what_is_not():

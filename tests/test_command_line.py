@@ -1,16 +1,22 @@
 """The command line: what is printed, the exit status, and one sentence for every misuse."""
 
+import inspect
+import io
 import json
 import os
+import shlex
 import subprocess
 import sys
+import time
 import webbrowser
+import xml.etree.ElementTree
 
 import numpy as np
 import pytest
 
-from autograd_mini import derivative_table, softmax
+from autograd_mini import __version__, derivative_table, draw, softmax, values
 from autograd_mini.command_line import main
+from autograd_mini.progress import progress
 
 
 @pytest.fixture
@@ -62,7 +68,7 @@ def test_grad_as_json_with_vectors_matrices_and_second_derivatives(run):
     _, out, _ = run("grad", "softmax(z)", "z=1,2", "--json")
     S = softmax([1, 2])
     np.testing.assert_allclose(json.loads(out)["gradient"]["z"], np.diag(S) - np.outer(S, S))
-    assert json.loads(run("grad", "sqrt(x)", "x=0", "--json")[1])["gradient"]["x"] is None
+    assert json.loads(run("grad", "sqrt(x)", "x=0", "--json")[1])["gradient"]["x"] == "inf"
 
 
 def test_grad_prints_each_second_derivative_once(run):
@@ -81,6 +87,30 @@ def test_grad_prints_source_that_runs(run, arguments):
     exec(out, names)
     assert names["f"](2.0, 7.0) == (28.0, (28.0, 4.0))
     assert "function f(x, y)" in run("grad", "--source=javascript", "x*y", "x=3", "y=5")[1]
+
+
+def test_grad_rounds_and_names_as_told(run):
+    _, out, _ = run("grad", "x/y", "x=1", "y=3", "--precision", "3", "--name", "share")
+    assert out.split() == ["share", "0.333", "∂share/∂x", "0.333", "∂share/∂y", "-0.111"]
+    _, out, _ = run("grad", "x/y", "x=1", "y=3", "--source", "--name=share")
+    names = {}
+    exec(out, names)
+    assert names["share"](1.0, 4.0) == (0.25, (0.25, -1 / 16))
+
+
+@pytest.mark.parametrize("text", ["[[1,2],[3,4]]", " [[1, 2], [3, 4]]", "1,2;3,4", "[[2/2, 2], [3, 4]]"])
+def test_matrices_as_python_writes_them(run, text):
+    _, out, _ = run("grad", "W[0, 1] * W[1, 0]", f"W={text}", "--json")
+    assert json.loads(out) == {"value": 6, "gradient": {"W": [[0, 3], [2, 0]]}}
+
+
+def test_infinity_and_nan_are_the_same_in_all_json(run):
+    found = json.loads(run("grad", "sqrt(x) + 0 * y", "x=0", "y=1", "--json")[1])
+    assert found["gradient"] == {"x": "inf", "y": 0}
+    found = json.loads(run("grad", "0 * sqrt(x)", "x=0", "--json")[1])
+    assert found["gradient"] == {"x": None}
+    report = json.loads(run("check", "sum(z)", "1e308 * 10 * z", "z=4,4", "--points=0", "--json")[1])
+    assert (report["entries"][0]["yours"], report["entries"][0]["error"]) == ("inf", "inf")
 
 
 def test_a_minus_is_no_option(run):
@@ -120,10 +150,47 @@ def test_check_reports_and_exits_by_the_verdict(run, arguments, status, verdict)
 
 def test_check_says_what_was_drawn(run):
     _, out, _ = run("check", "x*y", "y", "--wrt", "x", "y=2")
-    assert out.splitlines()[-1].startswith("not given, and drawn at random: x=")
+    assert out.splitlines()[-1].startswith("not given, and drawn for the point called given: x=")
     _, out, _ = run("check", "x*y", "y", "--wrt", "x", "y=2", "--json")
     report = json.loads(out)
     assert (report["verdict"], report["drawn"], report["at"]["y"]) == ("agrees", ["x"], 2)
+
+
+def test_check_takes_a_derivative_for_each_of_several_names(run):
+    status, out, _ = run("check", "x*sin(y)", "--wrt", "x,y", "sin(y)", "x*cos(y)", "--json")
+    assert (status, json.loads(out)["sections"]) == (0, {"x": "agrees", "y": "agrees"})
+    status, out, _ = run("check", "x*sin(y)", "--wrt", "y, x", "sin(y)", "x*cos(y)", "x=1", "y=2", "--json")
+    assert (status, json.loads(out)["sections"]) == (1, {"x": "disagrees", "y": "disagrees"})
+    status, out, _ = run("check", "x*y", "x=1", "y", "y=2", "--wrt=x", "--json")
+    assert (status, json.loads(out)["sections"]) == (0, {"x": "agrees"})
+
+
+def test_the_formulas_value_has_a_name(run):
+    assert run("check", "softmax(z)", "diag(S) - outer(S, S)", "--name", "S", "z=1,2,3")[0] == 0
+    status, out, _ = run("check", "softmax(z)", "diag(S)", "--name", "S", "z=1,2,3")
+    assert (status, "∂S[1]/∂z[2]" in out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "softmax(z)", "--wrt", "z", "diag(S) - outer(S, S)", "--let", "S=softmax(z)"],
+        ["check", "W @ x", "--wrt", "W", "x[k]*(i==j)"],
+        ["check", "max(p[1], t)", "--wrt", "t", "t > p[1]"],
+        ["grad", "cross_entropy(softmax(W @ x + b), t)"],
+        ["grad", "x*y", "x=1", "--source"],
+        ["grad", "log(x - y)", "y=0.25"],
+        ["grad", "A @ B", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_the_line_that_is_proposed_works(run, arguments):
+    status, _, err = run(*arguments)
+    assert status == 2
+    assert " no numbers; give some, as in\n" in err
+    _, *proposed = shlex.split(err.splitlines()[1])
+    assert proposed[: len(arguments)] == arguments
+    assert run(*proposed)[0] == 0
 
 
 def test_check_proves(run):
@@ -173,17 +240,53 @@ def test_view_writes_a_page_and_opens_it_only_if_asked(run, tmp_path, monkeypatc
     assert opened == [path.as_uri()]
 
 
+def test_a_picture_goes_to_the_standard_output(run):
+    status, out, _ = run("draw", "x*x", "x=3", "--name", "area", "-o", "-")
+    assert status == 0
+    picture = xml.etree.ElementTree.fromstring(out)
+    assert "area" in "".join(picture.itertext())
+    _, out, _ = run("view", "x*x", "x=3", "-o", "-")
+    assert out.lower().startswith("<!doctype html>")
+
+
+def test_draw_takes_every_keyword_of_draw(run, tmp_path):
+    path = tmp_path / "graph.dot"
+    z = values([2.0, 5.0], "z")
+    for flags, options in (
+        ("--theme=dark --precision 2 --direction=TB", {"theme": "dark", "precision": 2, "direction": "TB"}),
+        ("--no-constants --sums --gradient=z", {"constants": False, "sums": True, "gradient": z}),
+        ("--collapse all --limit none", {"collapse": True, "limit": None}),
+        ("--collapse z --mark z0", {"collapse": ["z"], "mark": ["z0"]}),
+    ):
+        told = run("draw", "z[0] * z[1] + 2", "z=2,5", "-o", str(path), *flags.split())
+        assert told == (0, f"{path}\n", "")
+        assert path.read_text("utf-8") == draw(z[0] * z[1] + 2, **options).source
+    known = run("draw", "--help")[1]
+    for name, parameter in inspect.signature(draw).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            assert f"--no-{name} " in known or f"--{name} " in known
+
+
 def test_rules_prints_the_table(run):
     assert run("rules") == (0, derivative_table() + "\n", "")
+    _, out, _ = run("rules", "sigmoid", "arctan")
+    assert [line.split("`")[1] for line in out.splitlines()[2:4]] == ["sigmoid(x)", "atan(x)"]
+
+
+def test_version_and_help(run):
+    assert run("--version") == (0, f"autograd-mini {__version__}\n", "")
+    for command in ("grad", "check", "draw", "view", "rules", "grade"):
+        assert run("help", command) == run(command, "--help")
+    assert "  view " in run("help")[1]
 
 
 # --- bad use ---
 
 BAD = [
     ([], "COMMAND"),
-    (["draws"], "invalid choice"),
+    (["draws"], "there is no command draws; did you mean draw?"),
     (["grad"], "required: FORMULA"),
-    (["grad", "x"], "name x has no value"),
+    (["grad", "x"], "x has no numbers; give some, as in\n  autograd-mini grad x x=0.5"),
     (["grad", "1"], "give the names their numbers"),
     (["grad", "lgg(x)", "x=1"], "did you mean lg"),
     (["grad", "log(x)", "x=-1"], "needs x > 0, got x = -1"),
@@ -275,3 +378,22 @@ def test_a_reader_that_stops_is_no_error_and_no_agreement(arguments):
             timeout=60,
         )
     assert (done.returncode, done.stderr) == (141, b"")  # as shells have it
+
+
+# --- progress ---
+
+
+def test_a_terminal_shows_where_the_work_is_and_nothing_stays(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("autograd_mini.progress.PATIENCE", 0.005)
+    with progress("outer"), progress("inner") as say:  # one line for both
+        say("deep")
+        time.sleep(0.05)
+    assert terminal.getvalue().count("\rdeep … 0.0 s") >= 2
+    assert "inner" not in terminal.getvalue()
+    assert terminal.getvalue().rpartition("\r")[0].endswith("\r" + " " * len("deep … 0.0 s"))
+    with progress("quick"):
+        before = terminal.getvalue()
+    assert terminal.getvalue() == before

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from autograd_mini.command_line.grading import _painted, _with_progress
+from autograd_mini.command_line.grading import painted_line, with_progress
 from autograd_mini.grading.grades import Grade, Mark
 
 pytestmark = pytest.mark.xdist_group("grade")  # one looks for processes that others would leave
@@ -198,12 +198,12 @@ def test_a_terminal_gets_a_bar_and_colour_unless_there_shall_be_none(monkeypatch
     monkeypatch.setattr(sys, "stderr", bar := Terminal())
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert list(_with_progress(grades, 2)) == grades
+    assert list(with_progress(grades, 2)) == grades
     assert "[###############...............] 1/2" in bar.getvalue()
     assert bar.getvalue().endswith(" \r")
-    assert _painted(grades[1]) == "wrong.py: \x1b[31mwrong\x1b[0m: dz: its sign"
+    assert painted_line(grades[1]) == "wrong.py: \x1b[31mwrong\x1b[0m: dz: its sign"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert _painted(grades[1]) == str(grades[1])
+    assert painted_line(grades[1]) == str(grades[1])
 
 
 def test_several_points_and_right_hand_ins_only(tmp_path):

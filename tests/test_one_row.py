@@ -3,19 +3,12 @@
 import numpy as np
 import pytest
 
-from autograd_mini import Value, arrays, check_gradient, derivative_table, draw, primitive, rules, values
+from autograd_mini import Value, check_gradient, derivative_table, draw, rules, values
 from autograd_mini.rules import DomainError
 
 
-@pytest.fixture
-def rad2deg():
-    before = arrays.UFUNCS[np.rad2deg], Value.degrees, Value.rad2deg
-    yield primitive("degrees", "x * 180 / pi", "180 / pi", symbol="°", domain="x >= 0", numpy="rad2deg")
-    del rules.table["degrees"]
-    arrays.UFUNCS[np.rad2deg], Value.degrees, Value.rad2deg = before
-
-
-def test_one_row_gives_everything(rad2deg):
+def test_one_row_gives_everything(adding):
+    rad2deg = adding("degrees", "x * 180 / pi", "180 / pi", symbol="°", domain="x >= 0", numpy="rad2deg")
     x = Value(np.pi, label="x")
     assert rad2deg(np.pi) == pytest.approx(180)
     np.testing.assert_allclose(rad2deg(np.array([np.pi, 0.0])), [180, 0])
@@ -33,11 +26,14 @@ def test_one_row_gives_everything(rad2deg):
     assert "`x * 180 / pi`" in derivative_table()
 
 
-def test_the_domain_is_in_the_message():
-    row = primitive("half_log", "log(x) / 2", "1 / (2 * x)", domain="x > 0")
-    try:
-        with pytest.raises(DomainError, match=r"^half_log: needs x > 0, got p = -1$"):
-            row(Value(-1.0, label="p"))
-    finally:
-        del rules.table["half_log"]
-        del Value.half_log
+def test_the_domain_is_in_the_message(adding):
+    row = adding("half_log", "log(x) / 2", "1 / (2 * x)", domain="x > 0")
+    with pytest.raises(DomainError, match=r"^half_log: needs x > 0, got p = -1$"):
+        row(Value(-1.0, label="p"))
+
+
+def test_a_row_goes_away_again():
+    assert "degrees" not in rules.table
+    assert "half_log" not in rules.table
+    assert not hasattr(Value, "half_log")
+    assert np.rad2deg(values([np.pi]))[0].data == pytest.approx(180)

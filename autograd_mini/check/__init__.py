@@ -16,7 +16,7 @@ from autograd_mini.check.checks.steps import check_steps
 from autograd_mini.check.checks.value import check_value
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.judgement.finding import Entry
-from autograd_mini.check.reports.report import InconclusiveError, Report
+from autograd_mini.check.reports.report import InconclusiveError, Report, as_json
 from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.check.subjects.points import DOMAINS
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT, WRONG, painted, wants_colour
@@ -33,6 +33,7 @@ __all__ = [
     "Formula",
     "InconclusiveError",
     "Report",
+    "as_json",
     "check_backward",
     "check_gradient",
     "check_jacobian",

@@ -8,6 +8,18 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from autograd_mini.suggestions import did_you_mean
+
+ELSEWHERE = {  # what other libraries call so
+    "args": 'f\'s further arguments are given by name, at={"x": x0, "a": …}',
+    "x0": 'the point is at=x0, of several arguments at={"x": x0, "a": …}',
+    "x": 'the point is at=x, of several arguments at={"x": x, "a": …}',
+    "tol": "closeness is rtol= and atol=",
+    "eps": "there is no step to choose: differences are extrapolated",
+    "epsilon": "there is no step to choose: differences are extrapolated",
+    "argnums": 'the arguments differentiated are named, wrt="x" or wrt=["w", "x"]',
+}
+
 
 class Options(TypedDict, total=False):
     """The keywords that every check takes, see `Settings`."""
@@ -55,5 +67,6 @@ def settings_of(check: str, options: Mapping[str, Any]) -> Settings:
     """The settings that a check is given as keywords; TypeError for one that there is not."""
     known = Settings.__dataclass_fields__
     if unknown := [name for name in options if name not in known]:
-        raise TypeError(f"{check}: there is no keyword {unknown[0]}; there are {', '.join(known)}")
+        hint = ELSEWHERE.get(unknown[0]) or did_you_mean(unknown[0], known)
+        raise TypeError(f"{check}: there is no keyword {unknown[0]}; {hint}")
     return Settings(**options)

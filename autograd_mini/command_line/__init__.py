@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import argparse
 import io
+import keyword
 import os
+import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
+from autograd_mini import __version__
+from autograd_mini.command_line.arguments import line_of
 from autograd_mini.command_line.checks import check
 from autograd_mini.command_line.derivatives import grad, print_rules
 from autograd_mini.command_line.grading import TELL, grade
 from autograd_mini.command_line.passes import check_file, is_file
-from autograd_mini.command_line.pictures import draw, view
+from autograd_mini.command_line.pictures import draw, draw_options, view
+from autograd_mini.suggestions import did_you_mean
 
 BAD_USE = 2
 UNREAD = 141  # as shells say of a program whose output nobody reads to the end
@@ -29,7 +34,7 @@ A formula is made of names, numbers, + - * / ** @, comparisons, a if c else b, i
 the functions of the table (autograd-mini rules), softmax, cross_entropy and the other losses, and
 sum mean max min dot outer diag transpose eye; or as it is printed, "Sᵢ(δᵢⱼ − Sⱼ)", or in LaTeX,
 "S_i (\\delta_{ij} - S_j)". Put it in quotation marks. It is parsed, never executed.
-Numbers are given as x=-0.5, vectors as z=1,2,3, matrices as W="1,2;3,4".
+Numbers are given as x=-0.5, vectors as z=1,2,3, matrices as W="1,2;3,4" or W="[[1,2],[3,4]]".
 """
 STATUS = "exit status: 0 {ok}, 1 {wrong}, 2 bad use, 3 inconclusive"
 
@@ -51,7 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        print(f"autograd-mini: {error}", file=sys.stderr)
+        said = (
+            f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+        )
+        print(f"autograd-mini: {said}", file=sys.stderr)
         return BAD_USE
     return status
 
@@ -63,25 +71,50 @@ def _remark(message: Warning | str, *place: Any, **file: Any) -> None:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser, commands = _parsers()
-    if not arguments or arguments[0] not in commands:
-        return parser.parse_args(arguments)
-    return commands[arguments[0]].parse_intermixed_args(_protected(arguments[1:]))
+    first, *others = arguments or [""]
+    if first in commands:
+        known = re.findall(r"--[\w-]+", commands[first].format_usage())
+        options = commands[first].parse_intermixed_args(_protected(others, known))
+        options.line = arguments
+        return options
+    if first and not first.startswith("-"):
+        parser.error(_no_command(arguments, commands))
+    return parser.parse_args(arguments)
 
 
-def _protected(arguments: Sequence[str]) -> list[str]:
-    """The arguments with a blank before a formula such as ``-x**2``, which argparse takes for an option."""
+def _no_command(arguments: Sequence[str], commands: Collection[str]) -> str:
+    """What is said of a first argument that is no command."""
+    first = arguments[0]
+    said = f"there is no command {first}"
+    if is_file(first):
+        return f"{said}; a file is checked by: {line_of(['check', *arguments])}"
+    if not re.fullmatch(r"[\w-]+", first):
+        return f"{said}; a formula comes after one: {line_of(['grad', *arguments])}"
+    return f"{said}; {did_you_mean(first, commands)}"
+
+
+def _protected(arguments: Sequence[str], options: Collection[str]) -> list[str]:
+    """The arguments with a blank before a formula such as ``-x**2``, which argparse takes for an option.
+
+    One of the options is taken with one dash too, and a formula has no such name.
+    """
     protected = []
     for argument, after in zip(arguments, [*arguments, ""][1:], strict=True):
         if argument == "--source" and after not in LANGUAGES:
             argument = "--source=python"
-        is_option = argument.startswith("--") or argument in ("-h", "-o")
+        if len(argument) > 2 and f"-{argument}".partition("=")[0] in options:
+            argument = f"-{argument}"
+        is_option = argument.startswith("--") or argument in ("-h", "-o", "-")
         protected.append(argument if is_option else f" {argument}" if argument[:1] == "-" else argument)
     return protected
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        if unknown := re.fullmatch(r"unrecognized arguments: (--[\w-]+).*", message, re.DOTALL):
+            message += "; " + did_you_mean(unknown[1], re.findall(r"--[\w-]+", self.format_usage()))
+        end = "" if message.endswith("?") else ";"
+        print(f"{self.prog}: {message}{end} see {self.prog} --help", file=sys.stderr)
         raise SystemExit(BAD_USE)
 
 
@@ -89,8 +122,9 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     parser = _Parser(
         "autograd-mini",
         description="Differentiate formulas, and check derivatives that were derived by hand.",
-        epilog="autograd-mini COMMAND --help has an example of each.",
+        epilog="autograd-mini help COMMAND has an example of each.",
     )
+    parser.add_argument("--version", action="version", version=f"autograd-mini {__version__}")
     listed = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, help: str, description: str, example: str) -> argparse.ArgumentParser:
@@ -111,9 +145,23 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     _add_pictures(live, "graph.html")
     live.add_argument("--open", action="store_true", help="show it in the browser")
     live.set_defaults(run=view)
-    command("rules", "print the derivative table", "As Markdown.", "").set_defaults(run=print_rules)
+    table = command("rules", "print the derivative table", "As Markdown.", RULES)
+    table.add_argument("functions", metavar="FUNCTION", nargs="*", help="only these, such as sigmoid")
+    table.set_defaults(run=print_rules)
     _add_grade(command("grade", "grade gradients that were handed in", GRADING, GRADE))
+    told = command("help", "say what a command does, with examples", "", "")
+    told.add_argument("command", metavar="COMMAND", nargs="?", help=", ".join(commands))
+    told.set_defaults(run=lambda options: _help(options.command, parser, commands))
     return parser, commands
+
+
+def _help(
+    command: str | None, parser: argparse.ArgumentParser, commands: Mapping[str, argparse.ArgumentParser]
+) -> int:
+    if command is not None and command not in commands:
+        parser.error(_no_command([command], commands))
+    (commands[command] if command else parser).print_help()
+    return 0
 
 
 def _add_formula(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +177,11 @@ examples:
   autograd-mini grad "log(1 + exp(-y*(w*x + b)))" w=0.5 x=2 b=0.1 y=1
   autograd-mini grad "softmax(z)[0]" z=1,2,3 --json
   autograd-mini grad "x**2 * sin(y)" x=3 y=pi/4 --hessian --wrt x
-  autograd-mini grad "sum(tanh(W @ x))" W="1,2;3,4" x=0.5,-0.5 --source javascript
+  autograd-mini grad "sum(tanh(W @ x))" W="1,2;3,4" x=0.5,-0.5 --source javascript --name loss
+"""
+RULES = """\
+example:
+  autograd-mini rules sigmoid tanh
 """
 
 
@@ -138,19 +190,24 @@ def _add_grad(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, "the numbers, in the order in which the derivatives are printed")
     parser.add_argument("--wrt", metavar="NAMES", help="with respect to these only, such as w,b")
     parser.add_argument("--hessian", action="store_true", help="the second derivatives too")
-    parser.add_argument("--json", action="store_true", help="for machines; null stands for inf and nan")
+    parser.add_argument("--json", action="store_true", help=f"for machines; {IN_JSON}")
     parser.add_argument(
         "--source", choices=LANGUAGES, help="print a function that computes value and gradient (python)"
     )
+    parser.add_argument("--precision", type=_digits, default=10, metavar="N", help="significant digits (10)")
+    parser.add_argument("--name", type=_name, default="f", help="what the formula's value is called (f)")
     parser.set_defaults(run=grad)
 
 
+IN_JSON = 'infinities are "inf" and "-inf", and nan is null'
 CHECK = """\
 examples:
   autograd-mini check "sigmoid(x)" --wrt x "sigmoid(x) * (1 - sigmoid(x))"
   autograd-mini check "softmax(z)" --wrt z "diag(S) - outer(S, S)" --let S="softmax(z)" z=1,2,3
   autograd-mini check "softmax(z)" --wrt z "S[i] * ((i == j) - S[j])" --let S="softmax(z)" z=1,2,3
-In the last, i and j are the row and the column; a name from i to n without a number is an index.
+  autograd-mini check "x * sin(y)" --wrt x,y "sin(y)" "x * cos(y)"
+In the third, i and j are the row and the column; a name from i to n without a number is an index. --name S
+calls the formula's value S, as --let S="softmax(z)" does.
 
   autograd-mini check net.py
   autograd-mini check net.py --forward forward --backward backward --at "x=randn(3,4)" "W=randn(4,5)"
@@ -166,7 +223,10 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("formula", metavar="FORMULA", help='such as "log(1 + exp(-x))", or a file of passes')
     parser.add_argument("hand", metavar="DERIVATIVE", nargs="?", help="a formula in the same names")
     _add_names(parser, "the point; a name without numbers is drawn at random")
-    parser.add_argument("--wrt", metavar="NAME", help="with respect to this; needed if there are several")
+    parser.add_argument(
+        "--wrt", metavar="NAMES", help="with respect to this, or, with a DERIVATIVE for each, to x,y"
+    )
+    parser.add_argument("--name", type=_name, help="what the formula's value is called in DERIVATIVE (f)")
     passes = parser.add_argument_group("of a file, FORMULA ending in .py or .ipynb")
     passes.add_argument("--forward", metavar="NAME", help="a function, or Class.method")
     passes.add_argument(
@@ -196,7 +256,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--points", type=_count, metavar="N", help="random points to try (5)")
     parser.add_argument("--seed", type=_count, default=0, metavar="N", help="of the random points (0)")
     parser.add_argument("--symbolic", action="store_true", help="try to prove it with SymPy")
-    parser.add_argument("--json", action="store_true", help="the report for machines")
+    parser.add_argument("--json", action="store_true", help=f"the report for machines; {IN_JSON}")
     parser.set_defaults(run=lambda options: (check_file if is_file(options.formula) else check)(options))
 
 
@@ -206,9 +266,22 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _digits(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 17:
+        raise argparse.ArgumentTypeError(f"expected a number of digits from 1 to 17, got {text.strip()}")
+    return int(text)
+
+
+def _name(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"expected a name such as loss, got {text.strip()}")
+    return text
+
+
 DRAW = """\
-example:
+examples:
   autograd-mini draw "softmax(z)[0]" z=1,2,3 -o graph.svg
+  autograd-mini draw "(a*b + c)**2" a=2 b=-3 c=10 --contributions --theme dark -o - > graph.svg
 """
 VIEW = """\
 example:
@@ -220,8 +293,16 @@ def _add_pictures(parser: argparse.ArgumentParser, output: str) -> None:
     _add_formula(parser)
     _add_names(parser, "the leaves of the graph")
     parser.add_argument(
-        "-o", dest="output", metavar="FILE", default=output, help=f"its suffix is the format ({output})"
+        "-o",
+        dest="output",
+        metavar="FILE",
+        default=output,
+        help=f"its suffix is the format ({output}); - is the standard output",
     )
+    parser.add_argument("--name", type=_name, help="what the formula's value is called")
+    looks = parser.add_argument_group("options of draw")
+    for flag, settings in draw_options():
+        looks.add_argument(flag, **settings)
     parser.set_defaults(run=draw)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import math
+import shlex
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -43,6 +45,38 @@ def point_of(texts: Iterable[str]) -> Point:
     return {name: _numbers_in(name, value) for name, value in pairs(texts, what).items()}
 
 
+def line_of(arguments: Iterable[str]) -> str:
+    """A command as it is typed."""
+    return shlex.join(["autograd-mini", *arguments])
+
+
+SMALL = "0.5", "0.2,0.3,0.5"
+MATRICES = "0.1,0.2,0.3;0.4,0.5,0.6", "0.1,0.2;0.3,0.4;0.5,0.6", "1,2,3;2,5,4;3,4,6"
+TRIES = 1000
+
+
+def require_numbers(formula: Expression, given: Point, line: Sequence[str]) -> None:
+    """ValueError for a name of the formula that has no numbers, and for one that is no name of it."""
+    require_names(given, formula.names + formula.constants)
+    missing = [name for name in formula.names if name not in given]
+    if missing:
+        raise ValueError(wanting(missing, given, formula.evaluate, line))
+
+
+def wanting(
+    missing: Sequence[str], given: Point, evaluate: Callable[[Point], Any], line: Sequence[str]
+) -> str:
+    """What is said of names without numbers: the command with such numbers that the formula has a value."""
+    said = f"{', '.join(missing)} {'has' if len(missing) == 1 else 'have'} no numbers; give"
+    examples = [(*MATRICES, *SMALL) if name[0].isupper() else (*SMALL, *MATRICES) for name in missing]
+    for texts in itertools.islice(itertools.product(*examples), TRIES):
+        numbers = [f"{name}={text}" for name, text in zip(missing, texts, strict=True)]
+        with suppress(ArithmeticError, TypeError, ValueError):
+            if np.isfinite(evaluate({**given, **point_of(numbers)})).all():
+                return f"{said} some, as in\n  {line_of([*line, *numbers])}"
+    return f"{said} some, such as {missing[0]}=0.5, {missing[0]}=1,2,3 or {missing[0]}=1,2;3,4"
+
+
 def require_names(given: Iterable[str], names: Sequence[str]) -> None:
     """ValueError for what is given and not among the names of the formula."""
     for name in given:
@@ -53,7 +87,13 @@ def require_names(given: Iterable[str], names: Sequence[str]) -> None:
 
 
 def _numbers_in(name: str, text: str) -> Any:
-    rows = [[_number(entry) for entry in row.rstrip(", ").split(",")] for row in text.rstrip("; ").split(";")]
+    if text.strip().startswith("["):
+        with suppress(ArithmeticError, ValueError):
+            array = parse(text)()
+            if np.isfinite(array).all():
+                return array
+        raise ValueError(f"{name}: expected rows of one length such as [[1, 2], [3, pi/4]], got {text}")
+    rows = [[_number(name, x) for x in row.rstrip(", ").split(",")] for row in text.rstrip("; ").split(";")]
     if ";" in text:
         if len({len(row) for row in rows}) > 1:
             raise ValueError(f"the rows of {name} must have one length, got {text}")
@@ -61,14 +101,14 @@ def _numbers_in(name: str, text: str) -> Any:
     return np.array(rows[0]) if "," in text else rows[0][0]
 
 
-def _number(text: str) -> float:
+def _number(name: str, text: str) -> float:
     """A number, or a formula of numbers such as 1/3."""
     number: Any = None
     with suppress(ArithmeticError, ValueError):
         number = parse(text)()
     if not isinstance(number, float) or not math.isfinite(number):
         raise ValueError(
-            f"expected finite numbers such as -0.5, 1e-3 or pi/4, got {text.strip() or 'nothing'}"
+            f"{name}: expected finite numbers such as -0.5, 1e-3 or pi/4, got {text.strip() or 'nothing'}"
         )
     return number
 
@@ -122,12 +162,11 @@ class LetFormula:
         return known
 
 
-def plain(x: Any) -> Any:
-    """Arrays as lists, and what is not finite as None, for JSON."""
-    if isinstance(x, dict):
-        return {key: plain(item) for key, item in x.items()}
-    if isinstance(x, (list, tuple)):
-        return [plain(item) for item in x]
-    if isinstance(x, (np.ndarray, np.generic)):
-        return plain(x.tolist())
-    return None if isinstance(x, float) and not math.isfinite(x) else x
+def has_name(text: str) -> bool:
+    """Whether it is an assignment, and no formula.
+
+    >>> has_name("x=0.5"), has_name("(i == j) - S[j]"), has_name("x==y")
+    (True, False, False)
+    """
+    name, equals, value = text.partition("=")
+    return bool(equals) and name.strip().isidentifier() and not value.startswith("=")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from autograd_mini.check import (
     DOMAINS,
     INCONCLUSIVE,
     Formula,
+    as_json,
     check_gradient,
     check_jacobian,
 )
@@ -22,10 +23,11 @@ from autograd_mini.command_line.arguments import (
     LetFormula,
     Point,
     function_of,
+    has_name,
     pairs,
-    plain,
     point_of,
     require_names,
+    wanting,
 )
 from autograd_mini.expressions import INDICES, ExpressionError, parse
 from autograd_mini.expressions.vocabulary import unknown_name
@@ -35,30 +37,39 @@ DRAWS = 100
 
 
 def check(options: argparse.Namespace) -> int:
-    if options.hand is None:
-        raise ValueError("DERIVATIVE is required; a file of passes ends in .py or .ipynb, and exists")
+    told = [*filter(None, [options.hand]), *options.names]
+    hands = [text for text in told if not has_name(text)]
+    if not hands:
+        raise ValueError('DERIVATIVE is required, as in: autograd-mini check "x**2" "2*x"')
     lets = {
         name: parse(text)
         for name, text in pairs(options.let, 'a name with its formula such as S="softmax(z)"').items()
     }
-    given, domain = point_of(options.names), _domains(options.domain)
-    named = {*given, *domain, *([options.wrt] if options.wrt else [])}
+    given, domain = point_of(filter(has_name, told)), _domains(options.domain)
+    wanted = [name.strip() for name in options.wrt.split(",")] if options.wrt else []
+    named = {*given, *domain, *wanted}
     formula = LetFormula(options.formula, lets, named)
-    hand = LetFormula(options.hand, lets, named.union(formula.names))
+    known = [*formula.names, *filter(None, [options.name])]
+    derivatives = [LetFormula(text, lets, named.union(known)) for text in hands]
     if twice := set(lets) & {*given, *domain}:
         raise ValueError(f"{min(twice)} is given twice, as a formula by --let and as numbers")
     require_names((*given, *domain), formula.names)
-    point, value = _point(formula, given, domain, options.seed)
-    wrt = _variable(formula.names, options.wrt)
-    for name in hand.names:
-        if name not in formula.names and name not in INDICES:
-            raise ValueError(f"the derivative: {unknown_name(name, formula.names)}")
+    wrt = _variables(formula.names, wanted, hands)
+    for derivative in derivatives:
+        for name in derivative.names:
+            if name not in known and name not in INDICES:
+                said = f"the derivative: {unknown_name(name, known)}"
+                hint = f"; a part of the formula has a name by --let {name}=PART" * (said[-1] != "?")
+                raise ValueError(said + hint)
+    point, value = _point(formula, given, domain, options)
     compare = check_jacobian if np.shape(value) else check_gradient
+    forms = (Formula(text, hand.completed) for text, hand in zip(hands, derivatives, strict=True))
     report = compare(
         function_of(formula.names, formula.evaluate),
-        {wrt: Formula(options.hand, hand.completed)},
+        dict(zip(wrt, forms, strict=True)),
         at=point,
         wrt=wrt,
+        out=options.name,
         seed=options.seed,
         domain=domain or None,
         symbolic=options.symbolic,
@@ -66,24 +77,29 @@ def check(options: argparse.Namespace) -> int:
     )
     drawn = {name: x for name, x in point.items() if name not in given}
     if options.json:
-        print(json.dumps(plain({**report.to_dict(), "at": point, "drawn": list(drawn)}), allow_nan=False))
+        print(json.dumps(as_json({**report.to_dict(), "at": point, "drawn": list(drawn)}), allow_nan=False))
     else:
         print(report)
         if drawn:
             numbers = ", ".join(f"{name}={x:.6g}" for name, x in drawn.items())
-            print(f"not given, and drawn at random: {numbers}")
+            print(f"not given, and drawn for the point called given: {numbers}")
     return STATUS[report.verdict]
 
 
-def _variable(names: Iterable[str], wrt: str | None) -> str:
-    names = list(names)
+def _variables(names: Sequence[str], wrt: Sequence[str], hands: Sequence[str]) -> list[str]:
+    """The names that the derivatives are with respect to, one each."""
     if not names:
         raise ValueError("a formula without names has no derivative")
-    if wrt is None and len(names) == 1:
-        return names[0]
-    if wrt not in names:
-        got = "--wrt is missing" if wrt is None else f"--wrt: {wrt} does not occur in the formula"
-        raise ValueError(f"{got}; its names are {', '.join(names) or 'none'}")
+    wrt = [*(wrt or names[: len(names) == 1])]
+    unknown = [name for name in wrt if name not in names]
+    if unknown or not wrt:
+        got = f"--wrt: {unknown[0]} does not occur in the formula" if unknown else "--wrt is missing"
+        raise ValueError(f"{got}; its names are {', '.join(names)}")
+    if len(wrt) != len(hands):
+        raise ValueError(
+            f"--wrt names {', '.join(wrt)}: give one DERIVATIVE for each, in this order, got {len(hands)}: "
+            f"{', '.join(hands)}"
+        )
     return wrt
 
 
@@ -102,19 +118,24 @@ def _domains(texts: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def _point(formula: LetFormula, given: Point, domain: Mapping[str, Any], seed: int) -> tuple[Point, Any]:
+def _point(
+    formula: LetFormula, given: Point, domain: Mapping[str, Any], options: argparse.Namespace
+) -> tuple[Point, Any]:
     """The point with numbers drawn for the names that have none, such that the formula has a value there."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(options.seed)
+    missing = [name for name in formula.names if name not in given]
     for _ in range(DRAWS):
         point = {
             name: given[name] if name in given else _draw(random, domain.get(name)) for name in formula.names
         }
         try:
             value = formula.evaluate(point)
-        except ExpressionError:
-            raise
+        except ExpressionError as error:  # of arrays, and not of numbers
+            if not missing:
+                raise
+            raise ValueError(wanting(missing, given, formula.evaluate, options.line)) from error
         except (ArithmeticError, ValueError):
-            if set(formula.names) <= set(given):
+            if not missing:
                 raise
             continue
         if np.isfinite(value).all():

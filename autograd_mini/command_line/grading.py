@@ -39,7 +39,7 @@ def grade(options: argparse.Namespace) -> int:
         wrong = [x for x in hand_ins if x.file in graded and graded[x.file].wants_explanation]
         if options.diagnosis and wrong:
             found = judges.grades(wrong, journal.add, graded)
-            graded |= {known.file: known for known in _with_progress(found, len(wrong), "why: ")}
+            graded |= {known.file: known for known in with_progress(found, len(wrong), "why: ")}
             _write(graded, options)
     for text, files in summary([*graded.values()]):
         print(f"{len(files)}: {text}" + f" ({', '.join(files)})" * (len(files) <= FEW))
@@ -54,11 +54,11 @@ def _graded(judges: Judges, hand_ins: Sequence[Source], journal: Journal) -> dic
     before = {x.file: known for x in hand_ins if (known := journal.get(x))}
     fresh = judges.grades([x for x in hand_ins if x.file not in before], journal.add)
     every = (before.get(x.file) or next(fresh) for x in hand_ins)
-    for known in _with_progress(every, len(hand_ins)):
+    for known in with_progress(every, len(hand_ins)):
         if known.reason == NOTHING and known.file in imported:
             continue  # others import it, and it derives nothing
         graded[known.file] = known
-        print(_painted(known), flush=True)
+        print(painted_line(known), flush=True)
     return graded
 
 
@@ -96,7 +96,7 @@ def _write_text(path: str, text: str) -> None:
 # --- the terminal ---------------------------------------------------------------------------------------
 
 
-def _with_progress(grades: Iterable[Grade], count: int, what: str = "") -> Iterator[Grade]:
+def with_progress(grades: Iterable[Grade], count: int, what: str = "") -> Iterator[Grade]:
     """The grades as they come, with a bar on a terminal's stderr while the next is awaited."""
     shown = sys.stderr.isatty()
     width = 30
@@ -112,5 +112,5 @@ def _with_progress(grades: Iterable[Grade], count: int, what: str = "") -> Itera
         yield result
 
 
-def _painted(result: Grade) -> str:
+def painted_line(result: Grade) -> str:
     return result.line(painted(result.verdict, result.verdict)) if wants_colour() else str(result)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,19 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.check import check_backward
+from autograd_mini.check import as_json, check_backward
 from autograd_mini.check.subjects.arguments import as_array, listed, parameters_of, required
 from autograd_mini.check.subjects.binding import passes_of
 from autograd_mini.check.subjects.passes import function_of
-from autograd_mini.command_line.arguments import pairs, plain, point_of
+from autograd_mini.command_line.arguments import pairs, point_of
 from autograd_mini.command_line.checks import STATUS
 from autograd_mini.command_line.proposals import Pair, keys_in, pair_of, point_for
 from autograd_mini.definitions import Definitions, definitions_of
+from autograd_mini.progress import printing_once, progress
 from autograd_mini.trees import map_leaves
 
 SHOWN = 5  # statements that were left out
 
 
+@printing_once()
 def check_file(options: argparse.Namespace) -> int:
     """Check the passes in ``options.formula``, which is a file."""
     path = options.formula.strip()
@@ -36,14 +37,15 @@ def check_file(options: argparse.Namespace) -> int:
     what = "a name with its numbers such as x=0.5, z=1,2,3, W=randn(4,5) or y=randint(5,3)"
     given = pairs([*options.names, *options.at, *filter(None, [options.hand])], what)
     passes = _Passes(found, pair, options)
-    texts = passes.point(given)
+    with progress("numbers on which the passes run"):
+        texts = passes.point(given)
     points = {} if options.points is None else {"points": options.points}
     forward, backward, at = passes.at(texts)
     report = check_backward(forward, backward, at, **passes.named, seed=options.seed, **points)
     assigned = [f"{name}={text}" for name, text in texts.items()]
     again = shlex.join([path, *str(pair).split(), "--at", *assigned])
     if options.json:
-        print(json.dumps(plain({**report.to_dict(), "at": texts}), allow_nan=False))
+        print(json.dumps(as_json({**report.to_dict(), "at": texts}), allow_nan=False))
     else:
         print(report)
     print(f"again: autograd-mini check {again}", file=note)
@@ -206,4 +208,4 @@ MADE: dict[str, Any] = {
 
 def is_file(text: str) -> bool:
     """Whether what is checked is a file of Python or a notebook."""
-    return text.strip().endswith((".py", ".ipynb")) and (os.path.exists(text.strip()) or "/" in text)
+    return text.strip().endswith((".py", ".ipynb"))

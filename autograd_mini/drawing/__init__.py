@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_mini.arrays import ValueArray
+from autograd_mini.drawing.cells import table_of
 from autograd_mini.drawing.dot import digraph_of
 from autograd_mini.drawing.graph import DrawnGraph, Options, select
 from autograd_mini.drawing.layout import render
@@ -22,6 +23,7 @@ from autograd_mini.drawing.picture import picture_of
 from autograd_mini.drawing.style import THEMES
 from autograd_mini.files import write
 from autograd_mini.labels import split_label
+from autograd_mini.suggestions import suggesting
 from autograd_mini.tracing import Traced
 from autograd_mini.transforms import gradient_graph
 from autograd_mini.trees import elements
@@ -86,6 +88,7 @@ class Drawing:
             return {"text/plain": f"{error}\n\n{self.source}"}
 
 
+@suggesting
 def draw(
     roots: Any,
     *,
@@ -194,7 +197,8 @@ def _roots(given: Any) -> list[Value]:
     got = type(given if given is wrong else wrong).__name__ if flat else "none"
     if isinstance(given, (list, tuple, np.ndarray)) and flat:
         got += f" among {len(flat)} elements"
-    raise TypeError(f"draw: expected a Value to draw, or several, got {got}")
+    hint = '; what it returns is drawn, as in draw(f(values([1, 2], "x")))' * callable(given)
+    raise TypeError(f"draw: expected a Value to draw, or several, got {got}{hint}")
 
 
 def _marked(mark: Iterable[str | Value], roots: list[Value], results: list[Value]) -> set[Value]:
@@ -223,14 +227,14 @@ def _marked(mark: Iterable[str | Value], roots: list[Value], results: list[Value
 
 
 def mimebundle(x: Value | ValueArray) -> dict[str, str]:
-    """A Value or an array of Values in a notebook: its graph, or only its text where that is large."""
+    """In a notebook: numbers and gradients of a leaf or an array, an expression's graph where it is small."""
     text = {"text/plain": repr(x)}
     nodes = elements(x)
-    if not all(isinstance(node, Value) and not isinstance(node, Traced) for node in nodes) or not _is_small(
-        nodes
-    ):
+    if not nodes or any(not isinstance(node, Value) or isinstance(node, Traced) for node in nodes):
         return text
-    return {**draw(x)._repr_mimebundle_(), **text}
+    if isinstance(x, np.ndarray) or not x.args:
+        return {"text/html": table_of(x), **text}
+    return {**draw(x)._repr_mimebundle_(), **text} if _is_small(nodes) else text
 
 
 def _is_small(roots: list[Value]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from autograd_mini import rules
 from autograd_mini.arrays import ValueArray, values
 from autograd_mini.expressions.notation import FUNCTIONS
 from autograd_mini.rules import Primitive, as_number
+from autograd_mini.suggestions import did_you_mean
 from autograd_mini.tracing import PI, Traced, constant_node, fold
 from autograd_mini.value import Value
 
@@ -86,17 +86,15 @@ CONSTANTS: dict[str, Callable[[Operands], Any]] = {
 def unknown_name(name: str, given: Iterable[str]) -> str:
     if name in functions():
         return f"{name} is a function: write {name}(…)"
-    near = difflib.get_close_matches(name, [*given, *CONSTANTS], 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"given are: {', '.join(given) or 'none'}"
+    given = list(given)
+    hint = did_you_mean(name, [*given, *CONSTANTS], f"given are: {', '.join(given) or 'none'}")
     return f"the name {name} has no value; {hint}"
 
 
 def no_function(name: str, known: Iterable[str]) -> str:
     if not name:
         return "only a function's name can be called; a product is written with *"
-    near = difflib.get_close_matches(name, known, 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "a product is written with *"
-    return f"there is no function {name}; {hint}"
+    return f"there is no function {name}; {did_you_mean(name, known, 'a product is written with *')}"
 
 
 # --- functions ---------------------------------------------------------------------------------------

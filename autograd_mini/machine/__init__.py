@@ -40,7 +40,7 @@ class Machine:
     def __init__(self, code: Instructions) -> None:
         if not available():
             raise ImportError(
-                'Machine: numba is not installed or broken; python -m pip install "autograd-mini[fast]"'
+                'Machine: numba is not installed or broken; python -m pip install "numba>=0.60"'
             )
         self._code, tier = expanded(code)
         self._lines = Lines(self._code, tier, INPUT, self._code.outputs)

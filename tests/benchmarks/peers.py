@@ -8,6 +8,16 @@ expression; the time covers building the graph and all gradients. micrograd's `b
 node, so everything runs in a thread with a large stack and a raised recursion limit.
 
 Compiled programs are measured by programs.py, the way to their first result and their growth by ready.py.
+
+From one run, Python 3.11 on two cores, in nanoseconds per operation:
+
+                                    autograd-mini   micrograd      XAD            HIPS autograd
+    chain of 4,000, s = s * a + b             585   1507 (2.6 x)    629 (1.07 x)   23417 (40 x)
+    2-16-16-1 tanh MLP, squared loss          897   2098 (2.3 x)   1059 (1.18 x)   41049 (46 x)
+    bytes per operation of the chain,
+    built / after backward              152 / 176    688 / 712
+
+`import autograd_mini` took 1.2 times the time of `import numpy`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,21 @@ the sample and the target. Before anything is timed, all engines' gradients are 
 times every engine once, some 10 ms each, in turn; the figures are medians. JAX is given its own arrays,
 and NumPy's too; PyTorch and NumPy run on one thread, all others as they come. Getting ready, first results
 and growth are measured by ready.py, in processes of their own.
+
+From one run, Python 3.11 on two cores, in microseconds a call (JAX's shortest differed between runs):
+
+                              ours   no numba    micrograd       JAX jit   CasADi   PyTorch   by hand
+    MLP 2-16-16-1, one sample  9.2         68        1,310      30 to 60      106       215        24
+    the same, Program.buffer   1.2                                           7.9
+    mean over 1,000 samples    217      4,130    1,200,000           198    8,680       556       226
+    softmax regression 64-10,
+    mean over 1,797 samples    565     11,400    6,000,000           454   21,200       555       330
+    MLP 784-32-10, one sample   75     61,700    1,100,000            68    1,640       207        51
+    mean over 256 samples    1,540    281,000  285,000,000           902  152,000     1,080       684
+
+From a new function to its first result took 10 ms (CasADi 4 ms, JAX 260 ms, for code on scalars 430 ms); the
+first program ever 5 s, in which numba compiles the evaluator for the computer, and the first one in a later
+process 0.4 s beyond the imports. A graph of 10^6 operations is traced, differentiated and run in 1.4 GiB.
 """
 
 from __future__ import annotations

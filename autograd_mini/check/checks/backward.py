@@ -21,6 +21,7 @@ from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.subjects.naming import is_plain, plain_number
 from autograd_mini.check.subjects.passes import plain
 from autograd_mini.check.subjects.subject import Subject, subject_of
+from autograd_mini.progress import printing_once
 from autograd_mini.rebuilding import following
 from autograd_mini.trees import leaves, unflatten
 
@@ -35,6 +36,7 @@ TRIALS = 3  # at which a changed line is tried
 LARGE, FEW = 400, 2  # numbers that are moved, with more of which a few random points do
 
 
+@printing_once()
 def check_backward(
     forward: Any,
     backward: Any = None,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -26,9 +23,9 @@ from autograd_mini.check.subjects.points import domains_of, points_of
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
+from autograd_mini.progress import progress
 
 IN_CODE, BY_HAND = 0.75, 0.25  # of the time of a diagnosis, for lines that are wrong
-PATIENCE = 0.5  # seconds between lines of progress
 FEW = 2000  # instructions that are swept again for each of f's constants
 LONGEST = 8  # characters of a constant that somebody rounded
 PREMISE = (
@@ -56,36 +53,6 @@ def compare(title: str, subject: Subject, settings: Settings, explain: Explain |
         say("proof")
         proof, remark = prove(subject, settings.domain, settings.seed, settings.seconds)
         return replace(report, proof=proof, more=(*report.more, remark))
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """What says on a terminal where a check is that takes its time, and, twice a second, for how long."""
-    doing, line = "start", ""
-    start, done = time.perf_counter(), threading.Event()
-
-    def say(what: str) -> None:
-        nonlocal doing
-        doing = what
-
-    def show() -> None:
-        nonlocal line
-        while not done.wait(PATIENCE):
-            line = f"{doing} … {time.perf_counter() - start:.1f} s".ljust(len(line))
-            print(f"\r{line}", end="", file=sys.stderr, flush=True)
-
-    thread = threading.Thread(target=show, daemon=True)
-    if not sys.stderr.isatty():
-        yield say
-        return
-    thread.start()
-    try:
-        yield say
-    finally:
-        done.set()
-        thread.join()
-        if line:
-            print("\r" + " " * len(line), end="\r", file=sys.stderr, flush=True)
 
 
 def parts_of(names: Iterable[str], findings: Sequence[Finding]) -> tuple[Part, ...]:

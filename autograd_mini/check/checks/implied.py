@@ -19,11 +19,13 @@ from autograd_mini.check.subjects.arguments import (
 from autograd_mini.check.subjects.hand import Claim, epsilon_of, figures
 from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.check.subjects.subject import subject_of
+from autograd_mini.progress import printing_once
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@printing_once()
 def check_update(
     f: Any,
     after: Any,

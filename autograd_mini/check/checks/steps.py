@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from autograd_mini.check.checks.comparison import places_of, progress, told_at
+from autograd_mini.check.checks.comparison import places_of, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
@@ -44,6 +44,7 @@ from autograd_mini.check.witnesses.testimony import Testimony
 from autograd_mini.expressions import INDICES
 from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.labels import subscript
+from autograd_mini.progress import printing_once, progress
 from autograd_mini.sweeps import tape_of
 from autograd_mini.value import Value
 
@@ -69,6 +70,7 @@ class Step(Part):
     noun: ClassVar[str] = "step"
 
 
+@printing_once()
 def check_steps(
     f: Any,
     steps: Mapping[Any, Any],
@@ -357,6 +359,10 @@ class _Derivation:
             notes.append(shown.own.trouble or self._worst(claim.node, point, shown))
             if not explanations and not shown.own.trouble and self.settings.diagnosis:
                 notes.append("no known mistake reproduces it")
+                for x in filter(lambda name: self.nodes[name] == name, shown.uses):
+                    notes.append(
+                        f'{x} is your ∂{self.out}/∂{x}: for its value, call that step ("d{x}", "{x}")'
+                    )
         elif verdict == CARRIED:
             notes.append(f"with the error of {listed(shown.carried)}")
         elif verdict == INCONCLUSIVE and shown.own.judgement is not None:

@@ -21,11 +21,13 @@ from autograd_mini.check.witnesses.differences import noise
 from autograd_mini.check.witnesses.links import SLACK
 from autograd_mini.check.witnesses.recorded import Recorded
 from autograd_mini.check.witnesses.testimony import Testimony
+from autograd_mini.progress import printing_once
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@printing_once()
 def check_value(
     f: Any,
     printed: Any,

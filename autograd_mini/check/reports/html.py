@@ -6,11 +6,15 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from autograd_mini.check.verdicts import AGREES, MARKS, TINTS
+from autograd_mini.drawing.cells import CELL, scrolling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autograd_mini.check.reports.report import Part, Report, Row
+
+
+LEFT = f' style="{CELL} left"'
 
 
 def page(report: Report) -> str:
@@ -26,18 +30,23 @@ def page(report: Report) -> str:
         *(f"<p>{escape(caption)}</p>{_grid(grid)}" for caption, grid in report.grids()),
         "<p><small>" + "<br>".join(map(escape, report.provenance())) + "</small></p>",
     ]
-    return f'<div style="color: inherit">{"".join(parts)}</div>'
+    return f'<div style="color: inherit; text-align: left">{"".join(parts)}</div>'
 
 
 def _table(headings: list[str], rows: list[Row]) -> str:
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    head = "".join(f"<th{LEFT}>{escape(heading)}</th>" for heading in headings)
     body = "".join(
         f'<tr style="background: {TINTS[verdict] if verdict != AGREES else "none"}">'
-        + "".join("<td>" + _spaced(cell) + "</td>" for cell in cells)
+        + "".join(f"<td{LEFT}>{_spaced(cell)}</td>" for cell in cells)
         + "</tr>"
         for verdict, cells in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if rows else ""
+    return _framed(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>") if rows else ""
+
+
+def _framed(content: str, font: str = "inherit") -> str:
+    """A table at the left of its cell, in which it scrolls where it is larger than the screen."""
+    return scrolling(f'<table style="margin: 0; font-family: {font}">{content}</table>')
 
 
 def _code(lines: Sequence[Part]) -> str:
@@ -53,7 +62,7 @@ def _code(lines: Sequence[Part]) -> str:
             f'<td style="text-align: left; white-space: pre; background: {tint}">{escape(claim)}</td>'
             f'<td style="text-align: left">{beside}</td></tr>'
         )
-    return f'<table style="font-family: monospace"><tbody>{"".join(rows)}</tbody></table>' if rows else ""
+    return _framed(f"<tbody>{''.join(rows)}</tbody>", "monospace") if rows else ""
 
 
 def _spaced(cell: str) -> str:
@@ -64,7 +73,7 @@ def _spaced(cell: str) -> str:
 
 def _grid(grid: list[list[str]]) -> str:
     rows = ("".join(_tinted("td", MARKS[verdict], verdict) for verdict in row) for row in grid)
-    return f"<table><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
+    return _framed(f"<tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody>")
 
 
 def _tinted(tag: str, text: str, verdict: str) -> str:

@@ -267,7 +267,7 @@ class Report:
         return page(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as dictionaries, lists, strings and numbers that JSON knows; nan is None.
+        """The report as dictionaries, lists, strings and numbers that JSON knows, see `as_json`.
 
         >>> import json
         >>> from autograd_mini import check_gradient
@@ -275,7 +275,7 @@ class Report:
         >>> json.loads(json.dumps(report.to_dict(), allow_nan=False))["verdict"]
         'agrees'
         """
-        return {name: _as_json(getattr(self, name)) for name in PARTS}
+        return {name: as_json(getattr(self, name)) for name in PARTS}
 
     # --- its parts, in the order in which they are read ---
 
@@ -373,17 +373,17 @@ def _grid(verdicts: dict[Index, str]) -> list[list[str]]:
     return [ordered[i * width : (i + 1) * width] for i in range(height)]
 
 
-def _as_json(x: Any) -> Any:
-    """``x`` in JSON's types."""
+def as_json(x: Any) -> Any:
+    """``x`` in JSON's types: infinities are "inf" and "-inf", which `float` reads, and nan is None."""
     if is_dataclass(x) or isinstance(x, Entry):
-        return _as_json(x._asdict() if isinstance(x, Entry) else vars(x))
-    if isinstance(x, np.ndarray):
-        return _as_json(x.tolist())
+        return as_json(x._asdict() if isinstance(x, Entry) else vars(x))
+    if isinstance(x, (np.ndarray, np.generic)):
+        return as_json(x.tolist())
     if isinstance(x, dict):
-        return {str(key): _as_json(part) for key, part in x.items()}
+        return {str(key): as_json(part) for key, part in x.items()}
     if isinstance(x, float) and not math.isfinite(x):
-        return None if math.isnan(x) else "inf" if x > 0 else "-inf"
-    return [_as_json(part) for part in x] if isinstance(x, (list, tuple)) else x
+        return None if math.isnan(x) else str(x)
+    return [as_json(part) for part in x] if isinstance(x, (list, tuple)) else x
 
 
 def _gravity(entry: Entry) -> tuple[int, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from autograd_mini.arguments import signature
 from autograd_mini.arrays import values
 from autograd_mini.check.subjects.tensors import Runner
 from autograd_mini.rules import as_number
+from autograd_mini.suggestions import did_you_mean
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ Mask: TypeAlias = "NDArray[np.bool_]"
 Nodes: TypeAlias = "NDArray[Any]"
 
 EPSILON = float(np.finfo(float).eps)
+MORE = (
+    "; whatever else it takes is an argument of f too and given by at=, as the p of hessp(x, p), which is "
+    "the gradient with respect to x of f = lambda x, p: np.dot(grad(g)(x), p)"
+)
 
 
 class RejectedError(Exception):
@@ -42,9 +46,9 @@ class UnknownNameError(TypeError):
 
     def __init__(self, what: str, names: Iterable[str], known: Iterable[str], more: str = "") -> None:
         names, known = list(names), list(known)
-        near = difflib.get_close_matches(names[0], known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        super().__init__(f"{what} asks for {listed(names)}; there are {listed(known)}{more}{hint}")
+        hint = did_you_mean(names[0], known, " ", count=1).strip()
+        said = f"{what} asks for {listed(names)}; there are {listed(known)}{more}"
+        super().__init__(f"{said}; {hint}" if hint else said)
 
 
 def parameters_of(f: Any) -> dict[str, inspect.Parameter] | None:
@@ -66,17 +70,26 @@ def with_parameters(f: Callable[..., Any], names: Iterable[str]) -> Callable[...
 
 def arguments_of(f: Any, at: Any) -> dict[str, Any]:
     """f's arguments by name, in f's order; lists of numbers become arrays."""
-    if at is None:
-        raise TypeError("check: give the point, at=…")
     parameters = parameters_of(f)
+    if at is None:
+        raise TypeError(f"check: give the point, at={_example(parameters or ['x'])}")
     whole = at if isinstance(at, Mapping) else {next(iter(parameters or ["x"])): at}
     given = {name: as_array(x) for name, x in whole.items()}
     if parameters is None:
         return given
     if {*required(parameters)} - {*given} or {*given} - {*parameters}:
-        names = f"at= gives {listed(given)}" if whole is at else "give at= as a mapping from these to values"
-        raise TypeError(f"check: f takes {listed(parameters)}; {names}")
+        said = f"at= gives {listed(given) if whole is at else 'no names'}"
+        raise TypeError(f"check: f takes {listed(parameters)}; {said}: write at={_example(parameters)}")
     return {name: given[name] for name in parameters if name in given}
+
+
+def _example(names: Iterable[str]) -> str:
+    """A point as it is written.
+
+    >>> print(_example(["w", "x"]))
+    {"w": …, "x": …}
+    """
+    return "{" + ", ".join(f'"{name}": …' for name in names) + "}"
 
 
 def required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
@@ -103,7 +116,7 @@ def matched(hand: Any, known: Mapping[str, Any], arguments: list[str]) -> dict[s
     if len(missing) == 1 and len(arguments) == 1 and arguments[0] not in chosen:
         chosen[missing.pop()] = known[arguments[0]]
     if missing:
-        raise UnknownNameError("the hand function", missing, known)
+        raise UnknownNameError("the hand function", missing, known, MORE)
     return {name: chosen[name] for name in parameters if name in chosen}
 
 

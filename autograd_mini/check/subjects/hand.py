@@ -165,7 +165,11 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
         try:
             numbers = numbers_of(result)
         except (TypeError, ValueError) as error:
-            raise RejectedError(f"the hand result for {name} is not an array of numbers: {error}") from None
+            what = f"the hand result for {name} is not an array of numbers: {error}"
+            hint = "; is there a return?" * (result is None)
+            if isinstance(result, tuple) and len(result) == 2 and np.shape(result[1]) == shape:
+                hint = "; of a pair (value, gradient) return the gradient alone"
+            raise RejectedError(what + hint) from None
         claim = Claim(numbers, np.zeros(numbers.shape), epsilon_of(result))
     if claim.numbers.shape != shape:
         said = f"the hand result for {name} has the wrong shape: expected {shape}, got {claim.numbers.shape}"

@@ -36,6 +36,7 @@ from autograd_mini.check.subjects.arguments import (
 )
 from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, prepared
 from autograd_mini.check.subjects.leaves import by_leaves
+from autograd_mini.check.subjects.naming import bases
 from autograd_mini.check.subjects.passes import generators_of
 from autograd_mini.expressions import parse
 from autograd_mini.expressions.vocabulary import CONSTANTS
@@ -184,10 +185,15 @@ def subject_of(
 ) -> Subject:
     """The subject of a check; one that is called ``scalar`` needs f to have one output."""
     if hand is None or (isinstance(hand, Mapping) and any(part is None for part in hand.values())):
-        raise TypeError("check: expected a hand result: a function, a formula, or numbers, got None")
+        raise TypeError(
+            "check: expected a hand result: a function, a formula, or numbers, got None; a function that "
+            "returns its value and its gradient is checked alone, by check_backward(f, at=…)"
+        )
     if isinstance(f, str):
         f = parse(f)
     wrt = [wrt] if isinstance(wrt, str) else wrt
+    if not (wrt is None or (isinstance(wrt, Sequence) and all(isinstance(name, str) for name in wrt))):
+        raise TypeError(f'check: wrt= names arguments, as in wrt="x" or wrt=["w", "x"], got {wrt!r}')
     if callable(f) and at is not None and not isinstance(hand, str):
         f, hand, at, wrt = by_leaves(f, hand, at, wrt)
     form = prepared(hand, decimals)
@@ -377,10 +383,15 @@ class _Function(Subject):
 
 
 def _numbers(what: str, x: Any) -> Floats:
+    if what == "f" and isinstance(x, tuple) and len(x) == 2 and np.shape(x[0]) != np.shape(x[1]):
+        raise TypeError(
+            "check: f returns two results: if they are its value and its gradient, check_backward(f, at=…) "
+            "holds one against the other; else return the first alone"
+        )
     try:
         return numbers_of(x)
-    except TypeError as error:
-        raise TypeError(f"check: {what}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"check: {what}: {error}" + "; is there a return?" * (x is None)) from None
 
 
 def own(x: Any) -> Any:
@@ -471,7 +482,8 @@ def labelled(order: list[Value], name: str, shape: Index = ()) -> Nodes:
         found.pop((), None)
     if len({len(index) for index in found}) != 1:
         labels = listed(labels_of(order))
-        raise ValueError(f"check: no node or array of the graph is labelled {name!r}; there are: {labels}")
+        said = f"check: no node or array of the graph is labelled {name!r}; there are: {labels}"
+        raise ValueError(f"{said}; {_how_to_label(name, order)}")
     extents = [max(axis) + 1 for axis in zip(*found, strict=True)]
     if len(shape) == len(extents):
         extents = [max(pair) for pair in zip(extents, shape, strict=True)]
@@ -482,6 +494,14 @@ def labelled(order: list[Value], name: str, shape: Index = ()) -> Nodes:
             raise ValueError(f"check: {count} labelled {node.label!r}")
         nodes[index] = node
     return nodes
+
+
+def _how_to_label(name: str, order: list[Value]) -> str:
+    """What to do about a name that no node has."""
+    for of in sorted(bases(name).intersection(labels_of(order))):
+        return f'the derivative with respect to {of} goes by "{of}", as a step also by ("{name}", "{of}")'
+    computed, leaf = f'{name} = named(…, "{name}")', f'Value(…, label="{name}")'
+    return f"give it this name where it is computed, {computed}, or as a leaf, {leaf}"
 
 
 def labels_of(order: list[Value]) -> list[str]:

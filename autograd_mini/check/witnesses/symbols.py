@@ -44,7 +44,7 @@ def prove(subject: Subject, domain: Any, seed: int, seconds: float) -> tuple[str
     try:
         import sympy  # noqa: F401  # brings mpmath along, and is brought along by its symbols below
     except ImportError:
-        return "", "no proof: SymPy is not installed (extra: symbolic)"
+        return "", "no proof: SymPy is not installed; python -m pip install sympy"
     if subject.fixed or subject.call is None:
         return "", "no proof: numbers are compared at the given point only"
     domains = domains_of(domain, subject)

@@ -1,0 +1,44 @@
+"""What was probably meant by a name that does not exist."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ELSEWHERE = {"dim": "axis", "wrt": "argnums", "label": "name"}  # as other libraries say
+
+
+def did_you_mean(given: str, known: Iterable[str], otherwise: str = "", count: int = 3) -> str:
+    """The known names that are like the one given; without any, ``otherwise``, or else all there are.
+
+    >>> did_you_mean("argnum", ["argnums", "has_aux"]), did_you_mean("W", ["x", "w"]), did_you_mean("q", "xy")
+    ('did you mean argnums?', 'did you mean w?', 'there are x, y')
+    """
+    import difflib  # rarely needed
+
+    known = list(dict.fromkeys(known))
+    near = [name for name in known if name.casefold() == given.casefold()]
+    near = near or difflib.get_close_matches(given, known, count)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return otherwise or f"there are {', '.join(known) or 'none'}"
+
+
+def suggesting(f: Callable[P, R]) -> Callable[P, R]:
+    """``f``, which says of a keyword that it does not have which one was meant."""
+    known = inspect.signature(f).parameters
+
+    @wraps(f)
+    def call(*args: P.args, **named: P.kwargs) -> R:
+        for name in named:
+            if name not in known:
+                meant = ELSEWHERE.get(name, name)
+                raise TypeError(f"{f.__name__}: there is no keyword {name}; {did_you_mean(meant, known)}")
+        return f(*args, **named)
+
+    return call
