@@ -112,14 +112,13 @@ export function drawCurve(graph, state, before) {
 /** The finite difference beside the gradient, for the leaf that was moved last. */
 export function drawWitness(graph, state) {
   const { numbers, leaf: k } = state;
-  $("witness").hidden = !state.moved;
-  if (!state.moved) return;
+  $("witness").hidden = !state.moved || numbers.culprit !== undefined;
+  if ($("witness").hidden) return;
   const name = bare(graph, numbers, graph.leaves[k]);
   const { h, gradient, quotient, apart, agree, trouble } = difference(graph, state, k);
   if (trouble) {
     const [found, sign] = trouble;
-    const where = sign ? `at ${name} ${sign} h` : "here";
-    $("witness").replaceChildren(element("dd", `No finite difference ${where}: ${sentence(graph, found, found.culprit)}.`, "whole"));
+    $("witness").replaceChildren(element("dd", `No finite difference at ${name} ${sign} h: ${sentence(graph, found, found.culprit)}.`, "whole"));
     return;
   }
   const root = atom(graph.name);

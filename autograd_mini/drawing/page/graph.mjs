@@ -86,13 +86,13 @@ export function moved(graph, state, k, number) {
   return { ...state, point, numbers, moved: true, leaf: k, gradients: gradientsAt(graph, numbers, state.step) };
 }
 
-/** The central difference of the root along leaf k, beside the gradient; or where it has no value. */
+/** The central difference of the root along leaf k, beside the gradient; where it has no value, the trouble. */
 export function difference(graph, { numbers, point }, k) {
   const h = Math.cbrt(Number.EPSILON) * Math.max(1, Math.abs(point[k]));
   const [above, below] = [h, -h].map((change) => ({ at: point[k] + change, ...evaluate(graph, point.with(k, point[k] + change)) }));
   const gradient = gradientsAt(graph, numbers).sums[graph.leaves[k]];
   const quotient = (above.root - below.root) / (above.at - below.at);
   const apart = Math.abs(gradient - quotient);
-  const trouble = [[numbers, ""], [above, "+"], [below, "−"]].find(([found]) => found.culprit !== undefined);
+  const trouble = [[above, "+"], [below, "−"]].find(([found]) => found.culprit !== undefined);
   return { h, gradient, quotient, apart, agree: apart <= 1e-6 * Math.max(1, Math.abs(gradient)), trouble };
 }

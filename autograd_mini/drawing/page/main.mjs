@@ -13,8 +13,20 @@ const LONGEST = 60000; // milliseconds of all
 
 const say = (text) => { $("spoken").textContent = text; };
 
-/** Start the page of a graph, whose facts stand in it; `computation` makes the function that gives its numbers. */
+/** Start the page, once it has a size: in a cell that is folded nothing can be measured. */
 export function start(computation) {
+  if ($("canvas").clientWidth) begin(computation);
+  else {
+    new ResizeObserver((_, observer) => {
+      if (!$("canvas").clientWidth) return;
+      observer.disconnect();
+      begin(computation);
+    }).observe($("canvas"));
+  }
+}
+
+/** Show the graph, whose facts stand in the page; `computation` makes the function that gives its numbers. */
+function begin(computation) {
   const graph = graphOf(JSON.parse($("facts").textContent), computation());
   const canvas = $("canvas");
   const pictures = new Map(); // by the SVG that is shown
@@ -186,6 +198,7 @@ export function start(computation) {
 
   /** The picture that suits the width of the canvas: on a narrow one the graph goes from top to bottom. */
   function arrange() {
+    if (!canvas.clientWidth) return;
     const svg = canvas.clientWidth < NARROW ? down : across;
     if (picture?.svg !== svg) {
       (picture?.svg ?? across).replaceWith(svg);
@@ -279,5 +292,5 @@ function startTheme() {
 /** In a notebook's cell the frame is as high as the page, which then has no height of its own to go by. */
 function startFrame(frame) {
   document.documentElement.dataset.framed = "";
-  new ResizeObserver(() => { frame.style.height = `${document.body.scrollHeight}px`; }).observe(document.body);
+  new ResizeObserver(() => { frame.style.height = `${Math.ceil(document.body.getBoundingClientRect().height)}px`; }).observe(document.body);
 }

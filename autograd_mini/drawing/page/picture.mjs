@@ -37,11 +37,8 @@ export function pictureOf(svg, graph) {
     if (!lines.includes(text.closest(".edge"))) text.remove(); // from or to a closed group
   }
   const { e: originX, f: originY } = svg.querySelector("g").transform.baseVal.consolidate().matrix;
-  const middle = (element) => {
-    if (!element) return undefined;
-    const { x, y, width, height } = element.getBBox();
-    return { x: x + width / 2 + originX, y: y + height / 2 + originY };
-  };
+  const boxes = groups.map((group) => group?.getBBox()); // all at once, before the picture changes
+  const middle = (box) => box && { x: box.x + box.width / 2 + originX, y: box.y + box.height / 2 + originY };
   const { x, y, width, height } = svg.viewBox.baseVal;
   const picture = {
     svg, groups, ways, lines,
@@ -55,27 +52,26 @@ export function pictureOf(svg, graph) {
       needs: groups.map(() => ({ text: "" })),
       far: groups.map(() => ({ text: "" })),
     },
-    middles: { groups: groups.map(middle), lines: lines.map((line) => middle(line?.querySelector("text"))) },
+    middles: { groups: boxes.map(middle), lines: lines.map((line) => middle(line?.querySelector("text")?.getBBox())) },
     sight: { groups: groups.map(() => true), lines: lines.map(() => true) },
   };
-  picture.pictured.forEach((i) => prepare(picture, graph, i));
+  picture.pictured.forEach((i) => prepare(picture, graph, i, boxes[i]));
   svg.setAttribute("role", "group");
   return picture;
 }
 
 /** A node that can be chosen. */
-function prepare({ groups, cells }, { nodes }, i) {
+function prepare({ groups, cells }, { nodes }, i, box) {
   const group = groups[i];
   group.setAttribute("role", "img");
   group.tabIndex = -1;
-  const box = group.getBBox();
   const name = group.querySelector(".title tspan");
   if (name) {
     // From afar a name and a number, or a name, as large as the box allows.
     const far = [[name.textContent, name.textContent.length], ...(cells.data[i].element ? [["", 9]] : [])].map(([text, length]) => {
       const line = svgText(group, "far", box.x + box.width / 2, box.y + box.height / 2);
       line.textContent = text;
-      line.style.setProperty("--fit", `${(2 * box.width) / Math.max(length, 2)}px`);
+      line.style.setProperty("--fit", `${(1.9 * box.width) / Math.max(length, 2)}px`);
       line.style.setProperty("--height", `${box.height}px`);
       return line;
     });

@@ -2,7 +2,7 @@
 
 import { cull } from "./picture.mjs";
 
-const LEGIBLE = 0.6; // the least scale at which all is drawn; below it each box has its name and its number,
+const LEGIBLE = 0.7; // the least scale at which all is drawn; below it each box has its name and its number,
 const CLEAR = 0.33; // below this its name alone,
 const FAINT = 0.1; // below this nothing
 const MARGIN = 32; // pixels around the whole picture
