@@ -288,6 +288,19 @@ def test_a_kink_is_seen_and_a_flat_root_has_a_height():
 
 
 @needs_node
+def test_a_graph_too_large_for_its_names_opens_at_the_root():
+    script = """
+      const bounds = { x: 0, y: 0, width: 900, height: a0 };
+      const picture = { bounds, middles: { groups: [undefined, { x: 850, y: a0 / 3 }] } };
+      return view.opening(picture, { clientWidth: 800, clientHeight: 500 }, 1);"""
+    assert run(small(), script, 3000)["y"] == pytest.approx(1500, rel=0.1)
+    large = run(small(), script, 90000)
+    assert abs(large["y"] - 30000) < 250 / large["scale"]
+    assert abs(large["x"] - 850) < 400 / large["scale"]
+    assert large["scale"] > 0.5
+
+
+@needs_node
 def test_the_whole_picture_is_seen_and_a_zoom_keeps_its_point():
     script = """
       const picture = { bounds: { x: 0, y: 0, width: a0, height: a1 } };

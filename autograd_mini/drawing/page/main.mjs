@@ -5,7 +5,7 @@ import { graphOf, gradientsAt, moved, opened, stepped } from "./graph.mjs";
 import { describePicture, drawNumbers, mark, pictureOf } from "./picture.mjs";
 import { bare, described, gradientOf, heading, sentence } from "./sentences.mjs";
 import { counted, equation, short, stated } from "./text.mjs";
-import { BUTTONS, listen, look, panned, revealing, whole, zoomed } from "./view.mjs";
+import { BUTTONS, listen, look, opening, panned, revealing, whole, zoomed } from "./view.mjs";
 
 const NARROW = 640; // pixels of a canvas in which the picture goes from top to bottom
 const PACE = 1200; // milliseconds of a step that plays, of few
@@ -192,8 +192,8 @@ function begin(computation) {
   };
 
   const fit = () => {
-    fitted = true;
     show(whole(picture, canvas));
+    fitted = true;
   };
 
   /** The picture that suits the width of the canvas: on a narrow one the graph goes from top to bottom. */
@@ -213,7 +213,7 @@ function begin(computation) {
     }
     const { width, height } = picture.bounds;
     canvas.style.setProperty("--tall", `${Math.round(height * Math.min((canvas.clientWidth - 32) / width, 1.3) + 32 + BUTTONS)}px`);
-    if (fitted) fit();
+    if (fitted) show(opening(picture, canvas, state.chosen));
     else look(view, picture, canvas);
   }
 

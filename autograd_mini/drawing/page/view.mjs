@@ -4,7 +4,7 @@ import { cull } from "./picture.mjs";
 
 const LEGIBLE = 0.7; // the least scale at which all is drawn; below it each box has its name and its number,
 const CLEAR = 0.33; // below this its name alone,
-const FAINT = 0.1; // below this nothing
+const FAINT = 0.12; // below this nothing
 const MARGIN = 32; // pixels around the whole picture
 export const BUTTONS = 32; // above it, where the buttons are
 const NAME = 13; // pixels of a name from afar
@@ -14,6 +14,12 @@ export function whole({ bounds }, { clientWidth, clientHeight }) {
   const size = Math.min((clientWidth - MARGIN) / bounds.width, (clientHeight - MARGIN - BUTTONS) / bounds.height, 1.6);
   const scale = Math.max(size, 0.01);
   return { x: bounds.x + bounds.width / 2, y: bounds.y + (bounds.height - BUTTONS / scale) / 2, scale };
+}
+
+/** The view at the start: the whole, or where not even names could be read the part around a node. */
+export function opening(picture, canvas, i) {
+  const all = whole(picture, canvas);
+  return all.scale < FAINT ? revealing({ ...all, scale: LEGIBLE }, picture, canvas, i) : all;
 }
 
 /** A view magnified by `factor` around a point of the canvas, given from its middle. */
