@@ -32,6 +32,8 @@ from autograd_mini.value import TraceError, Value, collector_paused, topological
 if TYPE_CHECKING:
     from graphviz import Digraph
 
+    from autograd_mini.drawing.page import LivePage
+
 __all__ = ["Drawing", "draw"]
 
 SMALL = 150  # nodes of a graph that a notebook shows as a picture unasked
@@ -70,13 +72,22 @@ class Drawing:
         if format == "html":
             from autograd_mini.drawing.page import live_page
 
-            picture = live_page(self, timeout)
+            picture = live_page(self, timeout).html.encode()
         elif format in ("dot", "gv"):
             picture = self.source.encode()
         else:
             picture = render(self.source, format, timeout)
         write(path, picture)
         return path
+
+    def live(self, timeout: float | None = 60.0) -> LivePage:
+        """The page to step through and to play with that ``save("loss.html")`` writes, for a notebook's cell.
+
+        Raises as `save` does, TypeError for a node made by hand, ValueError for more than 5,000 nodes.
+        """
+        from autograd_mini.drawing.page import live_page
+
+        return live_page(self, timeout)
 
     def _repr_svg_(self) -> str | None:
         return self._repr_mimebundle_().get("image/svg+xml")
