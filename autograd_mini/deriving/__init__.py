@@ -1,7 +1,7 @@
 """The derivation of a gradient as a textbook has it: every step in symbols, each line verified.
 
-The function is recorded and rolled into arrays; the reverse sweep is then done on these in symbols, between
-the names at which a reader would stop. What comes out is simplified by what is known of the names, and shown if it
+The function is recorded and rolled into arrays; the reverse sweep is then done on these in symbols,
+between the names at which a reader would stop. What comes out is simplified by what is known of the names, and shown if it
 agrees with the engine's derivative to 50 digits, at random points and at two sizes.
 """
 
@@ -15,11 +15,12 @@ import numpy as np
 
 from autograd_mini.arguments import signature
 from autograd_mini.deriving.forward import Forward
-from autograd_mini.deriving.numbers import Place, agrees, given_place, place_of
+from autograd_mini.deriving.numbers import Place, given_place, place_of
 from autograd_mini.deriving.presentation import Derivation
 from autograd_mini.deriving.recordings import (
     LARGEST,
     Recording,
+    alike,
     domain_of,
     lifted,
     points,
@@ -76,36 +77,32 @@ def _derived(f: Callable[..., Any], arguments: Mapping[str, Any], wrt: Sequence[
         if free != domains:
             for found in points(recording, size, arguments, free, 1, seed=9):
                 without.append(place_of(found, k, forward.arrays))
+    given = _given(record(f, arguments), arguments, forward)
     style = Style(False, out, frozenset(forward.arrays))
-    steps = tuple(Reverse(forward, wrt, places, without, style).steps())
-    place, holds = _at_the_point(record(f, arguments), arguments, forward, steps, wrt)
-    return Derivation(
-        out, tuple(wrt), tuple(forward.arrays.values()), steps, place, holds, len(places), len(both)
-    )
+    steps = tuple(Reverse(forward, wrt, [*places, given], without, style).steps())
+    return Derivation(out, tuple(wrt), tuple(forward.arrays.values()), steps, _numbers(given, steps), len(places), len(both))
 
 
-def _at_the_point(
-    recording: Recording,
-    arguments: Mapping[str, Any],
-    forward: Forward,
-    steps: Sequence[Step],
-    wrt: Sequence[str],
-) -> tuple[Place, bool]:
-    """The numbers at the point that is given, and whether the results agree there with the engine."""
-    exact = len(recording.code) <= LARGEST // 4
-    place = given_place(arguments, forward.arrays, exact)
-    adjoints: dict[str, Any] = {}
+def _given(recording: Recording, arguments: Mapping[str, Any], forward: Forward) -> Place:
+    """The point that is given, with the derivatives that the engine computes there."""
+    if len(recording.code) > LARGEST:
+        raise ValueError(f"derivation: {len(recording.code)} operations are more than {LARGEST}")
+    found = recording.point([*arguments.values()])
+    if found is None:
+        raise ValueError("derivation: f or its gradient is not finite at the point")
+    if alike(recording, forward.recordings[0]):
+        return place_of(found, -1, forward.arrays)
+    adjoints = {name: found.array(i, adjoint=True) for i, name in enumerate(arguments)}
+    return given_place(arguments, forward.arrays, adjoints)
+
+
+def _numbers(given: Place, steps: Sequence[Step]) -> Mapping[str, Any]:
+    """The derivatives at the point; those that the engine does not tell apart follow from the steps."""
+    adjoints = dict(given.adjoints)
     for step in steps:
-        adjoints[step.array.name] = Place(-1, place.arrays, adjoints, place.kind).value(
-            step.value, step.letters
-        )
-    found = recording.point([*arguments.values()], place.kind)
-    names = list(arguments)
-    true = found is not None and all(
-        name not in adjoints or agrees(adjoints[name], found.array(names.index(name), True), exact)
-        for name in wrt
-    )
-    return Place(-1, place.arrays, adjoints, place.kind), true
+        if adjoints.get(step.array.name) is None:
+            adjoints[step.array.name] = Place(-1, given.arrays, adjoints).value(step.value, step.letters)
+    return adjoints
 
 
 # --- arguments ------------------------------------------------------------------------------------------

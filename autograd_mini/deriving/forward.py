@@ -44,8 +44,10 @@ FREE = {  # names for what has none, the first that is free
     "residual": "r d",
     "scalar": "u v",
     "layer": "z a u v",
-    "other": "f g h q",
+    "unit": "u v",
+    "other": "q f g",
 }
+KINDS = list(FREE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +180,10 @@ class Forward:
 
     def _name_all(self) -> None:
         taken = {*self.inputs, self.output, *(self.families[i].name for i in self.reached)}
-        wanted = {i: kind for i, kind in self._kinds() if i != self.root}
+        wanted: dict[int, str] = {}
+        for i, kind in self._kinds():
+            if i != self.root and KINDS.index(kind) < KINDS.index(wanted.get(i, "other")) + 1:
+                wanted[i] = kind
         for i in self.reached:
             family = self.families[i]
             if family.row is None or i == self.root:
@@ -246,12 +251,19 @@ class Forward:
                 yield i, "root"
             elif row is rules.exp and i not in self._sums and not self._in_sigmoid(i, users):
                 yield i, "exp"
+            if row in (rules.add, rules.sub, rules.div) and len(users[i]) > 1 and self._is_composite(i):
+                yield i, "other"
+            if row is rules.div and len(operands := self._operands(i)) == 2:
+                if self.families[operands[1]].row is rules.sqrt:
+                    yield i, "unit"
             if not self._is_linear(i):
                 squared = row in (rules.square, rules.pow, rules.abs) or len(set(self._operands(i))) < len(
                     self._operands(i)
                 )
                 for x in self._operands(i):
-                    if row is not rules.div or x == self._operands(i)[-1]:
+                    if squared and self._is_composite(x):
+                        yield x, "residual"
+                    elif row is not rules.div or x == self._operands(i)[-1]:
                         for found in self._layers(x, inner):
                             rank = len(self.dims(found))
                             yield found, "residual" if squared else "layer" if rank else "scalar"
@@ -264,13 +276,20 @@ class Forward:
             return len(operands) < 2 and isinstance(self.families[i].operands[1], Numbers)
         return row in LINEAR
 
+    def _is_composite(self, i: int) -> bool:
+        """Whether it adds up or divides several arrays, and is not just shifted by a constant."""
+        family, operands = self.families[i], self._operands(i)
+        shifted = any(self.families[x].row is rules.detach for x in operands)
+        several = len(operands) > 1 or any(x.reduced for x in family.operands)
+        return family.row in (rules.add, rules.sub, rules.div) and several and not shifted and self._is_whole(i)
+
     def _layers(self, i: int, seen: set[int]) -> Iterator[int]:
         """The sums of products under an operand of a function."""
         family = self.families[i]
         if family.row is None or i in seen:
             return
         seen.add(i)
-        if self._sums_products(i):
+        if self._sums_products(i) and self._is_whole(i):
             yield i
         elif family.row in (rules.neg, rules.mul, rules.sub, rules.add, rules.div) and not (
             family.fold and any(x.reduced for x in family.operands)
@@ -278,10 +297,14 @@ class Forward:
             for x in self._operands(i):
                 yield from self._layers(x, seen)
 
+    def _is_whole(self, i: int) -> bool:
+        """Whether the program holds it: a part of a longer sum is nowhere."""
+        return bool((self.families[i].slots < self.recordings[0].code.slots).all())
+
     def _sums_products(self, i: int) -> bool:
         """Whether it is a sum of products of two arrays, plus or minus something."""
         family = self.families[i]
-        if family.row not in (rules.add, rules.sub) or (family.slots >= self.recordings[0].code.slots).any():
+        if family.row not in (rules.add, rules.sub):
             return False
         for x in family.operands:
             if isinstance(x, Operand):
@@ -373,7 +396,7 @@ def _only_atom(p: Poly) -> Any:
 def definition_rules(arrays: Sequence[Array], algebra: Algebra, quotients: bool) -> None:
     """Let an algebra write names for what defines them: e for eᶻ, and of S = e/E also S·E for e."""
     for array in arrays:
-        if not array.body or array.kind == "output":
+        if not array.body or (array.kind == "output" and not quotients):
             continue
         if (of := _linear_in(array)) is not None:
             atom, c0, c1 = of

@@ -13,7 +13,7 @@ from autograd_mini import rules
 from autograd_mini.deriving.algebra import Atom, Letter, Poly, letters_in
 from autograd_mini.deriving.forward import Array
 from autograd_mini.deriving.recordings import Point, many_digits
-from autograd_mini.number_types import ARRAY, FormulaType, mpmath_type
+from autograd_mini.number_types import FormulaType, mpmath_type
 
 SMALL = 1e-38  # what counts as nothing, of numbers of 50 digits
 
@@ -22,13 +22,16 @@ SMALL = 1e-38  # what counts as nothing, of numbers of 50 digits
 class Place:
     """Arrays by name at a point, in the lengths of the ``size``-th recording, and their adjoints.
 
-    The point that is given has the last size, and numbers of any type.
+    The point that is given has the last size, −1.
     """
 
     size: int
     arrays: Mapping[str, Any]
     adjoints: Mapping[str, Any] = field(default_factory=dict)
-    kind: FormulaType = field(default_factory=lambda: mpmath_type(many_digits()))
+
+    @property
+    def kind(self) -> FormulaType:
+        return mpmath_type(many_digits())
 
     def value(self, p: Poly, letters: Sequence[Letter]) -> Any:
         """The polynomial as an array with one axis a letter."""
@@ -129,17 +132,16 @@ def place_of(point: Point, size: int, arrays: Mapping[str, Array]) -> Place:
     return Place(size, known, adjoints)
 
 
-def given_place(arguments: Mapping[str, Any], arrays: Mapping[str, Array], exact: bool) -> Place:
-    """The point that is given; arrays by their definitions, and no adjoints yet."""
-    kind = mpmath_type(many_digits()) if exact else ARRAY
+def given_place(arguments: Mapping[str, Any], arrays: Mapping[str, Array], adjoints: Mapping[str, Any]) -> Place:
+    """A point where only arguments are known, and their derivatives; other arrays are by their definitions."""
+    kind = mpmath_type(many_digits())
     known: dict[str, Any] = {}
     for name, array in arrays.items():
         if array.kind == "input":
-            numbers = np.asarray(arguments[name], float)
-            known[name] = np.frompyfunc(kind.number, 1, 1)(numbers) if exact else numbers
+            known[name] = np.frompyfunc(kind.number, 1, 1)(np.asarray(arguments[name], float))
         else:
-            known[name] = Place(-1, known, kind=kind).value(array.body, array.letters)
-    return Place(-1, known, {}, kind)
+            known[name] = Place(-1, known).value(array.body, array.letters)
+    return Place(-1, known, adjoints)
 
 
 def agrees(found: Any, truth: Any, exact: bool = True) -> bool:

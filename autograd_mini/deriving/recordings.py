@@ -9,6 +9,7 @@ there alone.
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +29,10 @@ from autograd_mini.value import TraceError
 
 Arguments: TypeAlias = "Mapping[str, Any]"
 Shape: TypeAlias = "tuple[int, ...]"
+Dim: TypeAlias = "tuple[int, ...]"  # the length of an axis in each recording
 
 DIGITS = 50
-PRIMES = (5, 7, 11, 13, 17, 19, 23, 29)
+SIZES = (5, 7, 11, 13, 17), (6, 8, 9, 10, 12)  # in the place of different lengths
 LARGEST = 20_000  # instructions that are swept at many digits
 TRIES = 40  # of drawing a point in the domain
 
@@ -117,9 +119,8 @@ def record(f: Callable[..., Any], arguments: Arguments) -> Recording:
 def recordings(f: Callable[..., Any], arguments: Arguments) -> tuple[list[Recording], list[dict[int, int]]]:
     """f at two sizes other than the given one, with what has become of each length; else at the given one."""
     lengths = sorted({n for x in arguments.values() for n in np.shape(x) if n > 1})
-    if lengths and len(lengths) <= len(PRIMES):
-        swapped = [PRIMES[k ^ 1] for k in range(len(lengths))]
-        sizes = [dict(zip(lengths, some, strict=False)) for some in (PRIMES, swapped)]
+    if lengths and len(lengths) <= len(SIZES[0]):
+        sizes = [dict(zip(lengths, some, strict=False)) for some in SIZES]
         try:
             both = [record(f, {x: resized(v, size) for x, v in arguments.items()}) for size in sizes]
         except (TraceError, ArithmeticError, LookupError, TypeError, ValueError):
@@ -258,27 +259,21 @@ def lifted(f: Any) -> tuple[Any, dict[str, Any]]:
     return whole, arrays
 
 
-def number(
-    a: float, b: float, lengths: Sequence[tuple[int, ...]]
-) -> tuple[Fraction, list[tuple[tuple[int, ...], int]]]:
+def number(a: float, b: float, lengths: Sequence[Dim]) -> tuple[Fraction, list[tuple[Dim, int]]]:
     """A constant that is a in one recording and b in the other, as a factor and powers of lengths."""
     if a == b:
         return Fraction(a), []
-    for m in lengths:
-        for e in (1, -1):
-            x, y = a / m[0] ** e, b / m[1] ** e
-            if abs(x - y) <= 4e-16 * abs(x) and x == round(x * 64) / 64:
-                return Fraction(round(x * 64), 64), [(m, e)]
-            for n in lengths:
-                for d in (1, -1):
-                    z, w = x / n[0] ** d, y / n[1] ** d
-                    if abs(z - w) <= 4e-16 * abs(z) and z == round(z * 64) / 64 and z:
-                        return Fraction(round(z * 64), 64), [(m, e), (n, d)]
+    singles = [[(m, e)] for e in (1, -1) for m in lengths]
+    pairs = [[(m, e), (n, d)] for e in (1, -1) for d in (1, -1) for m in lengths for n in lengths]
+    for powers in [*singles, *pairs]:
+        x, y = (c / math.prod(float(m[k]) ** e for m, e in powers) for k, c in enumerate((a, b)))
+        if abs(x - y) <= 4e-16 * abs(x):
+            return Fraction(x) if x * 64 % 1 else Fraction(round(x * 64), 64), powers
     raise NotRegularError("a constant changes with the size")
 
 
 def constants_of(
-    numbers: Sequence[Numbers], lengths: Sequence[tuple[int, ...]]
+    numbers: Sequence[Numbers], lengths: Sequence[Dim]
 ) -> tuple[Fraction, list[Any]]:
     values = [np.unique(x.values) for x in numbers]
     if any(len(x) != 1 for x in values):

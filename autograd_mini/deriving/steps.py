@@ -57,10 +57,13 @@ class Step:
     terms: tuple[Term, ...]
     lines: tuple[Line, ...]
     rows: tuple[str, ...]
+    chain: Poly
+    closed: Poly | None  # without other derivatives, however long
 
     @property
     def value(self) -> Poly:
-        return self.lines[-1].value
+        """The last line, or what the chain rule says where no line was verified."""
+        return self.lines[-1].value if self.lines else self.chain
 
 
 class Reverse:
@@ -151,9 +154,9 @@ class Reverse:
         if not terms:
             return None
         rows = self._rows(array, [term.through for term in terms])
-        lines = self._lines(array, target, local)
-        terms = [Term(x.through, x.letters, self._shortest([x.slope], rules=True)[0].value) for x in terms]
-        return Step(array, target, tuple(terms), tuple(lines), rows)
+        lines, closed = self._lines(array, target, local)
+        terms = [Term(x.through, x.letters, self._shortest([x.slope])[0].value) for x in terms]
+        return Step(array, target, tuple(terms), tuple(lines), rows, local, closed)
 
     def _letters(self, slots: Sequence[Letter], used: Sequence[Letter]) -> tuple[Letter, ...]:
         taken = {*self.style.taken, *(x.name for x in used)}
@@ -162,21 +165,21 @@ class Reverse:
 
     # --- lines ---
 
-    def _lines(self, array: Array, at: tuple[Letter, ...], local: Poly) -> list[Line]:
-        """The derivative in terms of those before it, then without them where that is short."""
-        truths = [place.adjoints[array.name] for place in self.places]
-        first = self._shortest([local])
+    def _lines(
+        self, array: Array, at: tuple[Letter, ...], local: Poly
+    ) -> tuple[list[Line], Poly | None]:
+        """The derivative in terms of those before it, and without them, which is a line where it is short."""
+        first = self._verified(self._shortest([local]), array, at)
         if not any(x[0] == "d" for x in atoms_of(local)):
-            return self._verified(first, at, truths, local)
+            return first, first[0].value if first else None
         closed = self._closed(local)
-        found = self._verified(first, at, truths, local)
-        if closed is not None:
-            best = self._verified(self._shortest(closed, rules=True), at, truths, None)
-            if best:
-                longer = len(self._text(best[-1].value)) - len(self._text(found[-1].value))
-                if longer <= ALLOWANCE:
-                    found = [*found, *best]
-        return found
+        best = self._verified(self._shortest(closed or []), array, at)
+        if best and (not first or self._length(best[0]) <= self._length(first[0]) + ALLOWANCE):
+            return [*first, *best], best[0].value
+        return first, best[0].value if best else None
+
+    def _length(self, line: Line) -> int:
+        return len(self.style.poly(line.value))
 
     def _closed(self, local: Poly) -> list[Poly] | None:
         """The line with what the earlier derivatives were found to be."""
@@ -191,7 +194,7 @@ class Reverse:
     def _giver(self, step: Step, algebra: Algebra) -> Any:
         return lambda *at: algebra.rebuilt(step.value, dict(zip(step.letters, at, strict=True)))
 
-    def _shortest(self, polys: Iterable[Poly], rules: bool = False) -> list[Line]:
+    def _shortest(self, polys: Iterable[Poly]) -> list[Line]:
         """The ways to simplify, the shortest first."""
         found: list[Line] = []
         for p in polys:
@@ -205,27 +208,27 @@ class Reverse:
                 reasons = tuple(self.reasons[x] for x in dict.fromkeys(self.used) if x in self.reasons)
                 found.append(Line(value, reasons))
             found.append(Line(p))
-        return sorted(found, key=lambda line: len(self._text(line.value)))
+        return sorted(found, key=self._length)
 
-    def _text(self, p: Poly) -> str:
-        return self.style.poly(p)
+    def _verified(self, lines: Sequence[Line], array: Array, at: tuple[Letter, ...]) -> list[Line]:
+        """The first line that is right at every place, if there is one."""
+        return next(([line] for line in lines if self._holds(line, array, at)), [])
 
-    def _verified(
-        self, lines: Sequence[Line], at: tuple[Letter, ...], truths: Sequence[Any], fallback: Poly | None
-    ) -> list[Line]:
-        for line in lines:
-            if self.holds(line.value, at, truths):
-                return [line]
-        return [Line(fallback)] if fallback is not None else []
-
-    def holds(self, value: Poly, at: tuple[Letter, ...], truths: Sequence[Any]) -> bool:
+    def _holds(self, line: Line, array: Array, at: tuple[Letter, ...]) -> bool:
+        """Whether a line is the engine's derivative everywhere; at the given point premises hold roughly."""
+        exact = not any(premise for _, _, premise in line.reasons)
         try:
-            return all(
-                truth is not None and agrees(place.value(value, at), truth)
-                for place, truth in zip(self.places, truths, strict=True)
-            )
+            for place in self.places:
+                truth = place.adjoints.get(array.name)
+                if truth is None and place.size >= 0:
+                    return False
+                if truth is not None and not agrees(
+                    place.value(line.value, at), truth, exact or place.size >= 0
+                ):
+                    return False
         except (ArithmeticError, TypeError):
             return False
+        return True
 
     # --- the table's rows ---
 

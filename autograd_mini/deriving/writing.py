@@ -182,17 +182,22 @@ def _leaf(atom: Atom) -> Tree:
 
 
 def _condition(sign: str, x: Poly, y: Poly) -> Tree:
-    """A condition with the constant on the right, and nothing with a minus in front that need not."""
-    return ("is", sign, tree(x), tree(y))
+    """A condition without a minus that need not be, and a constant on its right."""
+    difference = add(y, scale(x, -1))
+    right = {m: c for m, c in difference.items() if c > 0}
+    left = {m: -c for m, c in difference.items() if c < 0}
+    if set(left) <= {ONE}:
+        return ("is", {"<": ">", "≤": "≥"}[sign], tree(right), tree(left))
+    return ("is", sign, tree(left), tree(right))
 
 
 def _complement(p: Poly) -> Tree | None:
     """1 − σ(u) is σ(−u)."""
     others = [m for m in p if m]
-    if len(p) == 2 and p.get(ONE) == 1 and p[others[0]] == -1 and len(others[0]) == 1:
+    if len(p) == 2 and abs(p.get(ONE, 0)) == 1 and p[others[0]] == -p[ONE] and len(others[0]) == 1:
         [(atom, e)] = others[0]
         if e == 1 and atom[:2] == ("f", "sigmoid"):
-            return ("f", "sigmoid", [tree(scale(dict(atom[2][0]), -1))])
+            return ("mul", p[ONE], [(("f", "sigmoid", [tree(scale(dict(atom[2][0]), -1))]), 1)])
     return None
 
 
@@ -295,11 +300,11 @@ class Style:
             case ("f", name, nodes):
                 return self._function(name, nodes), ATOM
             case ("is", sign, x, y):
-                sign = {"<": "<", "≤": r"\le" if self.latex else "≤"}[sign]
+                sign = {"≤": r"\le", "≥": r"\ge"}.get(sign, sign) if self.latex else sign
                 return f"[{self.write(x)[0]} {sign} {self.write(y)[0]}]", ATOM
             case ("atom", atom):
                 return self._atom(atom), ATOM
-            case ("text", text, level):
+            case ("text", text, level, _):
                 return text, level
         raise AssertionError(node)
 
@@ -335,45 +340,30 @@ class Style:
         c = abs(c)
         exact = c.denominator <= 64 and c.numerator < 10**6
         top, bottom = (c.numerator, c.denominator) if exact else (c, 1)
-        over = self._row(top, above) if above or top != 1 or below or bottom != 1 else "1"
-        over = over or "1"
         if not below and bottom == 1:
-            single = len(above) == 1 and top == 1 and above[0][1] == 1
-            if single:
+            if [e for _, e in above] == [1] and top == 1:
                 text, level = self.write(above[0][0])
-                if level == SUM and minus:
-                    text, level = self.paren(text), PRODUCT
-                return minus + text, PRODUCT if minus else level
-            return minus + over, PRODUCT if above else ATOM if not minus else PRODUCT
-        under = self._row(bottom, below)
+                return (minus + self.factor((text, level)), PRODUCT) if minus else (text, level)
+            return minus + self._row(top, above), PRODUCT if above else ATOM
+        last = self.write(above[-1][0])[0] if above else ""
+        apart = bool(above) and self._stands_apart(above[-1][0], len(last)) and above[-1][1] == 1
+        head = above[:-1] if apart else above
+        over, under = self._row(top, head), self._row(bottom, below)
         if self.latex:
-            last = above[-1][0] if above else None
-            if last is not None and last[0] in ("sum", "add", "f") and len(above) >= 1 and len(over) > 18:
-                over = self._row(top, above[:-1]) or "1"  # a long factor stands beside its fraction
-                factor, level = self.write(last)
-                factor = factor if level != SUM else self.paren(factor)
-                if above[-1][1] == 1:
-                    return rf"{minus}\frac{{{over}}}{{{under}}} {factor}", PRODUCT
-                over = self._row(top, above)
-            return rf"{minus}\frac{{{over}}}{{{under}}}", PRODUCT
-        several = len(below) + (bottom != 1) > 1 or (below and self._is_long(below[0]))
-        big = any(x[0] in ("sum", "max") for x, _ in above)
-        if big and above[-1][0][0] in ("sum", "max"):  # 1/n Σ_k …
-            [*others] = above[:-1]
-            front = self._row(top, others) or "1"
-            return (
-                f"{minus}{front}/{f'({under})' if several else under} {self._power(*above[-1], last=True)}",
-                PRODUCT,
-            )
-        return f"{minus}{over}/{f'({under})' if several else under}", PRODUCT
+            fraction = rf"\frac{{{over}}}{{{under}}}"
+        else:
+            several = len(below) + (bottom != 1) > 1 or (below and below[0][0][0] in ("sum", "max"))
+            fraction = f"{over}/{self.paren(under) if several else under}"
+        return f"{minus}{fraction}" + (f" {self._power(*above[-1], last=True)}" if apart else ""), PRODUCT
 
-    def _is_long(self, part: tuple[Tree, int]) -> bool:
-        node, e = part
-        return e == 1 and node[0] in ("sum", "max")
+    def _stands_apart(self, node: Tree, length: int) -> bool:
+        """Whether a factor is written beside a fraction and not in it."""
+        product = node[0] == "text" and node[2] == PRODUCT
+        return product or node[0] in ("sum", "max") or (self.latex and length > 24)
 
     def _row(self, c: Any, parts: Sequence[tuple[Tree, int]]) -> str:
         """Factors side by side."""
-        texts = [self.number(Fraction(c))] if c != 1 else []
+        texts = [self.number(Fraction(c))] if c != 1 or not parts else []
         for k, (node, e) in enumerate(parts):
             texts.append(self._power(node, e, last=k == len(parts) - 1))
             if not self.latex and k + 1 < len(parts) and node[0] == "atom" and node[1][0] == "d":
@@ -419,7 +409,7 @@ class Style:
         if self.latex and name in ("exp", "sqrt"):
             return f"e^{{{inside}}}" if name == "exp" else rf"\sqrt{{{inside}}}"
         word = WORDS.get(name, (name, rf"\operatorname{{{name}}}"))[self.latex]
-        if simple and name not in ("sigmoid", "maximum", "minimum"):
+        if simple and name not in ("exp", "sigmoid", "maximum", "minimum"):
             return f"√{inside}" if name == "sqrt" else f"{word} {inside}"
         return f"{word}{self.paren(inside)}"
 
@@ -434,7 +424,7 @@ class Style:
                 for x in terms:
                     if _free(x) != set(axes) and not (_is_number(x) and len(axes) <= 1):
                         raise NotMatrixError
-                    texts.append(self.matrix(x, axes) if _free(x) else self.write(x))
+                    texts.append(self.matrix(x, _free(x) and axes or ()))
                 return self._added(texts), SUM
             case ("mul", c, parts):
                 return self._matrix_product(c, parts, axes)
@@ -470,11 +460,10 @@ class Style:
         rest = [(x, e) for x, e in parts if _free(x)]
         if any(not _free(x) <= set(axes) for x, _ in rest):
             raise NotMatrixError
-        if not rest:
-            if not axes:
-                inner = [(self._named_scalar(x), e) for x, e in scalars]
-                return self._multiplied(c, inner)
+        if not rest and axes:
             raise NotMatrixError
+        if not rest:
+            return self._multiplied(c, [(self._named_scalar(x), e) for x, e in scalars])
         if any(e < 0 for _, e in rest):
             raise NotMatrixError
         groups = [_free(x) for x, _ in rest]
@@ -486,27 +475,17 @@ class Style:
                 for x in axes
             ]
             turned = self._grouped(columns[1]) + (r"^\top" if self.latex else "ᵀ")
-            body: Text = f"{self._factor(columns[0])} {turned}", PRODUCT
+            body: Text = f"{self._right(columns[0])} {turned}", PRODUCT
         elif all(g == set(axes) for g in groups):
             body = self._elementwise(rest, axes)
         else:
             raise NotMatrixError
-        if c == 1 and not scalars:
-            return body
-        front, level = self._multiplied(c, [(self._named_scalar(x), e) for x, e in scalars])
-        front = self.paren(front) if level == SUM else front
-        minus = "-" if self.latex else "−"
-        if front in (minus + "1", "1"):
-            return front[:-1] + self._factor(body), PRODUCT
-        return f"{front} {self._factor(body)}", PRODUCT
+        whole = ("text", *body, 5)
+        return self._multiplied(c, [*((self._named_scalar(x), e) for x, e in scalars), (whole, 1)])
 
     def _named_scalar(self, node: Tree) -> Tree:
         """A scalar with its own matrix notation, where it has one."""
-        try:
-            text, level = self.matrix(node, ())
-        except NotMatrixError:
-            text, level = self.write(node)
-        return ("text", text, level)
+        return ("text", *self.matrix(node, ()), 1)
 
     def _elementwise(self, parts: Sequence[tuple[Tree, int]], axes: tuple[Letter, ...]) -> Text:
         texts = []
@@ -519,9 +498,9 @@ class Style:
             texts.append((text, level))
         if len(texts) == 1:
             return texts[0]
-        return (r" \odot " if self.latex else " ⊙ ").join(map(self._factor, texts)), PRODUCT
+        return (r" \odot " if self.latex else " ⊙ ").join(map(self.factor, texts)), PRODUCT
 
-    def _factor(self, text: Text) -> str:
+    def factor(self, text: Text) -> str:
         return self.paren(text[0]) if text[1] == SUM else text[0]
 
     def _grouped(self, text: Text) -> str:
@@ -569,7 +548,7 @@ class Style:
         if any(_free(p[0]) == {k} for p in on) and (others or end is not None):
             raise NotMatrixError
         right = self._chain(others, rest, (k,) if end is None else (k, end))
-        return f"{self._factor(left)} {self._right(right)}", PRODUCT
+        return f"{self.factor(left)} {self._right(right)}", PRODUCT
 
     @property
     def _top(self) -> str:
@@ -589,7 +568,7 @@ class Style:
             raise NotMatrixError
         (x, _), (y, _) = sorted(parts, key=_place)
         left, right = self.matrix(x, (k,)), self.matrix(y, (k,))
-        return f"{self._grouped(left)}{self._top} {self._factor(right)}", PRODUCT
+        return f"{self._grouped(left)}{self._top} {self.factor(right)}", PRODUCT
 
 
 def _with_letters(p: Poly, to: Mapping[Letter, Any]) -> Poly:
@@ -636,6 +615,10 @@ def _place(part: tuple[Tree, int]) -> tuple[int, str]:
             rank = 6
         case ("is", _, _, _):
             rank = 2
+        case ("f", _, _):
+            rank = 5
+        case ("text", _, _, rank):
+            pass
         case _:
             rank = 4
     return rank, order(str(node))
