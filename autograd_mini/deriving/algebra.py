@@ -224,9 +224,9 @@ class Algebra:
         if len(p) == 1:
             [(monomial, c)] = p.items()
             return self.mul(*(self._inverse(x, e) for x, e in monomial), constant(1 / c))
-        content = _content(p)
-        if content != 1:
-            return scale(self.inv(scale(p, 1 / content)), 1 / content)
+        common = content(p)
+        if common != 1:
+            return scale(self.inv(scale(p, 1 / common)), 1 / common)
         u = _exponent(p)
         if u is not None:  # 1/(1 + eᵘ)
             return self.sigmoid(scale(u, -1))
@@ -544,7 +544,7 @@ def _length(dim: tuple[int, ...]) -> Poly:
     return single(("n", dim)) if len(dim) > 2 and dim[0] != dim[1] else constant(dim[0])
 
 
-def _content(p: Poly) -> Fraction:
+def content(p: Poly) -> Fraction:
     """What all coefficients have in common, with the sign of the first: the leading one becomes positive."""
     numbers = [abs(c) for c in p.values()]
     common = Fraction(math.gcd(*(c.numerator for c in numbers)), math.lcm(*(c.denominator for c in numbers)))

@@ -29,6 +29,7 @@ from autograd_mini.deriving.algebra import (
     single,
 )
 from autograd_mini.deriving.recordings import NotRegularError, Recording, constants_of
+from autograd_mini.labels import split_label
 from autograd_mini.rolling.families import Family, Numbers, Operand
 from autograd_mini.rolling.grids import Affine
 
@@ -156,10 +157,10 @@ class Forward:
         return self.entry(operand.family, places), letters
 
     def _number(self, numbers: list[Numbers], family: Family) -> Poly:
-        if family.fold and family.row is rules.add:
-            numbers = [Numbers(x.values.sum(axis=-1)) for x in numbers]
-        elif family.fold:
-            fold: Any = np.max if family.row is rules.maximum else np.min
+        if family.fold and numbers[0].reduced:
+            fold: Any = {"add": np.sum, "maximum": np.max, "minimum": np.min}[
+                str(family.row and family.row.name)
+            ]
             numbers = [Numbers(fold(x.values, axis=-1)) for x in numbers]
         c, powers = constants_of(numbers, self.lengths)
         return self.algebra.mul(constant(c), *(single(("n", m), e) for m, e in powers))
@@ -188,7 +189,7 @@ class Forward:
             family = self.families[i]
             if family.row is None or i == self.root:
                 continue
-            label = family.name
+            label = self._label(family)
             if label and label not in self.arrays:
                 self._define(i, label, "user")
             elif i in wanted:
@@ -198,6 +199,12 @@ class Forward:
                 self._define(i, name, kind)
         self._virtual(taken)
         self._define(self.root, self.output, "output")
+
+    def _label(self, family: Family) -> str:
+        """What the user calls it; an element of an array that came apart has its index in the name."""
+        name, index = split_label(self.recordings[0].program.labels.get(int(family.slots[0]), ""))
+        alone = not family.shape and family.name and index
+        return f"{name}_{'_'.join(map(str, index))}" if alone else family.name
 
     def _define(self, i: int, name: str, kind: str) -> None:
         letters = self.slots(i)
@@ -253,9 +260,8 @@ class Forward:
                 yield i, "exp"
             if row in (rules.add, rules.sub, rules.div) and len(users[i]) > 1 and self._is_composite(i):
                 yield i, "other"
-            if row is rules.div and len(operands := self._operands(i)) == 2:
-                if self.families[operands[1]].row is rules.sqrt:
-                    yield i, "unit"
+            if row is rules.div and self.families[self._operands(i)[-1]].row is rules.sqrt:
+                yield i, "unit"
             if not self._is_linear(i):
                 squared = row in (rules.square, rules.pow, rules.abs) or len(set(self._operands(i))) < len(
                     self._operands(i)
@@ -281,7 +287,9 @@ class Forward:
         family, operands = self.families[i], self._operands(i)
         shifted = any(self.families[x].row is rules.detach for x in operands)
         several = len(operands) > 1 or any(x.reduced for x in family.operands)
-        return family.row in (rules.add, rules.sub, rules.div) and several and not shifted and self._is_whole(i)
+        return (
+            family.row in (rules.add, rules.sub, rules.div) and several and not shifted and self._is_whole(i)
+        )
 
     def _layers(self, i: int, seen: set[int]) -> Iterator[int]:
         """The sums of products under an operand of a function."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from autograd_mini import rules
-from autograd_mini.deriving.algebra import Atom, Letter, Poly, letters_in
+from autograd_mini.deriving.algebra import Atom, Letter, Monomial, Poly, letters_in
 from autograd_mini.deriving.forward import Array
 from autograd_mini.deriving.recordings import Point, many_digits
 from autograd_mini.number_types import FormulaType, mpmath_type
@@ -46,8 +47,8 @@ class Place:
             for atom, e in monomial:
                 number = self.atom(atom, axes)
                 for _ in range(abs(int(e))):
-                    term = term * number if e > 0 else term / number
-            total = total + term
+                    term = np.multiply(term, number) if e > 0 else np.divide(term, number)
+            total = np.add(total, term)
         return total
 
     def atom(self, atom: Atom, axes: tuple[Letter, ...]) -> Any:
@@ -63,21 +64,30 @@ class Place:
             case ("delta", i, j):
                 return self._truth(self._index(i, axes) == self._index(j, axes))
             case ("sum", letters, body):
-                inner = (*axes, *letters)
-                found = self.value({body: Fraction(1)}, inner)
-                return found.sum(axis=tuple(range(len(axes), len(inner))))
+                return self._sum(letters, body, axes)
             case ("max", row, letters, key):
                 inner = (*axes, *letters)
                 fold = np.max if row == "maximum" else np.min
                 return fold(self.value(dict(key), inner), axis=tuple(range(len(axes), len(inner))))
             case ("inv", key):
-                return self.kind.number(1) / self._poly(dict(key), axes)
+                return np.divide(self.kind.number(1), self._poly(dict(key), axes))
             case ("is", sign, x, y):
-                less = self._poly(dict(x), axes) - self._poly(dict(y), axes)
+                less = np.subtract(self._poly(dict(x), axes), self._poly(dict(y), axes))
                 return self._truth(less < 0 if sign == "<" else less <= 0)
             case ("f", row, keys):
                 return self._apply(row, *(self._poly(dict(key), axes) for key in keys))
         raise AssertionError(atom)
+
+    def _sum(self, letters: Sequence[Letter], body: Monomial, axes: tuple[Letter, ...]) -> Any:
+        """The sum of a product, letter by letter over the factors that have it."""
+        inner = (*axes, *letters)
+        parts = [self._poly({frozenset([part]): Fraction(1)}, inner) for part in body]
+        for axis in range(len(inner) - 1, len(axes) - 1, -1):
+            there = [x for x in parts if x.shape[axis] > 1]
+            product = reduce(np.multiply, there)
+            parts = [x for x in parts if x.shape[axis] == 1] + [product.sum(axis=axis, keepdims=True)]
+        total = reduce(np.multiply, parts)
+        return total.reshape(total.shape[: len(axes)])
 
     def _apply(self, row: str, *operands: Any) -> Any:
         function = self.kind.function(rules.table[row])
@@ -132,7 +142,9 @@ def place_of(point: Point, size: int, arrays: Mapping[str, Array]) -> Place:
     return Place(size, known, adjoints)
 
 
-def given_place(arguments: Mapping[str, Any], arrays: Mapping[str, Array], adjoints: Mapping[str, Any]) -> Place:
+def given_place(
+    arguments: Mapping[str, Any], arrays: Mapping[str, Array], adjoints: Mapping[str, Any]
+) -> Place:
     """A point where only arguments are known, and their derivatives; other arrays are by their definitions."""
     kind = mpmath_type(many_digits())
     known: dict[str, Any] = {}

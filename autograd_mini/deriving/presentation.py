@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 from autograd_mini import rules
-from autograd_mini.deriving.algebra import Algebra, Letter, key_of, single
+from autograd_mini.deriving.algebra import Algebra, Letter, Poly, atoms_of, single
 from autograd_mini.deriving.forward import Array
-from autograd_mini.deriving.numbers import Place
 from autograd_mini.deriving.steps import Step
 from autograd_mini.deriving.writing import NotMatrixError, Style, tree
 
 WIDTH = 80
 INLINE = ("residual", "sigmoid", "scalar", "layer")  # arrays that a result writes out, where that is short
 LONGEST = 48  # characters of a result with definitions written out
-SHOWN = 6  # entries of an array
+SHOWN = 5  # entries of an array
 ARITHMETIC = {"mul": "product rule", "div": "quotient rule", "reciprocal": "quotient rule",
               "pow": "power rule", "square": "power rule"}  # fmt: skip
 UNSAID = ("where", "detach", "equal", "less", "less_equal", "convention")
@@ -44,13 +43,19 @@ class Derivation:
     # --- its parts ---
 
     def _style(self, latex: bool) -> Style:
-        style = Style(latex, self.out, frozenset(x.name for x in self.arrays))
+        names = [x.name for x in self.arrays]
+        style = Style(latex, self.out, frozenset(names), order={x: k for k, x in enumerate(names)})
         return replace(style, letters=self._lengths)
 
     @cached_property
     def _lengths(self) -> dict[Letter, str]:
         """What the lengths of axes are called: n, or their number where that is the same everywhere."""
-        dims = dict.fromkeys(dim for x in self.arrays for dim in (y.dim for y in x.letters))
+        lines = [line.value for step in self.steps for line in step.lines]
+        lines += [term.slope for step in self.steps for term in step.terms]
+        lines += [x for step in self.steps for x in (step.closed, step.chain) if x] + [
+            x.shown for x in self.arrays
+        ]
+        dims = dict.fromkeys(atom[1] for p in lines for atom in atoms_of(p) if atom[0] == "n")
         taken = {x.name for x in self.arrays}
         names = iter([x for x in ("n", "m", "p", "q", "N", "M", "D", "K") if x not in taken])
         return {Letter("n", dim): next(names, str(dim[-1])) for dim in dims}
@@ -95,8 +100,6 @@ class Derivation:
 
     def _needed(self) -> list[Array]:
         """The arrays that lines name, and that have no step of their own."""
-        from autograd_mini.deriving.algebra import atoms_of
-
         named = {x.name: x for x in self.arrays}
         used: dict[str, None] = {}
         left = [line.value for step in self.steps for line in step.lines]
@@ -192,31 +195,26 @@ class Derivation:
         """The rows of the table that a step takes, each with what it says."""
         said = [name for name in step.rows if name not in (*ARITHMETIC, *UNSAID)]
         if said:
-            return ", ".join(row_text(name, style) for name in said[:2])
+            return ", ".join([text for name in said for text in row_texts(name, style)][:2])
         return next((ARITHMETIC[name] for name in step.rows if name in ARITHMETIC), "")
 
     def _said(self) -> str:
         """What was verified."""
-        sizes = " at two sizes" if self.sizes > 1 else " at this size only"
+        sizes = " at two sizes" if self.sizes > 1 else ""
         said = f"Each line agrees with the engine's derivative to 50 digits at {self.points} random points"
         return f"{said}{sizes}, and at the point."
 
 
-def row_text(name: str, style: Style) -> str:
-    """A rule of the table in symbols: (ln x)′ = 1/x."""
-    row = rules.table[name]
+def row_texts(name: str, style: Style) -> list[str]:
+    """The rules of the table that a row takes, in symbols: (ln x)′ = 1/x."""
     algebra = Algebra({})
-    operands = [single(("x", x, ())) for x in row.operands]
-    z = algebra.apply(name, *operands)
-    if len(operands) != 1 or len(z) != 1:
-        return name
-    [(monomial, _)] = z.items()
-    [(atom, _)] = monomial
-    if atom[0] != "f":
-        return name
-    [slope] = algebra.partials(name, atom, [key_of(x) for x in operands])
-    prime = r"'" if style.latex else "′"
-    return f"({style.poly(z)}){prime} = {style.poly(slope)}"
+    z = algebra.apply(name, *(single(("x", x, ())) for x in rules.table[name].operands))
+    found = [atom for atom in atoms_of(z) if atom[0] == "f" and len(atom[2]) == 1]
+    prime = "'" if style.latex else "′"
+    return [
+        f"({style.poly(single(atom))}){prime} = {style.poly(algebra.partials(atom[1], atom, atom[2])[0])}"
+        for atom in found
+    ] or [name]
 
 
 def _and(words: Sequence[str]) -> str:
@@ -267,4 +265,4 @@ def _numbers(x: Any) -> str:
 
 
 def _number(x: float) -> str:
-    return f"{x:.4g}".replace("-", "−")
+    return f"{x:.3g}".replace("-", "−")

@@ -55,6 +55,7 @@ def many_digits() -> Any:
 class Recording:
     """The program at one size, its families and its result."""
 
+    function: Callable[..., Any]
     program: Program
     families: tuple[Family, ...]
     output: Output
@@ -112,8 +113,10 @@ def record(f: Callable[..., Any], arguments: Arguments) -> Recording:
         raise ValueError(
             f"derivation: f must have one output, got {'shape ' + str(result) if result else 'several'}"
         )
+    if program.code.outputs[0] in range(program.code.inputs, program.code.first):
+        raise ValueError("derivation: f is a constant")
     rolled = roll(program.code, shapes, [()], program.labels)
-    return Recording(program, rolled.families, rolled.outputs[0])
+    return Recording(f, program, rolled.families, rolled.outputs[0])
 
 
 def recordings(f: Callable[..., Any], arguments: Arguments) -> tuple[list[Recording], list[dict[int, int]]]:
@@ -245,16 +248,12 @@ def lifted(f: Any) -> tuple[Any, dict[str, Any]]:
     ):
         return f, {}
 
-    def whole(*given: Any) -> Any:
-        named = dict(zip([*own, *arrays], given, strict=True))
+    def whole(**named: Any) -> Any:
         inside = {name: named[name] for name in arrays}
         closure = tuple(types.CellType(inside[x]) if x in inside else cell for x, cell in cells.items())
         again = types.FunctionType(code, {**f.__globals__, **inside}, f.__name__, f.__defaults__, closure)
-        return again(*[named[name] for name in own])
+        return again(**{name: x for name, x in named.items() if name not in arrays})
 
-    whole.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # where inspect looks for it
-        [inspect.Parameter(x, inspect.Parameter.POSITIONAL_OR_KEYWORD) for x in [*own, *arrays]]
-    )
     whole.__name__ = f.__name__
     return whole, arrays
 
@@ -272,9 +271,7 @@ def number(a: float, b: float, lengths: Sequence[Dim]) -> tuple[Fraction, list[t
     raise NotRegularError("a constant changes with the size")
 
 
-def constants_of(
-    numbers: Sequence[Numbers], lengths: Sequence[Dim]
-) -> tuple[Fraction, list[Any]]:
+def constants_of(numbers: Sequence[Numbers], lengths: Sequence[Dim]) -> tuple[Fraction, list[Any]]:
     values = [np.unique(x.values) for x in numbers]
     if any(len(x) != 1 for x in values):
         raise NotRegularError("constants differ from place to place")

@@ -98,7 +98,7 @@ class Reverse:
             if any(x[0] == "d" for x in atoms_of(single(atom))):
                 self.sums[atom] = None
             else:
-                self.sums[atom] = always(atom, self.places)
+                self.sums[atom] = always(atom, [x for x in self.places if x.size >= 0])
                 if self.sums[atom] is not None and self.lifted:
                     self.reasons[atom] = (atom, self.sums[atom], always(atom, self.lifted) is None)
                 elif self.sums[atom] is not None:
@@ -165,9 +165,7 @@ class Reverse:
 
     # --- lines ---
 
-    def _lines(
-        self, array: Array, at: tuple[Letter, ...], local: Poly
-    ) -> tuple[list[Line], Poly | None]:
+    def _lines(self, array: Array, at: tuple[Letter, ...], local: Poly) -> tuple[list[Line], Poly | None]:
         """The derivative in terms of those before it, and without them, which is a line where it is short."""
         first = self._verified(self._shortest([local]), array, at)
         if not any(x[0] == "d" for x in atoms_of(local)):
@@ -246,7 +244,7 @@ class Reverse:
 
         def walk(i: int) -> None:
             row = forward.families[i].row
-            for x in forward._operands(i):
+            for x in forward._operands(i) if row is not rules.detach else ():
                 if depends(x):
                     if row is not None and row not in LINEAR:
                         found[row.name] = None

@@ -19,6 +19,7 @@ from autograd_mini.deriving.algebra import (
     Monomial,
     Poly,
     add,
+    content,
     key_of,
     letters_in,
     order,
@@ -91,6 +92,31 @@ def _tree(p: Poly) -> Tree:
     return ("add", _sorted([_product(m, c) for m, c in p.items()]))
 
 
+def _flipped(node: Tree) -> Tree | None:
+    """Minus an expression, if that is as short: of a difference."""
+    match node:
+        case ("add", terms) if any(map(_is_negative, terms)):
+            return ("add", _sorted([_scaled(x, Fraction(-1)) for x in terms]))
+        case ("sum", letters, inner) if (found := _flipped(inner)) is not None:
+            return ("sum", letters, found)
+        case ("mul", c, parts):
+            for k, (x, e) in enumerate(parts):
+                if e == 1 and (found := _flipped(x)) is not None:
+                    return ("mul", c, [*parts[:k], (found, 1), *parts[k + 1 :]])
+    return None
+
+
+def _positive(c: Fraction, parts: list[tuple[Tree, int]]) -> Tree:
+    """A product without a minus in front, if a difference among its factors takes it."""
+    node = ("mul", c, parts)
+    found = _flipped(node) if c < 0 else None
+    return node if found is None else ("mul", -c, found[2])
+
+
+def _scaled(node: Tree, c: Fraction) -> Tree:
+    return ("mul", node[1] * c, node[2]) if node[0] == "mul" else ("mul", c, [(node, 1)])
+
+
 def _terms(node: Tree) -> list[Tree]:
     return list(node[1]) if node[0] == "add" else [node]
 
@@ -146,9 +172,8 @@ def _times(outer: Tree, inner: Tree) -> Tree:
         if all(c < 0 for c in numbers):
             common = -common
         if common != 1:
-            inner = ("add", _sorted([("mul", x[1] / common, x[2]) if x[0] == "mul" else
-                                     ("mul", 1 / common, [(x, 1)]) for x in inner[1]]))  # fmt: skip
-        return ("mul", outer[1] * common, [*outer[2], (inner, 1)])
+            inner = ("add", _sorted([_scaled(x, 1 / common) for x in inner[1]]))
+        return _positive(outer[1] * common, [*outer[2], (inner, 1)])
     if inner[0] == "mul":
         return ("mul", outer[1] * inner[1], [*outer[2], *inner[2]])
     return ("mul", outer[1], [*outer[2], (inner, 1)])
@@ -157,11 +182,18 @@ def _times(outer: Tree, inner: Tree) -> Tree:
 def _product(monomial: Monomial, c: Fraction) -> Tree:
     found: list[tuple[Tree, int]] = []
     for atom, e in monomial:
-        if atom[0] == "inv":
+        if atom[0] in ("sum", "several") and e == 1:
+            _, letters, inner = _leaf(atom)
+            factor = inner[1] if inner[0] == "mul" else Fraction(1)  # in front of the sum
+            c *= factor
+            found.append((("sum", letters, _scaled(inner, 1 / factor)), 1))
+        elif atom[0] == "inv":
             found.append((tree(dict(atom[1])), -e))
+        elif atom[:2] == ("f", "exp") and e < 0:
+            found.append((("f", "exp", [tree(scale(dict(atom[2][0]), -1))]), -e))
         else:
             found.append((_leaf(atom), e))
-    return ("mul", c, found)
+    return _positive(c, found)
 
 
 def _leaf(atom: Atom) -> Tree:
@@ -219,9 +251,10 @@ def _gathered(p: Poly) -> Poly:
         for monomial, atom in some:
             inner = add(inner, {atom[2]: p[monomial]})
         rest = {m: c for m, c in p.items() if all(m != x for x, _ in some)}
-        sign = -1 if all(c < 0 for c in inner.values()) else 1
-        gathered = ("several", letters, key_of(scale(inner, sign)))
-        return _gathered(add(rest, {outside | {(gathered, 1)}: Fraction(sign)}))
+        first = inner[min(inner, key=order)]
+        c = content(inner) * (1 if first * content(inner) > 0 else -1)
+        gathered = ("several", letters, key_of(scale(inner, 1 / c)))
+        return _gathered(add(rest, {outside | {(gathered, 1)}: c}))
     return p
 
 
@@ -237,6 +270,7 @@ class Style:
     taken: frozenset[str] = frozenset()
     letters: Mapping[Letter, str] = field(default_factory=dict)
     inline: Mapping[str, Array] = field(default_factory=dict)
+    order: Mapping[str, int] = field(default_factory=dict)  # of names in a product
 
     def with_letters(self, letters: Sequence[Letter], wanted: str = BOUND) -> Style:
         """New letters with names that nothing in sight has."""
@@ -334,8 +368,8 @@ class Style:
         return f"{minus}{text[3:]}" if text.startswith(f" {minus} ") else text
 
     def _multiplied(self, c: Fraction, parts: Sequence[tuple[Tree, int]]) -> Text:
-        above = sorted(((x, e) for x, e in parts if e > 0), key=_place)
-        below = sorted(((x, -e) for x, e in parts if e < 0), key=_place)
+        above = sorted(((x, e) for x, e in parts if e > 0), key=self.place)
+        below = sorted(((x, -e) for x, e in parts if e < 0), key=self.place)
         minus = ("-" if self.latex else "−") * (c < 0)
         c = abs(c)
         exact = c.denominator <= 64 and c.numerator < 10**6
@@ -352,7 +386,9 @@ class Style:
         if self.latex:
             fraction = rf"\frac{{{over}}}{{{under}}}"
         else:
-            several = len(below) + (bottom != 1) > 1 or (below and below[0][0][0] in ("sum", "max"))
+            several = len(below) + (bottom != 1) > 1
+            if not several and below and below[0][0][0] == "sum" and below[0][1] == 1:
+                under = self.write(below[0][0])[0]
             fraction = f"{over}/{self.paren(under) if several else under}"
         return f"{minus}{fraction}" + (f" {self._power(*above[-1], last=True)}" if apart else ""), PRODUCT
 
@@ -360,6 +396,28 @@ class Style:
         """Whether a factor is written beside a fraction and not in it."""
         product = node[0] == "text" and node[2] == PRODUCT
         return product or node[0] in ("sum", "max") or (self.latex and length > 24)
+
+    def place(self, part: tuple[Tree, int]) -> tuple[float, int, str]:
+        """Where a factor stands: lengths and scalars first, what is long after names, sums last."""
+        node, number = part[0], 0
+        match node:
+            case ("atom", ("n", _) | ("pi",)):
+                rank: float = 0
+            case ("atom", ("x", name, at)):
+                rank, number = (3 if at else 1), self.order.get(name, 99) - 99 * len(at)
+            case ("atom", ("d", _, at)):
+                rank = 4 if at else 1
+            case ("add" | "f", _, *_):
+                rank = 5 if _free(node) else 2
+            case ("is", _, _, _):
+                rank = 2
+            case ("sum" | "max", _, *_):
+                rank = 8
+            case ("text", _, _, given):
+                rank = given
+            case _:
+                rank = 6
+        return rank, number, order(str(node))
 
     def _row(self, c: Any, parts: Sequence[tuple[Tree, int]]) -> str:
         """Factors side by side."""
@@ -424,7 +482,7 @@ class Style:
                 for x in terms:
                     if _free(x) != set(axes) and not (_is_number(x) and len(axes) <= 1):
                         raise NotMatrixError
-                    texts.append(self.matrix(x, _free(x) and axes or ()))
+                    texts.append(self.matrix(x, axes if _free(x) else ()))
                 return self._added(texts), SUM
             case ("mul", c, parts):
                 return self._matrix_product(c, parts, axes)
@@ -480,16 +538,19 @@ class Style:
             body = self._elementwise(rest, axes)
         else:
             raise NotMatrixError
-        whole = ("text", *body, 5)
+        whole = ("text", *body, 7)
         return self._multiplied(c, [*((self._named_scalar(x), e) for x, e in scalars), (whole, 1)])
 
     def _named_scalar(self, node: Tree) -> Tree:
         """A scalar with its own matrix notation, where it has one."""
-        return ("text", *self.matrix(node, ()), 1)
+        if node[0] == "atom" and node[1][1] not in self.inline:
+            return node
+        text, level = self.matrix(node, ())
+        return ("text", text, level, 2)
 
     def _elementwise(self, parts: Sequence[tuple[Tree, int]], axes: tuple[Letter, ...]) -> Text:
         texts = []
-        for node, e in sorted(parts, key=_place):
+        for node, e in sorted(parts, key=self.place):
             text, level = self.matrix(node, axes)
             if e != 1:
                 if level != ATOM:
@@ -566,7 +627,7 @@ class Style:
             return (rf"\left\|{text}\right\|^2" if self.latex else f"‖{text}‖²"), ATOM
         if sum(e for _, e in parts) != 2:
             raise NotMatrixError
-        (x, _), (y, _) = sorted(parts, key=_place)
+        (x, _), (y, _) = sorted(parts, key=self.place)
         left, right = self.matrix(x, (k,)), self.matrix(y, (k,))
         return f"{self._grouped(left)}{self._top} {self.factor(right)}", PRODUCT
 
@@ -597,28 +658,3 @@ def _free(node: Any) -> set[Letter]:
 
 def _is_plain(x: Tree) -> bool:
     return x[0] == "mul" and x[1] == 1 and len(x[2]) == 1 and x[2][0][1] == 1 and x[2][0][0][0] == "atom"
-
-
-def _place(part: tuple[Tree, int]) -> tuple[int, str]:
-    """Where a factor stands: lengths and scalars first, sums last."""
-    node, _ = part
-    match node:
-        case ("atom", ("n", _) | ("pi",)):
-            rank = 0
-        case ("atom", ("x", _, ())):
-            rank = 1
-        case ("atom", ("x" | "d", _, _)):
-            rank = 3
-        case ("add", _):
-            rank = 4
-        case ("sum", _, _) | ("max", _, _, _):
-            rank = 6
-        case ("is", _, _, _):
-            rank = 2
-        case ("f", _, _):
-            rank = 5
-        case ("text", _, _, rank):
-            pass
-        case _:
-            rank = 4
-    return rank, order(str(node))
