@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,8 @@ def derivation(f: Any, at: Any, wrt: str | Sequence[str] | None = None, out: str
     ``at`` is the argument of a function of one argument, else a mapping from f's parameters to their values;
     ``wrt`` names the arguments differentiated, by default the first. ``f`` may be a formula as text, and
     ``out`` is what its value is called. Steps are what `named` named, results of softmax and sigmoid, and
-    what a textbook would name. Arguments that sum to 1 or are signs at the point are taken to be so everywhere,
-    and where that is used it is said.
+    what a textbook would name. Arguments that sum to 1 or are signs at the point are taken to be so
+    everywhere, and where that is used it is said.
 
     >>> from autograd_mini import cross_entropy, softmax
     >>> at = {"z": [1.5, -0.5, 0.75], "t": [0, 0, 1]}
@@ -165,23 +166,22 @@ def _arguments(f: Any, at: Any) -> dict[str, Any]:
     """f's arguments by name, in f's order, as floats and arrays of floats."""
     if not callable(f):
         raise TypeError(f"derivation: expected a function or a formula, got {type(f).__name__}")
+    names: list[str] = []
+    needed: list[str] = []
     if isinstance(f, Expression):
-        names: list[str] | None = list(f.names)
-        needed = names
+        names = needed = list(f.names)
     else:
-        try:
+        with suppress(TypeError, ValueError):  # it does not tell
             parameters = inspect.signature(f).parameters.values()
-            named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-            names = [p.name for p in named]
-            needed = [p.name for p in named if p.default is p.empty]
-        except (TypeError, ValueError):
-            names, needed = None, []
+            own = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+            names = [p.name for p in own]
+            needed = [p.name for p in own if p.default is p.empty]
     given = dict(at) if isinstance(at, Mapping) else {(names or ["x"])[0]: at}
     order = [name for name in names if name in given] if names else list(given)
     if unknown := [name for name in given if name not in order]:
-        raise TypeError(f"derivation: at= gives {unknown[0]}; f takes {', '.join(names or [])}")
+        raise TypeError(f"derivation: at= gives {unknown[0]}; f takes {', '.join(names)}")
     if missing := [name for name in needed if name not in given]:
-        raise TypeError(f"derivation: at= gives no {missing[0]}; f takes {', '.join(names or [])}")
+        raise TypeError(f"derivation: at= gives no {missing[0]}; f takes {', '.join(names)}")
     return {name: _floats(name, given[name]) for name in order}
 
 

@@ -348,17 +348,17 @@ class Algebra:
         less = add(x, scale(y, -1))
         if set(less) <= {ONE}:
             value = less.get(ONE, Fraction())
-            return constant(int(value < 0 or (sign == "≤" and value == 0)))
+            return constant(int((value < 0 and sign != "=") or (sign != "<" and value == 0)))
         return self.atom(("is", sign, key_of(x), key_of(y)))
 
     def choose(self, c: Poly, x: Poly, y: Poly) -> Poly:
         """x where the condition holds, else y."""
-        if x == y:
+        if x == y or c == constant(1):
             return x
         if len(c) == 1:
             [(monomial, v)] = c.items()
             [(atom, _), *more] = monomial
-            if v == 1 and not more and atom[0] == "is":
+            if v == 1 and not more and atom[0] == "is" and atom[1] != "=":
                 other = self.holds("≤" if atom[1] == "<" else "<", dict(atom[3]), dict(atom[2]))
                 return add(self.mul(c, x), self.mul(other, y))
         return add(self.mul(c, x), self.mul(add(constant(1), scale(c, -1)), y))
@@ -451,6 +451,11 @@ def _polynomials(algebra: Algebra) -> FormulaType:
 
         return function
 
+    def equal(x: Poly, y: Poly) -> Poly:
+        if x != y and any(atom[0] == "max" for p in (x, y) for atom in atoms_of(p)):
+            return algebra.holds("=", x, y)
+        return constant(int(x == y))  # elsewhere than on the kink
+
     def log(x: Poly) -> Poly:
         return algebra.function("log", x) if x != constant(1) else {}
 
@@ -491,7 +496,7 @@ def _polynomials(algebra: Algebra) -> FormulaType:
         "minimum": most("minimum", -1),
         "where": algebra.choose,
         "convention": algebra.choose,
-        "equal": lambda x, y: constant(int(x == y)),  # elsewhere than on the kink
+        "equal": equal,
         **{name: compared(sign) for name, sign in SIGNS.items()},
     }
     for name in rules.table:

@@ -29,6 +29,7 @@ class Place:
     size: int
     arrays: Mapping[str, Any]
     adjoints: Mapping[str, Any] = field(default_factory=dict)
+    point: Point | None = None
 
     @property
     def kind(self) -> FormulaType:
@@ -73,7 +74,7 @@ class Place:
                 return np.divide(self.kind.number(1), self._poly(dict(key), axes))
             case ("is", sign, x, y):
                 less = np.subtract(self._poly(dict(x), axes), self._poly(dict(y), axes))
-                return self._truth(less < 0 if sign == "<" else less <= 0)
+                return self._truth(less < 0 if sign == "<" else less <= 0 if sign == "≤" else less == 0)
             case ("f", row, keys):
                 return self._apply(row, *(self._poly(dict(key), axes) for key in keys))
         raise AssertionError(atom)
@@ -139,7 +140,7 @@ def place_of(point: Point, size: int, arrays: Mapping[str, Array]) -> Place:
             adjoints[name] = point.array(array.family, adjoint=True)
         if known.get(name) is None:
             known[name] = Place(size, known).value(array.body, array.letters)
-    return Place(size, known, adjoints)
+    return Place(size, known, adjoints, point)
 
 
 def given_place(

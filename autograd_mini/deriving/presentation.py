@@ -51,7 +51,7 @@ class Derivation:
     def _lengths(self) -> dict[Letter, str]:
         """What the lengths of axes are called: n, or their number where that is the same everywhere."""
         lines = [line.value for step in self.steps for line in step.lines]
-        lines += [term.slope for step in self.steps for term in step.terms]
+        lines += [term.slope for step in self.steps for term in step.terms if term.slope is not None]
         lines += [x for step in self.steps for x in (step.closed, step.chain) if x] + [
             x.shown for x in self.arrays
         ]
@@ -74,6 +74,8 @@ class Derivation:
         step = self._by_name.get(name)
         if step is None:
             return style.derivative(name, ()), "0"
+        if not step.lines:
+            return style.derivative(name, ()), _numbers(self.numbers[name])
         plain = self._style(False)
         closed = step.closed
         if closed is not None and len(self._formula(step, closed, plain)[1]) > max(
@@ -103,7 +105,7 @@ class Derivation:
         named = {x.name: x for x in self.arrays}
         used: dict[str, None] = {}
         left = [line.value for step in self.steps for line in step.lines]
-        left += [term.slope for step in self.steps for term in step.terms]
+        left += [term.slope for step in self.steps for term in step.terms if term.slope is not None]
         left += [step.array.shown for step in self.steps] + [named[self.out].shown]
         while left:
             for atom in atoms_of(left.pop()):
@@ -151,9 +153,10 @@ class Derivation:
         if chained:
             fed = _and([x.through for x in step.terms])
             yield "=", self._chain(step, style), f"as {step.array.name} feeds {fed}"
-            for k, term in enumerate(chained):
+            for k, term in enumerate(x for x in chained if x.slope is not None):
                 of = style.derivative(step.array.name, step.letters, term.through, term.letters)
-                yield "with", f"with {of} = {style.poly(term.slope)}", rule if not k else ""
+                slope = style.poly(term.slope) if term.slope is not None else "…"
+                yield "with", f"with {of} = {slope}", rule if not k else ""
         previous = self._chain(step, style) if chained else ""
         for k, line in enumerate(step.lines):
             text = style.poly(line.value)
@@ -168,7 +171,7 @@ class Derivation:
         texts = []
         for term in step.terms:
             if term.through == self.out:
-                texts.append(style.poly(term.slope))
+                texts.append(style.poly(term.slope) if term.slope is not None else "…")
                 continue
             outer = style.derivative(term.through, term.letters)
             inner = style.derivative(step.array.name, step.letters, term.through, term.letters)
@@ -202,7 +205,9 @@ class Derivation:
         """What was verified."""
         sizes = " at two sizes" if self.sizes > 1 else ""
         said = f"Each line agrees with the engine's derivative to 50 digits at {self.points} random points"
-        return f"{said}{sizes}, and at the point."
+        bare = _and([style.array.name for style in self.steps if not style.lines])
+        said += f"{sizes}, and at the point."
+        return f"{said} By {bare} no such line was found; is the point on a kink?" if bare else said
 
 
 def row_texts(name: str, style: Style) -> list[str]:

@@ -81,7 +81,7 @@ class Recording:
         if not all(context.isfinite(adjoints.get(i, 0)) for i in range(self.code.inputs)):
             return None
         zero = kind.number(0)
-        return Point(self, sweep.slots, [adjoints.get(i, zero) for i in range(self.code.slots)])
+        return Point(self, sweep, [adjoints.get(i, zero) for i in range(self.code.slots)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +89,25 @@ class Point:
     """All numbers of a recording, and the derivatives of its result by them."""
 
     recording: Recording
-    slots: list[Any]
+    sweep: Sweep
     adjoints: list[Any]
+
+    @property
+    def slots(self) -> list[Any]:
+        return self.sweep.slots
+
+    def partial(self, family: int, place: int, by: int, held: Sequence[int]) -> Any:
+        """The derivative of one element of a family by another family, others being held."""
+        families = self.recording.families
+        flat = families[family].grid.flat.tolist()
+        zero = self.sweep.kind.number(0)
+        still = {slot: zero for i in held for slot in families[i].slots.tolist()}
+        slot = int(families[family].slots[flat.index(place)])
+        still.pop(slot, None)
+        found = self.sweep.adjoints({slot: self.sweep.kind.number(1)}, still)
+        return Point(self.recording, self.sweep, [found.get(i, zero) for i in range(len(self.slots))]).array(
+            by, adjoint=True
+        )
 
     def array(self, family: int, adjoint: bool = False) -> Any:
         """A family's numbers; None if a part of a sum in the program is what it is."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from autograd_mini import rules
 from autograd_mini.deriving.algebra import (
     Algebra,
@@ -33,11 +35,11 @@ SYMBOLS = "ijklmnpq"
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A term of the chain rule: through the array ``through`` at ``letters``, whose partial is ``slope``."""
+    """A term of the chain rule, through an array at ``letters``; ``slope`` is its partial, if verified."""
 
     through: str
     letters: tuple[Letter, ...]
-    slope: Poly
+    slope: Poly | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +157,36 @@ class Reverse:
             return None
         rows = self._rows(array, [term.through for term in terms])
         lines, closed = self._lines(array, target, local)
-        terms = [Term(x.through, x.letters, self._shortest([x.slope])[0].value) for x in terms]
+        held = [a.family for a in stops if a.kind != "output" and a.family not in (None, array.family)]
+        terms = [self._partial(term, array, target, held) for term in terms]
         return Step(array, target, tuple(terms), tuple(lines), rows, local, closed)
+
+    def _partial(self, term: Term, array: Array, at: tuple[Letter, ...], held: Sequence[Any]) -> Term:
+        """A term with its partial simplified, if that is what the engine says of some elements."""
+        user = self.forward.arrays[term.through]
+        for line in self._shortest([term.slope] if term.slope else []):
+            if all(
+                self._is_partial(line.value, term, user, array, at, held, place)
+                for place in self.places
+                if place.point is not None
+            ):
+                return Term(term.through, term.letters, line.value)
+        return Term(term.through, term.letters, None)
+
+    def _is_partial(
+        self, p: Poly, term: Term, user: Array, array: Array, at: Any, held: Sequence[Any], place: Place
+    ) -> bool:
+        letters = (*term.letters, *at)
+        shape = tuple(x.dim[place.size] for x in term.letters)
+        numbers = place.value(p, letters).reshape(-1, *(x.dim[place.size] for x in at))
+        assert place.point is not None
+        assert user.family is not None
+        assert array.family is not None
+        some = {0, int(np.prod(shape, dtype=int)) - 1}
+        return all(
+            agrees(numbers[k], place.point.partial(user.family, k, array.family, held), place.size >= 0)
+            for k in some
+        )
 
     def _letters(self, slots: Sequence[Letter], used: Sequence[Letter]) -> tuple[Letter, ...]:
         taken = {*self.style.taken, *(x.name for x in used)}

@@ -543,7 +543,7 @@ class Style:
 
     def _named_scalar(self, node: Tree) -> Tree:
         """A scalar with its own matrix notation, where it has one."""
-        if node[0] == "atom" and node[1][1] not in self.inline:
+        if node[0] == "atom" and (node[1][0] != "x" or node[1][1] not in self.inline):
             return node
         text, level = self.matrix(node, ())
         return ("text", text, level, 2)
