@@ -117,12 +117,14 @@ if TYPE_CHECKING:
         check_value,
         check_vjp,
     )
+    from autograd_mini.deriving import Derivation, derivation
     from autograd_mini.drawing import Drawing, draw
     from autograd_mini.program import Program, trace
 
 UPPER_FLOORS = {  # which are imported when one of their names is used
     "program": ("Program", "trace"),
     "drawing": ("Drawing", "draw"),
+    "deriving": ("Derivation", "derivation"),
     "check": (
         *("Explanation", "InconclusiveError", "Report", "check_backward"),
         *("check_gradient", "check_jacobian", "check_steps", "check_update", "check_value", "check_vjp"),
@@ -130,6 +132,7 @@ UPPER_FLOORS = {  # which are imported when one of their names is used
 }
 
 __all__ = [
+    "Derivation",
     "DivisionByZeroError",
     "DomainError",
     "Drawing",
@@ -167,6 +170,7 @@ __all__ = [
     "cosh",
     "cross_entropy",
     "cross_entropy_from_logits",
+    "derivation",
     "derivative_table",
     "detach",
     "digamma",

@@ -1,0 +1,273 @@
+"""A derivation for a person: as text of 80 columns, as LaTeX, and as HTML with MathML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from autograd_mini import rules
+from autograd_mini.deriving.algebra import Algebra, Letter, Poly, atoms_of, single
+from autograd_mini.deriving.forward import Array
+from autograd_mini.deriving.steps import Step
+from autograd_mini.deriving.writing import NotMatrixError, Style, tree
+
+WIDTH = 80
+INLINE = ("residual", "sigmoid", "scalar", "layer")  # arrays that a result writes out, where that is short
+LONGEST = 48  # characters of a result with definitions written out
+SHOWN = 5  # entries of an array
+ARITHMETIC = {"mul": "product rule", "div": "quotient rule", "reciprocal": "quotient rule",
+              "pow": "power rule", "square": "power rule"}  # fmt: skip
+UNSAID = ("where", "detach", "equal", "less", "less_equal", "convention")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Derivation:
+    """Steps from the output to the arguments; text when printed, mathematics in a notebook.
+
+    ``results`` has the last line for each argument as text and ``latex()`` the whole as LaTeX. ``checked`` is
+    true if all results agree with the engine at the point that is given.
+    """
+
+    out: str
+    wrt: tuple[str, ...]
+    arrays: tuple[Array, ...]
+    steps: tuple[Step, ...]
+    numbers: Mapping[str, Any]
+    points: int
+    sizes: int
+
+    # --- its parts ---
+
+    def _style(self, latex: bool) -> Style:
+        names = [x.name for x in self.arrays]
+        style = Style(latex, self.out, frozenset(names), order={x: k for k, x in enumerate(names)})
+        return replace(style, letters=self._lengths)
+
+    @cached_property
+    def _lengths(self) -> dict[Letter, str]:
+        """What the lengths of axes are called: n, or their number where that is the same everywhere."""
+        lines = [line.value for step in self.steps for line in step.lines]
+        lines += [term.slope for step in self.steps for term in step.terms if term.slope is not None]
+        lines += [x for step in self.steps for x in (step.closed, step.chain) if x] + [
+            x.shown for x in self.arrays
+        ]
+        dims = dict.fromkeys(atom[1] for p in lines for atom in atoms_of(p) if atom[0] == "n")
+        taken = {x.name for x in self.arrays}
+        names = iter([x for x in ("n", "m", "p", "q", "N", "M", "D", "K") if x not in taken])
+        return {Letter("n", dim): next(names, str(dim[-1])) for dim in dims}
+
+    @cached_property
+    def _by_name(self) -> dict[str, Step]:
+        return {step.array.name: step for step in self.steps}
+
+    @property
+    def results(self) -> dict[str, str]:
+        """The last line for each argument, in matrix notation where there is one."""
+        return {name: self._result(name, self._style(False))[1] for name in self.wrt}
+
+    def _result(self, name: str, style: Style) -> tuple[str, str]:
+        """What is derived, and what it is."""
+        step = self._by_name.get(name)
+        if step is None:
+            return style.derivative(name, ()), "0"
+        if not step.lines:
+            return style.derivative(name, ()), _numbers(self.numbers[name])
+        plain = self._style(False)
+        closed = step.closed
+        if closed is not None and len(self._formula(step, closed, plain)[1]) > max(
+            LONGEST, len(self._formula(step, step.value, plain)[1])
+        ):
+            closed = None
+        return self._formula(step, step.value if closed is None else closed, style)
+
+    def _formula(self, step: Step, value: Poly, style: Style) -> tuple[str, str]:
+        """The derivative and its value, in matrix notation where there is one."""
+        name = step.array.name
+        for inline in ({x.name: x for x in self.arrays if x.kind in INLINE and x.family is not None}, {}):
+            try:
+                text, _ = replace(style, inline=inline).matrix(tree(value), step.letters)
+            except NotMatrixError:
+                continue
+            if not inline or style.latex or len(text) <= LONGEST:
+                return style.derivative(name, ()), text
+        return style.derivative(name, step.letters), style.poly(value)
+
+    def _definition(self, array: Array, style: Style) -> str:
+        inside = style.with_letters(array.letters, "ijkl")
+        return f"{inside.subscripted(array.name, array.letters)} = {inside.poly(array.shown)}"
+
+    def _needed(self) -> list[Array]:
+        """The arrays that lines name, and that have no step of their own."""
+        named = {x.name: x for x in self.arrays}
+        used: dict[str, None] = {}
+        left = [line.value for step in self.steps for line in step.lines]
+        left += [term.slope for step in self.steps for term in step.terms if term.slope is not None]
+        left += [step.array.shown for step in self.steps] + [named[self.out].shown]
+        while left:
+            for atom in atoms_of(left.pop()):
+                if atom[0] == "x" and atom[1] not in used:
+                    used[atom[1]] = None
+                    left.append(named[atom[1]].shown)
+        shown = {step.array.name for step in self.steps}
+        return [x for x in self.arrays if x.name in used and x.name not in shown and x.shown]
+
+    # --- text ---
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    __repr__ = __str__
+
+    def _lines(self) -> Iterator[str]:
+        style = self._style(False)
+        head = f"Derivation of {', '.join(style.derivative(name, ()) for name in self.wrt)}"
+        yield from _beside(head, self._definition(self._array(self.out), style))
+        for array in self._needed():
+            yield from _beside("", self._definition(array, style))
+        for step in self.steps:
+            yield ""
+            array = step.array
+            yield self._definition(array, style) if array.shown else f"{array.name}, an argument"
+            left = style.derivative(array.name, step.letters)
+            for sign, text, comment in self._equations(step, style):
+                start = f"  {left} {sign} " if sign == "=" else f"  {' ' * len(left)} "
+                yield from _beside(start + text, comment)
+                left = " " * len(left)
+        yield ""
+        for name in self.wrt:
+            yield " = ".join(self._result(name, style))
+        yield ""
+        yield from _wrapped(self._said())
+
+    def _array(self, name: str) -> Array:
+        return next(x for x in self.arrays if x.name == name)
+
+    def _equations(self, step: Step, style: Style) -> Iterator[tuple[str, str, str]]:
+        """Sign, text and comment of each line of a step."""
+        rule = self._rule(step, style)
+        chained = [x for x in step.terms if x.through != self.out]
+        if chained:
+            fed = _and([x.through for x in step.terms])
+            yield "=", self._chain(step, style), f"as {step.array.name} feeds {fed}"
+            for k, term in enumerate(x for x in chained if x.slope is not None):
+                of = style.derivative(step.array.name, step.letters, term.through, term.letters)
+                slope = style.poly(term.slope) if term.slope is not None else "…"
+                yield "with", f"with {of} = {slope}", rule if not k else ""
+        previous = self._chain(step, style) if chained else ""
+        for k, line in enumerate(step.lines):
+            text = style.poly(line.value)
+            if text != previous:
+                yield "=", text, self._because(step, k, style) or (rule if not chained and not k else "")
+            previous = text
+        yield "=", _numbers(self.numbers[step.array.name]), "at the point"
+
+    def _chain(self, step: Step, style: Style) -> str:
+        """Σ_j ∂L/∂S_j · ∂S_j/∂z_i, and so on for all that an array feeds."""
+        dot = r" \, " if style.latex else " · "
+        texts = []
+        for term in step.terms:
+            if term.through == self.out:
+                texts.append(style.poly(term.slope) if term.slope is not None else "…")
+                continue
+            outer = style.derivative(term.through, term.letters)
+            inner = style.derivative(step.array.name, step.letters, term.through, term.letters)
+            names = "".join(x.name for x in term.letters)
+            total = (rf"\sum_{{{names}}} " if style.latex else f"Σ_{names} ") if names else ""
+            texts.append(f"{total}{outer}{dot}{inner}")
+        return " + ".join(texts)
+
+    def _because(self, step: Step, k: int, style: Style) -> str:
+        """The sums that a line puts numbers for, told once."""
+        before = {atom for line in step.lines[:k] for atom, _, _ in line.reasons}
+        said = []
+        for atom, number, premise in step.lines[k].reasons:
+            if atom not in before:
+                value = style.length(number[1]) if isinstance(number, tuple) else str(number)
+                said.append((f"{style.poly(single(atom))} = {value}", premise))
+        return (
+            "as " + _and([f"{x} ({'premise' if premise else 'identity'})" for x, premise in said])
+            if said
+            else ""
+        )
+
+    def _rule(self, step: Step, style: Style) -> str:
+        """The rows of the table that a step takes, each with what it says."""
+        said = [name for name in step.rows if name not in (*ARITHMETIC, *UNSAID)]
+        if said:
+            return ", ".join([text for name in said for text in row_texts(name, style)][:2])
+        return next((ARITHMETIC[name] for name in step.rows if name in ARITHMETIC), "")
+
+    def _said(self) -> str:
+        """What was verified."""
+        sizes = " at two sizes" if self.sizes > 1 else ""
+        said = f"Each line agrees with the engine's derivative to 50 digits at {self.points} random points"
+        bare = _and([style.array.name for style in self.steps if not style.lines])
+        said += f"{sizes}, and at the point."
+        return f"{said} By {bare} no such line was found; is the point on a kink?" if bare else said
+
+
+def row_texts(name: str, style: Style) -> list[str]:
+    """The rules of the table that a row takes, in symbols: (ln x)′ = 1/x."""
+    algebra = Algebra({})
+    z = algebra.apply(name, *(single(("x", x, ())) for x in rules.table[name].operands))
+    found = [atom for atom in atoms_of(z) if atom[0] == "f" and len(atom[2]) == 1]
+    prime = "'" if style.latex else "′"
+    return [
+        f"({style.poly(single(atom))}){prime} = {style.poly(algebra.partials(atom[1], atom, atom[2])[0])}"
+        for atom in found
+    ] or [name]
+
+
+def _and(words: Sequence[str]) -> str:
+    words = list(dict.fromkeys(words))
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _beside(text: str, comment: str) -> Iterator[str]:
+    """A line with its comment at the right margin, or below if there is no room."""
+    if len(text) + len(comment) + 2 <= WIDTH:
+        yield f"{text}{comment.rjust(WIDTH - len(text)) if comment else ''}"
+        return
+    yield from _broken(text)
+    if comment:
+        yield comment.rjust(WIDTH)
+
+
+def _broken(text: str) -> Iterator[str]:
+    """A formula over several lines, before a sign that stands between blanks."""
+    indent = len(text) - len(text.lstrip()) if "=" not in text[:WIDTH] else text.index("=") + 2
+    while len(text) > WIDTH:
+        cut = max((text.rfind(sign, indent + 1, WIDTH) for sign in (" + ", " − ")), default=-1)
+        if cut <= indent:
+            cut = text.rfind(" ", indent + 1, WIDTH)
+        if cut <= indent:
+            break
+        yield text[:cut]
+        text = " " * indent + text[cut + 1 :]
+    yield text
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    import textwrap
+
+    yield from textwrap.wrap(text, WIDTH)
+
+
+def _numbers(x: Any) -> str:
+    """An array as a person notes it down, in few digits."""
+    numbers = np.asarray(x, float) + 0.0
+    if not numbers.shape:
+        return _number(float(numbers))
+    if numbers.ndim > 1:
+        rows = [_numbers(row) for row in numbers[:3]] + ["…"] * (len(numbers) > 3)
+        return f"({', '.join(rows)})" if sum(map(len, rows)) < 64 else f"({rows[0]}, …)"
+    shown = [_number(x) for x in numbers[:SHOWN].tolist()] + ["…"] * (len(numbers) > SHOWN)
+    return f"({', '.join(shown)})"
+
+
+def _number(x: float) -> str:
+    return f"{x:.3g}".replace("-", "−")
