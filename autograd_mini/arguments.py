@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import inspect
 import keyword
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_mini.arrays import ValueArray
+from autograd_mini.instructions import Leaf, Slot
 from autograd_mini.labels import element_label, split_label
 from autograd_mini.numpy import OpenArray, plain
 from autograd_mini.rules import as_number
-from autograd_mini.trees import leaves, named_leaves
+from autograd_mini.trees import leaves
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:
@@ -30,41 +29,11 @@ SEQUENCES = (list, tuple)
 POSITIONAL_OR_NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """A scalar (shape ``()``) or an array in a tree of arguments or results."""
-
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)  # which knows no overflow
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A leaf with its name and its place among the flat numbers."""
-
-    leaf: Leaf
-    name: str
-    place: slice
-
-
 def signature(names: Iterable[str]) -> inspect.Signature:
     """A signature with these parameters, for `help` and for tracing a program."""
     if all(name.isidentifier() and not keyword.iskeyword(name) for name in names):
         return inspect.Signature([inspect.Parameter(name, POSITIONAL_OR_NAMED) for name in names])
     return inspect.Signature([inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL)])
-
-
-def slots_of(named_trees: dict[str, Any]) -> list[Slot]:
-    """The leaves of the trees in order, each with its name and place."""
-    found: list[Slot] = []
-    start = 0
-    for name, leaf in (pair for root, tree in named_trees.items() for pair in named_leaves(tree, root)):
-        found.append(Slot(leaf, name, slice(start, start + leaf.size)))
-        start += leaf.size
-    return found
 
 
 def numeric(given: Any, shape: tuple[int, ...]) -> Any:
@@ -179,15 +148,6 @@ def views(flat: Floats, slots: list[Slot]) -> list[Floats]:
     return [flat[slot.place].reshape(slot.leaf.shape) for slot in slots]
 
 
-def pattern(slots: Iterator[int], leaf: Leaf) -> Any:
-    """A leaf as nested lists of slots."""
-
-    def nested(shape: tuple[int, ...]) -> Any:
-        return [nested(shape[1:]) for _ in range(shape[0])] if shape else next(slots)
-
-    return nested(leaf.shape)
-
-
 def graph_arguments(inputs: Any) -> dict[str, Any]:
     if isinstance(inputs, Mapping):
         if not all(isinstance(name, str) for name in inputs):
@@ -267,7 +227,7 @@ def samples(given: Any, slot: Slot, axis: int) -> Floats:
     rows = np.moveaxis(array, axis, 0) if axis else array
     if rows.shape[1:] != shape:
         raise wrong_shape(array, slot, _with_batch(shape, axis))
-    return rows.reshape(len(rows), slot.leaf.size)
+    return rows
 
 
 def _with_batch(shape: tuple[int, ...], axis: int) -> str:

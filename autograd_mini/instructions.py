@@ -1,17 +1,22 @@
 """Flat instructions: a computation as a list of rows applied to numbered slots, one after another.
 
 This is what a recorded graph is flattened to, and what the machine, the printers and every number type
-evaluate. Slots are numbered: first the inputs, then the constants, then one for each instruction.
+evaluate. Slots are numbered: first the inputs, then the constants, then one for each instruction. A `Listing`
+says which function they are.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_mini.rules import Primitive, table
+from autograd_mini.trees import named_leaves
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,3 +97,57 @@ class Instructions:
             raise ValueError("damaged instructions: an operand does not exist yet")
         if not ((self.outputs >= 0) & (self.outputs < self.slots)).all():
             raise ValueError("damaged instructions: an output does not exist")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A scalar (shape ``()``) or an array in a tree of arguments or results."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)  # which knows no overflow
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A leaf with its name and its place among the flat numbers."""
+
+    leaf: Leaf
+    name: str
+    place: slice
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """A function ``name`` of flat instructions: ``arguments`` and ``results`` are trees of leaves.
+
+    ``labels`` gives slots the names that a person gave their nodes, and the instructions from ``reverse``
+    on depend on a derivative.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    results: Any
+    code: Instructions
+    labels: Mapping[int, str]
+    reverse: int
+
+    @cached_property
+    def inputs(self) -> list[Slot]:
+        return _slots(self.arguments)
+
+    @cached_property
+    def outputs(self) -> list[Slot]:
+        return _slots({"results": self.results})
+
+
+def _slots(named_trees: Mapping[str, Any]) -> list[Slot]:
+    """The leaves of the trees in order, each with its name and place."""
+    found: list[Slot] = []
+    start = 0
+    for name, leaf in (pair for root, tree in named_trees.items() for pair in named_leaves(tree, root)):
+        found.append(Slot(leaf, name, slice(start, start + leaf.size)))
+        start += leaf.size
+    return found

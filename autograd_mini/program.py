@@ -10,16 +10,14 @@ from __future__ import annotations
 import inspect
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from autograd_mini import machine, number_types, rolling, source
 from autograd_mini.arguments import (
-    Leaf,
     as_floats,
     broadcast,
     decoded,
@@ -30,15 +28,13 @@ from autograd_mini.arguments import (
     leaf_axes,
     named_once,
     numeric,
-    pattern,
     samples,
     signature,
-    slots_of,
     views,
     wrong_shape,
 )
 from autograd_mini.arrays import values
-from autograd_mini.instructions import Instructions
+from autograd_mini.instructions import Instructions, Leaf, Listing
 from autograd_mini.labels import element_label
 from autograd_mini.rebuilding import follow
 from autograd_mini.recording import record
@@ -54,16 +50,19 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 EMITTED = 50_000  # programs beyond this many instructions are interpreted: compile() would take seconds
-BLOCK = 1024  # samples that a batch without numba takes at a time
+# A program runs as statements on arrays if it has so many instructions of each kind, without and with numba;
+# with numba a batch does if it has so many for each number that is stored for a sample.
+REGULAR, REGULAR_COMPILED, REGULAR_BATCH = 100, 1500, 20
 FORMAT = "autograd_mini program 2"
 UNSUMMED = "autograd_mini program 1"  # is read too, without the checksum that it has not
 
 
-def trace(f: Callable[..., Any], *examples: Any) -> Program:
+def trace(f: Callable[..., Any], *examples: Any, exact: bool = False) -> Program:
     """Record ``f`` as a Program whose arguments have the structure and shapes of the examples.
 
     The examples' numbers play no part: comparisons become conditions, for ``np.where`` or as a factor,
-    and are decided anew at every call. Transforms may be inside.
+    and are decided anew at every call. Transforms may be inside. An ``exact`` program runs instruction by
+    instruction, on every sample of a batch too, and never as statements on arrays.
 
     >>> from autograd_mini import grad
     >>> slope = trace(grad(lambda x: np.where(x < 1, x**2, 2 * x)), 0.0)
@@ -86,7 +85,7 @@ def trace(f: Callable[..., Any], *examples: Any) -> Program:
     arguments = {x: map_named(traced, example, x) for x, example in zip(names, examples, strict=True)}
     with collector_paused(), lists_explained(examples):
         result = follow(f, *map(copied, arguments.values()))  # f may pop from its dicts and lists
-        return _program(name_of(f), arguments, nodes, result)
+        return _program(name_of(f), arguments, nodes, result, exact)
 
 
 def _require_examples(f: Callable[..., Any], examples: Sequence[Any]) -> None:
@@ -112,6 +111,12 @@ class Program:
     results at their precision, Values a graph, arrays that follow NumPy's ufunc protocol such arrays. Nothing
     raises half-way: a division by zero is inf or nan, as in NumPy.
 
+    On floats a large regular program runs as statements on arrays, over a batch also a smaller one:
+    ``rolled`` says so. A sum of n terms is then added up in another order, to within n·u·Σ|terms|, u = 2⁻⁵³,
+    of what the instructions give one by one, where nothing overflows on the way and no comparison lies within
+    its rounding; inf and nan stand where they stood. The sign of a zero may be another, and the last bits
+    depend on the number of samples and on the computer. `trace` makes programs ``exact`` that never do so.
+
     >>> product = trace(lambda x, y: {"product": x * y}, 0.0, 0.0)
     >>> product(2.0, 5.0)
     {'product': 10.0}
@@ -119,25 +124,13 @@ class Program:
     <program f(x, y): 2 inputs, 1 instruction, 1 output>
     """
 
-    def __init__(
-        self,
-        name: str,
-        arguments: Mapping[str, Any],
-        results: Any,
-        code: Instructions,
-        labels: Mapping[int, str],
-        reverse: int,
-    ) -> None:
-        self.name = self.__name__ = name
-        self.arguments = dict(arguments)
-        self.results = results
-        self.code = code
-        self.labels = dict(labels)
-        self.reverse = reverse
-        self._inputs = slots_of(self.arguments)
-        self._outputs = slots_of({"results": results})
+    def __init__(self, listing: Listing, exact: bool = False) -> None:
+        self.listing, self.exact = listing, exact
+        self.name = self.__name__ = listing.name
+        self.arguments, self.code = listing.arguments, listing.code
+        self._shapes = [slot.leaf.shape for slot in listing.inputs]
         self._plain = all(isinstance(tree, Leaf) for tree in self.arguments.values())
-        self._rebuild = rebuilder(results)
+        self._rebuild = rebuilder(listing.results)
         self._local = threading.local()
         self.__signature__ = signature(self.arguments)
 
@@ -171,12 +164,14 @@ class Program:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         given = self._leaves(args, named)
+        numbers = list(map(numeric, given, self._shapes))
+        if any(x is None for x in numbers):
+            return self._call_on_entries(given)
+        if self._statements is not None:
+            return self._rebuild([x if x.shape else x.item() for x in self._statements(numbers)])
         own = self._own_buffers()
-        for view, argument in zip(own.inputs, given, strict=True):
-            numbers = numeric(argument, view.shape)
-            if numbers is None:
-                return self._call_on_entries(given)
-            view[...] = numbers
+        for view, x in zip(own.inputs, numbers, strict=True):
+            view[...] = x
         own.run()
         return self._rebuild([view.copy() if view.shape else view.item() for view in own.outputs])
 
@@ -202,6 +197,10 @@ class Program:
                 raise TypeError(f"buffer: {what} must be a contiguous float64 array of shape ({size},)")
         if not outputs.flags.writeable:
             raise TypeError("buffer: outputs must be writable")
+        if self._statements is not None:
+            return self._statements.buffer(
+                views(inputs, self.listing.inputs), views(outputs, self.listing.outputs)
+            )
         if self._machine is not None:
             return self._machine.buffer(inputs, outputs)
 
@@ -209,6 +208,19 @@ class Program:
             outputs[:] = self._in_python(inputs.tolist())
 
         return run
+
+    @property
+    def rolled(self) -> bool:
+        """Whether it runs as statements on arrays."""
+        return self._statements is not None
+
+    @cached_property
+    def _statements(self) -> rolling.Statements | None:
+        if self.exact:
+            return None
+        least = REGULAR if self._machine is None else REGULAR_COMPILED
+        rolled = rolling.roll(self.listing, least)
+        return rolling.Statements(rolled, number_types.ARRAY.function) if rolled is not None else None
 
     def _own_buffers(self) -> _Buffers:
         """The buffers of this thread."""
@@ -238,7 +250,7 @@ class Program:
 
     def _call_on_entries(self, given: list[Any]) -> Any:
         inputs: list[Any] = []
-        for slot, argument in zip(self._inputs, given, strict=True):
+        for slot, argument in zip(self.listing.inputs, given, strict=True):
             found = entries(argument, slot)
             for x in found:
                 of_objects = isinstance(x, np.ndarray) and x.dtype == object
@@ -249,7 +261,7 @@ class Program:
             outputs = _on_values(self.code, inputs)
         else:
             outputs = broadcast(number_types.evaluate(self.code, inputs), inputs)
-        return self._rebuild([filled(slot.leaf, outputs[slot.place]) for slot in self._outputs])
+        return self._rebuild([filled(slot.leaf, outputs[slot.place]) for slot in self.listing.outputs])
 
     # --- arguments and results ---
 
@@ -302,18 +314,8 @@ class Program:
             return t1
         """
         if language in ("numpy", "latex"):
-            trees = [self.arguments, self.results]
-            numbered = [map_leaves(partial(_numbered, count()), tree) for tree in trees]
-            shapes = [[slot.leaf.shape for slot in slots] for slots in (self._inputs, self._outputs)]
-            return rolling.write(
-                self.code, language, self.name, numbered[0], shapes[0], numbered[1], shapes[1], self.labels
-            )
-        place = partial(pattern, iter(range(self.code.inputs)))
-        arguments = {name: map_leaves(place, tree) for name, tree in self.arguments.items()}
-        results = map_leaves(partial(pattern, iter(self.code.outputs.tolist())), self.results)
-        return source.write(
-            self.code, language, self.name, arguments, results, self.labels, self.reverse, precision
-        )
+            return rolling.write(self.listing, language)
+        return source.write(self.listing, language, precision)
 
     # --- over a batch ---
 
@@ -354,15 +356,18 @@ class Program:
 
     def _state(self) -> dict[str, Any]:
         """The program as plain data with a checksum; rows go by their names."""
-        state = {
+        listing = self.listing
+        state: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
             "arguments": {name: encoded(tree) for name, tree in self.arguments.items()},
-            "results": encoded(self.results),
+            "results": encoded(listing.results),
             "code": self.code.state(),
-            "labels": self.labels,
-            "reverse": self.reverse,
+            "labels": dict(listing.labels),
+            "reverse": listing.reverse,
         }
+        if self.exact:
+            state["exact"] = True
         return {**state, "checksum": _checksum(state)}
 
 
@@ -371,7 +376,10 @@ class _Buffers:
 
     def __init__(self, program: Program) -> None:
         flat = np.zeros(program.code.inputs), np.zeros(len(program.code.outputs))
-        self.inputs, self.outputs = views(flat[0], program._inputs), views(flat[1], program._outputs)
+        self.inputs, self.outputs = (
+            views(flat[0], program.listing.inputs),
+            views(flat[1], program.listing.outputs),
+        )
         self._make = partial(program.buffer, *flat)
 
     @cached_property
@@ -396,24 +404,16 @@ class Mapped:
             for (name, tree), given in zip(trees.items(), axes, strict=True)
             for axis in leaf_axes(given, tree, name)
         ]
-        if all(axis is None for axis in self.axes):
+        self._varying = [axis is not None for axis in self.axes]
+        if not any(self._varying):
             raise ValueError("vmap: in_axes must map at least one argument")
-        sizes = [slot.leaf.size for slot in program._inputs]
-        self.varying = np.repeat([axis is not None for axis in self.axes], sizes)
-        self.columns = int(self.varying.sum())
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        shared, rows = self._inputs(self.program._leaves(args, named))
-        outputs = self._run(shared, rows)
+        inputs, count = self._inputs(self.program._leaves(args, named))
+        outputs = self._run(inputs, count)
         if self.reduce:
-            parts = views(outputs, self.program._outputs)
-            return self.program._rebuild([part if part.shape else part.item() for part in parts])
-        return self.program._rebuild(
-            [
-                np.ascontiguousarray(outputs[:, slot.place]).reshape(len(rows), *slot.leaf.shape)
-                for slot in self.program._outputs
-            ]
-        )
+            return self.program._rebuild([x if x.shape else x.item() for x in outputs])
+        return self.program._rebuild(outputs)
 
     def __reduce__(self) -> tuple[type[Mapped], tuple[Any, ...]]:
         return Mapped, (self.program, self.in_axes, self.reduce)
@@ -421,58 +421,88 @@ class Mapped:
     def __repr__(self) -> str:
         return f"<{self.program!r} mapped with in_axes={self.in_axes!r}, reduce={self.reduce!r}>"
 
-    def _inputs(self, given: list[Any]) -> tuple[Floats, Floats]:
-        """The flat inputs with the shared ones filled in, and the others as one row a sample."""
-        shared = np.zeros(self.program.code.inputs)
-        mapped: dict[str, Floats] = {}
-        for slot, axis, argument in zip(self.program._inputs, self.axes, given, strict=True):
-            if axis is not None:
-                mapped[slot.name] = samples(argument, slot, axis)
-                continue
-            numbers = as_floats(argument, slot)
-            if numbers.shape != slot.leaf.shape:
-                raise wrong_shape(numbers, slot, str(slot.leaf.shape))
-            shared[slot.place] = numbers.reshape(-1)
-        counts = {name: len(rows) for name, rows in mapped.items()}
+    def _inputs(self, given: list[Any]) -> tuple[list[Floats], int]:
+        """The leaves as arrays of floats, mapped ones with one row a sample, and how many these are."""
+        inputs: list[Floats] = []
+        counts: dict[str, int] = {}
+        for slot, axis, argument in zip(self.program.listing.inputs, self.axes, given, strict=True):
+            if axis is None:
+                inputs.append(as_floats(argument, slot))
+                if inputs[-1].shape != slot.leaf.shape:
+                    raise wrong_shape(inputs[-1], slot, str(slot.leaf.shape))
+            else:
+                inputs.append(samples(argument, slot, axis))
+                counts[slot.name] = len(inputs[-1])
         count = next(iter(counts.values()))
         if any(other != count for other in counts.values()):
             raise ValueError(f"vmap: the mapped axes must have one length, got {counts}")
-        rows, start = np.empty((count, self.columns)), 0
-        for part in mapped.values():
-            rows[:, start : start + part.shape[1]] = part
-            start += part.shape[1]
-        return shared, rows
+        return inputs, count
+
+    @property
+    def rolled(self) -> bool:
+        """Whether it runs as statements on arrays."""
+        return isinstance(self._run, rolling.Batch)
 
     @cached_property
-    def _batch(self) -> machine.Batch | None:
-        return None if self.program._machine is None else self.program._machine.batch(self.varying)
+    def _run(self) -> Callable[[list[Floats], int], list[Floats]]:
+        """The outputs for inputs of so many samples."""
+        if self.program.exact:
+            return self._one_by_one
+        if (compiled := self.program._machine) is not None:
+            if (rolled := self._statements(REGULAR_BATCH)) is not None:
+                return rolled
+            sizes = [slot.leaf.size for slot in self.program.listing.inputs]
+            if (blocks := compiled.batch(np.repeat(self._varying, sizes))) is not None:
+                return partial(self._in_blocks, blocks)
+        statements = self._statements(0)
+        assert statements is not None
+        return statements
 
-    def _run(self, shared: Floats, rows: Floats) -> Floats:
-        if self._batch is not None:
-            return self._batch(shared, rows, self.reduce)
-        blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)] or [rows]
-        if not self.reduce:
-            return np.concatenate([self._columns(shared, block).T for block in blocks])
+    def _statements(self, least: int) -> rolling.Batch | None:
+        """The program as statements on arrays, if they are as regular as that."""
+        rolled = rolling.roll(self.program.listing, least)
+        if rolled is None:
+            return None
+        batch = rolling.Batch(rolled, number_types.ARRAY.function, self._varying, self.reduce)
+        return batch if len(self.program) >= least * batch.stored else None
+
+    def _in_blocks(self, blocks: machine.Batch, inputs: list[Floats], count: int) -> list[Floats]:
+        """The outputs of the machine."""
+        listing, shared = self.program.listing, np.zeros(self.program.code.inputs)
+        rows = [np.zeros((count, 0))]
+        for slot, varies, x in zip(listing.inputs, self._varying, inputs, strict=True):
+            if varies:
+                rows.append(x.reshape(count, slot.leaf.size))
+            else:
+                shared[slot.place] = x.reshape(-1)
+        outputs = blocks(shared, np.concatenate(rows, axis=1), self.reduce)
+        if self.reduce:
+            return views(outputs, listing.outputs)
+        found = [np.ascontiguousarray(outputs[:, slot.place]) for slot in listing.outputs]
+        return [x.reshape(count, *slot.leaf.shape) for x, slot in zip(found, listing.outputs, strict=True)]
+
+    def _one_by_one(self, inputs: list[Floats], count: int) -> list[Floats]:
+        """The outputs of the flat program at one sample after another."""
+        own = self.program._own_buffers()
+        results = [np.empty((count, *view.shape)) for view in own.outputs]
+        for k in range(count):
+            for view, x, axis in zip(own.inputs, inputs, self.axes, strict=True):
+                view[...] = x if axis is None else x[k]
+            own.run()
+            for result, view in zip(results, own.outputs, strict=True):
+                result[k] = view
         with np.errstate(all="ignore"):
-            total = np.sum([self._columns(shared, block).sum(axis=1) for block in blocks], axis=0)
-            return np.asarray(total / len(rows) if self.reduce == "mean" else total)
-
-    def _columns(self, shared: Floats, block: Floats) -> Floats:
-        """The outputs at a block of samples, one row an output."""
-        inputs: list[Any] = shared.tolist()
-        for slot, column in zip(np.flatnonzero(self.varying), block.T, strict=True):
-            inputs[slot] = np.ascontiguousarray(column)
-        outputs = number_types.evaluate(self.program.code, inputs, number_types.ARRAY)
-        columns = np.empty((len(outputs), len(block)))
-        for row, output in zip(columns, outputs, strict=True):
-            row[:] = output
-        return columns
+            if self.reduce == "mean":
+                return [np.asarray(x.sum(axis=0) / np.float64(count)) for x in results]
+            return [np.asarray(x.sum(axis=0)) for x in results] if self.reduce else results
 
 
 # --- recording --------------------------------------------------------------------------------------
 
 
-def _program(name: str, arguments: Mapping[str, Any], nodes: list[Value], result: Any) -> Program:
+def _program(
+    name: str, arguments: Mapping[str, Any], nodes: list[Value], result: Any, exact: bool = False
+) -> Program:
     """The program of a graph whose inputs are ``nodes``, in the order of the arguments' entries."""
     outputs = [_node(entry) for entry in elements(result)]
     recording = record(outputs, nodes)
@@ -481,9 +511,9 @@ def _program(name: str, arguments: Mapping[str, Any], nodes: list[Value], result
         return Leaf(np.shape(leaf) if isinstance(leaf, np.ndarray) else ())
 
     structures = {x: map_leaves(shape, tree) for x, tree in arguments.items()}
-    return Program(
-        name, structures, map_leaves(shape, result), recording.code, recording.labels, recording.reverse
-    )
+    results = map_leaves(shape, result)
+    listing = Listing(name, structures, results, recording.code, recording.labels, recording.reverse)
+    return Program(listing, exact)
 
 
 def _leaf(example: Any, name: str) -> Leaf:
@@ -495,10 +525,6 @@ def _leaf(example: Any, name: str) -> Leaf:
         f"trace: the example for {name} must be a number, an array, or a nested tuple, list or dict of "
         f"them, got {type(example).__name__} {example!r}; close over what is no number"
     )
-
-
-def _numbered(numbers: Iterator[int], leaf: Leaf) -> int:
-    return next(numbers)
 
 
 def _node(x: Any) -> Value:
@@ -548,8 +574,9 @@ def restored(state: Any) -> Program:
         results = decoded(state["results"])
         labels = {int(slot): str(label) for slot, label in state["labels"].items()}
         leaves(arguments), leaves(results)  # refuse what is nested too deep
-        program = Program(str(state["name"]), arguments, results, code, labels, int(state["reverse"]))
-        sizes = [sum(slot.leaf.size for slot in slots) for slots in (program._inputs, program._outputs)]
+        listing = Listing(str(state["name"]), arguments, results, code, labels, int(state["reverse"]))
+        program = Program(listing, bool(state.get("exact")))
+        sizes = [sum(slot.leaf.size for slot in slots) for slots in (listing.inputs, listing.outputs)]
         if sizes != [code.inputs, len(code.outputs)]:
             raise ValueError("arguments and results are not those of the instructions")
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError) as error:
@@ -568,6 +595,7 @@ def _checksum(state: Mapping[str, Any]) -> int:
         state["name"],
         state["labels"],
         state["reverse"],
+        *("exact" for _ in range(bool(state.get("exact")))),
     ]
     text = repr(exact) + _text([*state["arguments"].items(), state["results"]])
     return zlib.crc32(b"".join([text.encode(errors="backslashreplace"), *arrays]))

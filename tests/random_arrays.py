@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
-from autograd_mini import Program, jacobian, trace, value_and_grad
+from autograd_mini import Program, jacobian, machine, number_types, rolling, trace, value_and_grad
 from autograd_mini.transforms import grad
 
 STEPS: list[Callable[[np.ndarray, np.ndarray, int], Any]] = [
@@ -72,9 +73,9 @@ def program(seed: int) -> tuple[Program, list[Any]] | None:
             return terms if kind == 1 else np.mean(terms)
 
     try:
-        traced = trace(jacobian(f) if kind == 1 else value_and_grad(f, every), *arguments)
+        traced = trace(jacobian(f) if kind == 1 else value_and_grad(f, every), *arguments, exact=True)
         if kind == 3 and len(traced) < SMALL:
-            traced = trace(jacobian(grad(f)), *arguments)
+            traced = trace(jacobian(grad(f)), *arguments, exact=True)
     except REFUSALS:
         return None
     if seed % 3 == 0:  # an element that is infinite or none
@@ -85,6 +86,28 @@ def program(seed: int) -> tuple[Program, list[Any]] | None:
             some.reshape(-1)[int(random.integers(some.size))] = random.choice([np.inf, -np.inf, np.nan, -0.0])
         arguments = [x if x.shape else x.item() for x in arguments]
     return (traced, arguments) if 0 < len(traced) < 20_000 else None
+
+
+def batch(seed: int, arguments: list[Any]) -> tuple[tuple[int | None, ...], list[Any]]:
+    """Some of the arguments for several samples each, along any axis, some with an element like that."""
+    random = np.random.default_rng(seed)
+    count = int(random.choice([0, 1, 2, 5, 130], p=[0.05, 0.1, 0.2, 0.6, 0.05]))
+    axes: list[int | None] = [
+        int(random.integers(np.ndim(x) + 1)) if random.random() < 0.6 else None for x in arguments
+    ]
+    if axes == [None] * len(axes):
+        axes[0] = 0
+    samples = []
+    for x, axis in zip(arguments, axes, strict=True):
+        if axis is None:
+            samples.append(x)
+            continue
+        factors = 1 + 0.1 * random.random((count, *np.shape(x)))
+        rows = np.asarray(x, float) * factors
+        if seed % 3 == 0 and rows.size:
+            rows.reshape(-1)[int(random.integers(rows.size))] = random.choice([np.inf, -np.inf, np.nan, -0.0])
+        samples.append(np.moveaxis(rows, 0, axis))
+    return tuple(axes), samples
 
 
 def run(source: str, name: str) -> Any:
@@ -120,3 +143,21 @@ def difference(got: np.ndarray, wanted: np.ndarray) -> float:
         return np.inf
     size = max(1.0, float(np.abs(wanted[finite]).max(initial=0.0)))
     return float(np.abs(got[finite] - wanted[finite]).max(initial=0.0)) / size
+
+
+def errors(seed: int, traced: Program, arguments: list[Any]) -> dict[str, float]:
+    """How far each way of running the program is from the exact one."""
+    wanted = flat(traced(*arguments))
+    statements = rolling.Statements(rolling.roll(traced.listing), number_types.ARRAY.function)
+    found = {
+        "source": difference(flat(run(traced.source("numpy"), traced.name)(*arguments)), wanted),
+        "statements": difference(flat(statements(arguments)), wanted),
+    }
+    axes, samples = batch(seed, arguments)
+    reduce = (None, "sum", "mean")[seed // 3 % 3]
+    with patch.object(machine, "available", lambda: False):
+        mapped = Program(traced.listing).vmap(axes, reduce)
+        got = flat(mapped(*samples))
+    assert mapped.rolled
+    found[f"batch, {reduce}"] = difference(got, flat(traced.vmap(axes, reduce)(*samples)))
+    return found

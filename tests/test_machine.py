@@ -6,9 +6,9 @@ import threading
 import numpy as np
 import pytest
 
-from autograd_mini import machine, rules
+from autograd_mini import Value, machine, primitive, rules, threads
 from autograd_mini.instructions import Instructions
-from autograd_mini.machine import Machine, threads
+from autograd_mini.machine import Machine, many_samples
 from autograd_mini.machine.codes import ROWS
 
 pytest.importorskip("numba")
@@ -177,7 +177,7 @@ def test_a_sum_longer_than_one_instruction():
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 1000, 20_000])
 def test_many_samples(count, monkeypatch):
-    monkeypatch.setattr(threads, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(many_samples, "WORTH_A_THREAD", 1)
     code = Code(4, (3.0, 4.0))
     product = code("mul", 0, 2)
     shared = code("exp", code("mul", 2, 3))
@@ -205,7 +205,7 @@ def test_sums_do_not_depend_on_the_number_of_cores(monkeypatch):
     samples = np.random.default_rng(6).normal(size=(50_000, 1))
     batch = Machine(code).batch([True])
     sums = []
-    monkeypatch.setattr(threads, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(many_samples, "WORTH_A_THREAD", 1)
     for cores in (1, 2, 3, 7):
         monkeypatch.setattr(threads, "cores", lambda cores=cores: cores)
         sums.append(batch(np.empty(1), samples, "sum"))

@@ -312,9 +312,10 @@ FORKED = """
 import os
 import threading
 
-from autograd_mini.machine import compilation, threads
+from autograd_mini import threads
+from autograd_mini.machine import compilation
 
-threads.WORTH_A_THREAD = 1
+
 threads.cores = lambda: 4
 held, done = threading.Event(), threading.Event()
 

@@ -11,16 +11,19 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from autograd_mini import formulas
-from autograd_mini.instructions import Instructions
+from autograd_mini import formulas, source
+from autograd_mini.instructions import Instructions, Leaf, Listing
 from autograd_mini.rules import NUMPY, Primitive, primitive, table
-from autograd_mini.source import Pattern, compile_floats, write
+from autograd_mini.source import compile_floats
+from autograd_mini.source.language import Pattern
+from autograd_mini.trees import leaves, map_leaves
 
 LANGUAGES = ["python", "javascript", "c"]
 NODE, CC = shutil.which("node"), shutil.which("cc")
@@ -28,6 +31,22 @@ needs_node = pytest.mark.skipif(NODE is None, reason="needs node")
 needs_cc = pytest.mark.skipif(CC is None, reason="needs a C compiler")
 INF, NAN = math.inf, math.nan
 GRID = [-INF, -40.0, -2.5, -1.0, -0.3, -0.0, 0.0, 5e-324, 0.7, 1.0, 2.0, 6.5, 800.0, INF, NAN]
+
+
+def write(
+    code: Instructions,
+    language: str,
+    name: str,
+    arguments: dict[str, Pattern],
+    results: Pattern,
+    labels: dict[int, str],
+    reverse: int,
+    precision: str = "double",
+) -> str:
+    """The source of a listing whose arguments and results are given by their slots."""
+    code = replace(code, outputs=np.array(leaves(results), np.int32))
+    trees = map_leaves(lambda slot: Leaf(()), (arguments, results))
+    return source.write(Listing(name, *trees, code, labels, reverse), language, precision)
 
 
 class Builder:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autograd_mini.machine import threads
+from autograd_mini import threads
 from autograd_mini.machine.codes import (
     CODE,
     CODE_SHARED,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 WIDTH = 128  # samples in a block
 CACHE = 1 << 19  # bytes that a block's numbers should stay within
+WORTH_A_THREAD = 10_000_000  # samples times the length of their stream: some 500 µs
 GROUPS = 64  # groups of samples whose sums are taken apart, then added in order
 
 
@@ -86,7 +87,7 @@ class Blocks:
                 totals, results,
             )  # fmt: skip
 
-        threads.spread(run, groups, count * len(self.stream))
+        threads.spread(run, groups, 1 + count * len(self.stream) // WORTH_A_THREAD)
         if not self.total:
             results[:, self.constant] = numbers[self.numbers :]
             return results

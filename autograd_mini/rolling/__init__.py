@@ -10,48 +10,35 @@ root that NumPy takes for it, nan at −∞.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
-from autograd_mini.instructions import Instructions
+from autograd_mini.instructions import Listing
 from autograd_mini.rolling.families import roll
 from autograd_mini.rolling.latex import Latex
 from autograd_mini.rolling.names import Names
 from autograd_mini.rolling.numpy_text import NumPy, wrapped
-from autograd_mini.rolling.statements import listing
+from autograd_mini.rolling.running import Batch, Statements
+from autograd_mini.rolling.statements import body
+from autograd_mini.trees import unflatten
 
-__all__ = ["roll", "write"]
-
-Shape: TypeAlias = "tuple[int, ...]"
-Pattern: TypeAlias = "int | Sequence[Pattern] | Mapping[Any, Pattern] | None"  # leaves by their numbers
+__all__ = ["Batch", "Statements", "roll", "write"]
 
 
-def write(
-    code: Instructions,
-    language: str,
-    name: str,
-    arguments: Mapping[str, Pattern],
-    shapes: Sequence[Shape],
-    results: Pattern,
-    result_shapes: Sequence[Shape],
-    labels: Mapping[int, str],
-) -> str:
-    """The instructions as source of a function on arrays, in ``"numpy"`` or ``"latex"``.
-
-    ``arguments`` and ``results`` are nested lists, tuples and dicts of numbers, those of leaves of the
-    ``shapes``.
-    """
+def write(listing: Listing, language: str) -> str:
+    """The listing as source of a function on arrays, in ``"numpy"`` or ``"latex"``."""
+    name, arguments = listing.name, listing.arguments
+    shapes = [slot.leaf.shape for slot in listing.inputs]
     names = Names(arguments)
     unpacked: list[str] = []
-    inputs: dict[int, str] = {}
-    for argument, pattern in arguments.items():
-        for path, number in _leaves(pattern):
-            inputs[number] = argument if not path else names.new(_leaf_name(argument, path))
+    inputs: list[str] = []
+    for argument, tree in arguments.items():
+        for path in _paths(tree):
+            inputs.append(argument if not path else names.new(_leaf_name(argument, path)))
             if path:
-                unpacked.append(f"{inputs[number]} = {argument}{''.join(f'[{key!r}]' for key in path)}")
+                unpacked.append(f"{inputs[-1]} = {argument}{''.join(f'[{key!r}]' for key in path)}")
     writer = NumPy(names)
-    rolled = roll(code, shapes, result_shapes, labels)
-    found = listing(rolled, [inputs[i] for i in range(len(shapes))], names.of_label, writer.length)
+    found = body(roll(listing), inputs, names.of_label, writer.length)
     if language == "latex":
         latex = Latex(names)
         given = ", ".join(latex.symbol(inputs[i]) for i in range(len(shapes)))
@@ -64,17 +51,17 @@ def write(
         r" / |\*\*", " ".join([*lines, *returned])
     ):  # IEEE arithmetic, which Python's is not
         unpacked.append(f"{', '.join(scalars)} = 1.0 * np.array({_listed(scalars)})")
-    returned_text = _structure(results, returned.__getitem__)
-    if returned_text.startswith("(") and len(returned) > 1 and isinstance(results, tuple):
+    returned_text = _structure(unflatten(listing.results, iter(returned)))
+    if returned_text.startswith("(") and len(returned) > 1 and isinstance(listing.results, tuple):
         returned_text = returned_text[1:-1]
-    body = [*unpacked, *lines, f"return {returned_text}"]
+    text = [*unpacked, *lines, f"return {returned_text}"]
     definitions = writer.helpers()
     constants = [wrapped(f"{constant} = {text}") for text, constant in writer.constants.items()]
     head = "\n".join(["import numpy as np", *sorted(writer.imports)])
     blocks = ["\n".join([head, *([""] * bool(constants)), *constants]), *definitions]
     shown = ", ".join(f"{inputs[i]} {shape}" if shape else inputs[i] for i, shape in enumerate(shapes))
     document = [f'    """On float arrays: {shown}."""'] if any(shapes) else []
-    function = [f"def {name}({', '.join(arguments)}):", *document, *(f"    {line}" for line in body)]
+    function = [f"def {name}({', '.join(arguments)}):", *document, *(f"    {line}" for line in text)]
     return "\n\n\n".join([*blocks, "\n".join(function)])
 
 
@@ -82,14 +69,13 @@ def _listed(names: list[str]) -> str:
     return f"[{', '.join(names)}]" if len(names) > 1 else names[0]
 
 
-def _leaves(pattern: Pattern, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], int]]:
-    """The numbers in a pattern with the keys that lead to them."""
-    if isinstance(pattern, int):
-        yield path, pattern
-    elif pattern is not None:
-        items = pattern.items() if isinstance(pattern, Mapping) else enumerate(pattern)
-        for key, item in items:
-            yield from _leaves(item, (*path, key))
+def _paths(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """For each leaf the keys that lead to it."""
+    if isinstance(tree, (tuple, list, dict)):
+        for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _paths(item, (*path, key))
+    elif tree is not None:
+        yield path
 
 
 def _leaf_name(argument: str, path: tuple[Any, ...]) -> str:
@@ -97,12 +83,11 @@ def _leaf_name(argument: str, path: tuple[Any, ...]) -> str:
     return last if last.isidentifier() else re.sub(r"\W+", "_", "_".join(map(str, (argument, *path))))
 
 
-def _structure(pattern: Pattern, leaf: Callable[[int], str]) -> str:
-    if isinstance(pattern, int):
-        return leaf(pattern)
-    if pattern is None:
-        return "None"
-    if isinstance(pattern, Mapping):
-        return f"{{{', '.join(f'{key!r}: {_structure(item, leaf)}' for key, item in pattern.items())}}}"
-    items = ", ".join(_structure(item, leaf) for item in pattern)
-    return f"({items}{',' * (len(pattern) == 1)})" if isinstance(pattern, tuple) else f"[{items}]"
+def _structure(tree: Any) -> str:
+    """The source of a tree whose leaves are source."""
+    if isinstance(tree, dict):
+        return f"{{{', '.join(f'{key!r}: {_structure(item)}' for key, item in tree.items())}}}"
+    if not isinstance(tree, (tuple, list)):
+        return str(tree)
+    items = ", ".join(map(_structure, tree))
+    return f"({items}{',' * (len(tree) == 1)})" if isinstance(tree, tuple) else f"[{items}]"

@@ -9,6 +9,7 @@ a node beyond the program's slots that computes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -32,7 +33,7 @@ class Colours:
 
     A slot beyond the program's computes what its ``origin`` does, or a part of it. ``begin``, ``width`` and
     ``terms`` are those of folds, as in `Nodes`. ``joined`` maps a joined slot to the one that computes it.
-    ``order`` has the colours of nodes with operands before users; it is None if there is no such order.
+    ``order`` has the colours of nodes with operands before users; None if there is no such order.
     """
 
     colour: Ints
@@ -45,9 +46,12 @@ class Colours:
     order: list[int] | None
 
 
-def colours_of(nodes: Nodes, arrays: list[slice], joins: Mapping[int, int], marks: Marks) -> Colours:
+def colours_of(
+    nodes: Nodes, arrays: list[slice], joins: Mapping[int, int], marks: Marks, most: float = math.inf
+) -> Colours:
     """The colours where ``joins`` maps slots to the array that they are joined in.
 
+    Those that are more than ``most`` have no order.
     ``marks`` tells apart nodes that would have one colour; its keys are a slot, or the slot of a fold, and
     a partial fold's first term, or −1.
     """
@@ -104,6 +108,8 @@ def colours_of(nodes: Nodes, arrays: list[slice], joins: Mapping[int, int], mark
         else:
             key = (row, mark, *[colour[x] for x in operands if x >= 0])
         number = number_of(key)
+        if len(known) > most:
+            break
         if slot in joins:
             joined[slot] = beyond(slot, begin[slot], width[slot], number)
             number = number_of(("joined", joins[slot]))
@@ -114,6 +120,8 @@ def colours_of(nodes: Nodes, arrays: list[slice], joins: Mapping[int, int], mark
         shades_, constant, np.array(origin), np.array(begin), np.array(width), np.array(terms), joined, None
     )
     last = constant + 1 + len(known)
+    if len(known) > most:
+        return found
     order = _order(nodes, found) if joined else list(range(constant + 1, last))
     return Colours(**{**vars(found), "order": order})
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import numpy as np
 
-from autograd_mini.instructions import Instructions
+from autograd_mini.instructions import Listing
 from autograd_mini.labels import split_label
 from autograd_mini.rolling.chains import Nodes, nodes_of
 from autograd_mini.rolling.colours import Colours, Marks, colours_of
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
+ALONE = Grid(np.zeros((1, 0), int), ())
 PATTERNS = 9  # a family of folds is split into at most so many, each with one pattern of terms
 ROUNDS = 6
 
@@ -104,24 +105,28 @@ class Rolled:
     outputs: tuple[Output, ...]
 
 
-def roll(
-    code: Instructions,
-    inputs: Sequence[tuple[int, ...]],
-    outputs: Sequence[tuple[int, ...]],
-    labels: Mapping[int, str],
-) -> Rolled:
-    """The instructions as families; ``inputs`` and ``outputs`` are the shapes of the arrays they come in.
+@overload
+def roll(listing: Listing) -> Rolled: ...
+@overload
+def roll(listing: Listing, least: int) -> Rolled | None: ...
+def roll(listing: Listing, least: int = 0) -> Rolled | None:
+    """The instructions as families; None if there are less than so many for each kind of node.
 
     >>> from autograd_mini import trace
-    >>> program = trace(lambda W, x: W @ x, np.ones((3, 2)), np.ones(2))
-    >>> rolled = roll(program.code, [(3, 2), (2,)], [(3,)], {})
+    >>> rolled = roll(trace(lambda W, x: W @ x, np.ones((3, 2)), np.ones(2)).listing)
     >>> [(family.row.name, family.shape) for family in rolled.families[2:]]
     [('mul', (3, 2)), ('add', (3,))]
     """
+    code, labels = listing.code, listing.labels
+    inputs, outputs = ([slot.leaf.shape for slot in slots] for slots in (listing.inputs, listing.outputs))
+    if len(code) < least:
+        return None
     nodes = nodes_of(code)
     arrays, leaves = _slices(inputs), _slices(outputs)
     marks: dict[tuple[int, int], object] = {}
-    colours = colours_of(nodes, arrays, {}, marks)
+    colours = colours_of(nodes, arrays, {}, marks, len(code) / least if least else math.inf)
+    if colours.order is None:
+        return None
     joins = _joins(nodes, colours, [code.outputs[place].astype(int) for place in leaves])
     if joins:
         with_joins = colours_of(nodes, arrays, joins, marks)
@@ -244,6 +249,8 @@ class _Builder:
     def _elementwise(self, slots: Ints) -> Family:
         row = self._row(slots)
         operands = self.nodes.operands[self.colours.origin[slots], : len(row.operands)]
+        if len(slots) == 1:
+            return Family(slots, ALONE, row, operands=tuple(map(self._alone, operands[0])))
         groups, numbers = [], []
         for column in operands.T:
             if self.is_constant[column[0]]:
@@ -258,6 +265,8 @@ class _Builder:
         colours = self.colours
         count = colours.width[slots[0]]
         terms = colours.terms[colours.begin[slots][:, None] + np.arange(count)]
+        if terms.shape == (1, 2) and self.family[terms[0, 0]] != self.family[terms[0, 1]]:
+            return Family(slots, ALONE, self._row(slots), True, tuple(map(self._alone, terms[0]))), slots * 0
         groups: list[tuple[Ints, Ints | None, Ints | None]] = []  # terms, their base, places relative to it
         columns: list[list[Ints]] = []
         patterns = np.zeros(len(slots), int)
@@ -342,6 +351,13 @@ class _Builder:
             return Numbers(numbers.reshape(grid.shape))
         return self._terms(slots[:, None], self._places(slots), None, grid, ())
 
+    def _alone(self, slot: int) -> Operand | Numbers:
+        """What a member without others takes."""
+        if self.is_constant[slot]:
+            return Numbers(self.constants[slot - self.nodes.code.inputs].reshape(()))
+        offset = self.families[self.family[slot]].grid.places[self.position[slot]]
+        return Operand(int(self.family[slot]), Affine(offset, np.zeros((len(offset), 0), int)))
+
     def _terms(
         self,
         terms: Ints,
@@ -352,6 +368,8 @@ class _Builder:
     ) -> Operand | Numbers:
         """What the members take, several slots each, at a base and from there in one pattern, if given."""
         count = terms.shape[1]
+        if terms.size == 1:
+            return self._alone(terms[0, 0])
         if base is None:
             if count == 1:
                 return self._operand(terms[:, 0], grid)
@@ -397,6 +415,8 @@ class _Builder:
         Where operands do not tell the members apart, their order in the program does, or constants do.
         """
         count = len(slots)
+        if count == 1:
+            return ALONE
         columns = [column for group in groups for column in group]
         hints = self._hints(slots)
         grid = grid_of([*hints, *columns], count) if hints else None
@@ -408,7 +428,7 @@ class _Builder:
         if grid is None and numbers:
             grid = grid_of([*columns, *numbers], count)
         if grid is None:
-            return Grid(np.arange(count)[:, None], (count,)) if count > 1 else Grid(np.zeros((1, 0), int), ())
+            return Grid(np.arange(count)[:, None], (count,))
         return grid if hints else _ordered(grid, groups)
 
     def _hints(self, slots: Ints) -> list[Ints]:

@@ -17,7 +17,7 @@ import numpy as np
 from autograd_mini import rules
 from autograd_mini.rolling.grids import Affine
 from autograd_mini.rolling.names import Names
-from autograd_mini.rolling.statements import Listing
+from autograd_mini.rolling.statements import Body
 from autograd_mini.rolling.terms import (
     Apply,
     Assemble,
@@ -64,11 +64,11 @@ class Latex:
         self.names = names
         self.tables: list[Table] = []
 
-    def document(self, listing: Listing, head: str) -> str:
+    def document(self, body: Body, head: str) -> str:
         """One aligned line a statement, the results last."""
-        lines = [line for statement in listing.statements for line in self.statement(statement)]
-        results = ", ".join(self.either(term, tuple(sorted(term.axes))) for term in listing.outputs)
-        lines.append(f"{head} &= {results if len(listing.outputs) == 1 else f'({results})'}")
+        lines = [line for statement in body.statements for line in self.statement(statement)]
+        results = ", ".join(self.either(term, tuple(sorted(term.axes))) for term in body.outputs)
+        lines.append(f"{head} &= {results if len(body.outputs) == 1 else f'({results})'}")
         return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
 
     def statement(self, statement: Assign | Assemble) -> Iterator[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Iterable
-from itertools import chain, count
 
 from autograd_mini import rules
 
@@ -15,22 +15,22 @@ class Names:
 
     def __init__(self, taken: Iterable[str]) -> None:
         self.derivatives: set[str] = set()
+        self.last: Counter[str] = Counter()  # by their stems, the last numbers that were given out
         self.taken = {"np", *rules.table, "erf", "erfc", "gammaln", *keyword.kwlist, *taken}
 
         self.temporary = next(x for x in ("t", "u", "v", "temporary") if x not in self.taken)
 
     def new(self, wanted: str) -> str:
         """The name that is wanted, with a number if it is taken."""
-        names = (f"{wanted}_{number}" for number in count(1))
-        name = next(x for x in chain([wanted], names) if x not in self.taken)
+        name = wanted if wanted not in self.taken else self.numbered(f"{wanted}_")
         self.taken.add(name)
         return name
 
     def numbered(self, stem: str) -> str:
         """The next of the names that are a stem with a number."""
-        name = next(x for x in (f"{stem}{number}" for number in count(1)) if x not in self.taken)
-        self.taken.add(name)
-        return name
+        self.last[stem] += 1
+        name = f"{stem}{self.last[stem]}"
+        return self.numbered(stem) if name in self.taken else self.new(name)
 
     def of_label(self, label: str) -> str:
         """A name like a label: ∂loss/∂W is dW."""

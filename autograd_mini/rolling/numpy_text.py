@@ -16,6 +16,7 @@ from autograd_mini import formulas, rules
 from autograd_mini.rolling.grids import Affine
 from autograd_mini.rolling.names import Names
 from autograd_mini.rolling.terms import (
+    BATCH,
     Apply,
     Assemble,
     Assign,
@@ -32,7 +33,10 @@ from autograd_mini.rolling.terms import (
     Term,
     View,
     applied,
+    in_front,
+    own_axes,
     reduced,
+    spread,
 )
 from autograd_mini.rules import Primitive
 
@@ -61,10 +65,13 @@ Text = tuple[str, int]
 
 
 class NumPy:
-    """Terms as text; it collects the constants and the functions that the text needs."""
+    """Terms as text; it collects the constants and the functions that the text needs.
 
-    def __init__(self, names: Names) -> None:
-        self.names = names
+    ``count`` is the name of the number of samples.
+    """
+
+    def __init__(self, names: Names, count: str = "") -> None:
+        self.names, self.count = names, count
         self.constants: dict[str, str] = {}  # by their text, the names
         self.rows: dict[str, Primitive] = {}
         self.imports: set[str] = set()
@@ -79,7 +86,7 @@ class NumPy:
         """Source of a term and how strongly it binds."""
         match term:
             case Number():
-                return _number(float(term.value))
+                return self.number(float(term.value))
             case Table():
                 return self.constant(term.values), ATOM
             case Name():
@@ -87,9 +94,10 @@ class NumPy:
             case View():
                 return self.view(term)
             case Gather():
-                flat = self.atom(term.of) + ".reshape(-1)" * (len(term.of.axes) > 1)
+                batch, of = in_front(term.axes), self.atom(term.of)
+                flat = self.flattened(of, batch) if len(own_axes(term.of.axes)) > 1 else of
                 at = str(int(term.at.values)) if not term.at.axes else self.constant(term.at.values)
-                return f"{flat}[{at}]", ATOM
+                return f"{flat}[{':, ' * len(batch)}{at}]", ATOM
             case Masked():
                 return f"np.where({self.atom(term.mask)}, {self.aligned(term.of, term.axes)[0]}, 0)", ATOM
             case Spread():
@@ -98,12 +106,18 @@ class NumPy:
                 away = [k for k, letter in enumerate(term.of.axes) if letter not in term.axes]
                 method = FOLDS[term.row.name][0]
                 method = WHOLE[method] if term.truth else method
-                return f"{self.atom(term.of)}.{method}({_axis(away, term.of.axes)})", ATOM
+                return self.fold(term.of, method, away)
             case Contract():
                 return self.contract(term)
             case Apply():
                 return self.apply(term)
         raise AssertionError(term)
+
+    def number(self, value: float) -> Text:
+        return _number(value)
+
+    def fold(self, of: Term, method: str, away: list[int]) -> Text:
+        return f"{self.atom(of)}.{method}({_axis(away, of.axes)})", ATOM
 
     def constant(self, values: Any) -> str:
         """The name of an array of constants, which stands above the function."""
@@ -123,6 +137,14 @@ class NumPy:
         return self.constants[text]
 
     # --- axes ---
+
+    def flattened(self, array: str, batch: Axes) -> str:
+        """An array with its own axes drawn together."""
+        return f"{array}.reshape({'-1' if not batch else f'{self.count}, -1'})"
+
+    def shape(self, axes: Axes, own: tuple[int, ...]) -> str:
+        """A shape with the number of samples in front, if the axes have it."""
+        return str(own) if not in_front(axes) else f"({', '.join(map(str, (self.count, *own)))},)"
 
     def aligned(self, term: Term, target: Axes) -> Text:
         """A term's array with its axes in the target's order and an axis of length 1 where it has none."""
@@ -148,7 +170,7 @@ class NumPy:
     def view(self, term: View) -> Text:
         if term.windowed:
             return self.windows(term), ATOM
-        parts = []
+        parts = [":"] * len(in_front(term.axes))
         for offset, steps, size in zip(term.place.offset, term.place.steps, term.shape, strict=True):
             parts.append(_slice(int(offset), steps, term.sizes, size))
         while parts and parts[-1] == ":":
@@ -159,11 +181,12 @@ class NumPy:
         """A view some of whose axes stand at sums of indices, by arrays of them."""
         if (sizes := _sliding(term)) is not None:
             self.imports.add("from numpy.lib.stride_tricks import sliding_window_view")
-            return f"sliding_window_view({self.text(term.of)[0]}, {sizes})"
-        parts = []
+            along = f", {tuple(range(1, 1 + len(sizes)))}" * len(in_front(term.axes))
+            return f"sliding_window_view({self.text(term.of)[0]}, {sizes}{along})"
+        parts = [":"] * len(in_front(term.axes))
         for offset, steps in zip(term.place.offset.tolist(), term.place.steps, strict=True):
             terms = [str(offset)] if offset else []
-            for letter in term.axes:
+            for letter in own_axes(term.axes):
                 if step := int(steps[letter]):
                     after = len(term.axes) - 1 - term.axes.index(letter)
                     count = f"np.arange({term.sizes[letter]})" + f"[:{', None' * after}]" * bool(after)
@@ -175,14 +198,13 @@ class NumPy:
         return f"{self.atom(term.of)}[{', '.join(parts)}]"
 
     def spread(self, term: Spread) -> Text:
-        missing = [
-            size for letter, size in zip(term.axes, term.shape, strict=True) if letter not in term.of.axes
-        ]
-        shape = term.shape
+        lengths = zip(own_axes(term.axes), term.shape, strict=True)
+        missing = [size for letter, size in lengths if letter not in term.of.axes]
+        shape = self.shape(term.axes, term.shape)
         if isinstance(term.of, Number):
             value = term.of.value
             word = {0.0: "zeros", 1.0: "ones"}.get(value) if math.copysign(1, value) > 0 else None
-            return f"np.{word}({shape})" if word else f"np.full({shape}, {_number(value)[0]})", ATOM
+            return f"np.{word}({shape})" if word else f"np.full({shape}, {self.number(value)[0]})", ATOM
         text = self.aligned(term.of, term.axes)[0]
         return f"np.{'reshape' if set(missing) == {1} else 'broadcast_to'}({text}, {shape})", ATOM
 
@@ -197,8 +219,7 @@ class NumPy:
             and [len(x.axes) for x in operands] == [1, 1]
             and operands[0].axes != operands[1].axes
         ):
-            rows, columns = sorted(operands, key=lambda x: x.axes)
-            return f"np.outer({self.text(rows)[0]}, {self.text(columns)[0]})", ATOM
+            return self.outer(*sorted(operands, key=lambda x: x.axes))
         texts = [self.aligned(x, term.axes) for x in operands]
         if term.truth and name in FOLDS:
             return f" {FOLDS[name][1]} ".join(_atom(*text) for text in texts), COMPARE
@@ -220,15 +241,25 @@ class NumPy:
         if name == "square" and texts[0][1] == ATOM:
             return f"{texts[0][0]}**2", POWER
         if name == "pow":
-            return f"{_atom(*texts[0])}**{_atom(*texts[1])}", POWER
+            return self.power(*texts)
         if name in ("detach", "identity"):
             return texts[0]
         if name == "convention":
             name = "where"
         if _numpy_name(name) in SAME:
             return _called(f"np.{_numpy_name(name)}", texts)
-        self.rows.setdefault(name, term.row)
-        return _called(SCIPY.get(name, name), texts)
+        return _called(self.function(term.row), texts)
+
+    def function(self, row: Primitive) -> str:
+        """The name of a function that is not NumPy's own."""
+        self.rows.setdefault(row.name, row)
+        return SCIPY.get(row.name, row.name)
+
+    def outer(self, x: Term, y: Term) -> Text:
+        return f"np.outer({self.text(x)[0]}, {self.text(y)[0]})", ATOM
+
+    def power(self, x: Text, y: Text) -> Text:
+        return f"{_atom(*x)}**{_atom(*y)}", POWER
 
     def condition(self, term: Apply) -> Text:
         """A ``where`` between 1 and 0, as a boolean."""
@@ -269,6 +300,13 @@ class NumPy:
                 plain = x.axes == own_x + summed and y.axes == summed + own_y
                 which = len(summed) if plain else f"({axes[0]}, {axes[1]})"
                 return f"np.tensordot({self.text(x)[0]}, {self.text(y)[0]}, {which})", ATOM
+        if both == [BATCH] and len(summed) == 1 and len(own_x) <= 1 and len(own_y) <= 1:
+            if own_x + own_y != own_axes(out):
+                x, y, own_x, own_y = y, x, own_y, own_x
+            if own_x and own_y:  # a product of matrices for each sample
+                left = self.aligned(x, (BATCH, *own_x, *summed))[0]
+                right = self.aligned(y, (BATCH, *summed, *own_y))[0]
+                return f"np.matmul({left}, {right})", ATOM
         letters = dict(zip(sorted({*x.axes, *y.axes}), SUBSCRIPTS, strict=False))
         x_, y_, out_ = ("".join(letters[k] for k in axes) for axes in (x.axes, y.axes, out))
         return f'np.einsum("{x_},{y_}->{out_}", {self.text(x)[0]}, {self.text(y)[0]})', ATOM
@@ -279,29 +317,35 @@ class NumPy:
         if isinstance(statement, Assign):
             text, _ = self.aligned(statement.term, tuple(sorted(statement.term.axes)))
             return [f"{statement.name} = {text}"]
-        shape = statement.shape
+        shape = self.shape(statement.axes, statement.shape)
         lines = [f"{statement.name} = np.{'zeros' if statement.adds else 'empty'}({shape})"]
         for piece in statement.pieces:
             lines += self.piece(statement, piece)
         return lines
 
     def piece(self, array: Assemble, piece: Piece) -> list[str]:
-        symbol, rank = "+=" if array.adds else "=", len(array.shape)
+        symbol, rank, batch = "+=" if array.adds else "=", len(array.shape), in_front(array.axes)
+        lead = ":, " * len(batch)
+        flat = self.flattened(array.name, batch) if rank > 1 else array.name
         if not isinstance(piece.to, Affine):
-            target = f"{array.name}{'.reshape(-1)' * (rank > 1)}"
-            return [f"{target}[{self.positions(piece.to)}] {symbol} {self.text(piece.term)[0]}"]
+            text = self.aligned(piece.term, (*batch, 0))[0]
+            return [f"{flat}[{lead}{self.positions(piece.to)}] {symbol} {text}"]
         used = [[int(k) for k in np.flatnonzero(steps) if piece.sizes[k] > 1] for steps in piece.to.steps]
         diagonal = rank > 1 and used == [[0]] * rank and array.shape == (piece.sizes[0],) * rank
-        if diagonal and not piece.to.offset.any() and not array.adds:
+        if diagonal and not piece.to.offset.any() and not array.adds and not batch:
             return [f"np.fill_diagonal({array.name}, {self.text(piece.term)[0]})"]
         seen = [k for axes in used for k in axes]
         if len(set(seen)) < len(seen):
             grid = piece.to.flat(piece.sizes, array.shape).reshape(-1)
-            flat = f"{self.aligned(piece.term, tuple(range(len(piece.sizes))))[0]}"
-            flat += ".reshape(-1)" * (len(piece.sizes) > 1)
-            return [f"{array.name}.reshape(-1)[{self.positions(grid)}] {symbol} {flat}"]
+            term = spread(piece.term, piece.sizes)
+            text = (
+                self.flattened(self.atom(term), in_front(term.axes))
+                if len(piece.sizes) > 1
+                else self.text(term)[0]
+            )
+            return [f"{flat}[{lead}{self.positions(grid)}] {symbol} {text}"]
         loops: dict[int, str] = {}
-        index, kept = [], []
+        index, kept = [":"] * len(batch), [*batch]
         for offset, steps, axes, size in zip(piece.to.offset, piece.to.steps, used, array.shape, strict=True):
             axes = sorted(axes, key=lambda k: -piece.sizes[k])
             for k in axes[1:]:
@@ -323,7 +367,9 @@ class NumPy:
             shown = Name(tuple(k for k in term.axes if k not in loops), source, ())
         else:
             shown = Name(
-                term.axes, self.text(term)[0] if len(term.axes) == rank == len(kept) else self.atom(term), ()
+                term.axes,
+                self.text(term)[0] if len(term.axes) == len(array.axes) == len(kept) else self.atom(term),
+                (),
             )
         text = self.aligned(shown, tuple(kept))[0]
         while index and index[-1] == ":" and len(index) > 1:
@@ -429,8 +475,9 @@ def _slice(offset: int, steps: Any, sizes: tuple[int, ...], size: int) -> str:
 
 def _sliding(term: View) -> tuple[int, ...] | None:
     """The sizes of the windows, if the view has all windows of those sizes of the whole array."""
-    rank, steps = len(term.shape), term.place.steps[:, list(term.axes)]
-    sizes = [term.sizes[letter] for letter in term.axes]
+    axes = own_axes(term.axes)
+    rank, steps = len(term.shape), term.place.steps[:, list(axes)]
+    sizes = [term.sizes[letter] for letter in axes]
     both = np.hstack([np.eye(rank, dtype=int)] * 2)
     if not np.array_equal(steps, both) or term.place.offset.any():
         return None

@@ -3,6 +3,7 @@
 A product that only sums take is not stored: the sums are contractions. A family that is used once and has
 no name of its own is written in its user's place while the text is short. An array whose elements are sums
 of different numbers of terms, as the gradient of a convolution's image, is zeros to which terms are added.
+Over a batch, what differs among samples has their axis in front; outputs may be summed along it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -21,9 +22,11 @@ from autograd_mini.rolling.chains import COMPARISONS, FOLDED
 from autograd_mini.rolling.families import Family, Numbers, Operand, Part, Rolled
 from autograd_mini.rolling.grids import Affine, affine_map, flattened, places_of
 from autograd_mini.rolling.terms import (
+    BATCH,
     Apply,
     Assemble,
     Assign,
+    Contract,
     Masked,
     Name,
     Number,
@@ -33,6 +36,8 @@ from autograd_mini.rolling.terms import (
     applied,
     contracted,
     gathered,
+    in_front,
+    own_axes,
     reduced,
     spread,
     tabled,
@@ -43,23 +48,36 @@ from autograd_mini.rolling.terms import (
 if TYPE_CHECKING:
     from autograd_mini.rolling.grids import Ints
 
+Statement: TypeAlias = "Assign | Assemble"
 INLINE = 64  # characters of what may be written where it is used
 LONGEST = 88  # characters of a statement's right side
 
 
 @dataclass(frozen=True, eq=False)
-class Listing:
-    """The statements, and a term for each output."""
+class Body:
+    """The statements, and a term for each output; over a batch, apart what differs among ``each`` sample."""
 
-    statements: tuple[Assign | Assemble, ...]
+    statements: tuple[Statement, ...]
     outputs: tuple[Term, ...]
+    each: tuple[Statement, ...]
+    varying: tuple[bool, ...]  # the outputs
+    sizes: tuple[int, int]  # the numbers for each sample that are stored, and those in contractions
 
 
-def listing(
-    rolled: Rolled, inputs: Sequence[str], fresh: Callable[[str], str], length: Callable[[Term], int]
-) -> Listing:
-    """The families as statements; ``fresh`` makes a label a name that is free, ``length`` measures a term."""
-    return _Planner(rolled, inputs, fresh, length).listing()
+def body(
+    rolled: Rolled,
+    inputs: Sequence[str],
+    fresh: Callable[[str], str],
+    length: Callable[[Term], int],
+    varying: Sequence[bool] = (),
+    count: Term | None = None,
+) -> Body:
+    """The families as statements; ``fresh`` makes a label a name that is free, ``length`` measures a term.
+
+    The ``varying`` inputs have an axis of samples in front. Outputs that differ among these are summed over
+    them if their ``count`` is given.
+    """
+    return _Planner(rolled, inputs, fresh, length, varying, count).body()
 
 
 class _Planner:
@@ -69,8 +87,16 @@ class _Planner:
         inputs: Sequence[str],
         fresh: Callable[[str], str],
         length: Callable[[Term], int],
+        varying: Sequence[bool],
+        count: Term | None,
     ) -> None:
         self.families, self.rolled, self.fresh, self.length = rolled.families, rolled, fresh, length
+        self.count = count
+        self.varies = list(varying) or [False] * rolled.inputs
+        for family in self.families[rolled.inputs :]:
+            sources = [x.family for x in family.operands if isinstance(x, Operand)]
+            sources += [part.family for part in family.parts if part.family is not None]
+            self.varies.append(any(self.varies[i] for i in sources))
         self.users: dict[int, list[tuple[int, Operand]]] = {i: [] for i in range(len(self.families))}
         for i, family in enumerate(self.families):
             for operand in family.operands:
@@ -85,56 +111,67 @@ class _Planner:
         self.scattered: dict[int, dict[int, Affine]] = {}  # by the index in arrays
         self.inside: set[int] = set()  # sums that only scattered arrays are made of
         self._find_scattered()
-        kept = {family for scatter in self.scattered.values() for family in scatter}
-        self.kept = kept | {i for i, count in self.parts.items() if i is not None and count}
+        self.added = {family for scatter in self.scattered.values() for family in scatter}
+        self.kept = self.added | {i for i, count in self.parts.items() if i is not None and count}
+        self.joined = {part.family for family in self.families for part in family.parts}
         self.unstored = {i for i in range(len(self.families)) if self._is_unstored(i)}
         self.truths = self._truths()
         self.uses = self._uses()
-        self.statements: list[Assign | Assemble] = []
+        self.shared: list[Statement] = []
+        self.each: list[Statement] = []
+        self.statements = self.shared  # which of the two is written
         self.terms: dict[int, Term] = {}
         for i, name in enumerate(inputs):
             shape = self.families[i].shape
-            self.terms[i] = Name(tuple(range(len(shape))), name, shape)
+            self.terms[i] = Name((*(BATCH,) * self.varies[i], *range(len(shape))), name, shape)
 
-    def listing(self) -> Listing:
+    def body(self) -> Body:
         joined = 0
         for i, family in enumerate(self.families):
             if i < self.rolled.inputs or i in self.unstored or i in self.inside:
                 continue
+            self.statements = self.each if self.varies[i] else self.shared
             if family.parts:
-                self._store(i, self._assembled(joined, *self.arrays[joined], self.fresh(family.name)))
+                name = self.fresh(family.name)
+                self._store(i, self._assembled(joined, *self.arrays[joined], name))
                 joined += 1
                 continue
             term = self._fitting(partial(self._expression, family, i in self.truths))
             if isinstance(same := unwrapped(term), Name):
                 self.terms[i] = same
                 continue
-            once = self.uses[i] == 1 and i not in self.kept and not family.name
+            alike = all(self.varies[user] == self.varies[i] for user, _ in self.users[i])
+            once = self.uses[i] == 1 and i not in self.kept and not family.name and alike
             if once and self.length(term) <= INLINE:
                 self.terms[i] = term
             else:
                 self._assign(i, term)
-        outputs = [
-            self._assembled(
-                joined + k,
-                output.shape,
-                output.parts,
-                self.fresh(output.name) if len(output.parts) > 1 else "",
-            )
-            for k, output in enumerate(self.rolled.outputs)
-        ]
-        return Listing(tuple(self.statements), tuple(outputs))
+        outputs, varying = [], []
+        for k, output in enumerate(self.rolled.outputs):
+            varying.append(any(part.family is not None and self.varies[part.family] for part in output.parts))
+            self.statements = self.each if varying[-1] else self.shared
+            name = self.fresh(output.name) if len(output.parts) > 1 else ""
+            count = self.count if varying[-1] else None
+            outputs.append(self._assembled(joined + k, output.shape, output.parts, name, count))
+        return Body(tuple(self.shared), tuple(outputs), tuple(self.each), tuple(varying), self._sizes())
+
+    def _sizes(self) -> tuple[int, int]:
+        found = [0, 0]
+        for i, family in enumerate(self.families):
+            if i >= self.rolled.inputs and self.varies[i]:
+                found[i in self.unstored] += math.prod(family.shape)
+        return found[0], found[1]
 
     # --- what is stored ---
 
     def _is_unstored(self, i: int) -> bool:
         family, users = self.families[i], self.users[i]
-        return (
-            family.row is rules.mul
-            and i not in self.kept
-            and bool(users)
-            and all(self._sums(user) and operand.reduced for user, operand in users)
-        )
+        if family.row is not rules.mul or not all(self._sums(j) and operand.reduced for j, operand in users):
+            return False
+        if i not in self.kept:
+            return bool(users)
+        is_summed = self.count is not None and self.varies[i]  # over the samples
+        return is_summed and self.parts[i] == 1 and i not in self.joined | self.added
 
     def _sums(self, i: int) -> bool:
         return self.families[i].fold and self.families[i].row is rules.add
@@ -173,7 +210,7 @@ class _Planner:
         uses: Counter[int] = Counter()
         for i in range(len(self.families) - 1, -1, -1):
             if i not in self.inside:
-                times = uses[i] if i in self.unstored else 1
+                times = uses[i] + self.parts[i] if i in self.unstored else 1
                 for operand in self.families[i].operands:
                     if isinstance(operand, Operand):
                         uses[operand.family] += times
@@ -187,8 +224,11 @@ class _Planner:
     def _store(self, i: int, term: Term) -> None:
         """Remember a stored array's name, with its shape along the axes that it has."""
         if isinstance(term, Name):
-            term = replace(term, shape=tuple(self.families[i].shape[axis] for axis in term.axes))
+            term = replace(term, shape=self._lengths(term, self.families[i].shape))
         self.terms[i] = term
+
+    def _lengths(self, term: Term, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(shape[axis] for axis in own_axes(term.axes))
 
     def _fitting(self, make: Callable[[], Term]) -> Term:
         """The term; while it is too long, the longest of what was written in place gets a name."""
@@ -207,18 +247,16 @@ class _Planner:
 
     def _in_lines(self, term: Apply) -> Term:
         """A fold of many terms over several statements."""
-        terms = list(term.operands)
-        count = len(terms)
-        while len(terms) > 2 and self.length(applied(term.row, tuple(terms), term.truth)) > LONGEST:
-            count = min(count, len(terms) - 1)
-            while count > 2 and self.length(applied(term.row, tuple(terms[:count]), term.truth)) > LONGEST:
-                count -= 1
-            some = applied(term.row, tuple(terms[:count]), term.truth)
-            name = self.fresh("")
-            self.statements.append(Assign(name, some))
-            terms[:count] = [Name(some.axes, name, tuple(self.sizes[letter] for letter in some.axes))]
-            count = len(terms)
-        return applied(term.row, tuple(terms), term.truth)
+        some = applied(term.row, term.operands[:2], term.truth)
+        for operand in term.operands[2:]:
+            longer = applied(term.row, (*some.operands, operand), term.truth)
+            if self.length(longer) > LONGEST:
+                name = self.fresh("")
+                self.statements.append(Assign(name, some))
+                first = Name(some.axes, name, self._lengths(some, self.sizes))
+                longer = applied(term.row, (first, operand), term.truth)
+            some = longer
+        return some
 
     # --- terms ---
 
@@ -240,7 +278,7 @@ class _Planner:
     def _expression(self, family: Family, truth: bool) -> Term:
         assert family.row is not None
         self.sizes = family.shape
-        own = tuple(range(len(family.shape)))
+        own = (BATCH, *range(len(family.shape)))
         if not family.fold:
             return applied(family.row, tuple(self._taken(x, family.shape) for x in family.operands), truth)
         terms = []
@@ -252,7 +290,7 @@ class _Planner:
             else:
                 taken = self._taken(operand, family.shape)
                 term, varied = reduced(family.row, taken, own, truth), {*taken.axes}
-            missing = [n for k, n in enumerate(operand.reduced, len(own)) if k not in varied]
+            missing = [n for k, n in enumerate(operand.reduced, len(family.shape)) if k not in varied]
             terms.append(_times(math.prod(missing), term) if family.row is rules.add else term)
         if family.row is rules.add:  # + 0 is nothing but the sign of a zero
             terms = [x for x in terms if not (isinstance(x, Number) and x.value == 0)] or terms
@@ -323,8 +361,13 @@ class _Planner:
             found[i] = to
         return (found, sums) if sums else None
 
-    def _assembled(self, k: int, shape: tuple[int, ...], parts: tuple[Part, ...], name: str) -> Term:
-        """An array of parts: a view if they are one, else put together under a name."""
+    def _assembled(
+        self, k: int, shape: tuple[int, ...], parts: tuple[Part, ...], name: str, count: Term | None = None
+    ) -> Term:
+        """An array of parts: a view if they are one, else put together under a name.
+
+        It is summed over the samples if their number ``count`` is given.
+        """
         self.pending = set()
         if k in self.scattered:
             pieces = []
@@ -334,21 +377,32 @@ class _Planner:
                     there = np.zeros(family.shape, bool)
                     there.reshape(-1)[family.grid.flat] = True
                     mask = Table(tuple(range(len(family.shape))), there)
-                    term = Masked(mask.axes, mask, term)
+                    term = Masked((*in_front(term.axes), *mask.axes), mask, term)
                 seen = tuple(np.flatnonzero(to.steps.any(axis=0)).tolist())
-                pieces.append(Piece(self._added_up(term, family.shape, seen), family.shape, to))
+                term = _summed(term, count)
+                pieces.append(Piece(self._added_up(term, family.shape, (BATCH, *seen)), family.shape, to))
             return self._assemble(name, shape, pieces, adds=True)
         if len(parts) == 1:
-            return spread(self._one(parts[0], shape), shape)
+            return spread(self._one(parts[0], shape, count), shape)
         parts = tuple(sorted(parts, key=lambda part: -self._holes(part)))
-        pieces = [self._piece(part, shape, overwritten=not i) for i, part in enumerate(parts)]
+        pieces = [self._piece(part, shape, count, overwritten=not i) for i, part in enumerate(parts)]
         return self._assemble(name, shape, pieces, adds=False)
 
     def _assemble(self, name: str, shape: tuple[int, ...], pieces: Iterable[Piece], adds: bool) -> Term:
-        self.statements.append(Assemble(name, shape, tuple(pieces), adds))
-        return Name(tuple(range(len(shape))), name, shape)
+        pieces = tuple(pieces)
+        batch = (BATCH,) * any(BATCH in piece.term.axes for piece in pieces)
+        self.statements.append(Assemble(axes := (*batch, *range(len(shape))), name, shape, pieces, adds))
+        return Name(axes, name, shape)
 
-    def _one(self, part: Part, shape: tuple[int, ...]) -> Term:
+    def _result(self, i: int, count: Term | None) -> Term:
+        """A family's term, summed over the samples if their number is given."""
+        family = self.families[i]
+        if i in self.unstored:
+            x, y = (self._taken(operand, family.shape) for operand in family.operands)
+            return contracted(x, y, tuple(range(len(family.shape))))
+        return _summed(self._array(i), count)
+
+    def _one(self, part: Part, shape: tuple[int, ...], count: Term | None) -> Term:
         """A whole array that is of one family."""
         order = np.argsort(part.at)
         if part.family is None:
@@ -356,21 +410,20 @@ class _Planner:
         family, places = self.families[part.family], part.places[order]
         to = affine_map(places_of(shape), list(places.T))
         if to is not None:
-            return viewed(self._array(part.family), to, shape, family.shape)
-        return gathered(
-            self._array(part.family), flattened(places, family.shape).reshape(shape), family.shape
-        )
+            return viewed(self._result(part.family, count), to, shape, family.shape)
+        flat = flattened(places, family.shape).reshape(shape)
+        return gathered(self._result(part.family, count), flat, family.shape)
 
     def _holes(self, part: Part) -> int:
         if part.family is None:
             return 0
         return math.prod(self.families[part.family].shape) - len(self.families[part.family].slots)
 
-    def _piece(self, part: Part, shape: tuple[int, ...], overwritten: bool) -> Piece:
+    def _piece(self, part: Part, shape: tuple[int, ...], count: Term | None, overwritten: bool) -> Piece:
         """A part and where it goes; the holes of one that is ``overwritten`` go along."""
         if part.family is None:
-            return Piece(tabled(part.numbers), (len(part.at),), part.at)
-        family, term = self.families[part.family], self._array(part.family)
+            return Piece(_summed(tabled(part.numbers), count), (len(part.at),), part.at)
+        family, term = self.families[part.family], self._result(part.family, count)
         flat = flattened(part.places, family.shape)
         to = affine_map(part.places, np.unravel_index(part.at, shape))
         all_once = len(np.unique(flat)) == len(flat) == len(family.slots)
@@ -383,6 +436,17 @@ class _Planner:
 def _times(count: int, term: Term) -> Term:
     """The sum of so many terms that are all the same."""
     return applied(rules.mul, (Number((), float(count)), term)) if count > 1 else term
+
+
+def _summed(term: Term, count: Term | None) -> Term:
+    """The sum of a term over the samples, if their number is given."""
+    if count is None:
+        return term
+    if BATCH not in term.axes:
+        return applied(rules.mul, (count, term))
+    if isinstance(term, Contract):
+        return contracted(term.x, term.y, own_axes(term.axes))
+    return reduced(rules.add, term, own_axes(term.axes))
 
 
 def _flat(place: Affine | Ints, sizes: tuple[int, ...], shape: tuple[int, ...]) -> Ints:

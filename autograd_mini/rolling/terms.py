@@ -1,7 +1,8 @@
 """Array expressions whose axes have letters, so that they can be printed as arrays or in index notation.
 
 The letters of a term are numbers: those of a family's own axes from 0 up, then those that it reduces.
-``axes`` are the letters along which a term varies, in the order of the axes of its array.
+``axes`` are the letters along which a term varies, in the order of the axes of its array. What differs among
+samples has an axis `BATCH` in front of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 
 Axes: TypeAlias = "tuple[int, ...]"
+BATCH = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,7 @@ class Table(Term):
 @dataclass(frozen=True, eq=False)
 class Name(Term):
     name: str
-    shape: tuple[int, ...]  # along its axes
+    shape: tuple[int, ...]  # along its own axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ class View(Term):
     of: Term
     place: Affine
     sizes: tuple[int, ...]
-    shape: tuple[int, ...]  # of the term, along its axes
+    shape: tuple[int, ...]  # of the term, along its own axes
 
     @cached_property
     def windowed(self) -> bool:
@@ -67,10 +69,11 @@ class View(Term):
 
     @property
     def whole(self) -> bool:
+        axes = own_axes(self.axes)
         return (
             not self.windowed
-            and len(self.axes) == len(self.shape)
-            and tuple(self.sizes[letter] for letter in self.axes) == self.shape
+            and len(axes) == len(self.shape)
+            and tuple(self.sizes[letter] for letter in axes) == self.shape
             and not self.place.offset.any()
         )
 
@@ -142,24 +145,36 @@ class Piece:
 class Assemble:
     """An array put together from pieces, or zeros to which they are added."""
 
+    axes: Axes
     name: str
     shape: tuple[int, ...]
     pieces: tuple[Piece, ...]
     adds: bool
 
 
+def own_axes(axes: Axes) -> Axes:
+    """The axes without that of the samples."""
+    return axes[1:] if axes[:1] == (BATCH,) else axes
+
+
+def in_front(axes: Axes) -> Axes:
+    """The axis of the samples, if it is among the axes."""
+    return (BATCH,) if BATCH in axes else ()
+
+
 def viewed(of: Term, place: Affine, sizes: tuple[int, ...], shape: tuple[int, ...]) -> Term:
     """A family's term, whose letters are some of its axes, at places of a domain."""
-    if not of.axes:
+    axes, batch = own_axes(of.axes), in_front(of.axes)
+    if not axes:
         return of
-    place = Affine(place.offset[list(of.axes)], place.steps[list(of.axes)])
-    shape = tuple(shape[axis] for axis in of.axes)
+    place = Affine(place.offset[list(axes)], place.steps[list(axes)])
+    shape = tuple(shape[axis] for axis in axes)
     used = [letter for letter, size in enumerate(sizes) if size > 1 and place.steps[:, letter].any()]
-    view = View(tuple(used), of, place, sizes, shape)
+    view = View((*batch, *used), of, place, sizes, shape)
     if view.windowed:
         return view
     order = [letter for row in place.steps for letter in used if row[letter]]
-    return View(tuple(order), of, place, sizes, shape)
+    return View((*batch, *order), of, place, sizes, shape)
 
 
 def tabled(values: Floats | Ints) -> Term:
@@ -173,17 +188,18 @@ def tabled(values: Floats | Ints) -> Term:
 
 def gathered(of: Term, at: Ints, shape: tuple[int, ...]) -> Term:
     """A family's term at flat positions of its array, one for each place of a domain."""
-    if not of.axes:
+    axes = own_axes(of.axes)
+    if not axes:
         return of
     places = np.unravel_index(at, shape)
     flat = np.zeros(at.shape, int)
-    for axis in of.axes:
+    for axis in axes:
         flat = flat * shape[axis] + places[axis]
     positions = tabled(flat)
     if isinstance(positions, Number):
         positions = Table((), np.array(positions.value))
     assert isinstance(positions, Table)
-    return Gather(positions.axes, of, positions)
+    return Gather((*in_front(of.axes), *positions.axes), of, positions)
 
 
 def contracted(x: Term, y: Term, out: Axes) -> Term:
@@ -195,13 +211,13 @@ def reduced(row: Primitive, of: Term, out: Axes, truth: bool = False) -> Term:
     return Reduce(kept, row, of, truth) if kept != of.axes else of
 
 
-def applied(row: Primitive, operands: tuple[Term, ...], truth: bool = False) -> Term:
+def applied(row: Primitive, operands: tuple[Term, ...], truth: bool = False) -> Apply:
     letters = {letter for operand in operands for letter in operand.axes}
     return Apply(tuple(sorted(letters)), row, operands, truth)
 
 
 def spread(of: Term, shape: tuple[int, ...]) -> Term:
-    letters = tuple(range(len(shape)))
+    letters = (*in_front(of.axes), *range(len(shape)))
     return of if of.axes == letters else Spread(letters, of, shape)
 
 

@@ -21,8 +21,9 @@ from typing import Any, ClassVar, TypeAlias
 
 from autograd_mini import rules
 from autograd_mini.formulas import NATIVE, expression, names_in
-from autograd_mini.instructions import Instructions
+from autograd_mini.instructions import Instructions, Listing
 from autograd_mini.rules import Primitive
+from autograd_mini.trees import map_leaves
 
 Pattern: TypeAlias = "int | Sequence[Pattern] | Mapping[Any, Pattern] | None"
 
@@ -120,9 +121,19 @@ def _called(formulas: list[str]) -> set[str]:
     return seen
 
 
-def _uses(code: Instructions, returned: list[int]) -> tuple[list[int], Counter[int]]:
+def _patterns(trees: Mapping[str, Any], slots: Iterable[int]) -> dict[str, Pattern]:
+    """The trees with nested lists of slots in place of leaves."""
+    free = iter(slots)
+
+    def nested(shape: tuple[int, ...]) -> Pattern:
+        return [nested(shape[1:]) for _ in range(shape[0])] if shape else next(free)
+
+    return {name: map_leaves(lambda leaf: nested(leaf.shape), tree) for name, tree in trees.items()}
+
+
+def _uses(code: Instructions) -> tuple[list[int], Counter[int]]:
     """The instructions that the results need, in order, and how often each slot is used."""
-    uses, live = Counter(returned), []
+    uses, live = Counter(code.outputs.tolist()), []
     codes, operands = code.codes.tolist(), code.operands.tolist()
     for i in range(len(code) - 1, -1, -1):
         if uses[code.first + i]:
@@ -242,32 +253,26 @@ class Language:
         self.body: list[str] = []
         self.blank = False  # whether a blank line is due
 
-    def write(
-        self,
-        code: Instructions,
-        name: str,
-        arguments: Mapping[str, Pattern],
-        results: Pattern,
-        labels: Mapping[int, str],
-        reverse: int,
-    ) -> str:
-        live, uses = _uses(code, list(slots_in(results)))
-        name = self.name_functions(name, [code.rows[i] for i in set(code.codes[live].tolist())])
+    def write(self, listing: Listing) -> str:
+        code, arguments = listing.code, _patterns(listing.arguments, range(listing.code.inputs))
+        results = _patterns({"": listing.results}, listing.code.outputs.tolist())[""]
+        live, uses = _uses(code)
+        name = self.name_functions(listing.name, [code.rows[i] for i in set(code.codes[live].tolist())])
         for i, constant in enumerate(code.constants):
             self.terms[code.inputs + i] = self.constant(constant)
         parameters = {argument: self.names.new(argument) for argument in arguments}
         for argument, pattern in arguments.items():
             if not isinstance(pattern, int):
                 for i, slot in enumerate(slots_in(pattern)):
-                    leaf = self.names.new(labels.get(slot) or f"{argument}{i}")
+                    leaf = self.names.new(listing.labels.get(slot) or f"{argument}{i}")
                     self.terms[slot] = Term(leaf, name=True)
             else:
                 self.terms[pattern] = Term(parameters[argument], name=True)
         for argument, pattern in arguments.items():
             self.unpack(parameters[argument], pattern, uses)
-        returned = set(slots_in(results))
+        returned = set(code.outputs.tolist())
         self.postponed = self.postponable(code, live, returned)
-        self.statements(code, live, uses, returned, labels, reverse)
+        self.statements(listing, live, uses, returned)
         return self.program(name, {parameters[a]: pattern for a, pattern in arguments.items()}, results)
 
     def name_functions(self, name: str, rows: list[Primitive]) -> str:
@@ -285,20 +290,15 @@ class Language:
         return name
 
     def statements(
-        self,
-        code: Instructions,
-        live: list[int],
-        uses: Mapping[int, int],
-        returned: set[int],
-        labels: Mapping[int, str],
-        reverse: int,
+        self, listing: Listing, live: list[int], uses: Mapping[int, int], returned: set[int]
     ) -> None:
         """Assignments of what has a label, is used several times, or is too long to stand in place."""
+        code, labels = listing.code, listing.labels
         codes, operands, unpacked = code.codes.tolist(), code.operands.tolist(), len(self.body)
         named = {i: self.names.new(labels[code.first + i]) for i in live if labels.get(code.first + i)}
         forward = True
         for i in live:
-            if forward and i >= reverse:
+            if forward and i >= listing.reverse:
                 forward, self.blank = False, len(self.body) > unpacked
             row, slot = code.rows[codes[i]], code.first + i
             term = self.fitting(row, operands[i][: len(row.operands)])

@@ -1,4 +1,6 @@
-"""Random programs as NumPy source against themselves: ``python tests/benchmarks/rolling.py [count] [seed]``.
+"""Random programs as NumPy source and as statements that run against themselves, one instruction at a time.
+
+    python tests/benchmarks/rolling.py [count] [seed]
 
 Prints each program that differs, and how many instructions became how many statements.
 """
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from random_arrays import difference, flat, program, run
+from random_arrays import errors, program
 
 
 def main(count: int, start: int) -> int:
@@ -23,16 +25,16 @@ def main(count: int, start: int) -> int:
             continue
         traced, arguments = drawn
         try:
-            source = traced.source("numpy")
             with np.errstate(all="ignore"):
-                error = difference(flat(run(source, traced.name)(*arguments)), flat(traced(*arguments)))
+                found = errors(seed, traced, arguments)
         except Exception:
-            error = np.inf
+            found = {"any": np.inf}
             traceback.print_exc(limit=-2)
-        sizes.append((len(traced), source.count("\n")))
-        if not error < 1e-11:
-            wrong += 1
-            print(f"seed {seed}: {len(traced)} instructions, error {error}")
+        sizes.append((len(traced), traced.source("numpy").count("\n")))
+        for way, error in found.items():
+            if not error < 1e-11:
+                wrong += 1
+                print(f"seed {seed}, {way}: {len(traced)} instructions, error {error}", flush=True)
     instructions, lines = np.array(sizes).T
     print(
         f"{len(sizes)} programs, {wrong} wrong; median {np.median(instructions):.0f} instructions, "

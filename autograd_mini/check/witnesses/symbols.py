@@ -105,7 +105,7 @@ def _expressions(
         return (*engine(*inputs), _entries(subject, subject.results(arguments, outputs)))
 
     def on_symbols(f: Any) -> Any:
-        program = trace(f, *examples)
+        program = trace(f, *examples, exact=True)
         if len(program) > LONGEST:
             raise ValueError(f"{len(program)} instructions are too many for symbols")
         return program(*symbols.values())

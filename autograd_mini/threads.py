@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-WORTH_A_THREAD = 10_000_000  # units of work, samples times the length of their stream: some 500 µs
-
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 
 
-def spread(run: Callable[[int, int], None], groups: int, work: int) -> None:
-    """Call ``run(begin, end)`` for parts of the groups at once, as many as the work is worth."""
-    parts = min(cores(), groups, 1 + work // WORTH_A_THREAD)
+def spread(run: Callable[[int, int], None], groups: int, worth: int) -> None:
+    """Call ``run(begin, end)`` for parts of the groups at once, as many as the work is ``worth``."""
+    parts = min(cores(), groups, worth)
     bounds = [groups * k // max(parts, 1) for k in range(parts + 1)]
     others = [_threads().submit(run, bounds[k], bounds[k + 1]) for k in range(1, parts)]
     if parts:
