@@ -22,8 +22,10 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache, partial, reduce
 from operator import itemgetter
+from tokenize import TokenError
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -32,6 +34,7 @@ import numpy as np
 from autograd_mini import numpy as stand_in
 from autograd_mini import rules
 from autograd_mini.arrays import as_values, holds_values, is_traced
+from autograd_mini.definitions import python_3
 from autograd_mini.numpy import opened
 from autograd_mini.tracing import Traced, is_condition
 from autograd_mini.trees import map_leaves
@@ -110,6 +113,7 @@ class Rebuilt:
         self.package = _package(getattr(f, "func", f))
         self.watch, self.on_values, self.mended = watch, on_values, mended or {}
         self.functions: dict[CodeType, FunctionType] = {}  # the user's own that were called, by their code
+        self.textless: dict[FunctionType, FunctionType] = {}  # those without a text, rebuilt
 
     def __call__(self, callee: Any) -> Any:
         kind = type(callee)
@@ -490,7 +494,7 @@ def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
     own = ORIGINALS.get(f.__code__, f.__code__)  # of one that another has rebuilt already
     code = follow.mended.get(own) or _edited(own, own.co_filename, follow.watch is not None)
     if code is None:
-        return _on_stand_ins(f) if follow.on_values else f
+        return follow.textless.get(f) or _on_others(f, follow)
     cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
     closure = tuple(cells[name] for name in code.co_freevars)
     new = FunctionType(code, f.__globals__, f.__name__, f.__defaults__, closure)
@@ -499,21 +503,25 @@ def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
     return new
 
 
-def _on_stand_ins(f: FunctionType) -> FunctionType:
-    """``f``, typed at a prompt that keeps no text, with stand-ins in the place of its globals.
+def _on_others(f: FunctionType, follow: Rebuilt) -> FunctionType:
+    """``f``, typed at a prompt that keeps no text, with others in the place of its globals: stand-ins, and
+    the user's own functions rebuilt.
 
     A type is replaced by a type only. Itself if it assigns to its globals, which would be others.
     """
+    if any(line.opname == "STORE_GLOBAL" for line in dis.get_instructions(f)):
+        return f
     names = vars(builtins) | f.__globals__
     known = {name: names[name] for name in f.__code__.co_names if name in names}
-    found = {name: own for name, x in known.items() if (own := STAND_INS.get(id(x)))}
-    named = {
-        name: own for name, own in found.items() if isinstance(own, type) >= isinstance(known[name], type)
-    }
-    if not named or any(line.opname == "STORE_GLOBAL" for line in dis.get_instructions(f)):
-        return f
-    new = FunctionType(f.__code__, f.__globals__ | named, f.__name__, f.__defaults__, f.__closure__)
+    new = FunctionType(f.__code__, {**f.__globals__}, f.__name__, f.__defaults__, f.__closure__)
     new.__kwdefaults__, new.__qualname__ = f.__kwdefaults__, f.__qualname__
+    follow.textless[f] = new  # which it calls itself
+    for name, x in known.items():
+        other = STAND_INS.get(id(x)) if follow.on_values else None
+        if other is None and type(x) in (FunctionType, MethodType):
+            other = follow(x)
+        if other is not None and isinstance(other, type) >= isinstance(x, type):
+            new.__globals__[name] = other
     return new
 
 
@@ -521,6 +529,14 @@ def text_of(file: str) -> str:
     """The text of a file as it is now."""
     linecache.checkcache(file)
     return "".join(linecache.getlines(file))
+
+
+def _parsed(text: str) -> ast.Module:
+    """The tree of a file, also of Python 2; an empty one if the file has changed and is none."""
+    for read in (str, python_3):
+        with suppress(SyntaxError, TokenError):
+            return ast.parse(read(text))
+    return ast.Module([], [])
 
 
 @lru_cache(4096)
@@ -548,10 +564,7 @@ def _codes_of(text: str, file: str, flags: int, watched: bool) -> dict[Any, Code
     """The edited code of each function of a file, by its own code, its outline, its name and first line."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they were given when the file was imported
-        try:
-            tree = ast.parse(text)
-        except SyntaxError:  # the file has changed since
-            return {}
+        tree = _parsed(text)
         codes = list(codes_of(compile(tree, file, "exec", flags, dont_inherit=True)))
         if watched:
             tree = _Results(file).visit(tree)
@@ -582,10 +595,7 @@ def _trees_of(text: str, file: str, flags: int) -> dict[Any, Tree]:
     """The tree of each function of a file, by its code, its outline, and its name and first line."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            tree, counted = ast.parse(text), ast.parse(text)
-        except SyntaxError:
-            return {}
+        tree, counted = _parsed(text), _parsed(text)
         numbered: dict[int, Tree] = {}
         for n, (node, other) in enumerate(zip(ast.walk(tree), ast.walk(counted), strict=True), 1):
             if isinstance(node, TREES):

@@ -1,5 +1,7 @@
 """A function that is watched: every result of its lines is seen, and can be another."""
 
+import linecache
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,23 @@ def test_methods_and_the_functions_inside_are_watched_and_the_class_is_not_chang
     assert [kind for kind, _, _ in seen] == kinds
     assert [result for _, _, result in seen] == [2.0, 2.0, 3.0, 6.0, 6.0, 6.0, 6.0, 6.0]
     assert Layer.backward.__code__ is before
+
+
+def test_functions_are_watched_that_one_without_a_text_calls():
+    names = {"scaled": scaled, "layer": Layer(2.0)}
+    exec("def outer(a, n):\n    return scaled(a, 3) if n == 0 else outer(a, n - 1)", names)
+    result, seen = watched(names["outer"], 2.0, 2)
+    assert result == 6.0
+    assert ("returned", "a * by", 6.0) in seen
+    assert names["scaled"] is scaled
+
+
+def test_the_text_of_a_file_may_be_that_of_python_2():
+    text = "def f(x):\n    y = 2 * x\n    print 'y', y\n    return y\n"
+    linecache.cache["<python 2>"] = len(text), None, text.splitlines(True), "<python 2>"
+    names = {}
+    exec(compile(text.replace("print 'y', y", "print('y', y)"), "<python 2>", "exec"), names)
+    assert ("name", "y", 6.0) in watched(names["f"], 3.0)[1]
 
 
 def test_on_values_it_is_followed_too():

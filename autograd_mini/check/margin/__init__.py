@@ -24,8 +24,7 @@ from autograd_mini.trees import map_leaves
 
 __all__ = ["Margin", "Recorded", "Trial", "explained", "mended_by_hand"]
 
-# What repair and mending may take of the time: by the names that lines have, then by any adjoint.
-ROUNDS = (True, 0.2, 0.4), (False, 0.2, 0.2)
+TO_REPAIR, TO_MEND = 0.2, 0.6  # of the time: by the names that lines have, else by any adjoint; and by edits
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,14 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
     repairs: tuple[Repair, ...] = ()
     mends: list[Mend] = []
     cut = False
-    for by_name, to_repair, to_mend in ROUNDS if right < trial.truth.keys() else ():  # else a shape is wrong
-        repairing.run(to_repair * seconds, by_name)
-        repairs, whole = repairing.found()
+    if right < trial.truth.keys():  # else a shape is wrong
+        for by_name in (True, False):
+            repairing.run(TO_REPAIR * seconds, by_name)
+            repairs, whole = repairing.found()
+            if whole:
+                break
         first = [*dict.fromkeys((r.where.file, r.where.line) for r in whole)]
-        mends, cut = mended(Mending(passes, trials, labels, first), to_mend * seconds)
-        if mends:
-            break
+        mends, cut = mended(Mending(passes, trials, labels, first), TO_MEND * seconds)
     mends.sort(key=lambda mend: mend.rank)
     after = mends[0].after if mends else _after(runs, repairs, labels)
     before = labels_by_line(events, labels)

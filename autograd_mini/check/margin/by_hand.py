@@ -29,6 +29,10 @@ class ByHand:
     def wrt(self) -> tuple[str, ...]:
         return tuple(self.subject.shapes)
 
+    @property
+    def roots(self) -> Sequence[Callable[..., Any]]:
+        return [self.subject.call] if self.subject.call is not None else []
+
     def forward(self, arguments: Mapping[str, Any], call: Any = None) -> tuple[Any, Any]:
         assert self.subject.call is not None
         output = self.subject.call({name: own(x) for name, x in arguments.items()})

@@ -7,15 +7,49 @@ of everything in scope when the statement ran. The plainest edits come in the fi
 from __future__ import annotations
 
 import ast
+import copy
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 Shape: TypeAlias = "tuple[int, ...]"
 PHASES = 4
+KINDS = {  # of edits: how far-fetched they are, and what they say
+    "name": (0.0, "another name is meant"),
+    "=": (0.0, "what is added up is overwritten, or the other way round"),
+    ".T": (0.0, "a transpose is missing or too many"),
+    "sign": (0.0, "the sign is wrong"),
+    "negative": (0.4, "the sign is wrong"),
+    "dropped": (0.3, "a part is too many"),
+    "number": (0.3, "another number is meant"),
+    "constant": (0.5, "a constant factor is missing"),
+    "axis": (0.5, "another axis is meant, or keepdims"),
+    "operation": (0.5, "another operation is meant"),
+    "order": (0.06, "the operands are the wrong way round"),
+    "power": (0.5, "the derivative of another function is taken, or a power is missing"),
+    "function": (0.5, "another function is meant"),
+    "index": (0.5, "another index is meant"),
+    "term": (1.0, "a term is missing"),
+    "factor": (1.0, "a factor is missing"),
+    "comparison": (1.0, "another comparison is meant"),
+    "line": (0.6, "a line is missing"),
+    "left out": (2.0, "this line is too many"),
+    "another": (2.0, "another expression is meant"),
+    "one-hot": (0.3, "the number of a class is taken for its one-hot vector"),
+    "target": (1.2, "1 is not subtracted at the target's index"),
+    "flip": (0.3, "a kernel is flipped that should not be, or the other way round"),
+    "inside": (0.3, "a factor stands outside of a mean, and belongs inside"),
+}
+ANEW = (
+    "order",
+    "inside",
+    "target",
+    "power",
+    "line",
+)  # kinds that are no plainer the fewer letters they change
 
 
 class Thing(NamedTuple):
@@ -78,6 +112,8 @@ class Edit(NamedTuple):
             new: Any = ast.parse(self.text).body[0]
         elif self.text == "None" and isinstance(self.slot.parent, ast.Slice):
             return None
+        elif self.slot.field == "slice":
+            new = ast.parse(f"_[{self.text}]", mode="eval").body.slice  # type: ignore[attr-defined]  # a Subscript
         else:
             new = ast.parse(self.text, mode="eval").body
         if isinstance(getattr(old, "ctx", None), ast.Store):
@@ -143,17 +179,18 @@ AXES = "0 1 2 -1 None (0,1) (0,2,3)".split()
 CONFUSED = (
     ("sin", "cos"), ("sinh", "cosh"), ("tanh", "sigmoid"), ("exp", "log"), ("log", "log10", "log2"),
     ("square", "sqrt"), ("sum", "mean", "max"), ("max", "min"), ("asin", "acos"), ("softmax", "sigmoid"),
-    ("tanh", "exp", "log", "sign", "sqrt"),
+    ("tanh", "exp", "log", "sign", "sqrt"), ("convolve", "correlate"), ("convolve2d", "correlate2d"),
 )  # fmt: skip
 WRAPPED = ("sign", "exp", "tanh", "log", "sqrt")
 REDUCED = ("sum", "mean", "max", "amax", "argmax", "min", "var", "std")
 NOT_EDITED = {"range", "len", "int", "zip", "enumerate", "reversed", "float"}
-FEW = 16  # arrays in a product of two that is a missing term
+FEW = 16  # arrays in a product of two that is a missing term, and classes that are tried one by one
 
 
 class Edits:
     """The edits of one statement; ``functions`` are the user's own of one argument, ``numpy`` the prefix of
-    NumPy's names, ``loop`` that of which it is the last statement, ``later`` what is in scope after it."""
+    NumPy's names, ``loop`` that of which it is the last statement, ``later`` what is in scope after it,
+    ``constants`` those that the forward pass holds."""
 
     def __init__(
         self,
@@ -163,7 +200,9 @@ class Edits:
         numpy: str = "np.",
         loop: ast.For | None = None,
         later: Scope | None = None,
+        constants: Sequence[float] = (),
     ) -> None:
+        self.constants = constants
         self.slot, self.scope, self.functions, self.np, self.loop = slot, scope, functions, numpy, loop
         self.later = later or {}
         self.node: Any = slot.get()
@@ -189,6 +228,8 @@ class Edits:
             yield from self._values(Slot(node, "value"), True, phase)
         elif isinstance(node, (ast.Return, ast.AnnAssign)) and node.value is not None:
             yield from self._values(Slot(node, "value"), True, phase)
+        elif isinstance(node, ast.Pass):
+            yield from self._instead(phase)
         elif isinstance(node, ast.Expr):
             if phase == 0:
                 yield Edit(self.slot, "pass", "left out")
@@ -231,12 +272,32 @@ class Edits:
                 text = f"{self.np}add.at({ast.unparse(target.value)}, {place}, {value})"
                 yield Edit(self.slot, text, "=")
             yield from self._child(Slot(target, "slice"), False, phase)
+            base = self.floats.get(ast.unparse(target.value))
+            for t, alike in self.floats.items():
+                if base and alike.shape == base.shape and t != ast.unparse(target.value):
+                    yield Edit(Slot(target, "value"), t, "name")
         thing = self.scope.get(name) or self.scope.get(value) or self.later.get(name)
-        shape = () if thing is None or not is_leaf(target) else thing.shape
+        for line in self._subtracted(name, thing.shape) if thing is not None and is_leaf(target) else ():
+            yield Edit(self.slot, f"if 1:\n {ast.unparse(node)}\n {line}", "line")
+
+    def _subtracted(self, name: str, shape: Shape) -> Iterator[str]:
+        """1 subtracted from an array at the index of a target."""
         for t, kept in self.leaves.items() if shape else ():
             index = f"{self.np}arange(len({t})), {t}" if len(shape) == 2 else t
             if kept.kind == ("index" if len(shape) == 2 else "int") and kept.shape == shape[:-1]:
-                yield Edit(self.slot, f"if 1:\n {ast.unparse(node)}\n {name}[{index}] -= 1", "line")
+                yield f"{name}[{index}] -= 1"
+
+    def _instead(self, phase: int) -> Iterator[Edit]:
+        """A line where a line is still to be written."""
+        lines: list[str] = []
+        for t, x in self.floats.items() if phase < 2 else ():
+            alike = [u for u, y in self.floats.items() if x.shape and y.shape == x.shape]
+            if phase == 0:
+                lines += [*self._subtracted(t, x.shape), *(f"{t}[{u} <= 0] = 0" for u in alike)]
+            else:
+                lines += [*(f"{t} /= {n}" for n in self.sizes), *(f"{t}[{u} > 0] = 1" for u in alike)]
+                lines += [f"{t} {sign}= {u}" for u in alike if u != t for sign in "+*"]
+        yield from (Edit(self.slot, line, "line") for line in lines)
 
     def _carried(self, loop: ast.For) -> Iterator[Edit]:
         """What a loop reads and never sets, set at its end."""
@@ -247,9 +308,18 @@ class Edits:
         }
         own = ast.unparse(self.node)
         for name in sorted(carried):
-            for t, x in self.floats.items():
-                if t != name and x.shape == self.floats[name].shape:
-                    yield Edit(self.slot, f"if 1:\n {own}\n {name} = {t}", "line")
+            shape = self.floats[name].shape
+            alike = [t for t, x in self.floats.items() if t != name and x.shape == shape]
+            for new in (*alike, *self._products(shape)):
+                yield Edit(self.slot, f"if 1:\n {own}\n {name} = {new}", "line")
+
+    def _products(self, shape: Shape) -> Iterator[str]:
+        """The products of a matrix and another array that have a shape."""
+        matrices = [(t, x.shape) for t, x in self.floats.items() if len(x.shape) == 2]
+        for (t, (m, n)), (u, x) in itertools.product(matrices, self.floats.items()):
+            if t != u and x.shape and x.shape[-1] in (m, n) and (*x.shape[:-1], m + n - x.shape[-1]) == shape:
+                yield from [f"{u} @ {t}"] * (x.shape[-1] == m)
+                yield from [f"{u} @ {t}.T"] * (x.shape[-1] == n)
 
     # --- of an expression ---
 
@@ -264,6 +334,12 @@ class Edits:
             yield from self._own(slot, node, text, thing, whole)
         elif phase == 1 and is_leaf(node) and thing is not None and thing.kind != "bool":
             yield from self._unlike(slot, text, thing)
+        if thing is not None and thing.kind == "float" and thing.shape and slot.field != "slice":
+            if phase == 1 and isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
+                yield from self._target(slot, text, thing.shape)
+            if phase == 2 and is_leaf(node) and not whole:
+                alike = [t for t, x in self.floats.items() if t != text and x.shape == thing.shape]
+                yield from (Edit(slot, f"({text} {sign} {t})", "term") for t in alike for sign in "+-")
         for field, value in ast.iter_fields(node):
             if field in ("ctx", "op", "ops") or (
                 isinstance(node, ast.Attribute) and not self._is_edited(value)
@@ -315,6 +391,16 @@ class Edits:
             ):
                 yield from _shifted(slot)
             yield from self._visit(slot, terms, phase)
+        if phase == 0 and slot.field == "slice":
+            yield from self._steps(slot)
+
+    def _steps(self, slot: Slot) -> Iterator[Edit]:
+        """An index with a number of which it is made more than once multiplied by a stride, or shifted."""
+        parts = [x.id for x in ast.walk(slot.get()) if isinstance(x, ast.Name)]
+        for name in sorted({x for x in parts if parts.count(x) > 1}):
+            if (thing := self.scope.get(name)) and thing.kind == "int":
+                for new in (*(f"{name} * {n}" for n in self.sizes), f"({name} + 1)", f"({name} - 1)"):
+                    yield Edit(slot, _with(slot.get(), name, new), "index")
 
     def _term(self, slot: Slot, text: str, thing: Thing | None, phase: int) -> Iterator[Edit]:
         """A whole term with another sign, constant, term or factor."""
@@ -361,6 +447,7 @@ class Edits:
                     f"* {p} * (1 - {p})",
                     f"* (1 - {p})",
                     f"* ({p} > 0)",
+                    f"* {self.np}sign({p})",
                 ):
                     yield Edit(slot, f"({text}) {factor}", "factor")
             if not plain and adds:
@@ -385,12 +472,15 @@ class Edits:
             case ast.Attribute(value, "T"):
                 yield Edit(slot, ast.unparse(value), ".T")
             case ast.Subscript(value):
-                yield Edit(slot, ast.unparse(value), "index")
+                yield Edit(slot, ast.unparse(value), "flip" if "::-1" in text else "index")
             case ast.Constant(value) if isinstance(value, (int, float)) and not isinstance(value, bool):
-                product = isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.Mult)
-                for number in _near(value):
-                    if number != 1 or not product:  # it would rather be left out
+                idle = isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, (ast.Mult, ast.Pow))
+                known = [x for x in self.constants if x != value] if value % 1 else []
+                for number in (*_near(value), *known):
+                    if number != 1 or not idle:  # it would rather be left out
                         yield Edit(slot, repr(number), "sign" if number == -value else "number")
+                if known:
+                    yield from (Edit(slot, t, "name") for t, x in self.floats.items() if not x.shape)
                 if value in (0, 1):
                     yield from (Edit(slot, n, "number") for n in self.sizes)
         if thing is None:
@@ -420,10 +510,32 @@ class Edits:
                 yield from (Edit(slot, f"({text}) * {n}", "constant") for n in ("2", *self.sizes))
         if thing.kind == "float" and (is_leaf(node) or isinstance(node, ast.Call)):
             yield Edit(slot, f"({text}) ** 2", "power")
+        if _is_sum(slot.parent) and thing.kind in ("int", "index", "float"):
+            yield from self._one_hot(slot, node, text)
+
+    def _one_hot(self, slot: Slot, node: ast.AST, text: str) -> Iterator[Edit]:
+        """One-hot vectors in the place of classes that are subtracted from an array."""
+        other = ast.unparse(slot.parent.left if slot.field == "right" else slot.parent.right)  # type: ignore[attr-defined]  # a sum
+        shape = self.scope[other].shape if other in self.scope else ()
+        own = {ast.unparse(x) for x in ast.walk(node) if isinstance(x, ast.expr)}
+        for t in [text] if isinstance(node, ast.Constant) else own & {*self.leaves}:
+            kept = self.scope.get(t, Thing("int"))
+            if shape and kept.kind in ("int", "index") and kept.shape == shape[:-1]:
+                yield Edit(slot, f"{self.np}eye({_shape_of(other)}[-1])[{t}]", "one-hot")
+
+    def _target(self, slot: Slot, text: str, shape: Shape) -> Iterator[Edit]:
+        """An array with 1 subtracted at the index of a target, one of the classes where no name has it."""
+        eye = f"{self.np}eye({_shape_of(text)}[-1])"
+        names = [t for t, x in self.leaves.items() if x.kind in ("int", "index") and x.shape == shape[:-1]]
+        classes = [str(k) for k in range(shape[-1])] if len(shape) == 1 and shape[0] <= FEW else []
+        for t in names or classes:
+            yield Edit(slot, f"({text} - {eye}[{t}])", "target")
 
     def _unlike(self, slot: Slot, text: str, thing: Thing) -> Iterator[Edit]:
         """Another name in the place of one, of any shape, or a function of it."""
         if thing.kind == "float":
+            if thing.shape:
+                yield Edit(slot, f"{text}[..., ::-1, ::-1]" if thing.shape[1:] else f"{text}[::-1]", "flip")
             for name in (*(self.np + name for name in WRAPPED), *self.functions):
                 yield Edit(slot, f"{name}({text})", "function")
             yield Edit(slot, f"({text}) > 0", "comparison")
@@ -451,8 +563,9 @@ class Edits:
                 yield Edit(slot, f"1 - ({right}) ** 2", "power")
                 yield Edit(slot, f"1 - {self.np}tanh({right}) ** 2", "power")
                 yield Edit(slot, f"({right}) * (1 - ({right}))", "power")
-            case ast.BinOp(op=ast.Mult()):
+            case ast.BinOp(op=ast.Mult() | ast.Div()):
                 yield from self._sigmoid(slot, node)
+                yield from self._inside(slot, node)
 
     def _sigmoid(self, slot: Slot, node: ast.BinOp) -> Iterator[Edit]:
         """h(1 − h) that should be 1 − h², or p(1 − p) of another."""
@@ -465,6 +578,21 @@ class Edits:
                     alike = [t for t, x in self.floats.items() if t != h and x == self.floats.get(h)]
                     for t in alike:
                         yield Edit(slot, " * ".join([*rest, t, f"(1 - {t})"]), "name")
+
+    def _inside(self, slot: Slot, node: ast.BinOp) -> Iterator[Edit]:
+        """γ·(d − mean d − …) that should be g − mean g − … with g = d·γ."""
+        above, below = _fraction(node)
+        sums = [x for x in above if _is_sum(x)]
+        outside = [x for x in above if (t := self.floats.get(ast.unparse(x))) and t.shape]
+        if len(sums) != 1:
+            return
+        parts = [ast.unparse(x) for x in ast.walk(sums[0]) if is_leaf(x)]
+        for factor, name in itertools.product(outside, sorted({x for x in parts if parts.count(x) > 1})):
+            if name in self.floats:
+                inner = _with(sums[0], name, f"{name} * {ast.unparse(factor)}")
+                rest = [f"({ast.unparse(x)})" for x in above if x not in (factor, sums[0])]
+                text = " * ".join([*rest, f"({inner})"])
+                yield Edit(slot, "".join([text, *(f" / ({ast.unparse(x)})" for x in below)]), "inside")
 
     def _call(self, slot: Slot, node: ast.Call) -> Iterator[Edit]:
         name, args = ast.unparse(node.func), [*map(ast.unparse, node.args)]
@@ -483,7 +611,8 @@ class Edits:
             yield from (Edit(slot, x, "dropped") for x in args)
             if len(args) == 1 and not keywords:
                 yield Edit(slot, f"{name}(-({args[0]}))", "negative")
-        if isinstance(node.func, ast.Attribute) and not on_numpy and is_leaf(node.func.value):
+        is_method = not on_numpy and base != "copy"
+        if is_method and isinstance(node.func, ast.Attribute) and is_leaf(node.func.value):
             yield Edit(slot, ast.unparse(node.func.value), "dropped")
         if base in REDUCED:
             kept = [k for k in keywords if not k.startswith(("axis", "keepdims"))]
@@ -503,7 +632,7 @@ class Edits:
             head, axes = (args[:1], args[1:]) if on_numpy else ([], args)
             for order in itertools.permutations(axes) if 2 <= len(axes) <= 4 else ():
                 if [*order] != axes:
-                    yield Edit(slot, f"{name}({', '.join([*head, *order])})", "order")
+                    yield Edit(slot, f"{name}({', '.join([*head, *order])})", "axis")
 
 
 SYMBOLS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
@@ -544,6 +673,32 @@ def _near(value: float) -> list[float]:
     near = [value + 1, value - 1, 2 * value, half, -value, value + 2, 0, 1]
     near += [1 / value] if value not in (0, 1, -1) else []
     return [x for x in dict.fromkeys(near) if x != value]
+
+
+def _with(node: ast.AST, name: str, new: str) -> str:
+    """The text of an expression with another in the place of a name, or of what is written so."""
+
+    class Put(ast.NodeTransformer):
+        def visit(self, part: ast.AST) -> Any:
+            if isinstance(part, ast.expr) and ast.unparse(part) == name:
+                return ast.parse(new, mode="eval").body
+            return self.generic_visit(part)
+
+    return ast.unparse(Put().visit(copy.deepcopy(node)))
+
+
+def _shape_of(text: str) -> str:
+    return f"{text if text.isidentifier() else f'({text})'}.shape"
+
+
+def _fraction(node: ast.expr) -> tuple[list[ast.expr], list[ast.expr]]:
+    """The factors above and below the line."""
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div))):
+        return [node], []
+    (above, below), (over, under) = _fraction(node.left), _fraction(node.right)
+    if isinstance(node.op, ast.Div):
+        over, under = under, over
+    return above + over, below + under
 
 
 def _factors(node: ast.expr) -> Iterator[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.margin.adjoints import SAID, Label
+from autograd_mini.check.margin.edits import KINDS
 from autograd_mini.check.margin.mending import Change, Mend
 from autograd_mini.check.margin.repair import Repair
 from autograd_mini.check.margin.runs import Event
@@ -20,29 +21,6 @@ from autograd_mini.check.verdicts import AGREES, CARRIED, MARKS, RIGHT, SHADES, 
 from autograd_mini.rebuilding import SITES, text_of, tree_of
 
 Labelled: TypeAlias = "Mapping[tuple[str, int, str, str], Label]"  # by file, line, kind and text
-
-KINDS = {
-    "name": "another name is meant",
-    "=": "what is added up is overwritten, or the other way round",
-    ".T": "a transpose is missing or too many",
-    "sign": "the sign is wrong",
-    "negative": "the sign is wrong",
-    "dropped": "a part is too many",
-    "number": "another number is meant",
-    "constant": "a constant factor is missing",
-    "axis": "another axis is meant, or keepdims",
-    "operation": "another operation is meant",
-    "order": "the operands are the wrong way round",
-    "power": "the derivative of another function is taken, or a power is missing",
-    "function": "another function is meant",
-    "index": "another index is meant",
-    "term": "a term is missing",
-    "factor": "a factor is missing",
-    "comparison": "another comparison is meant",
-    "line": "a line is missing",
-    "left out": "this line is too many",
-    "another": "another expression is meant",
-}
 
 
 @dataclass(frozen=True)
@@ -80,7 +58,7 @@ def explanations_of(
 
 
 def _changed(change: Change) -> str:
-    why = KINDS.get(change.kind, "something else is meant")
+    why = KINDS[change.kind][1]
     if "\n" in change.new or not change.old:
         return why
     return f"{why}: yours is right with {change.new} in place of {change.old}"
@@ -190,9 +168,10 @@ def _and_names(changes: Sequence[Change], repairs: Sequence[Repair]) -> str:
 
 def _of_wrong(repair: Repair | None, then: Label | None) -> str:
     """What a wrong line should compute."""
-    if repair is not None:
+    is_known = then is not None and then.kind == "adjoint"
+    if repair is not None and not (is_known and repair.where.kind not in SAID):
         return _should(repair)
-    return f"should be {then.text}" if then is not None and then.kind == "adjoint" else "is wrong"
+    return f"should be {then.text}" if then is not None and is_known else "is wrong"
 
 
 def _label(labelled: Labelled, file: str, line: int) -> Label | None:

@@ -29,6 +29,8 @@ import numpy as np
 
 from autograd_mini.check.margin.adjoints import Label, Labels, elsewhere, labels_by_line
 from autograd_mini.check.margin.edits import (
+    ANEW,
+    KINDS,
     PHASES,
     Edit,
     Edits,
@@ -41,6 +43,7 @@ from autograd_mini.check.margin.edits import (
 )
 from autograd_mini.check.margin.runs import Derivation, LossError, Recorder, Runs, Trial, is_called
 from autograd_mini.check.subjects.hand import Formula
+from autograd_mini.check.subjects.passes import is_own
 from autograd_mini.processes import forked
 from autograd_mini.rebuilding import ORIGINALS, TREES, Tree, asking, asks, code_of, codes_of, outline, tree_of
 
@@ -235,12 +238,10 @@ class Mending:
         partial: list[tuple[frozenset[str], float, Tried]] = []
         mended = False
         end = self.end
-        last: Statement | None = None
         for statement, edit in self._schedule():
             now = time.process_time()
-            if (now > end and statement is not last) or now > self.end:
+            if now > end:
                 break
-            last = statement
             right = self._right([(statement, edit)], self.right)
             if right is None or not right - self.right:
                 continue
@@ -334,8 +335,8 @@ class Mending:
         named = [
             label.kind == "adjoint" and is_called(text, label.text) for (*_, text), label in after.items()
         ]
-        unmatched = [label.kind in ("", "multiple") for label in after.values()]
-        return Mend(changes, self.wrong, rank + (sum(unmatched) - sum(named)) / 2, after)
+        unmatched = [{"": 1.0, "multiple": 0.5}.get(label.kind, 0.0) for label in after.values()]
+        return Mend(changes, self.wrong, rank + (sum(unmatched) - sum(named)) / 4, after)
 
     def _after(self, tried: Sequence[Tried]) -> dict[tuple[str, int, str, str], Label]:
         """The labels of what lines compute once edits are applied."""
@@ -374,7 +375,7 @@ class Mending:
         named = sorted(
             (s for s in self.statements if ranks[id(s)] < len(self.first)), key=lambda s: ranks[id(s)]
         )
-        ahead = named[:2]
+        ahead = [*(s for s in self.statements if isinstance(s.slot.get(), ast.Pass)), *named[:2]]
         groups: dict[float, list[Statement]] = defaultdict(list)
         for statement in self.statements:
             if not any(statement is x for x in ahead):
@@ -382,9 +383,9 @@ class Mending:
         for group in groups.values():
             group.sort(key=lambda s: (ranks[id(s)], not isinstance(s.slot.get(), ast.AugAssign)))
         for name, phase in ORDER:
-            for statement in ahead if name < 0 else groups[name]:
-                for edit in statement.edits(phase):
-                    yield statement, edit
+            group = ahead if name < 0 else groups[name]
+            tried = [(statement, edit) for statement in group for edit in statement.edits(phase)]
+            yield from sorted(tried, key=lambda x: KINDS[x[1].kind][0])
 
     def _place(self, statement: Statement) -> int:
         """Its place among the lines to begin with."""
@@ -430,10 +431,12 @@ class Mending:
     def _rank(self, statement: Statement, edit: Edit) -> float:
         """How far-fetched an edit is: its kind, its place, and how much of the text it changes."""
         change = self._change(statement, edit)
+        if isinstance(statement.slot.get(), ast.Pass):  # it keeps the place of a line
+            return len(change.new) / 100
         same = difflib.SequenceMatcher(None, change.old, change.new, autojunk=False).ratio()
-        distance = 0.0 if edit.kind == "order" else (1 - same) * (len(change.old) + len(change.new)) / 2
-        plain = PLAIN.get(edit.kind, 2.0) + distance / 10 + len(change.old) / 100
-        return plain + min(self._place(statement), 4)
+        distance = (1 - same) * (len(change.old) + len(change.new)) / 2 * (edit.kind not in ANEW)
+        plain = KINDS[edit.kind][0] + distance / 10 + len(change.old) / 100
+        return plain + min(self._place(statement), 4) / 2
 
     # --- several edits ---
 
@@ -461,7 +464,7 @@ class Mending:
         alike: dict[Any, list[Tried]] = defaultdict(list)
         for statement in self.statements:
             for edit in statement.edits(0):
-                if edit.kind in TWINS and not isinstance(edit.slot.get(), ast.stmt):
+                if edit.kind in PAIRED and not isinstance(edit.slot.get(), ast.stmt):
                     own = ast.unparse(edit.slot.get()) if edit.slot.get() is not None else ""
                     alike[id(statement.unit), edit.kind, edit.text.replace(own, "@")].append(
                         (statement, edit)
@@ -495,25 +498,6 @@ ORDER = (
     (-1, 3), (0.5, 2), (2.0, 1), (3.0, 0), (1.0, 2), (2.0, 2), (0.0, 3), (3.0, 1),
 )  # fmt: skip
 assert {phase for _, phase in ORDER} == {*range(PHASES)}
-PLAIN = {
-    "name": 0.0, "=": 0.0, ".T": 0.0, "sign": 0.0, "negative": 0.4, "dropped": 0.3, "number": 0.3,
-    "constant": 0.5, "axis": 0.5,
-    "operation": 0.5, "order": 0.06, "power": 0.5, "function": 0.5, "index": 0.5, "term": 1.0, "factor": 1.0,
-    "comparison": 1.0,
-}  # fmt: skip
-TWINS = {
-    "constant",
-    "index",
-    ".T",
-    "power",
-    "sign",
-    "negative",
-    "axis",
-    "operation",
-    "number",
-    "name",
-    "order",
-}
 PAIRED = {
     "operation", "sign", "negative", "number", "name", "dropped", "constant", ".T", "power", "order", "axis",
     "index", "function",
@@ -585,14 +569,14 @@ class _Scopes:
 
     def _look(self, unit: Unit, line: tuple[Unit, int], frame: FrameType) -> None:
         scope = self.scopes.setdefault(line, {})
-        held: set[int] = set()
+        held: dict[int, Any] = {}  # alive, for their ids
         for text, value, leaf in self._values(unit, frame):
             thing = thing_of(value, leaf)
             if thing is None or text in scope:
                 continue
             if isinstance(value, np.ndarray):
                 thing = thing._replace(alias=id(value) in held)
-                held.add(id(value))
+                held[id(value)] = value
             scope[text] = thing
 
     def _values(self, unit: Unit, frame: FrameType) -> Iterator[tuple[str, Any, bool]]:
@@ -632,6 +616,7 @@ def _statements(runs: Runs) -> list[Statement]:
     runs.gradients()
     units = [Unit(code, f, tree) for code, f in runs.functions.items() if (tree := tree_of(code)) is not None]
     scopes = _Scopes(units)
+    constants = _constants(runs.passes.roots)
     forward: set[tuple[Unit, int]] = set()
     if not runs.passes.joined:
         with scopes.watching(looks=False):
@@ -662,9 +647,28 @@ def _statements(runs: Runs) -> list[Statement]:
             if ran and not forward.intersection(lines):
                 scope: Scope = {t: x for line in lines for t, x in scopes.scopes.get(line, {}).items()}
                 numpy = next((f"{n}." for n, x in unit.f.__globals__.items() if x is np), "np.")
-                edits = Edits(slot, scope, functions, numpy, loop, later)
+                edits = Edits(slot, scope, functions, numpy, loop, later, constants)
                 found.append((order.index(ran[0]), Statement(unit, slot, node.lineno, end, edits)))
     return [statement for _, statement in sorted(found, key=lambda x: x[0])]
+
+
+def _constants(roots: Sequence[Callable[..., Any]]) -> list[float]:
+    """The numbers that functions, and the user's own that they call, hold or have as defaults."""
+    found: dict[float, None] = {}
+    left: list[Any] = [*roots]
+    seen = set()
+    while left:
+        f = left.pop()
+        f = getattr(f, "__func__", f)
+        if not isinstance(f, FunctionType) or f in seen:
+            continue
+        seen.add(f)
+        near = [f.__globals__.get(name) for name in f.__code__.co_names]
+        near += [cell.cell_contents for cell in f.__closure__ or ()]
+        held = [x for code in codes_of(f.__code__) for x in code.co_consts] if is_own(f) else []
+        found |= dict.fromkeys(x for x in (*held, *(f.__defaults__ or ()), *near) if isinstance(x, float))
+        left += near
+    return [*found]
 
 
 def _slots(tree: Tree) -> Iterator[tuple[Slot, ast.For | None]]:
@@ -684,9 +688,7 @@ def _slots(tree: Tree) -> Iterator[tuple[Slot, ast.For | None]]:
                     continue
                 if isinstance(part, (ast.For, ast.While, ast.If)):
                     left.append(part)
-                if not isinstance(
-                    part, (ast.Assert, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.ClassDef)
-                ):
+                if not isinstance(part, (ast.Assert, ast.Import, ast.ImportFrom, ast.Global, ast.ClassDef)):
                     yield Slot(node, part_of, i), node if last and isinstance(node, ast.For) else None
 
 

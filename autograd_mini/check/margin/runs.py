@@ -5,7 +5,7 @@ something else.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -35,6 +35,8 @@ class Derivation(Protocol):
     def wrt(self) -> tuple[str, ...]: ...
     @property
     def joined(self) -> bool: ...
+    @property
+    def roots(self) -> Sequence[Callable[..., Any]]: ...
     def forward(self, arguments: Mapping[str, Any], call: Any = ...) -> tuple[Any, Any]: ...
     def backward(
         self, state: Any, cotangent: Any, arguments: Mapping[str, Any], call: Any = ...
