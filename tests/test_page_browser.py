@@ -329,7 +329,7 @@ def test_several_roots(page):
     opened.run("document.getElementById(arguments[0]).focus()", f"n{nodes.index(first)}")
     names = {k: node["name"] for k, node in enumerate(opened.facts()["nodes"])}
     f, g = names[nodes.index(first)], names[nodes.index(second)]
-    assert f"A root, and used by {g}: ∂root/∂{f} = 1 + 1 = 2" in opened.text("node-facts")
+    assert f"A root, and used by {g}: d root/∂{f} = 1 + 1 = 2" in opened.text("node-facts")
 
 
 # --- the steps ---
