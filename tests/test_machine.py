@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from autograd_mini import Value, machine, primitive, rules, threads
+from autograd_mini import machine, rules, threads
 from autograd_mini.instructions import Instructions
 from autograd_mini.machine import Machine, many_samples
 from autograd_mini.machine.codes import ROWS

@@ -12,14 +12,14 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.instructions import Instructions
+from autograd_mini.instructions import Instructions, Leaf
 from autograd_mini.number_types import FormulaType, mpmath_type
 from autograd_mini.program import Program, trace
 from autograd_mini.rolling.families import Family, Numbers, Operand, Output, roll
@@ -66,7 +66,7 @@ class Recording:
 
     @cached_property
     def shapes(self) -> list[Shape]:
-        return [slot.leaf.shape for slot in self.program._inputs]
+        return [slot.leaf.shape for slot in self.program.listing.inputs]
 
     def point(self, arguments: Sequence[Any], kind: FormulaType | None = None) -> Point | None:
         """The numbers of all families at these arguments; None outside of the domain."""
@@ -122,17 +122,13 @@ class Point:
 
 def record(f: Callable[..., Any], arguments: Arguments) -> Recording:
     program = trace(f, *arguments.values())
-    shapes = [slot.leaf.shape for slot in program._inputs]
-    [result] = [slot.leaf.shape for slot in program._outputs] if len(program._outputs) == 1 else [None]
-    if result != () and result is not None and np.prod(result) == 1:
-        result = ()
-    if result != ():
-        raise ValueError(
-            f"derivation: f must have one output, got {'shape ' + str(result) if result else 'several'}"
-        )
+    outputs = [slot.leaf for slot in program.listing.outputs]
+    if len(outputs) != 1 or outputs[0].size != 1:
+        got = f"shape {outputs[0].shape}" if len(outputs) == 1 else "several"
+        raise ValueError(f"derivation: f must have one output, got {got}")
     if program.code.outputs[0] in range(program.code.inputs, program.code.first):
         raise ValueError("derivation: f is a constant")
-    rolled = roll(program.code, shapes, [()], program.labels)
+    rolled = roll(replace(program.listing, results=Leaf(())))
     return Recording(f, program, rolled.families, rolled.outputs[0])
 
 

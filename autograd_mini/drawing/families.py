@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from autograd_mini import rules
+from autograd_mini.instructions import Leaf, Listing
 from autograd_mini.labels import split_label
 from autograd_mini.rolling.chains import nodes_of
 from autograd_mini.rolling.colours import colours_of
@@ -68,7 +69,8 @@ def families_of(graph: DrawnGraph, top: Mapping[Value, Value], most: float) -> d
     slices = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
     if len(np.unique(colours_of(nodes_of(code), slices, {}, {}).colour)) > most:
         return None
-    rolled = roll(code, [*map(_shape, arrays.values())], [()] * len(code.outputs), {})
+    arguments = {str(i): Leaf(_shape(array)) for i, array in enumerate(arrays.values())}
+    rolled = roll(Listing("graph", arguments, [Leaf(())] * len(code.outputs), code, {}, len(code)))
     node_at = {int(place[slot]): node for node, slot in tape.slots.items()}
     number = {
         node_at[slot]: i
