@@ -52,3 +52,13 @@ def arrays_among(labels: Iterable[str]) -> set[str]:
     {'W'}
     """
     return {name for name, index in map(split_label, labels) if index and not any(index)}
+
+
+def in_order(label: str) -> list[tuple[int, str]]:
+    """A key that sorts labels as people do.
+
+    >>> sorted(["w10", "w2", "b"], key=in_order)
+    ['b', 'w2', 'w10']
+    """
+    parts = re.split(r"(\d+)", label)
+    return [(int(part) if part.isdecimal() else -1, part) for part in parts]

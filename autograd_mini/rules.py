@@ -571,6 +571,7 @@ xlogy = primitive(
     "0 if x == 0 and y == y else x * log(y)",
     "0 if x == 0 and y <= 0 else log(y)",
     "0 if x == 0 and y <= 0 else x / y",
+    symbol="t · ln y",
     domain="x == 0 or y > 0",
 )
 pow = primitive(
@@ -689,6 +690,7 @@ xlog1py = primitive(
     "0 if x == 0 and y == y else x * log1p(y)",
     "0 if x == 0 and y <= -1 else log1p(y)",
     "0 if x == 0 and y <= -1 else x / (1 + y)",
+    symbol="t · ln(1 + y)",
     domain="x == 0 or y > -1",
 )
 

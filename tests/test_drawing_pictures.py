@@ -63,13 +63,13 @@ def boxes_of(drawing):
 
 
 def numbers_of(box):
-    """The named numbers in a box, such as ∂root."""
+    """The named numbers in a box, such as d root."""
     cells = re.findall(r"<TD.*?>(.*?)</TD>", box)
     plain = [html.unescape(re.sub(r"<.*?>", "", cell)) for cell in cells]
     rows = [cell for cell in plain if cell]
     found = {}
     for name, number in pairwise(rows):
-        if name in ("data", "∂root", "grad", "Σ grad", "nodes", "max |∂root|"):
+        if name in ("data", "d root", "grad", "Σ grad", "nodes", "max |d root|"):
             found[name] = float(number.replace(",", ""))
     return found
 
@@ -99,16 +99,16 @@ def edges_of(drawing):
 @pytest.mark.parametrize("make", [loss_of, network], ids=["loss", "network"])
 def test_contributions_add_up_to_the_gradients(make, options):
     leaves, root = make()
-    drawing = draw(root, contributions=True, precision=12, **options)
+    drawing = draw(root, contributions=True, precision=12, arrays=False, **options)
     root.backward()
     shown = {id: numbers_of(box) for id, box in boxes_of(drawing).items()}
     total = defaultdict(float)
     for tail, head, _, partial, contribution, _ in edges_of(drawing):
         if contribution is not None:
-            assert contribution == pytest.approx(partial * shown[head]["∂root"], rel=1e-9, abs=1e-11)
+            assert contribution == pytest.approx(partial * shown[head]["d root"], rel=1e-9, abs=1e-11)
             total[tail] += contribution
     for id, amount in total.items():
-        assert amount == pytest.approx(shown[id]["∂root"], rel=1e-9, abs=1e-11)
+        assert amount == pytest.approx(shown[id]["d root"], rel=1e-9, abs=1e-11)
         assert amount == pytest.approx(drawing.nodes[int(id[1:])].grad, rel=1e-9, abs=1e-11)
     assert {f"n{drawing.nodes.index(leaf)}" for leaf in leaves} <= total.keys()
 
@@ -116,7 +116,7 @@ def test_contributions_add_up_to_the_gradients(make, options):
 def test_ids_tell_nodes_and_operands():
     _, loss = loss_of()
     drawing = draw(loss)
-    assert drawing.nodes == topological_order(loss)
+    assert {*drawing.nodes} == {*topological_order(loss)}
     for tail, head, id, *_ in edges_of(drawing):
         below, above, place = id.split("-")
         assert (below, above) == (tail, head)
@@ -144,7 +144,7 @@ def test_several_roots_show_the_gradients_of_their_sum():
     shown = boxes_of(drawing)
     sum(roots).backward()
     for node, id in [(x, drawing.nodes.index(x)), (y, drawing.nodes.index(y))]:
-        assert numbers_of(shown[f"n{id}"])["∂root"] == pytest.approx(node.grad)
+        assert numbers_of(shown[f"n{id}"])["d root"] == pytest.approx(node.grad)
     assert draw(np.array(roots, dtype=object)).source == draw(roots).source
 
 
@@ -218,7 +218,7 @@ def test_the_attribute_is_shown_with_a_note_on_several_sweeps():
     assert "several sweeps" not in once
     root.backward()
     drawing = draw(root, grad="attribute")
-    assert "at 2 leaves .grad is not ∂root, but holds the sum of several sweeps" in drawing.source
+    assert "at 2 leaves .grad is not d root, but holds the sum of several sweeps" in drawing.source
     sums = [row["Σ grad"] for box in boxes_of(drawing).values() if "Σ grad" in (row := numbers_of(box))]
     assert sorted(sums) == [x.grad, y.grad] == [-4.0, 4.0]
     assert x.grad == -4.0
@@ -240,7 +240,7 @@ def test_nan_is_told_wherever_it_comes(place):
         terms[place] = (x[place] - x[place].data).sqrt() * 0.0
         root = terms[0] + terms[1] + terms[2]
     (closed,) = (box for id, box in boxes_of(draw(root, collapse=["layer"])).items() if id[0] == "g")
-    assert math.isnan(numbers_of(closed)["max |∂root|"])
+    assert math.isnan(numbers_of(closed)["max |d root|"])
     heavy = [box for box in boxes_of(draw(root)).values() if "penwidth=3" in box]
     assert len(heavy) == 1
     assert f"<B>x{1 if place == 2 else 2}</B>" in heavy[0]
@@ -278,7 +278,7 @@ def test_the_gradient_graph_stands_beside_the_graph():
 
 def test_the_reverse_part_lies_right_of_the_root():
     z, loss = loss_of()
-    drawing = draw(loss, gradient=z)
+    drawing = draw(loss, gradient=z, direction="LR", arrays=False)
     plain = layout.render(drawing.source, "plain").decode()
     place = {
         words[1].strip('"'): float(words[2])
@@ -305,7 +305,7 @@ def test_no_arrow_leads_back_from_a_frame_beside_a_gradient_graph(collapse):
         with scope("hidden"):
             again = (h[0] * h[1]).exp()
     loss = named((out - 1) ** 2 + again, "loss")
-    drawing = draw(loss, gradient=x, collapse=collapse)
+    drawing = draw(loss, gradient=x, collapse=collapse, direction="LR", arrays=False)
     plain = layout.render(drawing.source, "plain").decode()
     lines = [line.split() for line in plain.splitlines()]
     place = {words[1]: float(words[2]) for words in lines if words[0] == "node"}
@@ -328,11 +328,11 @@ def test_both_ways_to_the_gradient_have_the_same_numbers():
 
 def test_scopes_and_arrays_are_framed():
     _, loss = network()
-    source = draw(loss).source
-    labels = re.findall(r'label="?(.*?)"? labeljust', source)
+    source = draw(loss, arrays=False).source
+    labels = re.findall(r'label="?([^<]*?)"? labeljust', source)
     assert set(labels) == {"x", "layer 1", "layer 2", "layer 3"}
     _, loss = loss_of()
-    assert set(re.findall(r'label="?(.*?)"? labeljust', draw(loss).source)) == {"y", "z"}
+    assert set(re.findall(r'label="?([^<]*?)"? labeljust', draw(loss).source)) == {"y", "z"}
 
 
 def test_a_name_with_a_number_alone_is_no_array():
@@ -413,7 +413,7 @@ def test_marks():
 # --- large graphs ---
 
 
-def test_a_large_graph_is_drawn_in_part_and_says_so():
+def test_a_large_graph_that_repeats_nothing_is_drawn_in_part_and_says_so():
     x, y = Value(0.0, label="x"), Value(0.5, label="y")
     far = x
     for _ in range(5000):
@@ -421,22 +421,16 @@ def test_a_large_graph_is_drawn_in_part_and_says_so():
     drawing = draw(far)
     boxes = boxes_of(drawing)
     assert len(boxes) < 120
-    assert f"of {len(drawing.nodes):,} nodes: those around the root and the steepest path" in drawing.source
+    assert f"60 of {len(drawing.nodes):,} nodes, those around the root" in drawing.source
     assert "limit=None" in drawing.source
-    assert [box for box in boxes.values() if "penwidth=3" in box and "<B>x</B>" in box]
-    assert "… the steepest path" in drawing.source
-    above = {tail: head for tail, head, *_ in edges_of(drawing) if "<B>y</B>" not in boxes[tail]}
-    here = next(id for id, box in boxes.items() if "<B>x</B>" in box)
-    while here in above:  # one can follow the path with a finger, over the gap
-        here = above[here]
-    assert drawing.nodes[int(here[1:])] is far
+    assert f"n{drawing.nodes.index(far)}" in boxes
     assert all(node.grad == 0.0 for node in drawing.nodes)
     layout.render(drawing.source, "svg")
 
 
 def test_a_large_graph_with_groups_is_drawn_with_them_closed():
     _, loss = network((10, 12, 10, 2))
-    drawing = draw(loss)
+    drawing = draw(loss, arrays=False)
     assert f"{len(drawing.nodes):,} nodes, their groups drawn closed" in drawing.source
     assert len(boxes_of(drawing)) < 20
     assert len(boxes_of(draw(loss, limit=None))) == len(drawing.nodes)
@@ -536,7 +530,7 @@ def test_values_and_arrays_show_themselves_while_small():
     [
         ({"order": "forward"}, "order must be None or 'backward', got 'forward'"),
         ({"grad": "sum"}, "grad must be 'sweep' or 'attribute'"),
-        ({"direction": "left"}, "direction must be 'LR' or 'TB' or 'RL' or 'BT'"),
+        ({"direction": "left"}, "direction must be None or 'LR' or 'TB' or 'RL' or 'BT'"),
         ({"theme": "blue"}, "theme must be 'light' or 'dark'"),
         ({"theme": ["light"]}, "theme must be 'light' or 'dark', got"),
         ({"precision": 0}, "precision must be"),

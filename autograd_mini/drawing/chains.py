@@ -1,4 +1,4 @@
-"""Trees of additions as one Σ, and chains of products as one ∏.
+"""Trees of additions as one Σ, chains of products as one ∏, of maxima as one max.
 
 An addition that is used once, by another addition, says no more than the sum as a whole. What enters the
 Σ has the product of the partials on its way as partial, so that the chain rule still holds.
@@ -13,7 +13,7 @@ from autograd_mini import rules
 from autograd_mini.drawing.numbers import partials
 from autograd_mini.value import Value
 
-SYMBOLS: dict[object, str] = {rules.add: "Σ", rules.mul: "∏"}
+SYMBOLS: dict[object, str] = {rules.add: "Σ", rules.mul: "∏", rules.maximum: "max", rules.minimum: "min"}
 
 
 def heads(order: Sequence[Value], together: Callable[[Value, Value], bool]) -> dict[Value, Value]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from autograd_mini.drawing.picture import Arrow, Box, Picture
-from autograd_mini.drawing.style import Theme, form
+from autograd_mini.drawing.picture import TOTAL, Arrow, Box, Picture
+from autograd_mini.drawing.style import Look, form
 from autograd_mini.scopes import Path
 
 if TYPE_CHECKING:  # what only pictures need is imported when one is drawn: the package's import stays cheap
@@ -18,17 +19,22 @@ if TYPE_CHECKING:  # what only pictures need is imported when one is drawn: the 
 
 FONT = "Helvetica"  # the bundled renderer knows its widths, and Graphviz names sans-serif as a stand-in
 NO_XML = "[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
+PAGE = 1050  # points, which are 1,400 pixels
+MANY = 400  # boxes, which fit on no page
 LONG = 4000  # ranks that arrows may cross together, before the best layout takes more than some seconds
 
 
-def digraph_of(picture: Picture, theme: Theme, direction: str, precision: int) -> Digraph:
+def digraph_of(picture: Picture, look: Look) -> Digraph:
     from graphviz import Digraph
 
-    text = _Text(theme, precision)
+    rank = _ranks(picture)
+    text = _fitted(picture, rank, look)
+    look, theme = text.look, text.theme
     digraph = Digraph(
         graph_attr={
-            "rankdir": direction, "nodesep": "0.2", "ranksep": "0.45", "bgcolor": theme.background,
-            "fontname": FONT, "fontsize": "11", "fontcolor": theme.text, **text.notes(picture.notes),
+            "rankdir": look.direction or "", "nodesep": "0.2", "ranksep": "0.45", "bgcolor": theme.background,
+            "fontname": FONT, "fontsize": "11", "fontcolor": theme.text, **text.caption(picture),
+            **({"size": f"{look.size[0]:g},{look.size[1]:g}!"} if look.size else {}),
         },
         node_attr={
             "shape": "box", "fontname": FONT, "fontsize": "11", "margin": "0.1,0.05",
@@ -39,7 +45,6 @@ def digraph_of(picture: Picture, theme: Theme, direction: str, precision: int) -
             "color": theme.line, "fontcolor": theme.text,
         },
     )  # fmt: skip
-    rank = _ranks(picture)
     if sum(abs(rank[arrow.head.id] - rank[arrow.tail.id]) for arrow in picture.arrows) > LONG:
         digraph.attr(splines="line", nslimit="1", mclimit="0.5")
     _boxes(digraph, picture.boxes, text)
@@ -48,15 +53,26 @@ def digraph_of(picture: Picture, theme: Theme, direction: str, precision: int) -
     sizes = (abs(arrow.contribution or 0.0) for arrow in picture.arrows)
     largest = max(filter(math.isfinite, sizes), default=0.0)
     for arrow in picture.arrows:
-        look = text.contribution(arrow.contribution, largest) if arrow.contribution is not None else {}
+        form = text.contribution(arrow.contribution, largest) if arrow.contribution is not None else {}
         if arrow.kind in ("uses", "rest"):
-            look["style"] = {"uses": "dashed", "rest": "dotted"}[arrow.kind]
+            form["style"] = {"uses": "dashed", "rest": "dotted"}[arrow.kind]
+        if arrow.tail.indices and arrow.tail.kind != "leaf":
+            form["weight"] = "8"  # or what operands stand beside would push the results aside, step by step
         if arrow.kind == "uses" and arrow.tail.group:
-            look["weight"] = "0"  # many would pull what follows a frame to its left, against its arrows
+            form["weight"] = "0"  # many would pull what follows a frame to its left, against its arrows
         if arrow.tail.marked and arrow.head.marked:
-            look.update(color=theme.mark, penwidth="3")
-        digraph.edge(arrow.tail.id, arrow.head.id, text.arrow(arrow), id=arrow.id, **look)
+            form.update(color=theme.mark, penwidth="3")
+        digraph.edge(arrow.tail.id, arrow.head.id, text.arrow(arrow), id=arrow.id, **form)
     return digraph
+
+
+def _fitted(picture: Picture, rank: dict[str, int], look: Look) -> _Text:
+    """The look that fits on a page, or the narrowest; of a picture that is too large for one, the first."""
+    for narrower in look.fitted():
+        text = _Text(narrower)
+        if len(picture.boxes) > MANY or _width(picture, rank, text) <= PAGE:
+            break
+    return text
 
 
 def _boxes(digraph: Digraph, boxes: list[Box], text: _Text) -> None:
@@ -86,18 +102,18 @@ def _boxes(digraph: Digraph, boxes: list[Box], text: _Text) -> None:
 
 
 class _Text:
-    """The text and the look of the parts of a picture, in a theme."""
+    """The text and the look of the parts of a picture."""
 
-    def __init__(self, theme: Theme, precision: int) -> None:
-        self.theme = theme
-        self.precision = precision
+    def __init__(self, look: Look) -> None:
+        self.look, self.theme, self.entries = look, look.theme, look.entries
+        self.across = look.direction in ("LR", "RL")
 
     def number(self, number: float) -> str:
-        return f"{number:,}" if isinstance(number, int) else format(number, f".{self.precision}g")
+        return f"{number:,}" if isinstance(number, int) else format(number, f".{self.look.precision}g")
 
     def form(self, box: Box) -> dict[str, str]:
         look = form(box.kind, self.theme)
-        if box.steepest:
+        if box.steepest is not None:
             look["penwidth"] = "3"
         if box.marked:
             look.update(color=self.theme.mark, penwidth="3.5")
@@ -117,33 +133,72 @@ class _Text:
             title.append(f'<FONT COLOR="{self.theme.muted}">{box.number}.</FONT>')
         if box.title.strip():
             name = "<BR/>".join(_lines(box.title))
-            title.append(f"<B>{name}</B>" if box.kind != "rest" else name)
+            title.append(f"<B>{name}</B>" if box.named and box.kind != "rest" else name)
         if box.symbol.strip():
             title.append(f'<FONT POINT-SIZE="14">{"<BR/>".join(_lines(box.symbol))}</FONT>')
-        if box.kind == "constant":
-            title += [self.number(number) for _, number in box.rows]
+        if box.kind == "constant" and not box.indices:
+            title += [self.number(number) for _, [number] in box.rows]
+        if len(box.shape) > 1 or len(box.indices) > self.entries:
+            title.append(f'<FONT COLOR="{self.theme.muted}">{"×".join(map(str, box.shape))}</FONT>')
         if box.marked:
             title.append(f'<FONT COLOR="{self.theme.mark}"><B>●</B></FONT>')
-        rows = [f'<TD COLSPAN="2">{"&#160;&#160;".join(title)}</TD>'] if title else []
-        if box.kind != "constant":
-            rows += [self.row(name, number, box.steepest) for name, number in box.rows]
-        body = "".join(f"<TR>{row}</TR>" for row in rows)
-        return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">{body}</TABLE>>'
+        lines = [] if box.kind == "constant" and not box.indices else self.table(box)
+        span = max([2, *map(len, lines)])
+        rows = [f'<TD COLSPAN="{span}">{"&#160;&#160;".join(title)}</TD>'] if title else []
+        body = "".join(f"<TR>{row}</TR>" for row in [*rows, *map("".join, lines)])
+        room = 3 if box.indices else 2
+        return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{room}">{body}</TABLE>>'
 
-    def row(self, name: str, number: float, steepest: bool) -> str:
-        shown = self.number(number)
-        if steepest and "∂root" in name:
+    def width(self, box: Box) -> float:
+        """About how wide a box becomes, in points."""
+        title = sum(len(part) for part in (box.title, box.symbol)) * 7.0
+        columns: list[float] = [max(map(_long, column)) + 5 for column in zip(*self.table(box), strict=True)]
+        return max(title, sum(columns)) + 20
+
+    def table(self, box: Box) -> list[list[str]]:
+        """The numbers with their names, in cells; an array stands upright where the picture goes across."""
+        places = self.places(box)
+        side, other = ("RIGHT", "LEFT") if self.across and box.indices else ("LEFT", "RIGHT")
+        lines = [
+            [self.name(name, side), *(self.cell(box, name, xs, i) for i in places)] for name, xs in box.rows
+        ]
+        if box.indices:
+            heads = [self.name("…" if i is None else box.indices[i], other) for i in places]
+            lines.insert(0, ["<TD></TD>", *heads])
+            if self.across:
+                return [list(line) for line in zip(*lines, strict=True)]
+        return lines
+
+    def places(self, box: Box) -> list[int | None]:
+        """Which numbers are shown: all of a few, else the first, last and largest, and what stands out."""
+        count = len(box.rows[0][1]) if box.rows else 0
+        if count <= self.entries:
+            return [*range(count)]
+        sizes = [abs(x) for x in box.rows[0][1]]
+        some = {0, sizes.index(max(sizes)), count - 1, *box.marked[:1]}
+        shown = sorted(some if box.steepest is None else {*some, box.steepest})
+        gaps = [0, *(b - a - 1 for a, b in pairwise(shown))]
+        return [i for place, gap in zip(shown, gaps, strict=True) for i in ([None] * (gap > 0) + [place])]
+
+    def name(self, name: str, side: str) -> str:
+        text = f'<FONT COLOR="{self.theme.muted}">{name}</FONT>' if name else ""  # an empty FONT is no text
+        return f'<TD ALIGN="{side}">{text}</TD>'
+
+    def cell(self, box: Box, name: str, numbers: list[float], place: int | None) -> str:
+        shown = "…" if place is None else self.number(numbers[place])
+        if place is not None and place == box.steepest and TOTAL in name:
             shown = f"<B>{shown}</B>"
-        name = f'<FONT COLOR="{self.theme.muted}">{name}</FONT>'
-        return f'<TD ALIGN="LEFT">{name}</TD><TD ALIGN="RIGHT">{shown}</TD>'
+        elif place is not None and place in box.marked and box.indices:
+            shown = f'<FONT COLOR="{self.theme.mark}"><B>{shown}</B></FONT>'
+        return f'<TD ALIGN="RIGHT">{shown}</TD>'
 
     def arrow(self, arrow: Arrow) -> str:
         """The partial, below it what the arrow adds to the gradient of the node it comes from."""
         lines = []
-        if arrow.count > 1:
+        if arrow.count > 1 and "closed" in (arrow.tail.kind, arrow.head.kind):
             lines.append(f"{arrow.count:,} edges")
         if arrow.partial is not None:
-            lines.append(f"∂ {self.number(arrow.partial)}")
+            lines.append(f"∂ {' … '.join(dict.fromkeys(map(self.number, arrow.partial)))}")
         if arrow.contribution is not None:
             lines.append(f"+= {self.number(arrow.contribution + 0.0)}")
         if arrow.contribution is None:
@@ -162,9 +217,43 @@ class _Text:
             look.update(color=self.theme.negative, arrowhead="empty")
         return look
 
-    def notes(self, notes: Iterable[str]) -> dict[str, str]:
-        label = "".join(f"{line}\\l" for note in notes for line in _lines(note))
-        return {"label": label, "labelloc": "t", "labeljust": "l"} if label else {}
+    def caption(self, picture: Picture) -> dict[str, str]:
+        """Above the picture its title, what it shows, and what the signs in it mean."""
+        lines = [f'<B><FONT POINT-SIZE="15">{line}</FONT></B>' for line in _lines(self.look.title)]
+        lines += [line for note in picture.notes for line in _lines(note)]
+        lines += [f'<FONT COLOR="{self.theme.muted}">{line}</FONT>' for line in self.legend(picture)]
+        if not lines:
+            return {}
+        label = "".join(f'{line}<BR ALIGN="LEFT"/>' for line in lines)
+        return {"label": f"<{label}>", "labelloc": "t", "labeljust": "l"}
+
+    def legend(self, picture: Picture) -> Iterator[str]:
+        """What the signs mean that are in the picture."""
+        if not self.look.legend:
+            return
+        boxes, arrows = picture.boxes, picture.arrows
+        roots = [
+            box.title for box in boxes if box.kind == "root" and any(name == TOTAL for name, _ in box.rows)
+        ]
+        if roots:
+            root = roots[0] if len(roots) == 1 and len(roots[0]) <= 30 else "root"
+            yield f"{TOTAL}: derivative of {' '.join(_lines(root))}, in the double frame, over all ways"
+        if any(arrow.partial is not None for arrow in arrows):
+            yield "∂ at an arrow: partial derivative of the one operation that it enters"
+        if any(arrow.contribution is not None for arrow in arrows):
+            up, down = self.theme.positive, self.theme.negative
+            yield (
+                f"+= at an arrow: its share of {TOTAL} where it starts; wide if large, "
+                f'<FONT COLOR="{up}"><B>blue</B></FONT> up, <FONT COLOR="{down}"><B>orange</B></FONT> down'
+            )
+        if any(box.steepest is not None for box in boxes):
+            yield f"thick frame: the leaf of the largest |{TOTAL}|"
+        if any(box.kind == "constant" for box in boxes):
+            yield "dashed frame: constants, without derivative"
+        if any(arrow.kind == "uses" for arrow in arrows):
+            yield "dashed arrow: the gradient uses a value of the forward pass"
+        if any(box.marked for box in boxes):
+            yield f'<FONT COLOR="{self.theme.mark}"><B>●</B></FONT> marked'
 
 
 def _lines(text: str) -> list[str]:
@@ -190,6 +279,28 @@ def _ranks(picture: Picture) -> dict[str, int]:
     for box in picture.boxes:  # in topological order, but for closed groups
         rank[box.id] = 1 + max((rank.get(tail, 0) for tail in tails[box.id]), default=0)
     return rank
+
+
+def _width(picture: Picture, rank: dict[str, int], text: _Text) -> float:
+    """About how wide the picture becomes, in points."""
+    users = {arrow.tail.id: rank[arrow.head.id] for arrow in reversed(picture.arrows)}
+    tails = {arrow.head.id for arrow in picture.arrows}
+    boxes: dict[int, list[float]] = defaultdict(list)
+    labels: dict[int, float] = defaultdict(float)
+    for box in picture.boxes:
+        place = rank[box.id] if box.id in tails else users.get(box.id, 2) - 1
+        boxes[place].append(text.width(box))
+    for arrow in picture.arrows:
+        at = rank[arrow.head.id]
+        labels[at] = max(labels[at], _long(text.arrow(arrow)))
+    if text.across:
+        return sum(max(widths) + 35 for widths in boxes.values()) + sum(labels.values())
+    return max((sum(widths) + 15 * len(widths) for widths in boxes.values()), default=0.0)
+
+
+def _long(text: str) -> float:
+    """About the width of what is seen of a text, in points."""
+    return 5.6 * max(len(re.sub(r"<.*?>|&.*?;", "", line)) for line in re.split(r"</TR>|\\n", text))
 
 
 def _reverse_after_forward(picture: Picture) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ INSTALL = (
     "or run 'python -m pip install graphviz-pure'"
 )
 LARGEST = 1 << 26  # bytes of a picture
+SCALES = b'<svg style="max-width:100%;height:auto" '
 SVG = "{http://www.w3.org/2000/svg}"
 FORMS = {  # how files of these formats begin and end; others have no sign of their own
     "png": rb"\x89PNG\r\n\x1a\n.*IEND.{4}",
@@ -46,12 +47,13 @@ FORMS = {  # how files of these formats begin and end; others have no sign of th
 _misbehaved: set[str] = set()  # programs that another stood in for, which are now asked last
 
 
-def render(source: str, format: str, timeout: float | None = 60.0) -> bytes:
+def render(source: str, format: str, timeout: float | None = 60.0, dpi: float | None = None) -> bytes:
     """The picture that Graphviz makes of ``source``: the system's ``dot`` or, in its stead, the bundled one.
 
-    If the first does not start, fails, hangs or writes no picture of this format, the other stands in for
-    it, now and from then on, and a RuntimeWarning says so. Each has its share of the time; what it has
-    started ends with it.
+    An SVG is scaled down to the width of what it stands in; others have ``dpi`` dots per inch. If the first
+    program does not start, fails, hangs or writes no picture of this format, the other stands in for it, now
+    and from then on, and a RuntimeWarning says so. Each has its share of the time; what it has started ends
+    with it.
 
     Raises ValueError for a format that cannot be written or a time that is none, RuntimeError if there is no
     Graphviz or its layout fails, TimeoutError if it takes longer than ``timeout`` seconds.
@@ -74,7 +76,7 @@ def render(source: str, format: str, timeout: float | None = 60.0) -> bytes:
     for program in found:
         share = max(0.0, end - time.monotonic()) / (len(found) - len(errors))
         try:
-            picture = _drawn_by(program, source, format, share)
+            picture = _drawn_by(program, source, format, share, dpi)
         except (RuntimeError, TimeoutError, ValueError) as error:
             errors[program] = error
             continue
@@ -82,16 +84,17 @@ def render(source: str, format: str, timeout: float | None = 60.0) -> bytes:
             if other not in _misbehaved and not isinstance(why, ValueError):
                 _misbehaved.add(other)
                 warnings.warn(f"{why}; {_name(program)} stands in for it", RuntimeWarning, stacklevel=3)
-        return picture
+        return picture.replace(b"<svg ", SCALES, 1) if format == "svg" else picture
     raise next(iter(errors.values()))
 
 
-def _drawn_by(program: str, source: str, format: str, timeout: float) -> bytes:
+def _drawn_by(program: str, source: str, format: str, timeout: float, dpi: float | None) -> bytes:
     from autograd_mini.processes import printable, run
 
     name = _name(program)
     try:
-        done = run([program, "-Kdot", f"-T{format}"], source.encode(), timeout=timeout, size=LARGEST)
+        command = [program, "-Kdot", f"-T{format}", *([f"-Gdpi={dpi:g}"] if dpi else [])]
+        done = run(command, source.encode(), timeout=timeout, size=LARGEST)
     except OSError as error:
         raise RuntimeError(f"{name} could not be started: {error}") from error
     if done.status is None:
@@ -141,3 +144,17 @@ def programs() -> list[str]:
         "graphviz-pure", path=os.pathsep.join(filter(None, installed))
     )
     return [program for program in (shutil.which("dot"), pure) if program]
+
+
+def opened(path: os.PathLike[str]) -> bool:
+    """Whether the desktop's viewer of such files could be started."""
+    import graphviz
+
+    linux = sys.platform not in ("win32", "darwin")
+    if linux and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    try:
+        graphviz.view(os.fspath(path))
+    except (OSError, RuntimeError):
+        return False
+    return True

@@ -6,7 +6,8 @@ than a negative one, whose arrowhead is open; borders tell the kinds of node.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,22 @@ def form(kind: str, theme: Theme) -> dict[str, str]:
     fill = theme.background if kind == "rest" else getattr(theme, kind)
     quiet = {"color": theme.muted} if kind in ("constant", "rest") else {}
     return {**FORMS[kind], "fillcolor": fill, **quiet}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a drawing looks, see `draw`; arrays of up to so many ``entries`` are shown whole."""
+
+    theme: Theme
+    direction: str | None = None
+    precision: int = 4
+    title: str = ""
+    size: tuple[float, float] | None = None
+    entries: int = 12
+    legend: bool = True
+
+    def fitted(self) -> Iterator[Look]:
+        """Looks of less and less width, of which the first that fits a page is taken."""
+        for entries in (self.entries, 6, 3):
+            for direction in [self.direction] if self.direction else ["LR", "TB"]:
+                yield replace(self, direction=direction, entries=entries)

@@ -60,8 +60,9 @@ def live_page(drawing: Drawing, timeout: float | None = 60.0) -> LivePage:
     """The page of a drawing; the same graph gives the same text.
 
     A policy in its head lets the browser load nothing and run no script but the page's own, which it
-    names by its SHA-256; text from labels is nowhere but in JSON and in the SVG, escaped. On a narrow screen
-    a graph that is not large goes from top to bottom, by a second picture that waits in the page.
+    names by its SHA-256; text from labels is nowhere but in JSON and in the SVG, escaped. A graph that is not
+    large goes from left to right or from top to bottom, as suits the screen, by a second picture that waits
+    in the page.
 
     Raises TypeError for a node made by hand, which carries no formula to compute it again from,
     ValueError for a graph of more than 5,000 nodes, and as `Drawing.save` does.
@@ -73,14 +74,14 @@ def live_page(drawing: Drawing, timeout: float | None = 60.0) -> LivePage:
         )
     computation = program(drawing.nodes, drawing.roots)
     known = facts(drawing.nodes, drawing.roots)
-    turns = len(drawing.nodes) <= SMALL and re.search(
-        r"^\tgraph \[.*\brankdir=[LR]{2}\b", drawing.source, re.M
-    )
+    first, *second = drawing.moving_sources
+    if len(drawing.nodes) > SMALL:
+        second = []
     parts = {
         "title": escape(visible(known["name"])),
         "style": _file("page.css"),
-        "picture": picture(drawing, timeout),
-        "downwards": picture(drawing, timeout, "TB") if turns else "",
+        "picture": picture(drawing, first, timeout),
+        "downwards": "".join(picture(drawing, source, timeout) for source in second),
         "facts": json.dumps(known, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "script": _script(computation),
     }

@@ -12,26 +12,25 @@ from autograd_mini.value import constant
 
 WIDTH = "1.45"  # inches, so that every number fits into its node however it changes
 PADDING = 9.0  # between a node's border and its text, in points
-ROLES = {"data": "data", "∂root": "gradient"}  # other numbers stay as they are drawn
+ROLES = {"data": "data", "d root": "gradient"}  # other numbers stay as they are drawn
 PLACES = ("d", "points", "x", "y")
 DROPPED = (  # what the style sheet and the step say instead, for light and dark
     "fill", "stroke", "stroke-width", "font-family", "{http://www.w3.org/XML/1998/namespace}space"
 )  # fmt: skip
 
 
-def picture(drawing: Drawing, timeout: float | None, direction: str = "") -> str:
-    """The drawing as an SVG element for HTML, in its own direction or another of Graphviz's.
+def picture(drawing: Drawing, source: str, timeout: float | None) -> str:
+    """A source of the drawing as an SVG element for HTML.
 
     The group of node 3 has the id ``n3``, of its first operand's edge ``n0-n3-0``; the texts in them that
     hold numbers have the classes ``data``, ``gradient`` and ``partial``.
     """
-    head, brace, body = drawing.source.partition("{\n")
+    head, brace, body = source.partition("{\n")
     drawn = re.findall(r"^\t+n(\d+) \[", body, re.MULTILINE)
     more = [f"n{i} [width=0]" for i in drawn if drawing.nodes[int(i)].op is constant]
-    more += [f"rankdir={direction}"] if direction else []
     body = body.rstrip().removesuffix("}") + "".join(f"\t{line}\n" for line in more) + "}\n"
     svg = ET.fromstring(render(f"{head}{brace}\tnode [width={WIDTH}]\n{body}", "svg", timeout))
-    for name in ("width", "height"):
+    for name in ("width", "height", "style"):
         svg.attrib.pop(name, None)
     svg.set("id", "picture")
     for element in svg.iter():
@@ -116,7 +115,7 @@ def _without_gradient(group: ET.Element) -> None:
     """A closed group keeps its name and size; its gradients change, and the page does not follow them."""
     texts = group.findall(f"{SVG}text")
     for name, number in pairwise(texts):
-        if "∂" in (name.text or ""):
+        if "d root" in (name.text or ""):
             group.remove(name)
             group.remove(number)
 
