@@ -25,7 +25,7 @@ def picture(drawing: Drawing, timeout: float | None) -> str:
     The group of node 3 has the id ``n3``, of its first operand's edge ``n0-n3-0``; the texts in them that
     hold numbers have the classes ``data``, ``gradient`` and ``partial``.
     """
-    head, brace, body = drawing.moving_source.partition("{\n")
+    head, brace, body = drawing.moving().partition("{\n")
     svg = ET.fromstring(render(f"{head}{brace}\tnode [width={WIDTH}]\n{body}", "svg", timeout))
     for name in ("width", "height", "style"):
         svg.attrib.pop(name, None)
