@@ -16,7 +16,6 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from autograd_mini.drawing import SMALL
 from autograd_mini.drawing.dot import visible
 from autograd_mini.drawing.page.facts import facts, program
 from autograd_mini.drawing.page.picture import picture
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from autograd_mini.drawing import Drawing
 
 MODULES = "text graph sentences curve picture view cards main".split()  # each imports from those before it
+TURNED = 150  # nodes: of larger graphs the second picture takes long, and fits on no narrow screen
 LARGEST = 5000  # nodes: beyond that neither the file nor the browser is quick
 
 
@@ -74,14 +74,14 @@ def live_page(drawing: Drawing, timeout: float | None = 60.0) -> LivePage:
         )
     computation = program(drawing.nodes, drawing.roots)
     known = facts(drawing.nodes, drawing.roots)
-    first, *second = drawing.moving_sources
-    if len(drawing.nodes) > SMALL:
-        second = []
+    first, *second = drawing.moving()
     parts = {
         "title": escape(visible(known["name"])),
         "style": _file("page.css"),
         "picture": picture(drawing, first, timeout),
-        "downwards": "".join(picture(drawing, source, timeout) for source in second),
+        "downwards": "".join(
+            picture(drawing, source, timeout) for source in second if len(drawing.nodes) <= TURNED
+        ),
         "facts": json.dumps(known, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "script": _script(computation),
     }
