@@ -211,6 +211,8 @@ def test_the_heading_is_the_formula_and_the_value():
     p = named(x - 1, "p")
     assert run(named((p - 3) ** 2 * (2 - p), "L"), script, 3.0) == "L = (p − 3)^2 · (2 − p) = 0"
     assert run(sqrt(x) + log(x), script, -1.0) == "root = sqrt(x) + log(x) has no value"
+    assert run([x + 1, x * 2], script, 3.0) == "root = x + 1 + x · 2 = 10"
+    assert run([sin(x * k) for k in range(40)], script, 0.0) == "root = 0"
 
 
 @needs_node

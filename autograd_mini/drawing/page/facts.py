@@ -151,7 +151,6 @@ def _number(number: float) -> float | str:
 def _node(node: Value, name: str, operands: list[int]) -> dict[str, Any]:
     return {
         "name": name,
-        "drawn": name == _label(node),
         "kind": "interior" if node.args else "constant" if node.op is constant else "leaf",
         "row": node.op.name if node.args else None,
         "operands": operands,

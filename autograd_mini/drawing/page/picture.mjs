@@ -81,8 +81,9 @@ function prepare({ groups, cells }, { nodes }, i, box) {
     });
     cells.far[i] = cell(far[1]);
   }
-  // The name that the text uses for a node whose label is not enough.
-  if (!nodes[i].drawn && cells.data[i].element) svgText(group, "tag", box.x + 6, box.y - 3).textContent = nodes[i].name;
+  // The name that the text uses for a node, where the box has another.
+  const titles = [...group.querySelectorAll(".title tspan")].map((part) => part.textContent);
+  if (cells.data[i].element && !titles.includes(nodes[i].name)) svgText(group, "tag", box.x + 6, box.y - 3).textContent = nodes[i].name;
 }
 
 /** Text is what a browser takes longest to draw: what is out of sight, or too small to read, is not drawn. */
