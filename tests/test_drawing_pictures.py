@@ -539,6 +539,8 @@ def test_values_and_arrays_show_themselves_while_small():
     assert "<svg" in loss._repr_mimebundle_()["image/svg+xml"]
     assert list(z._repr_mimebundle_()) == ["text/html", "text/plain"]
     assert list(chain(1000)._repr_mimebundle_()) == ["text/plain"]
+    assert list(np.sum(values(np.ones(6000)))._repr_mimebundle_()) == ["text/plain"]
+    assert "image/svg+xml" in np.sum(values(np.ones(500)) ** 2)._repr_mimebundle_()
     assert list(np.array([loss, 1.0], dtype=object).view(type(z))._repr_mimebundle_()) == ["text/plain"]
 
     def traced(x):

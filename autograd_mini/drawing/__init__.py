@@ -12,8 +12,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,41 +41,33 @@ if TYPE_CHECKING:
 __all__ = ["Drawing", "draw"]
 
 INCHES = 1000  # of a picture's side
-SMALL = 150  # nodes of a graph that a notebook shows as a picture unasked
+FEW = 150  # boxes of a picture that a notebook shows unasked
+SMALL = 5000  # nodes of its graph
 
 
+@dataclass(eq=False, repr=False)
 class Drawing:
     """A drawn graph: a `graphviz.Digraph` that saves itself, and shows itself in Jupyter.
 
     ``digraph`` may be changed before a picture is saved, ``source`` is its text in Graphviz's language.
     ``nodes`` are the Values in topological order; in the picture ``nodes[3]`` has the id ``n3``, and the edge
     into ``nodes[5]`` from its operand 0, if that is ``nodes[3]``, the id ``n3-n5-0``. The inputs of a Σ or ∏
-    are counted from 0, arrays have ids such as ``a7``, closed groups such as ``g7``.
+    are counted from 0, arrays have ids such as ``a7``, closed groups such as ``g7``. ``whole`` tells whether
+    all of the graph is in the picture. ``moving()`` is its text for the live page, each node by itself; where
+    no direction was asked for, from left to right and from top to bottom.
     """
 
-    def __init__(
-        self,
-        digraph: Digraph,
-        nodes: list[Value],
-        roots: list[Value],
-        dpi: float | None,
-        moving: Callable[[], str],
-    ) -> None:
-        self.digraph = digraph
-        self.nodes = nodes
-        self.roots = roots
-        self.dpi = dpi
-        self._moving = moving
+    digraph: Digraph
+    nodes: list[Value]
+    roots: list[Value]
+    whole: bool
+    dpi: float | None
+    moving: Callable[[], list[str]]
 
     @property
     def source(self) -> str:
         """The graph in Graphviz's language; needs no Graphviz."""
         return str(self.digraph.source)
-
-    @property
-    def moving_source(self) -> str:
-        """The graph as the live page needs it: each node by itself, without a legend."""
-        return self._moving()
 
     def save(self, path: str | os.PathLike[str], timeout: float | None = 60.0) -> Path:
         """Write the picture and return its path; the suffix is the format: .svg, .png, .pdf, .dot, …
@@ -240,14 +231,19 @@ def draw(
         limit=limit,
     )
 
-    def digraph(options: Options, look: Look) -> Digraph:
-        with collector_paused():
-            return digraph_of(picture_of(graph, select(graph, options), options), look)
-
     with collector_paused():
         graph = DrawnGraph(outputs, results, _marked(mark, outputs, results))
-    moving = partial(digraph, replace(options, arrays=False), replace(look, legend=False, title=""))
-    return Drawing(digraph(options, look), graph.order, outputs, dpi, lambda: str(moving().source))
+        selection = select(graph, options)
+        digraph = digraph_of(picture_of(graph, selection, options), look)
+
+    def moving() -> list[str]:
+        each = replace(options, arrays=False)
+        picture = picture_of(graph, select(graph, each), each)
+        ways = [direction] if direction else ["LR", "TB"]
+        looks = (replace(look, legend=False, title="", direction=way) for way in ways)
+        return [str(digraph_of(picture, look).source) for look in looks]
+
+    return Drawing(digraph, graph.order, outputs, not selection.part, dpi, moving)
 
 
 def _is_length(given: Any, most: float = math.inf) -> bool:
@@ -331,17 +327,5 @@ def mimebundle(x: Value | ValueArray) -> dict[str, str]:
         return text
     if isinstance(x, np.ndarray) or not x.args:
         return {"text/html": table_of(x), **text}
-    return {**draw(x)._repr_mimebundle_(), **text} if _is_small(nodes) else text
-
-
-def _is_small(roots: list[Value]) -> bool:
-    """Whether the graph has few enough nodes to be shown unasked; walks no further than that."""
-    seen = set(roots)
-    queue = list(seen)
-    for node in queue:
-        new = set(node.args) - seen
-        seen |= new
-        queue += new
-        if len(seen) > SMALL:
-            return False
-    return bool(seen)
+    drawing = draw(x, limit=FEW)
+    return {**drawing._repr_mimebundle_(), **text} if drawing.whole else text

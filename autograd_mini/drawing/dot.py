@@ -7,11 +7,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from html import escape
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from autograd_mini.drawing.picture import TOTAL, Arrow, Box, Picture
 from autograd_mini.drawing.style import Look, form
+from autograd_mini.labels import split_label
 from autograd_mini.scopes import Path
 
 if TYPE_CHECKING:  # what only pictures need is imported when one is drawn: the package's import stays cheap
@@ -33,6 +34,7 @@ def digraph_of(picture: Picture, look: Look) -> Digraph:
     digraph = Digraph(
         graph_attr={
             "rankdir": look.direction or "", "nodesep": "0.2", "ranksep": "0.45", "bgcolor": theme.background,
+            "remincross": "false",  # which would put the leaves in another order
             "fontname": FONT, "fontsize": "11", "fontcolor": theme.text, **text.caption(picture),
             **({"size": f"{look.size[0]:g},{look.size[1]:g}!"} if look.size else {}),
         },
@@ -52,13 +54,14 @@ def digraph_of(picture: Picture, look: Look) -> Digraph:
         digraph.edge(tail, head, style="invis")
     sizes = (abs(arrow.contribution or 0.0) for arrow in picture.arrows)
     largest = max(filter(math.isfinite, sizes), default=0.0)
+    arrays = any(box.indices for box in picture.boxes)
     for arrow in picture.arrows:
         form = text.contribution(arrow.contribution, largest) if arrow.contribution is not None else {}
         if arrow.kind in ("uses", "rest"):
             form["style"] = {"uses": "dashed", "rest": "dotted"}[arrow.kind]
-        if arrow.tail.indices and arrow.tail.kind != "leaf":
-            form["weight"] = "8"  # or what operands stand beside would push the results aside, step by step
-        if arrow.kind == "uses" and arrow.tail.group:
+        if arrays and arrow.tail.kind not in ("leaf", "constant"):
+            form["weight"] = "8"  # else wide leaves push each result aside, and the picture becomes stairs
+        if arrow.kind == "uses" and (arrow.tail.group or arrays):
             form["weight"] = "0"  # many would pull what follows a frame to its left, against its arrows
         if arrow.tail.marked and arrow.head.marked:
             form.update(color=theme.mark, penwidth="3")
@@ -67,12 +70,12 @@ def digraph_of(picture: Picture, look: Look) -> Digraph:
 
 
 def _fitted(picture: Picture, rank: dict[str, int], look: Look) -> _Text:
-    """The look that fits on a page, or the narrowest; of a picture that is too large for one, the first."""
-    for narrower in look.fitted():
-        text = _Text(narrower)
-        if len(picture.boxes) > MANY or _width(picture, rank, text) <= PAGE:
-            break
-    return text
+    """The first look that fits on a page, or the narrowest; of what is too large for one, the first."""
+    looks = [_Text(narrower) for narrower in look.fitted()]
+    if len(picture.boxes) > MANY:
+        return looks[0]
+    widths = {text: _width(picture, rank, text) for text in looks}
+    return next((text for text in looks if widths[text] <= PAGE), min(looks, key=widths.__getitem__))
 
 
 def _boxes(digraph: Digraph, boxes: list[Box], text: _Text) -> None:
@@ -95,10 +98,22 @@ def _boxes(digraph: Digraph, boxes: list[Box], text: _Text) -> None:
             frame.attr(id=frame.name, label="\\n".join(_lines(path[-1])), **text.frame())
         for box in here[path]:
             frame.node(box.id, text.box(box), id=box.id, **text.form(box))
+        for name, leaves in groupby((box for box in here[path] if box.kind == "leaf"), _array):
+            ids = [box.id for box in leaves]
+            if name and len(ids) > 1:
+                row = Digraph(graph_attr={"rank": "same"}, edge_attr={"style": "invis"})
+                row.edges(pairwise(ids[::-1] if path and text.across else ids))  # frames are filled upwards
+                frame.subgraph(row)
         stack += reversed(inner[path])
     for path, frame in reversed(frames.items()):
         for group in inner[path]:
             frame.subgraph(frames[group])
+
+
+def _array(leaf: Box) -> str:
+    """The array of which a leaf is an element; those of one stand in a row, in the order of their indices."""
+    name, index = split_label(leaf.title)
+    return name if index and not leaf.indices else ""
 
 
 class _Text:
@@ -198,7 +213,8 @@ class _Text:
         if arrow.count > 1 and "closed" in (arrow.tail.kind, arrow.head.kind):
             lines.append(f"{arrow.count:,} edges")
         if arrow.partial is not None:
-            lines.append(f"∂ {' … '.join(dict.fromkeys(map(self.number, arrow.partial)))}")
+            ends = [*dict.fromkeys(map(self.number, arrow.partial))]
+            lines.append(f"∂ {' … '.join(ends)}" + "  " * (len(ends) - 1))  # renderers take … for narrow
         if arrow.contribution is not None:
             lines.append(f"+= {self.number(arrow.contribution + 0.0)}")
         if arrow.contribution is None:
@@ -273,8 +289,9 @@ def visible(text: str) -> str:
 def _ranks(picture: Picture) -> dict[str, int]:
     """The length of the longest way to each box, its column in the layout."""
     tails: dict[str, list[str]] = defaultdict(list)
-    for arrow in picture.arrows:
-        tails[arrow.head.id].append(arrow.tail.id)
+    edges = ((arrow.tail.id, arrow.head.id) for arrow in picture.arrows)
+    for tail, head in (*edges, *_reverse_after_forward(picture)):
+        tails[head].append(tail)
     rank: dict[str, int] = {}
     for box in picture.boxes:  # in topological order, but for closed groups
         rank[box.id] = 1 + max((rank.get(tail, 0) for tail in tails[box.id]), default=0)
@@ -282,17 +299,19 @@ def _ranks(picture: Picture) -> dict[str, int]:
 
 
 def _width(picture: Picture, rank: dict[str, int], text: _Text) -> float:
-    """About how wide the picture becomes, in points."""
-    users = {arrow.tail.id: rank[arrow.head.id] for arrow in reversed(picture.arrows)}
+    """About how wide the picture becomes, in points; leaves stand beside what uses them, in their frame."""
     tails = {arrow.head.id for arrow in picture.arrows}
-    boxes: dict[int, list[float]] = defaultdict(list)
+    beside: dict[object, int] = {}
     labels: dict[int, float] = defaultdict(float)
-    for box in picture.boxes:
-        place = rank[box.id] if box.id in tails else users.get(box.id, 2) - 1
-        boxes[place].append(text.width(box))
     for arrow in picture.arrows:
         at = rank[arrow.head.id]
         labels[at] = max(labels[at], _long(text.arrow(arrow)))
+        for place in (arrow.tail.id, arrow.tail.group):
+            beside[place] = min(beside.get(place, at), at)
+    boxes: dict[int, list[float]] = defaultdict(list)
+    for box in picture.boxes:
+        at = rank[box.id] if box.id in tails else beside.get(box.group or box.id, 2) - 1
+        boxes[at].append(text.width(box))
     if text.across:
         return sum(max(widths) + 35 for widths in boxes.values()) + sum(labels.values())
     return max((sum(widths) + 15 * len(widths) for widths in boxes.values()), default=0.0)

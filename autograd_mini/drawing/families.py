@@ -60,6 +60,8 @@ def families_of(graph: DrawnGraph, top: Mapping[Value, Value], most: float) -> d
         tape = tape_of([*graph.ends, *apart])
     except TypeError:
         return None
+    if not len(tape.code):  # leaves alone
+        return _found({name: [(split_label(x.label)[1], x) for x in array] for name, array in arrays.items()})
     leaves = [leaf for array in arrays.values() for leaf in array]
     place = np.arange(tape.code.slots, dtype=np.int32)
     place[[tape.slots[leaf] for leaf in leaves]] = np.arange(len(leaves))
@@ -79,7 +81,7 @@ def families_of(graph: DrawnGraph, top: Mapping[Value, Value], most: float) -> d
         if slot in node_at
     }
     parts: dict[Any, list[tuple[Index, Value]]] = defaultdict(list)
-    uses = _uses(graph, number)
+    uses = _uses(graph, top, number)
     for i, family in enumerate(rolled.families):
         for slot, at in zip(family.slots.tolist(), family.grid.places.tolist(), strict=True):
             node = node_at.get(slot)
@@ -108,8 +110,10 @@ def _found(parts: Mapping[Any, list[tuple[Index, Value]]]) -> dict[Value, Family
     families: dict[Value, Family] = {}
     for part in parts.values():
         if len(part) > 1:
-            part.sort(key=lambda member: member[0])
-            family = Family(tuple(node for _, node in part), tuple(index for index, _ in part))
+            indices, members = zip(*sorted(part, key=lambda member: member[0]), strict=True)
+            if not (members[0].args or members[0].label):  # told apart by their uses alone
+                indices = tuple((i,) for i in range(len(members)))
+            family = Family(members, indices)
             families.update(dict.fromkeys(family.members, family))
     return families
 
@@ -131,13 +135,15 @@ def _shape(array: Sequence[Value]) -> Index:
     return Family(tuple(array), indices).shape
 
 
-def _uses(graph: DrawnGraph, number: Mapping[Value, int]) -> dict[Value, frozenset[Any]]:
+def _uses(
+    graph: DrawnGraph, top: Mapping[Value, Value], number: Mapping[Value, int]
+) -> dict[Value, frozenset[Any]]:
     """Leaves without names are told apart by the families that use them, and in which place."""
     uses: dict[Value, set[Any]] = defaultdict(set)
     for node in graph.order:
         for i, operand in enumerate(node.args):
             if not operand.args and not operand.label and operand.op is not constant:
-                uses[operand].add((number.get(node), i))
+                uses[operand].add((number.get(top.get(node, node)), i))
     return {leaf: frozenset(some) for leaf, some in uses.items()}
 
 

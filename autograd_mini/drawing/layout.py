@@ -11,6 +11,7 @@ INSTALL = (
     "or run 'python -m pip install graphviz-pure'"
 )
 LARGEST = 1 << 26  # bytes of a picture
+LENGTHS = "svg svgz pdf ps ps2 eps".split()  # formats of lengths, which know no dots
 SCALES = b'<svg style="max-width:100%;height:auto" '
 SVG = "{http://www.w3.org/2000/svg}"
 FORMS = {  # how files of these formats begin and end; others have no sign of their own
@@ -93,7 +94,12 @@ def _drawn_by(program: str, source: str, format: str, timeout: float, dpi: float
 
     name = _name(program)
     try:
-        command = [program, "-Kdot", f"-T{format}", *([f"-Gdpi={dpi:g}"] if dpi else [])]
+        command = [
+            program,
+            "-Kdot",
+            f"-T{format}",
+            *([f"-Gdpi={dpi:g}"] if dpi and format not in LENGTHS else []),
+        ]
         done = run(command, source.encode(), timeout=timeout, size=LARGEST)
     except OSError as error:
         raise RuntimeError(f"{name} could not be started: {error}") from error

@@ -70,6 +70,9 @@ def picture_of(graph: DrawnGraph, selection: Selection, options: Options) -> Pic
     boxes = _boxes(graph, selection, options)
     rest: list[Box] = []
     arrows = [*_arrows(graph, selection, options, boxes), *_left_out(selection, boxes, rest)]
+    for arrow in arrows:  # of the steps of a function the last has its name
+        if not arrow.tail.named and arrow.tail.title == arrow.head.title:
+            arrow.tail.title = ""
     notes = [*selection.notes]
     if options.attribute:
         notes += _several_sweeps(graph, boxes)

@@ -21,8 +21,14 @@ function svgText(group, className, x, y) {
   return element;
 }
 
+/** An SVG with its place, which a view of it hides. */
+export function bounded(svg) {
+  const { x, y, width, height } = svg.viewBox.baseVal;
+  return { svg, bounds: { x, y, width, height } };
+}
+
 /** The parts of an SVG of the graph that is shown: its groups by node, its lines by edge, and their numbers. */
-export function pictureOf(svg, graph) {
+export function pictureOf({ svg, bounds }, graph) {
   const { nodes, edges, outgoing } = graph;
   const groups = nodes.map((_, i) => svg.getElementById(`n${i}`));
   // The edges from e to the box that it enters: several where the picture merges operations into a Σ or ∏.
@@ -39,10 +45,8 @@ export function pictureOf(svg, graph) {
   const { e: originX, f: originY } = svg.querySelector("g").transform.baseVal.consolidate().matrix;
   const boxes = groups.map((group) => group?.getBBox()); // all at once, before the picture changes
   const middle = (box) => box && { x: box.x + box.width / 2 + originX, y: box.y + box.height / 2 + originY };
-  const { x, y, width, height } = svg.viewBox.baseVal;
   const picture = {
-    svg, groups, ways, lines,
-    bounds: { x, y, width, height },
+    svg, bounds, groups, ways, lines,
     pictured: nodes.flatMap((_, i) => (groups[i] ? [i] : [])),
     cells: {
       data: groups.map((group) => cell(group?.querySelector(".data"))),
@@ -77,8 +81,9 @@ function prepare({ groups, cells }, { nodes }, i, box) {
     });
     cells.far[i] = cell(far[1]);
   }
-  // The name that the text uses for a node whose label is not enough.
-  if (!nodes[i].drawn && cells.data[i].element) svgText(group, "tag", box.x + 6, box.y - 3).textContent = nodes[i].name;
+  // The name that the text uses for a node, where the box has another.
+  const titles = [...group.querySelectorAll(".title tspan")].map((part) => part.textContent);
+  if (cells.data[i].element && !titles.includes(nodes[i].name)) svgText(group, "tag", box.x + 6, box.y - 3).textContent = nodes[i].name;
 }
 
 /** Text is what a browser takes longest to draw: what is out of sight, or too small to read, is not drawn. */

@@ -55,9 +55,12 @@ export function sentence(graph, numbers, i) {
   return `${what} at ${expressionOf(graph, numbers, i)}, which ${unmet(graph, numbers, i)}`;
 }
 
+const LONG = 160; // characters of a formula, beyond which it is no heading
+
 /** The formula of the root and its value. */
 export function heading(graph, numbers) {
-  const formula = graph.roots.map((i) => expressionOf(graph, numbers, i)).join(" + ");
+  const whole = graph.roots.map((i) => expressionOf(graph, numbers, i)).join(" + ");
+  const formula = whole.length <= LONG ? whole : graph.name;
   return numbers.culprit === undefined ? equation(graph.name, formula, short(numbers.root))
     : `${equation(graph.name, formula)} has no value`;
 }
