@@ -116,7 +116,7 @@ def test_contributions_add_up_to_the_gradients(make, options):
 def test_ids_tell_nodes_and_operands():
     _, loss = loss_of()
     drawing = draw(loss)
-    assert {*drawing.nodes} == {*topological_order(loss)}
+    assert drawing.nodes == topological_order(loss)
     for tail, head, id, *_ in edges_of(drawing):
         below, above, place = id.split("-")
         assert (below, above) == (tail, head)

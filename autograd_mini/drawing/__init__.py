@@ -34,6 +34,8 @@ from autograd_mini.value import TraceError, Value, collector_paused, topological
 if TYPE_CHECKING:
     from graphviz import Digraph
 
+    from autograd_mini.drawing.page import LivePage
+
 __all__ = ["Drawing", "draw"]
 
 INCHES = 1000  # of a picture's side
@@ -49,7 +51,7 @@ class Drawing:
     ``nodes`` are the Values in topological order; in the picture ``nodes[3]`` has the id ``n3``, and the edge
     into ``nodes[5]`` from its operand 0, if that is ``nodes[3]``, the id ``n3-n5-0``. The inputs of a Σ or ∏
     are counted from 0, arrays have ids such as ``a7``, closed groups such as ``g7``. ``whole`` tells whether
-    all of the graph is in the picture, ``moving()`` is its text for the live page: each node by itself.
+    all of the graph is in the picture, ``moving("LR")`` is its text for the live page: each node by itself.
     """
 
     digraph: Digraph
@@ -57,7 +59,7 @@ class Drawing:
     roots: list[Value]
     whole: bool
     dpi: float | None
-    moving: Callable[[], str]
+    moving: Callable[[str], str]
 
     @property
     def source(self) -> str:
@@ -79,7 +81,7 @@ class Drawing:
         if format == "html":
             from autograd_mini.drawing.page import live_page
 
-            picture = live_page(self, timeout)
+            picture = live_page(self, timeout).html.encode()
         elif format in ("dot", "gv"):
             picture = self.source.encode()
         else:
@@ -102,6 +104,15 @@ class Drawing:
                 stacklevel=2,
             )
         return path
+
+    def live(self, timeout: float | None = 60.0) -> LivePage:
+        """The page to step through and to play with that ``save("loss.html")`` writes, for a notebook's cell.
+
+        Raises as `save` does, TypeError for a node made by hand, ValueError for more than 5,000 nodes.
+        """
+        from autograd_mini.drawing.page import live_page
+
+        return live_page(self, timeout)
 
     def _repr_svg_(self) -> str | None:
         return self._repr_mimebundle_().get("image/svg+xml")
@@ -221,12 +232,13 @@ def draw(
         selection = select(graph, options)
         digraph = digraph_of(picture_of(graph, selection, options), look)
 
-    def moving() -> str:
+    def moving(direction: str = "") -> str:
         each = replace(options, arrays=False)
         picture = picture_of(graph, select(graph, each), each)
-        return str(digraph_of(picture, replace(look, legend=False, title="")).source)
+        plain = replace(look, direction=direction or look.direction or "LR", legend=False, title="")
+        return str(digraph_of(picture, plain).source)
 
-    return Drawing(digraph, graph.order, outputs, not selection.part, dpi, moving)
+    return Drawing(digraph, graph.nodes, outputs, not selection.part, dpi, moving)
 
 
 def _is_length(given: Any, most: float = math.inf) -> bool:

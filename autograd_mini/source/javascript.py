@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from autograd_mini.source.language import (
@@ -20,6 +20,12 @@ from autograd_mini.source.language import (
     sign_level,
     wrapped,
 )
+from autograd_mini.special import CORE, FAR, TAIL
+
+
+def _listed(coefficients: Iterable[float]) -> str:
+    """An array that stands on its own lines."""
+    return wrapped("[", ",\0".join(map(repr, coefficients)), "]", "  ").lstrip()
 
 
 class JavaScript(Language):
@@ -45,70 +51,23 @@ class JavaScript(Language):
             "  return coefficients.reduceRight((sum, coefficient) => sum * x + coefficient, 0);\n"
             "}"
         ),
-        "erf_near_0": """\
-// erf and erfc by the rational approximations of s_erf.c in fdlibm,
-// Copyright (C) 1993 by Sun Microsystems, Inc. All rights reserved. Developed at SunPro, a Sun Microsystems,
-// Inc. business. Permission to use, copy, modify, and distribute this software is freely granted, provided
-// that this notice is preserved.
-function erf_near_0(x) {
-  const numerator = polynomial(x * x, [
-    1.28379167095512558561e-01, -3.25042107247001499370e-01, -2.84817495755985104766e-02,
-    -5.77027029648944159157e-03, -2.37630166566501626084e-05,
-  ]);
-  return x + x * (numerator / polynomial(x * x, [
-    1, 3.97917223959155352819e-01, 6.50222499887672944485e-02, 5.08130628187576562776e-03,
-    1.32494738004321644526e-04, -3.96022827877536812320e-06,
-  ]));
-}""",
-        "erf_near_1": """\
-function erf_near_1(x) {
-  const numerator = polynomial(x - 1, [
-    -2.36211856075265944077e-03, 4.14856118683748331666e-01, -3.72207876035701323847e-01,
-    3.18346619901161753674e-01, -1.10894694282396677476e-01, 3.54783043256182359371e-02,
-    -2.16637559486879084300e-03,
-  ]);
-  return numerator / polynomial(x - 1, [
-    1, 1.06420880400844228286e-01, 5.40397917702171048937e-01, 7.18286544141962662868e-02,
-    1.26171219808761642112e-01, 1.36370839120290507362e-02, 1.19844998467991074170e-02,
-  ]);
-}""",
-        "erf_tail": """\
-function erf_tail(x) {
-  if (x > 28) return 0;
-  const [numerator, denominator] = x < 1 / 0.35 ? [[
-    -9.86494403484714822705e-03, -6.93858572707181764372e-01, -1.05586262253232909814e+01,
-    -6.23753324503260060396e+01, -1.62396669462573470355e+02, -1.84605092906711035994e+02,
-    -8.12874355063065934246e+01, -9.81432934416914548592e+00,
-  ], [
-    1, 1.96512716674392571292e+01, 1.37657754143519042600e+02, 4.34565877475229228821e+02,
-    6.45387271733267880336e+02, 4.29008140027567833386e+02, 1.08635005541779435134e+02,
-    6.57024977031928170135e+00, -6.04244152148580987438e-02,
-  ]] : [[
-    -9.86494292470009928597e-03, -7.99283237680523006574e-01, -1.77579549177547519889e+01,
-    -1.60636384855821916062e+02, -6.37566443368389627722e+02, -1.02509513161107724954e+03,
-    -4.83519191608651397019e+02,
-  ], [
-    1, 3.03380607434824582924e+01, 3.25792512996573918826e+02, 1.53672958608443695994e+03,
-    3.19985821950859553908e+03, 2.55305040643316442583e+03, 4.74528541206955367215e+02,
-    -2.24409524465858183362e+01,
-  ]];
-  const quotient = polynomial(1 / (x * x), numerator) / polynomial(1 / (x * x), denominator);
-  const z = Math.fround(x); // z * z is exact
-  return Math.exp(-z * z - 0.5625) * Math.exp((z - x) * (z + x) + quotient) / x;
-}""",
-        "erf": """\
-function erf(x) {
-  const a = Math.abs(x);
-  if (a < 0.84375) return erf_near_0(x);
-  return Math.sign(x) * (a < 1.25 ? 0.845062911510467529297 + erf_near_1(a) : 1 - erf_tail(a));
-}""",
-        "erfc": """\
-function erfc(x) {
-  const a = Math.abs(x);
-  if (a < 0.84375) return x < 0.25 ? 1 - erf_near_0(x) : 0.5 - (erf_near_0(x) - 0.5);
-  if (a < 1.25) return 1 - Math.sign(x) * (0.845062911510467529297 + erf_near_1(a));
-  return x < 0 ? 2 - erf_tail(a) : erf_tail(a);
-}""",
+        "erf": (
+            "function erf(x) {\n"
+            "  const a = Math.abs(x);\n"
+            f"  if (a < 1) return x * polynomial(x * x, {_listed(CORE)});\n"
+            "  return Math.sign(x) * (1 - erf_tail(a));\n"
+            "}"
+        ),
+        "erfc": ("function erfc(x) {\n  return x < 0.5 ? 1 - erf(x) : erf_tail(x);\n}"),
+        "erf_tail": (
+            "// erfc x for x >= 0; x * x is split, so that its rounding is no error of the exponential.\n"
+            "function erf_tail(x) {\n"
+            f"  if (x > {FAR:g}) return 0;\n"
+            "  const z = Math.fround(x);\n"
+            "  const decay = Math.exp(-z * z) * Math.exp((z - x) * (z + x));\n"
+            f"  return decay * polynomial((x - 4) / (x + 4), {_listed(TAIL)}) / (1 + 2 * x);\n"
+            "}"
+        ),
         "lgamma_near_2": """\
 // log gamma(2 + y) for abs(y) <= 1/2: the coefficients are those of zeta(k) - 1 (DLMF 5.7.3).
 function lgamma_near_2(y) {
