@@ -496,12 +496,12 @@ def test_the_legend_says_what_is_there(sign, make):
 
 def test_the_page_has_its_own_words():
     drawing = draw(classes(10), title="Mine")
-    for direction in ("", "TB"):
-        source = drawing.moving(direction)
+    for source, direction in zip(drawing.moving(), ("LR", "TB"), strict=True):
         assert "at an arrow" not in source
         assert "Mine" not in source
-        assert f"rankdir={direction or 'LR'}" in source
+        assert f"rankdir={direction}" in source
         assert len(re.findall(r"^\s*n\d+ \[", source, re.M)) == len(drawing.nodes)
+    assert len(draw(classes(10), direction="RL").moving()) == 1
 
 
 # --- title, size, dpi, background, show ---

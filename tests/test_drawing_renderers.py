@@ -218,7 +218,7 @@ def test_a_page_of_another_picture_is_a_page(alone):
         f'echo \'<svg xmlns="{SVG}"><g><path/><g id="n0"/><g id="n77"><path d="M0,0"/></g>'
         '<g class="edge"/></g></svg>\''
     )
-    assert live_page(drawing()).startswith(b"<!DOCTYPE html>")
+    assert live_page(drawing()).html.startswith("<!DOCTYPE html>")
 
 
 def test_on_the_command_line_the_remark_is_a_line_without_code(tmp_path, dot, bundled, capsys, monkeypatch):

@@ -158,7 +158,7 @@ def number(text):
 
 def assert_agrees(page, root):
     """Every number of the finished page is the engine's: in the nodes to 4 digits, in the cards to all."""
-    nodes = topological_order(root)
+    nodes = draw(root).nodes
     root.zero_grad()
     root.backward()
     data, gradients = page.cells("data"), page.cells("gradient")
@@ -322,7 +322,7 @@ def test_several_roots(page):
     second.backward()
     once = a.grad
     first.backward()
-    nodes = topological_order(first, second)
+    nodes = draw([first, second]).nodes
     gradients = opened.cells("gradient")
     assert number(gradients[nodes.index(a)]) == a.grad == once + 3.0
     assert number(gradients[nodes.index(first)]) == 2.0
@@ -367,7 +367,7 @@ def test_a_step_says_its_arithmetic(page):
 def test_scrubbing_back_takes_the_numbers_away(page):
     *_, root = shared()
     opened = page(root)
-    nodes = topological_order(root)
+    nodes = draw(root).nodes
     end = int(opened.run("return document.getElementById('scrubber').max"))
     earlier = None
     for step in range(end, -1, -1):

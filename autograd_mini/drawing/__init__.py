@@ -51,7 +51,8 @@ class Drawing:
     ``nodes`` are the Values in topological order; in the picture ``nodes[3]`` has the id ``n3``, and the edge
     into ``nodes[5]`` from its operand 0, if that is ``nodes[3]``, the id ``n3-n5-0``. The inputs of a Σ or ∏
     are counted from 0, arrays have ids such as ``a7``, closed groups such as ``g7``. ``whole`` tells whether
-    all of the graph is in the picture, ``moving("LR")`` is its text for the live page: each node by itself.
+    all of the graph is in the picture. ``moving()`` is its text for the live page, each node by itself; where
+    no direction was asked for, from left to right and from top to bottom.
     """
 
     digraph: Digraph
@@ -59,7 +60,7 @@ class Drawing:
     roots: list[Value]
     whole: bool
     dpi: float | None
-    moving: Callable[[str], str]
+    moving: Callable[[], list[str]]
 
     @property
     def source(self) -> str:
@@ -89,6 +90,15 @@ class Drawing:
         write(path, picture)
         return path
 
+    def live(self, timeout: float | None = 60.0) -> LivePage:
+        """The page to step through and to play with that ``save("loss.html")`` writes, for a notebook's cell.
+
+        Raises as `save` does, TypeError for a node made by hand, ValueError for more than 5,000 nodes.
+        """
+        from autograd_mini.drawing.page import live_page
+
+        return live_page(self, timeout)
+
     def show(self, timeout: float | None = 60.0) -> Path:
         """Open the picture in the desktop's viewer, as a file in a temporary folder, and return its path.
 
@@ -104,15 +114,6 @@ class Drawing:
                 stacklevel=2,
             )
         return path
-
-    def live(self, timeout: float | None = 60.0) -> LivePage:
-        """The page to step through and to play with that ``save("loss.html")`` writes, for a notebook's cell.
-
-        Raises as `save` does, TypeError for a node made by hand, ValueError for more than 5,000 nodes.
-        """
-        from autograd_mini.drawing.page import live_page
-
-        return live_page(self, timeout)
 
     def _repr_svg_(self) -> str | None:
         return self._repr_mimebundle_().get("image/svg+xml")
@@ -232,13 +233,14 @@ def draw(
         selection = select(graph, options)
         digraph = digraph_of(picture_of(graph, selection, options), look)
 
-    def moving(direction: str = "") -> str:
+    def moving() -> list[str]:
         each = replace(options, arrays=False)
         picture = picture_of(graph, select(graph, each), each)
-        plain = replace(look, direction=direction or look.direction or "LR", legend=False, title="")
-        return str(digraph_of(picture, plain).source)
+        ways = [direction] if direction else ["LR", "TB"]
+        looks = (replace(look, legend=False, title="", direction=way) for way in ways)
+        return [str(digraph_of(picture, look).source) for look in looks]
 
-    return Drawing(digraph, graph.nodes, outputs, not selection.part, dpi, moving)
+    return Drawing(digraph, graph.order, outputs, not selection.part, dpi, moving)
 
 
 def _is_length(given: Any, most: float = math.inf) -> bool:

@@ -17,7 +17,7 @@ from autograd_mini.drawing.families import Family, families_of, shifts
 from autograd_mini.labels import in_order
 from autograd_mini.scopes import Path
 from autograd_mini.sweeps import gradients
-from autograd_mini.value import Value, constant, topological_order
+from autograd_mini.value import Value, constant
 
 Key = Value | Family | Path  # what a box stands for: one node, a family, or a closed group
 
@@ -42,16 +42,12 @@ class Options:
 
 @dataclass
 class DrawnGraph:
-    """The nodes at or below the roots, as one would write them, and what is known of each.
-
-    ``nodes`` has them in the topological order by which pictures and pages number them.
-    """
+    """The nodes at or below the roots, as one would write them, and what is known of each."""
 
     roots: Sequence[Value]
     results: Sequence[Value]  # of a gradient graph, which is drawn beside
     marked: Collection[Value]
     order: list[Value] = field(init=False)
-    nodes: list[Value] = field(init=False)
     gradients: dict[Value, float] = field(init=False)  # of the forward graph's nodes
     paths: dict[Value, Path] = field(init=False)
     ends: set[Value] = field(init=False)  # roots and results
@@ -60,7 +56,6 @@ class DrawnGraph:
     def __post_init__(self) -> None:
         forward = written_order(self.roots)
         self.order = written_order([*self.roots, *self.results]) if self.results else forward
-        self.nodes = topological_order(*self.roots, *self.results)
         self.gradients = gradients(self.roots, forward)
         self.paths = groups.paths(self.order)
         self.ends = {*self.roots, *self.results}

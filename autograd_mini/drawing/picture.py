@@ -86,11 +86,10 @@ def _boxes(graph: DrawnGraph, selection: Selection, options: Options) -> dict[Ke
     boxes: dict[Key, Box] = {}
     inside: dict[Path, list[Value]] = defaultdict(list)
     key_of = selection.boxes.get
-    place = {node: i for i, node in enumerate(graph.nodes) if key_of(node) is node}
-    for node in graph.order:
+    for place, node in enumerate(graph.order):
         key = key_of(node)
         if key is node:
-            boxes[node] = _box([node], graph, selection, options, f"n{place[node]}")
+            boxes[node] = _box([node], graph, selection, options, f"n{place}")
         elif isinstance(key, Family) and key not in boxes:
             box = boxes[key] = _box(key.members, graph, selection, options, f"a{len(boxes)}")
             box.indices = [",".join(map(str, index)) for index in key.indices]

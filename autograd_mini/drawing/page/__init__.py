@@ -16,7 +16,6 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from autograd_mini.drawing import SMALL
 from autograd_mini.drawing.dot import visible
 from autograd_mini.drawing.page.facts import facts, program
 from autograd_mini.drawing.page.picture import picture
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from autograd_mini.drawing import Drawing
 
 MODULES = "text graph sentences curve picture view cards main".split()  # each imports from those before it
+TURNED = 150  # nodes: of larger graphs the second picture takes long, and fits on no narrow screen
 LARGEST = 5000  # nodes: beyond that neither the file nor the browser is quick
 
 
@@ -60,8 +60,9 @@ def live_page(drawing: Drawing, timeout: float | None = 60.0) -> LivePage:
     """The page of a drawing; the same graph gives the same text.
 
     A policy in its head lets the browser load nothing and run no script but the page's own, which it
-    names by its SHA-256; text from labels is nowhere but in JSON and in the SVG, escaped. On a narrow screen
-    a graph that is not large goes from top to bottom, by a second picture that waits in the page.
+    names by its SHA-256; text from labels is nowhere but in JSON and in the SVG, escaped. A graph that is not
+    large goes from left to right or from top to bottom, as suits the screen, by a second picture that waits
+    in the page.
 
     Raises TypeError for a node made by hand, which carries no formula to compute it again from,
     ValueError for a graph of more than 5,000 nodes, and as `Drawing.save` does.
@@ -73,14 +74,14 @@ def live_page(drawing: Drawing, timeout: float | None = 60.0) -> LivePage:
         )
     computation = program(drawing.nodes, drawing.roots)
     known = facts(drawing.nodes, drawing.roots)
-    turns = len(drawing.nodes) <= SMALL and re.search(
-        r"^\tgraph \[.*\brankdir=[LR]{2}\b", drawing.moving(""), re.M
-    )
+    first, *second = drawing.moving()
     parts = {
         "title": escape(visible(known["name"])),
         "style": _file("page.css"),
-        "picture": picture(drawing, timeout),
-        "downwards": picture(drawing, timeout, "TB") if turns else "",
+        "picture": picture(drawing, first, timeout),
+        "downwards": "".join(
+            picture(drawing, source, timeout) for source in second if len(drawing.nodes) <= TURNED
+        ),
         "facts": json.dumps(known, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "script": _script(computation),
     }

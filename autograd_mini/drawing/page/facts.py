@@ -21,7 +21,7 @@ import numpy as np
 from autograd_mini import formulas, rules
 from autograd_mini.arrays import values
 from autograd_mini.formulas import ARRAYS, Substitute, expression, names_in
-from autograd_mini.labels import split_label
+from autograd_mini.labels import in_order, split_label
 from autograd_mini.program import Program
 from autograd_mini.rules import Primitive
 from autograd_mini.tracing import CUT, constant_node, derive, is_pi
@@ -35,7 +35,7 @@ def facts(nodes: Sequence[Value], roots: Sequence[Value]) -> dict[str, Any]:
     """Nodes, edges and rows as JSON has them; nodes go by their position in topological order.
 
     The edges are those below the roots: along others, such as a gradient graph's, no gradient flows. Both
-    passes go level by level, and on each in the order in which the formula names its operands.
+    passes go level by level, and on each in the order of the nodes.
 
     >>> x = Value(3.0, label="x")
     >>> y = x * x
@@ -47,8 +47,7 @@ def facts(nodes: Sequence[Value], roots: Sequence[Value]) -> dict[str, Any]:
     level: dict[Value, int] = {}
     for node in nodes:
         level[node] = 1 + max(map(level.__getitem__, node.args), default=-1)
-    # The topological order goes through operands from the last to the first.
-    interior = [i for i in reversed(range(len(nodes))) if nodes[i].args]
+    interior = [i for i, node in enumerate(nodes) if node.args]
     forward = sorted(interior, key=lambda i: level[nodes[i]])
     reverse = sorted(interior, key=lambda i: -level[nodes[i]])
     names = _names(nodes, roots, place, forward)
@@ -107,11 +106,8 @@ def _edges(roots: Sequence[Value]) -> Iterator[tuple[Value, Value, int]]:
 
 def _leaves(nodes: Sequence[Value]) -> list[Value]:
     """The nodes that a reader can move, by name, w2 before w10."""
-
-    def order(node: Value) -> list[tuple[int, str]]:
-        return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", node.label)]
-
-    return sorted((node for node in nodes if not node.args and node.op is not constant), key=order)
+    leaves = (node for node in nodes if not node.args and node.op is not constant)
+    return sorted(leaves, key=lambda leaf: in_order(leaf.label))
 
 
 def _names(

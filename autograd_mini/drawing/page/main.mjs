@@ -2,12 +2,11 @@
 
 import { $, drawCurve, drawDerivation, drawLeaves, drawNodeCard, drawWitness, fill, slider } from "./cards.mjs";
 import { graphOf, gradientsAt, moved, opened, stepped } from "./graph.mjs";
-import { describePicture, drawNumbers, mark, pictureOf } from "./picture.mjs";
+import { bounded, describePicture, drawNumbers, mark, pictureOf } from "./picture.mjs";
 import { bare, described, gradientOf, heading, sentence } from "./sentences.mjs";
 import { counted, equation, short, stated } from "./text.mjs";
-import { BUTTONS, listen, look, opening, panned, revealing, whole, zoomed } from "./view.mjs";
+import { BUTTONS, listen, look, opening, panned, revealing, suiting, whole, zoomed } from "./view.mjs";
 
-const NARROW = 640; // pixels of a canvas in which the picture goes from top to bottom
 const PACE = 1200; // milliseconds of a step that plays, of few
 const LONGEST = 60000; // milliseconds of all
 
@@ -29,9 +28,9 @@ export function start(computation) {
 function begin(computation) {
   const graph = graphOf(JSON.parse($("facts").textContent), computation());
   const canvas = $("canvas");
-  const pictures = new Map(); // by the SVG that is shown
-  const across = $("picture");
-  const down = $("downwards").content.firstElementChild ?? across;
+  const pictures = new Map();
+  const drawn = $("picture");
+  const [across, down] = [drawn, $("downwards").content.firstElementChild ?? drawn].map(bounded);
   let state = opened(graph);
   let picture;
   let view;
@@ -196,17 +195,17 @@ function begin(computation) {
     fitted = true;
   };
 
-  /** The picture that suits the width of the canvas: on a narrow one the graph goes from top to bottom. */
+  /** The picture that suits the width of the canvas. */
   function arrange() {
     if (!canvas.clientWidth) return;
-    const svg = canvas.clientWidth < NARROW ? down : across;
-    if (picture?.svg !== svg) {
-      (picture?.svg ?? across).replaceWith(svg);
-      if (!pictures.has(svg)) {
-        pictures.set(svg, pictureOf(svg, graph));
-        startPicture(pictures.get(svg));
+    const way = suiting(across, down, canvas.clientWidth);
+    if (picture?.svg !== way.svg) {
+      (picture?.svg ?? drawn).replaceWith(way.svg);
+      if (!pictures.has(way)) {
+        pictures.set(way, pictureOf(way, graph));
+        startPicture(pictures.get(way));
       }
-      picture = pictures.get(svg);
+      picture = pictures.get(way);
       mark(picture, graph, state);
       draw();
       fitted = true;

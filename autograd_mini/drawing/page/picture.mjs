@@ -21,8 +21,14 @@ function svgText(group, className, x, y) {
   return element;
 }
 
+/** An SVG with its place, which a view of it hides. */
+export function bounded(svg) {
+  const { x, y, width, height } = svg.viewBox.baseVal;
+  return { svg, bounds: { x, y, width, height } };
+}
+
 /** The parts of an SVG of the graph that is shown: its groups by node, its lines by edge, and their numbers. */
-export function pictureOf(svg, graph) {
+export function pictureOf({ svg, bounds }, graph) {
   const { nodes, edges, outgoing } = graph;
   const groups = nodes.map((_, i) => svg.getElementById(`n${i}`));
   // The edges from e to the box that it enters: several where the picture merges operations into a Σ or ∏.
@@ -39,10 +45,8 @@ export function pictureOf(svg, graph) {
   const { e: originX, f: originY } = svg.querySelector("g").transform.baseVal.consolidate().matrix;
   const boxes = groups.map((group) => group?.getBBox()); // all at once, before the picture changes
   const middle = (box) => box && { x: box.x + box.width / 2 + originX, y: box.y + box.height / 2 + originY };
-  const { x, y, width, height } = svg.viewBox.baseVal;
   const picture = {
-    svg, groups, ways, lines,
-    bounds: { x, y, width, height },
+    svg, bounds, groups, ways, lines,
     pictured: nodes.flatMap((_, i) => (groups[i] ? [i] : [])),
     cells: {
       data: groups.map((group) => cell(group?.querySelector(".data"))),

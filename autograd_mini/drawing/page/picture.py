@@ -19,16 +19,16 @@ DROPPED = (  # what the style sheet and the step say instead, for light and dark
 )  # fmt: skip
 
 
-def picture(drawing: Drawing, timeout: float | None, direction: str = "") -> str:
-    """The drawing as an SVG element for HTML, in its own direction or another of Graphviz's.
+def picture(drawing: Drawing, source: str, timeout: float | None) -> str:
+    """A source of the drawing as an SVG element for HTML.
 
     The group of node 3 has the id ``n3``, of its first operand's edge ``n0-n3-0``; the texts in them that
     hold numbers have the classes ``data``, ``gradient`` and ``partial``.
     """
-    head, brace, body = drawing.moving(direction).partition("{\n")
+    head, brace, body = source.partition("{\n")
     drawn = re.findall(r"^\t+n(\d+) \[", body, re.MULTILINE)
-    more = [f"\tn{i} [width=0]\n" for i in drawn if drawing.nodes[int(i)].op is constant]
-    body = body.rstrip().removesuffix("}") + "".join(more) + "}\n"
+    more = [f"n{i} [width=0]" for i in drawn if drawing.nodes[int(i)].op is constant]
+    body = body.rstrip().removesuffix("}") + "".join(f"\t{line}\n" for line in more) + "}\n"
     svg = ET.fromstring(render(f"{head}{brace}\tnode [width={WIDTH}]\n{body}", "svg", timeout))
     for name in ("width", "height", "style"):
         svg.attrib.pop(name, None)

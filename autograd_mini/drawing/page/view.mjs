@@ -5,9 +5,17 @@ import { cull } from "./picture.mjs";
 const LEGIBLE = 0.7; // the least scale at which all is drawn; below it each box has its name and its number,
 const CLEAR = 0.33; // below this its name alone,
 const FAINT = 0.12; // below this nothing
+const NARROW = 640; // pixels
+const SHAPE = 0.6; // the height of a canvas that is not narrow, by its width: its own may follow the picture
 const MARGIN = 32; // pixels around the whole picture
 export const BUTTONS = 32; // above it, where the buttons are
 const NAME = 13; // pixels of a name from afar
+
+/** Which of two pictures is the larger on a canvas of that width; on a narrow one what goes from top to bottom. */
+export function suiting(across, down, width) {
+  const scale = ({ bounds }) => Math.min(width / bounds.width, (SHAPE * width) / bounds.height);
+  return width < NARROW || scale(down) > scale(across) ? down : across;
+}
 
 /** The view in which the whole picture is seen. */
 export function whole({ bounds }, { clientWidth, clientHeight }) {
