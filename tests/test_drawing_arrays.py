@@ -436,14 +436,14 @@ def test_leaves_come_in_the_order_of_their_indices():
     root = b * sum((z[i].exp() for i in range(11, 0, -1)), z[0].exp())
     order = [node.label for node in written_order([root]) if node.label]
     assert order == ["b", *(f"z{i}" for i in range(12))]
-    drawing = draw(root, arrays=False)
-    places = [drawing.source.index(f"<B>{label}</B>") for label in order]
+    source = draw(root, arrays=False).source
+    places = [source.index(f"<B>{label}</B>") for label in order]
     assert places == sorted(places)
-    assert {*drawing.nodes} == {*topological_order(root)}
     seen = set()
-    for node in drawing.nodes:
+    for node in written_order([root]):
         assert seen.issuperset(node.args)
         seen.add(node)
+    assert seen == {*topological_order(root)}
 
 
 @needs_graphviz
@@ -454,7 +454,9 @@ def test_leaves_stand_in_the_order_of_their_indices(direction):
     lines = (line.split() for line in plain.splitlines())
     place = {words[1]: (float(words[2]), -float(words[3])) for words in lines if words[0] == "node"}
     leaves = [f"n{i}" for i, node in enumerate(drawing.nodes) if node.label.startswith("z")]
-    along = [place[id][direction == "LR"] for id in leaves]
+    along = [
+        place[id][direction == "LR"] for id in sorted(leaves, key=lambda id: drawing.nodes[int(id[1:])].label)
+    ]
     assert along == sorted(along)
 
 
@@ -494,9 +496,12 @@ def test_the_legend_says_what_is_there(sign, make):
 
 def test_the_page_has_its_own_words():
     drawing = draw(classes(10), title="Mine")
-    assert "at an arrow" not in drawing.moving()
-    assert "Mine" not in drawing.moving()
-    assert len(re.findall(r"^\s*n\d+ \[", drawing.moving(), re.M)) == len(drawing.nodes)
+    for source, direction in zip(drawing.moving(), ("LR", "TB"), strict=True):
+        assert "at an arrow" not in source
+        assert "Mine" not in source
+        assert f"rankdir={direction}" in source
+        assert len(re.findall(r"^\s*n\d+ \[", source, re.M)) == len(drawing.nodes)
+    assert len(draw(classes(10), direction="RL").moving()) == 1
 
 
 # --- title, size, dpi, background, show ---

@@ -28,6 +28,7 @@ from autograd_mini import (
     values,
 )
 from autograd_mini.drawing import chains, layout, numbers
+from autograd_mini.drawing.graph import written_order
 from autograd_mini.value import topological_order
 
 
@@ -117,7 +118,7 @@ def test_contributions_add_up_to_the_gradients(make, options):
 def test_ids_tell_nodes_and_operands():
     _, loss = loss_of()
     drawing = draw(loss)
-    assert {*drawing.nodes} == {*topological_order(loss)}
+    assert drawing.nodes == written_order([loss])
     for tail, head, id, *_ in edges_of(drawing):
         below, above, place = id.split("-")
         assert (below, above) == (tail, head)

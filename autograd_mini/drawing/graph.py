@@ -42,7 +42,7 @@ class Options:
 
 @dataclass
 class DrawnGraph:
-    """The nodes at or below the roots, in topological order, and what is known of each."""
+    """The nodes at or below the roots, as one would write them, and what is known of each."""
 
     roots: Sequence[Value]
     results: Sequence[Value]  # of a gradient graph, which is drawn beside
