@@ -35,7 +35,7 @@ from autograd_mini.check.subjects.arguments import (
     plain,
     required,
 )
-from autograd_mini.check.subjects.hand import Formula, claim_of, prepared, require_numbers
+from autograd_mini.check.subjects.hand import Formula, claim_of, nan_in, prepared
 from autograd_mini.check.subjects.leaves import Leaves
 from autograd_mini.check.subjects.subject import Graph, Subject, subject_of
 from autograd_mini.check.verdicts import AGREES, CARRIED, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
@@ -323,7 +323,8 @@ class _Derivation:
                 elif required or loss.knows(name):
                     asked[name] = loss.value(name)
             result = claim_of(claim.name, _result(claim.result, asked, shape), shape)
-            require_numbers(claim.name, result.numbers)
+            if np.isnan(result.numbers).any():
+                raise RejectedError(nan_in(claim.name, result.numbers), result.numbers)
         except RejectedError as rejected:
             return _Application(earlier, asked, expected, rejected.numbers, str(rejected))
         except UnknownNameError:
