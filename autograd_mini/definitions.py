@@ -316,13 +316,11 @@ class Missing:
 
 def _missing(statement: ast.stmt, why: str) -> dict[str, Any]:
     """What stands for the names of an import that failed."""
-    imports = [node for node in ast.walk(statement) if isinstance(node, (ast.Import, ast.ImportFrom))]
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
         return {}
-    aliases = [alias for node in imports for alias in node.names]
-    return {
-        alias.asname or alias.name.partition(".")[0]: Missing(why) for alias in aliases if alias.name != "*"
-    }
+    imports = [node for node in ast.walk(statement) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = [alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names]
+    return {name: Missing(why) for name in names if name != "*"}
 
 
 class _Beside(importlib.abc.MetaPathFinder, importlib.abc.Loader):

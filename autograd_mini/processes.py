@@ -17,7 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import IO, Any, NamedTuple, NoReturn
 
 BEAT = 0.05  # seconds between two looks at a program that runs
@@ -58,16 +58,7 @@ def run(
     Raises OSError if the program cannot be started.
     """
     end = time.monotonic() + timeout
-    process = subprocess.Popen(
-        command,
-        bufsize=0,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=folder,
-        env=environment,
-        start_new_session=True,
-    )
+    process = _started(command, folder, environment, subprocess.PIPE)
     output, errors = bytearray(), bytearray()
     threads = [
         threading.Thread(target=_feed, args=(process.stdin, given), daemon=True),
@@ -119,7 +110,7 @@ class EndedError(Exception):
     """A program gives no answer any more; the message, which goes on after "it", says why."""
 
 
-class Conversation:
+class Conversation(AbstractContextManager["Conversation"]):
     """A program that is sent lines, and answers each by a line of at most ``size`` bytes.
 
     >>> echo = "import sys\\nfor line in sys.stdin: print(line, end='', flush=True)"
@@ -136,16 +127,7 @@ class Conversation:
         folder: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.process = subprocess.Popen(
-            command,
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-        )
+        self.process = _started(command, folder, environment, subprocess.DEVNULL)
         self.size = size
         self._trouble = ""
         self._asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -178,9 +160,6 @@ class Conversation:
             return _end_of(self.process.wait(1.0))
         return "closed the pipe on which it answers"
 
-    def __enter__(self) -> Conversation:
-        return self
-
     def __exit__(self, *raised: object) -> None:
         """End the program and all that it started."""
         _kill(self.process)
@@ -190,11 +169,8 @@ class Conversation:
             pipe.close()
 
     def _speak(self) -> None:
-        assert self.process.stdin is not None
-        with suppress(OSError, ValueError):  # nobody reads on, or the pipe was closed
-            while rest := memoryview(self._asked.get()):
-                while rest:
-                    rest = rest[self.process.stdin.write(rest) :]
+        while line := self._asked.get():
+            _write(self.process.stdin, line)
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -258,11 +234,30 @@ def _work_apart(work: Callable[[Callable[[Any], None]], None], tell: Callable[[A
         os._exit(0)
 
 
-def _feed(pipe: IO[bytes], given: bytes) -> None:
+def _started(
+    command: Sequence[str], folder: str | None, environment: Mapping[str, str] | None, errors: int
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def _write(pipe: Any, given: bytes) -> None:
     rest = memoryview(given)
     with suppress(OSError, ValueError):  # nobody reads on, or the pipe was closed
         while rest:
             rest = rest[pipe.write(rest) :]
+
+
+def _feed(pipe: IO[bytes], given: bytes) -> None:
+    _write(pipe, given)
     pipe.close()
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.arguments import signature
 from autograd_mini.arrays import named
+from autograd_mini.check.subjects.arguments import with_parameters
 from autograd_mini.expressions import Expression, parse
 
 Point = dict[str, Any]
@@ -119,8 +119,7 @@ def function_of(names: Sequence[str], evaluate: Callable[[Point], Any]) -> Calla
     def f(*args: Any, **named: Any) -> Any:
         return evaluate({**dict(zip(names, args, strict=False)), **named})
 
-    f.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
-    return f
+    return with_parameters(f, names)
 
 
 class LetFormula:

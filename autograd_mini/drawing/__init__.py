@@ -327,5 +327,20 @@ def mimebundle(x: Value | ValueArray) -> dict[str, str]:
         return text
     if isinstance(x, np.ndarray) or not x.args:
         return {"text/html": table_of(x), **text}
+    if not _is_small(nodes):
+        return text
     drawing = draw(x, limit=FEW)
     return {**drawing._repr_mimebundle_(), **text} if drawing.whole else text
+
+
+def _is_small(roots: list[Value]) -> bool:
+    """Whether the graph has few enough nodes to be shown unasked; walks no further than that."""
+    seen = set(roots)
+    queue = list(seen)
+    for node in queue:
+        new = set(node.args) - seen
+        seen |= new
+        queue += new
+        if len(seen) > SMALL:
+            return False
+    return bool(seen)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import NamedTuple
@@ -85,7 +85,7 @@ class Limits:
     seed: int | None
 
 
-class Judges:
+class Judges(AbstractContextManager["Judges"]):
     """As many judges as jobs, each a process that holds the reference, and is replaced if it ends."""
 
     def __init__(self, reference: Source, limits: Limits, jobs: int) -> None:
@@ -102,9 +102,6 @@ class Judges:
         except BaseException:
             self.__exit__()
             raise
-
-    def __enter__(self) -> Judges:
-        return self
 
     def __exit__(self, *raised: object) -> None:
         """End them, and what they run."""
@@ -182,7 +179,7 @@ class Judges:
         judge.__exit__()
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """The grades so far, a line each in a file, if there is a path, which is there while a course is graded.
 
     With ``resume`` it begins with those of a run that was interrupted, if that had the same ``key``.
@@ -214,9 +211,6 @@ class Journal:
             record = {"digest": hand_in.digest, "grade": grade.to_dict()}
             with open(self.path, "ab", buffering=0) as file:
                 file.write(json.dumps(record).encode() + b"\n")
-
-    def __enter__(self) -> Journal:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *more: object) -> None:
         """Forget them, if they are written where they belong, or there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from inspect import Parameter, Signature
 from typing import Any
 
@@ -22,7 +23,7 @@ class HandInError(Exception):
     """A hand-in gives no answer; the message says why."""
 
 
-class Pupil:
+class Pupil(AbstractContextManager["Pupil"]):
     """The process of a hand-in.
 
     ``raised`` are the errors of its functions, by their names, ``left_out`` what failed when it was loaded.
@@ -46,9 +47,6 @@ class Pupil:
             "memory": memory,
             "parent": os.getpid(),
         }
-
-    def __enter__(self) -> Pupil:
-        return self
 
     def __exit__(self, *raised: object) -> None:
         self._process.__exit__(*raised)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 from itertools import islice, permutations
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 from autograd_mini.arrays import noting
 from autograd_mini.check import Explanation, check_gradient, check_steps
 from autograd_mini.check.subjects.arguments import (
+    as_array,
     as_values,
     caller,
     is_floating,
@@ -32,6 +32,10 @@ OF_SECTIONS = {AGREES: RIGHT, DISAGREES: WRONG, INCONCLUSIVE: INCONCLUSIVE}
 ELSEWHERE = "right at the given point and wrong elsewhere"
 NUMBERS = "numbers were handed in, which are checked at the given point only"
 ORDERS = 120  # in which names that the reference does not have are tried
+
+
+def _gravity(mark: Mark) -> int:
+    return GRAVITY.index(mark.verdict)
 
 
 class Outcome(NamedTuple):
@@ -53,14 +57,15 @@ class Task:
     """A reference: the loss, the points, the parameters to differentiate, their worth, and domains."""
 
     def __init__(self, names: Mapping[str, Any]) -> None:
-        self.points = list(map(_with_arrays, names.get("points") or [names.get("at")]))
+        points = names.get("points") or [names.get("at")]
         self.wrt = names.get("wrt")
         self.domain = names.get("domain")
         self.worth = names.get("worth") or {}
         if not callable(names.get("loss") or names.get("forward")):
             raise ValueError("it must define a function loss(...), or forward(...)")
-        if not all(isinstance(point, Mapping) and point for point in self.points):
+        if not all(isinstance(point, Mapping) and point for point in points):
             raise ValueError('it must define at = {"w": 0.5, ...} or points = [{...}, ...]')
+        self.points = [{name: as_array(x) for name, x in point.items()} for point in points]
         self.loss: Callable[..., Any] = names.get("loss") or self._paired_with_cotangents(names["forward"])
         for point in self.points:
             if np.size(self.loss(**point)) != 1:
@@ -247,10 +252,6 @@ class _Trial:
         return marks
 
 
-def _gravity(mark: Mark) -> int:
-    return GRAVITY.index(mark.verdict)
-
-
 def _named(key: Any) -> tuple[str, str]:
     """What a step is called, and what it is the derivative of the loss by."""
     return key if isinstance(key, tuple) and len(key) == 2 else (key, key)
@@ -262,14 +263,4 @@ def _explained(explanations: Sequence[Explanation]) -> tuple[str, ...]:
 
 
 def _part(function: Callable[..., Any], key: Any) -> Callable[..., Any]:
-    def part(*args: Any, **named: Any) -> Any:
-        return function(*args, **named)[key]
-
-    part.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # where inspect looks for it
-    return part
-
-
-def _with_arrays(point: Any) -> Any:
-    if not isinstance(point, Mapping):
-        return point
-    return {name: np.array(x) if isinstance(x, (list, tuple)) else x for name, x in point.items()}
+    return wraps(function)(lambda *args, **named: function(*args, **named)[key])

@@ -125,7 +125,9 @@ def told_at(
             subject, place.arguments, place.output, settings.seed, place.number, also,
             follow=given is None or given.followed,
         )  # fmt: skip
-        told.append(testimony if given is None else testimony.hiding(given.unseen))
+        if given is not None and given.unseen.shape == testimony.unseen.shape:
+            testimony = replace(testimony, unseen=given.unseen)
+        told.append(testimony)
     trouble = next((t.trouble for t in told if t is not None and t.trouble), "")
     return [t and replace(t, trouble=trouble) for t in told]
 

@@ -35,7 +35,7 @@ from autograd_mini.check.subjects.arguments import (
     plain,
     required,
 )
-from autograd_mini.check.subjects.hand import Formula, claim_of, prepared, require_numbers
+from autograd_mini.check.subjects.hand import Formula, claim_of, nan_in, prepared
 from autograd_mini.check.subjects.leaves import Leaves
 from autograd_mini.check.subjects.subject import Graph, Subject, subject_of
 from autograd_mini.check.verdicts import AGREES, CARRIED, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
@@ -255,7 +255,6 @@ class _Trial(NamedTuple):
     verdict: str
     own: _Application  # to the user's earlier results
     truth: Floats
-    uses: tuple[str, ...]
     replaced: list[str]  # earlier steps that failed
     carried: list[str]  # earlier steps that are not right here
 
@@ -267,12 +266,12 @@ class _Derivation:
         self.claims, self.heard, self.settings = claims, heard, settings
         self.nodes = {claim.name: claim.node for claim in claims}
         self.out = heard[0].loss.out
-        self.largest = {node: self._largest(node) for node in self.nodes.values()}
-
-    def _largest(self, node: str) -> Floats:
-        """The largest adjoint of a node over all places."""
-        sizes = [np.max(abs(np.nan_to_num(at.on(node).truth)), initial=0.0) for at in self.heard]
-        return np.array([[max(sizes)]])
+        self.largest = {  # of the adjoints of a node over all places
+            node: np.max(
+                [[abs(np.nan_to_num(at.on(node).truth)).max(initial=0.0)] for at in heard], keepdims=True
+            )
+            for node in self.nodes.values()
+        }
 
     def steps(self) -> tuple[Step, ...]:
         """Every step with its verdict over all points."""
@@ -300,7 +299,7 @@ class _Derivation:
                 verdict = CARRIED if excused else WRONG
             replaced = [name for name in uses if trials[name].own.trouble]
             carried = [x for x in uses if trials[x].verdict in (CARRIED, WRONG) and x not in replaced]
-            trials[claim.name] = _Trial(verdict, own, truth, uses, replaced, carried)
+            trials[claim.name] = _Trial(verdict, own, truth, replaced, carried)
             correct[claim.name] = claim.node, truth
             mine[claim.name] = claim.node, truth if own.trouble or own.yours is None else own.yours
         return [*trials.values()]
@@ -325,7 +324,8 @@ class _Derivation:
                 elif required or loss.knows(name):
                     asked[name] = loss.value(name)
             result = claim_of(claim.name, _result(claim.result, asked, shape), shape)
-            require_numbers(claim.name, result.numbers)
+            if np.isnan(result.numbers).any():
+                raise RejectedError(nan_in(claim.name, result.numbers), result.numbers)
         except RejectedError as rejected:
             return _Application(earlier, asked, expected, rejected.numbers, str(rejected))
         except UnknownNameError:
@@ -381,7 +381,7 @@ class _Derivation:
             expected=shown.own.expected,
             truth=shown.truth,
             point=point,
-            uses=shown.uses,
+            uses=tuple(shown.own.earlier),
         )
 
     def _worst(self, node: str, point: int, trial: _Trial) -> str:
@@ -392,7 +392,7 @@ class _Derivation:
         off = abs(own.yours - own.expected) / own.given.allowed.reshape(own.expected.shape)
         index = np.unravel_index(int(np.argmax(np.nan_to_num(off, posinf=np.inf))), off.shape)
         where = f" at random point {point}" if point else ""
-        given = f" given your {listed(trial.uses)}" if trial.uses else ""
+        given = f" given your {listed(trial.own.earlier)}" if trial.own.earlier else ""
         named = f"∂{self.out}/∂{subscript(node, [*map(int, index)])}"
         return f"{named} is {own.expected[index]:.8g}{given}, yours {own.yours[index]:.8g}{where}"
 
@@ -405,12 +405,12 @@ class _Derivation:
             if trial.own.judgement is not None and (trial.own.judgement.verdicts != INCONCLUSIVE).all()
         ]
         found = self._diagnosed(claim.node, [(at.loss, trial.own) for at, trial in clear], deadline)
-        if found or not callable(claim.result) or not trials[0].uses:
+        if found or not callable(claim.result) or not trials[0].own.earlier:
             return found
         random = np.random.default_rng(self.settings.seed)
         applied = []
         for at, trial in clear:
-            nodes = {name: self.nodes[name] for name in trial.uses}
+            nodes = {name: self.nodes[name] for name in trial.own.earlier}
             earlier = {
                 name: (node, random.standard_normal(at.loss.nodes(node).shape))
                 for name, node in nodes.items()

@@ -13,7 +13,7 @@ import numpy as np
 from autograd_mini.check.judgement.rule import Judgement, Program, judged
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subjects.arguments import EPSILON, Floats, RejectedError, UnknownNameError
-from autograd_mini.check.subjects.hand import Claim
+from autograd_mini.check.subjects.hand import Claim, nan_in
 from autograd_mini.check.subjects.sampling import Index
 from autograd_mini.check.subjects.subject import Subject
 from autograd_mini.check.verdicts import DISAGREES, INCONCLUSIVE
@@ -228,8 +228,7 @@ def _excused(
         if isinstance(claim, RejectedError):
             why, excused = str(claim), claim.raised and not settled.all()
         elif (failed & settled).any():
-            index = tuple(int(i) for i in np.argwhere(np.isnan(claim.numbers))[0])
-            why, excused = f"the hand result for {name} holds nan, first at {index}", False
+            why, excused = nan_in(name, claim.numbers), False
         else:
             continue
         if excused or (failed.any() and getattr(claim, "raised", True) and testimony.at_pole):

@@ -98,17 +98,9 @@ class Giving(Taking):
             with alike():
                 given = self._backward(after, result, cotangent, plain)
         except Exception as error:
-            left = [
-                path for path in self.takes.values() if path[0] == RESULT and path[1:] not in self.outputs
-            ]
-            if self.is_method or left:
-                takes = listed(f"{name}: {' '.join(map(str, path))}" for name, path in self.takes.items())
-                said = f"backward raises {type(error).__name__}: {error}; it was given {takes}"
-                raise refused(said) from error
-            first = self._target(self._asked()[0])
-            if len(first.path) != 2:
-                raise
-            return {first.text: Found((RESULT,), "the result of backward")}
+            takes = listed(f"{name}: {' '.join(map(str, path))}" for name, path in self.takes.items())
+            said = f"backward raises {type(error).__name__}: {error}; it was given {takes}"
+            raise refused(said) from error
         self.sources = [*self._sources(given, before, after)]
         found = self._by_hand()
         self._by_names(found)

@@ -177,11 +177,10 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
     return claim
 
 
-def require_numbers(name: str, numbers: Floats) -> None:
-    """RejectedError, with the place, for a result that holds nan."""
-    if np.isnan(numbers).any():
-        index = tuple(map(int, np.argwhere(np.isnan(numbers))[0]))
-        raise RejectedError(f"the hand result for {name} holds nan, first at {index}", numbers)
+def nan_in(name: str, numbers: Floats) -> str:
+    """What is said of a result that holds nan."""
+    index = tuple(map(int, np.argwhere(np.isnan(numbers))[0]))
+    return f"the hand result for {name} holds nan, first at {index}"
 
 
 def epsilon_of(numbers: Any) -> float:

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from autograd_mini.check.subjects.arguments import arguments_of, caller, matched, with_parameters
-from autograd_mini.rules import as_number
-from autograd_mini.trees import leaves, named_leaves, unflatten
+from autograd_mini.check.subjects.naming import is_plain, is_tree
 from autograd_mini.trees import matched as same
+from autograd_mini.trees import named_leaves, unflatten
 
 
 class Leaves:
@@ -28,7 +26,7 @@ class Leaves:
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self.arguments = arguments
-        self.trees = {name for name, x in arguments.items() if _is_tree(x)}
+        self.trees = {name for name, x in arguments.items() if is_tree(x) and not is_plain(x)}
         named = {
             name: list(named_leaves(x, name)) if name in self.trees else [(name, x)]
             for name, x in arguments.items()
@@ -86,11 +84,3 @@ def by_leaves(
         return parts.spread(caller(hand)(matched(hand, known, list(known))), names)
 
     return parts.taken(f), with_parameters(by_hand, parts.flat), parts.flat, wrt
-
-
-def _is_tree(x: Any) -> bool:
-    """Whether an argument is a dict, a list or a tuple of numbers and arrays, and no array itself."""
-    if not isinstance(x, (dict, list, tuple)):
-        return False
-    found = leaves(x)
-    return bool(found) and all(isinstance(leaf, np.ndarray) or as_number(leaf) is not None for leaf in found)

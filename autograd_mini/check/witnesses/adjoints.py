@@ -57,10 +57,9 @@ class Loss:
         """The value of an argument or of a labelled intermediate; UnknownNameError if it is neither."""
         if name in self.arguments:
             return own(self.arguments[name])  # a step may work in place
-        try:
-            return plain(numbers_of(self._named[name] if name in self._named else self.nodes(name)))
-        except ValueError:
-            raise UnknownNameError("a step", [name], self.names) from None
+        if not self.knows(name):
+            raise UnknownNameError("a step", [name], self.names)
+        return plain(numbers_of(self._named[name] if name in self._named else self.nodes(name)))
 
     def knows(self, name: str) -> bool:
         """Whether there is a value of that name."""

@@ -8,9 +8,9 @@ is strong evidence and no proof.
 from __future__ import annotations
 
 import pickle
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -22,6 +22,7 @@ from autograd_mini.check.subjects.points import domains_of, points_of
 from autograd_mini.check.subjects.subject import Subject
 from autograd_mini.check.verdicts import EVIDENCE, PROVED
 from autograd_mini.labels import element_label
+from autograd_mini.processes import run
 from autograd_mini.program import trace
 from autograd_mini.tracing import constant_node
 from autograd_mini.transforms import gradient_graph
@@ -198,21 +199,12 @@ def _distance(
 
 def _all_zero(differences: Expressions, seconds: float) -> bool:
     """Whether SymPy can tell in time that all are zero."""
-    if not differences:
-        return True
-    if not sys.executable:  # an interpreter inside another program
-        return False
-    try:
-        child = subprocess.run(
-            [sys.executable, "-c", CHILD],
-            input=pickle.dumps((sys.path, differences)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=seconds,
-        )
-    except (subprocess.TimeoutExpired, OSError):
-        return False
-    return child.returncode == 0
+    if not differences or not sys.executable:  # an interpreter inside another program
+        return not differences
+    with suppress(OSError):
+        given = pickle.dumps((sys.path, differences))
+        return run([sys.executable, "-c", CHILD], given, timeout=seconds, size=LONGEST).status == 0
+    return False
 
 
 def is_zero(expression: Any) -> bool:

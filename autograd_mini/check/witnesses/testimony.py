@@ -76,10 +76,6 @@ class Testimony:
         parts = {part: getattr(self, part)[:, columns] for part in MATRICES}
         return replace(self, probe=probe, recorded=recorded, **parts)
 
-    def hiding(self, unseen: Floats) -> Testimony:
-        """The same with what f's rounding hides elsewhere."""
-        return replace(self, unseen=unseen) if unseen.shape == self.unseen.shape else self
-
     def given(self, expected: Floats) -> Testimony:
         """The same with another truth, what is correct given something else."""
         return replace(self, truth=expected, error=np.zeros(expected.shape), exact=True)
@@ -106,9 +102,7 @@ class Testimony:
     def at_pole(self) -> bool:
         """Whether some intermediate is not finite, as in tanh(ln 0), or a derivative with respect to one, as
         in √(relu x) for x < 0; or f left its domain on Values."""
-        if self.recorded is None:
-            return self.stopped
-        return not self.recorded.is_finite(self.seeds)
+        return self.stopped if self.recorded is None else not self.recorded.is_finite(self.seeds)
 
     def sharpened(self) -> Testimony:
         """The same with the truth at many digits, where these were not worth the wait before."""
