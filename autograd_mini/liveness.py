@@ -25,11 +25,14 @@ CHOICES = (rules.where, rules.maximum, rules.minimum)  # at least one of their t
 
 
 class Liveness:
-    """The conditions of a reverse sweep from ``outputs``, which are live, over the nodes of ``order``."""
+    """The conditions of a reverse sweep from ``outputs``, which are live, over the nodes of ``order``.
+
+    Where no node is ``selective``, all are live.
+    """
 
     def __init__(self, order: Sequence[Value], outputs: Sequence[Value]) -> None:
-        self._selective = any(isinstance(node.op, Primitive) and node.op.selects for node in order)
-        self._wild = _wild_nodes(order) if self._selective else set()
+        self.selective = any(isinstance(node.op, Primitive) and node.op.selects for node in order)
+        self._wild = _wild_nodes(order) if self.selective else set()
         self._conditions: dict[Value, Condition | None] = dict.fromkeys(outputs)  # None where always
         self._several: dict[Value, list[Condition | None]] = {}  # where more than one leads to a node
 
@@ -38,8 +41,6 @@ class Liveness:
 
         The sweep asks for every edge over which it passes an adjoint, which makes the operand live, too.
         """
-        if not self._selective:
-            return term
         assert isinstance(node.op, Primitive)
         if node in self._several:
             self._conditions[node] = _any(self._several.pop(node))

@@ -11,7 +11,7 @@ import struct
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import numpy as np
 
@@ -58,28 +58,30 @@ def _written_order(outputs: Sequence[Value], inputs: Sequence[Value]) -> tuple[l
     First those that depend on no derivative, then those that do. Left operands come first, unlike in
     `depth_first_order`, which need not care and is faster.
     """
-    early: list[Value] = []
-    late: list[Value] = []
-    derived: set[Value] = set()
+    order: list[Value] = []
     seen = set(inputs)
-    stack: list[Value | None] = [node for node in reversed(outputs) if node.args]
-    push, pop = stack.append, stack.pop
+    stack: list[Any] = [node for node in reversed(outputs) if node.args]
+    add, append, push, pop = seen.add, order.append, stack.append, stack.pop
     while stack:
         node = pop()
         if node is None:  # everything below the node under this mark is done
-            node = cast(Value, pop())
-            if isinstance(node, Derivative) or not derived.isdisjoint(node.args):
-                derived.add(node)
-                late.append(node)
-            else:
-                early.append(node)
+            append(pop())
         elif node not in seen:
-            seen.add(node)
+            add(node)
             push(node)
             push(None)
             for operand in reversed(node.args):
-                if operand.args:
+                if operand.args and operand not in seen:
                     push(operand)
+    early: list[Value] = []
+    late: list[Value] = []
+    derived: set[Value] = set()
+    for node in order:
+        if isinstance(node, Derivative) or not derived.isdisjoint(node.args):
+            derived.add(node)
+            late.append(node)
+        else:
+            early.append(node)
     return early, late
 
 
@@ -96,7 +98,7 @@ class _Recorder:
         self.codes = array("i")
         self.operands = array("i")  # of all instructions, one after another
         self.folded = False
-        self.known: dict[int, int] = {}  # operations by their code and operands
+        self.known: dict[tuple[int, ...], int] = {}  # operations by their code and operands
 
     def slot(self, node: Value) -> int:
         """The slot of a node that is an input, a leaf or already added."""
@@ -122,34 +124,41 @@ class _Recorder:
 
     def add(self, nodes: list[Value]) -> None:
         """Give every node its slot: where it folds to, where the operation is known already, or a new one."""
-        slots, known, codes, identity = self.slots, self.known, self.codes, rules.identity
+        operands: tuple[int, ...]
+        slots, known, rows, place = self.slots, self.known, self.rows, self.slots.__getitem__
+        append, extend, number = self.codes.append, self.operands.extend, rows.get
+        new = self.inputs + len(self.codes)
         for node in nodes:
-            row = node.op
+            row: Any = node.op
+            args = node.args
             try:
-                operands = [slots[x] for x in node.args]
+                if len(args) == 2:  # most have two, and this is twice as fast
+                    x, y = args
+                    operands = slots[x], slots[y]
+                else:
+                    operands = tuple(map(place, args))
             except KeyError:  # a leaf among them
-                operands = [self.slot(x) for x in node.args]
-            if row is identity:
-                slot = operands[0]
-            elif isinstance(row, Source):
-                raise row.by_hand("carries no formula to record")
-            elif min(operands) >= ABSENT or (folded := self._folded(row, operands)) is None:
-                code = self.rows.setdefault(row, len(self.rows))
-                key = code + 1  # so that keys of one operand and of two never meet
-                for operand in operands:
-                    key = (key << 32) + operand
-                new = self.inputs + len(codes)
-                slot = known.setdefault(key, new)
+                operands = tuple(map(self.slot, args))
+            code = number(row)
+            if code is None:
+                if isinstance(row, Source):
+                    raise row.by_hand("carries no formula to record")
+                code = rows[row] = len(rows)
+            slot = operands[0] if row is rules.identity else None
+            for operand in operands:
+                if operand < ABSENT and slot is None:
+                    slot = self._folded(row, operands)
+            if slot is None:
+                slot = known.setdefault((code, *operands), new)
                 if slot == new:
-                    codes.append(code)
-                    self.operands.extend(operands)
-            else:
-                slot = folded
+                    append(code)
+                    extend(operands)
+                    new += 1
             slots[node] = slot
             if node.label and slot >= 0:
                 self.labels.setdefault(slot, node.label)
 
-    def _folded(self, row: Primitive, operands: list[int]) -> int | None:
+    def _folded(self, row: Primitive, operands: tuple[int, ...]) -> int | None:
         """The slot that an operation on constants comes down to, if it does."""
         folded = fold(row, [self._number(slot) for slot in operands])
         self.folded |= folded is not None

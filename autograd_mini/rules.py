@@ -158,7 +158,7 @@ class Primitive:
         inf
         """
         try:
-            return float(CHECKED.function(self)(*operands))
+            return float((self.bound.get(float) or CHECKED.function(self))(*operands))
         except DomainError:
             with np.errstate(all="ignore"):
                 return float(NUMPY.function(self)(*map(np.float64, operands)))

@@ -203,24 +203,47 @@ rules.register(
 
 def derive(row: Primitive, *operands: Value) -> Value:
     """The node ``row(operands)`` of a gradient graph, constants folded where that is exact."""
+    return deriver(row)(*operands)
+
+
+@cache
+def deriver(row: Primitive) -> Callable[..., Value]:
+    """`derive` for one row, written out for its operands: most of a gradient graph's time is spent here."""
+    names = [f"_{operand}" for operand in row.operands]
+    formula = rules.for_floats(formulas.expression(row.stable))
+    source = (
+        f"def function({', '.join(names)}):\n"
+        f"    if {' or '.join(f'{x}.op is _constant' for x in names)}:\n"
+        f"        _folded = _fold({', '.join(names)})\n"
+        f"        if _folded is not None:\n"
+        f"            return _folded\n"
+        f"    _traced = {' or '.join(f'isinstance({x}, _Traced)' for x in names)}\n"
+        f"    _node = _make(_TracedDerivative if _traced else _Derivative)\n"
+        f"    _node.op = _row\n"
+        f"    _node.args = {', '.join(names)},\n"
+        f"    _node.label = ''\n"
+        f"    if not _traced:\n"
+        f"        _node.grad = 0.0\n"
+        f"        {', '.join(row.operands)}, = {', '.join(f'{x}.data' for x in names)},\n"
+        f"        try:\n"
+        f"            _node.data = float({formula})\n"
+        f"        except (ArithmeticError, ValueError):\n"
+        f"            _node.data = _row.ieee({', '.join(row.operands)})\n"
+        f"    return _node\n"
+    )
+    kinds = {"_Traced": Traced, "_TracedDerivative": TracedDerivative, "_Derivative": Derivative}
+    own = {"_row": row, "_constant": constant, "_fold": partial(_folded, row), "_make": object.__new__}
+    return formulas.define(row.name, source, formulas.FLOATS, **kinds, **own)
+
+
+def _folded(row: Primitive, *operands: Value) -> Value | None:
+    """What is left of an operation on constants, if it can be folded."""
     if row is rules.mul and operands[0].op is constant and operands[0].data == -1.0:
-        row, operands = rules.neg, operands[1:]  # as one would write it
-    traced = False
-    for x in operands:
-        if x.op is constant:
-            folded = fold(row, [x.data if x.op is constant and not is_pi(x) else None for x in operands])
-            if isinstance(folded, int):
-                return operands[folded]
-            if folded is not None:
-                return constant_node(folded)
-        elif isinstance(x, Traced):
-            traced = True
-    node: Value = _node(TracedDerivative if traced else Derivative, row, operands)
-    if traced:
-        return node
-    node.grad = 0.0
-    node.data = row.ieee(*(x.data for x in operands))
-    return node
+        return derive(rules.neg, operands[1])  # as one would write it
+    found = fold(row, [x.data if x.op is constant and not is_pi(x) else None for x in operands])
+    if isinstance(found, int):
+        return operands[found]
+    return None if found is None else constant_node(found)
 
 
 def is_pi(node: Value) -> bool:
@@ -295,7 +318,7 @@ def _graph(row: Primitive, formula: ast.expr) -> Callable[..., Value]:
     formula = formulas.functional(formula)
     for node in ast.walk(formula):
         if isinstance(node, ast.Name) and node.id in rules.table:
-            NODES.setdefault(node.id, partial(derive, rules.table[node.id]))
+            NODES.setdefault(node.id, deriver(rules.table[node.id]))
     source = ast.unparse(_ConstantNodes().visit(formula))
     return formulas.define(
         row.name, f"def function(g, z, {', '.join(row.operands)}):\n    return {source}\n", NODES

@@ -24,12 +24,13 @@ from autograd_mini.liveness import Liveness
 from autograd_mini.rebuilding import follow
 from autograd_mini.rules import as_number
 from autograd_mini.suggestions import suggesting
-from autograd_mini.tracing import CUT, Derivative, Traced, constant_node, derive, products
+from autograd_mini.tracing import CUT, Derivative, Traced, constant_node, derive, deriver, products
 from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, unflatten
 from autograd_mini.value import (
     Source,
     Value,
     check_defined,
+    collector_paused,
     constant,
     depth_first_order,
     errors_wait,
@@ -241,20 +242,25 @@ def adjoint_graph(
     adjoints: dict[Value, Value] = {}
     for output, seed in zip(outputs, seeds, strict=True):
         adjoints[output] = _plus(adjoints.get(output), seed)
-    for node in reversed(order):
-        adjoint = adjoints.get(node)
-        if adjoint is None or node not in active:
-            continue
-        if active.isdisjoint(node.args):  # an input, and nothing below it that depends on another
-            continue
-        for i, (operand, product) in enumerate(zip(node.args, products_of(node), strict=True)):
-            if product is not None and operand in active:
-                term = product(adjoint, node, *node.args)
-                if term is not CUT:
-                    term = liveness.masked(node, i, term)
-                    adjoints[operand] = _plus(adjoints.get(operand), term)
-                    if terms is not None:
-                        terms[node, i] = term
+    plus, masks = deriver(rules.add), liveness.selective
+    with collector_paused():
+        for node in reversed(order):
+            adjoint = adjoints.get(node)
+            if adjoint is None or node not in active:
+                continue
+            args = node.args
+            if active.isdisjoint(args):  # an input, and nothing below it that depends on another
+                continue
+            for i, product in enumerate(products_of(node)):
+                if product is not None and (operand := args[i]) in active:
+                    term = product(adjoint, node, *args)
+                    if term is not CUT:
+                        if masks:
+                            term = liveness.masked(node, i, term)
+                        known = adjoints.get(operand)
+                        adjoints[operand] = term if known is None else plus(known, term)
+                        if terms is not None:
+                            terms[node, i] = term
     if name:
         for node in (*reversed(order), *inputs):
             if node.label and node in adjoints:

@@ -161,5 +161,5 @@ def test_a_derivative_is_labelled_with_the_label_of_the_output_or_the_functions_
     def labelled(x):
         return am.named((x * x).exp(), "L")
 
-    assert "∂loss/∂x" in trace(transform(loss), 0.0).labels.values()
-    assert "∂L/∂x" in trace(transform(labelled), 0.0).labels.values()
+    assert "∂loss/∂x" in trace(transform(loss), 0.0).listing.labels.values()
+    assert "∂L/∂x" in trace(transform(labelled), 0.0).listing.labels.values()

@@ -78,10 +78,10 @@ def test_what_depends_on_a_derivative_comes_after_all_that_does_not():
         return (x * x).exp()
 
     both = trace(value_and_grad(f), 0.0)
-    assert [both.code.rows[k].name for k in both.code.codes[: both.reverse]] == ["mul", "exp"]
-    assert both.reverse < len(both.code)
+    assert [both.code.rows[k].name for k in both.code.codes[: both.listing.reverse]] == ["mul", "exp"]
+    assert both.listing.reverse < len(both.code)
     later = trace(lambda x: (3.0 * grad(f)(x) + 1.0, f(x).sin()), 0.0)  # asked for first, and written last
     names = [later.code.rows[k].name for k in later.code.codes]
-    assert names[: later.reverse] == ["mul", "exp", "sin"]
+    assert names[: later.listing.reverse] == ["mul", "exp", "sin"]
     assert names[-2:] == ["mul", "add"]
-    assert trace(f, 0.0).reverse == 2
+    assert trace(f, 0.0).listing.reverse == 2

@@ -134,11 +134,13 @@ def _patterns(trees: Mapping[str, Any], slots: Iterable[int]) -> dict[str, Patte
 def _uses(code: Instructions) -> tuple[list[int], Counter[int]]:
     """The instructions that the results need, in order, and how often each slot is used."""
     uses, live = Counter(code.outputs.tolist()), []
-    codes, operands = code.codes.tolist(), code.operands.tolist()
+    operands, first = code.operands.tolist(), code.first
     for i in range(len(code) - 1, -1, -1):
-        if uses[code.first + i]:
+        if uses[first + i]:
             live.append(i)
-            uses.update(operands[i][: len(code.rows[codes[i]].operands)])
+            for slot in operands[i]:
+                uses[slot] += 1
+    uses.pop(-1, None)  # where a row takes fewer
     return live[::-1], uses
 
 
@@ -293,14 +295,14 @@ class Language:
         self, listing: Listing, live: list[int], uses: Mapping[int, int], returned: set[int]
     ) -> None:
         """Assignments of what has a label, is used several times, or is too long to stand in place."""
-        code, labels = listing.code, listing.labels
+        code, labels, first = listing.code, listing.labels, listing.code.first
         codes, operands, unpacked = code.codes.tolist(), code.operands.tolist(), len(self.body)
-        named = {i: self.names.new(labels[code.first + i]) for i in live if labels.get(code.first + i)}
+        named = {i: self.names.new(labels[first + i]) for i in live if labels.get(first + i)}
         forward = True
         for i in live:
             if forward and i >= listing.reverse:
                 forward, self.blank = False, len(self.body) > unpacked
-            row, slot = code.rows[codes[i]], code.first + i
+            row, slot = code.rows[codes[i]], first + i
             term = self.fitting(row, operands[i][: len(row.operands)])
             often = uses[slot] > 1 and not (term.truth and len(term.text) <= SHORT and not term.depth)
             if i in named or ((often or (slot in returned and len(term.text) > SHORT)) and not term.simple):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import ClassVar
 
+from autograd_mini import rules
 from autograd_mini.formulas import can_raise, expression
 from autograd_mini.instructions import Instructions
 from autograd_mini.source.language import (
@@ -35,20 +36,22 @@ def _in_branches(code: Instructions, live: list[int], returned: Set[int]) -> Set
 
     Computed when their branch is taken, they raise nothing where it is not.
     """
-    codes, operands = code.codes.tolist(), code.operands.tolist()
+    if rules.where not in code.rows:
+        return frozenset()
+    codes, operands, first = code.codes.tolist(), code.operands.tolist(), code.first
     always = set(returned)
     for i in reversed(live):
-        row, slot = code.rows[codes[i]], code.first + i
-        if row.name == "where":
+        row = code.rows[codes[i]]
+        if row is rules.where:
             always.add(operands[i][0])
-        elif slot in always:
+        elif first + i in always:
             always.update(operands[i][: len(row.operands)])
     depth: dict[int, int] = {}
     for i in live:
-        row, slot = code.rows[codes[i]], code.first + i
-        below = [depth[operand] for operand in operands[i] if operand in depth]
-        if slot not in always and (below or can_raise(expression(row.stable))):
-            depth[slot] = 1 + max(below, default=0)
+        if first + i not in always:
+            below = [depth[operand] for operand in operands[i] if operand in depth]
+            if below or can_raise(expression(code.rows[codes[i]].stable)):
+                depth[first + i] = 1 + max(below, default=0)
     return depth.keys() if max(depth.values(), default=0) <= NESTED else frozenset()
 
 

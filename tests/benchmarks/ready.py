@@ -225,12 +225,45 @@ def copies(shape: str, way: str, size: int) -> dict[str, float]:
     return {name: min(took) for name, took in times.items()} | {"peak": peak, "grown": peak - before}
 
 
+def graphs(size: int) -> dict[str, float]:
+    """Processor seconds of what is made from a graph of about ``size`` nodes, and of its backward sweep."""
+    from peers import chain
+
+    from autograd_mini import Value, grad, gradient_graph, trace
+    from autograd_mini.value import collector_paused
+
+    def f(s: Any, a: Any, b: Any) -> Any:
+        return chain(s, a, b, size)
+
+    with collector_paused():
+        leaves = [Value(1.0), Value(0.999), Value(0.001)]
+        root = f(*leaves)
+    program = trace(grad(f, (0, 1, 2)), 1.0, 0.999, 0.001)
+    work: dict[str, Callable[[], Any]] = {
+        "backward": root.backward,
+        "gradient_graph": lambda: gradient_graph(root, leaves),
+        "trace(grad)": lambda: trace(grad(f, (0, 1, 2)), 1.0, 0.999, 0.001),
+        "source": program.source,
+    }
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for turn in range(3):
+        for name, function in work.items():
+            if name != "source" or not turn:
+                gc.collect()
+                start = time.process_time()
+                kept = function()
+                times[name].append(time.process_time() - start)
+                del kept
+    return {name: min(took) for name, took in times.items()} | {"instructions": len(program)}
+
+
 TASKS: dict[str, Callable[..., dict[str, float]]] = {
     "mlp": mlp,
     "batch": batch,
     "again": again,
     "grow": grow,
     "copies": copies,
+    "graphs": graphs,
 }
 
 
@@ -325,10 +358,23 @@ def report_copies(size: int) -> list[Goal]:
     return goals
 
 
+def report_graphs(size: int) -> list[Goal]:
+    print(f"\nwhat is made from a graph of {size:,} nodes, against its backward sweep")
+    found = child("graphs", size)
+    for name in ("gradient_graph", "trace(grad)", "source"):
+        print(f"  {name:16} {found[name]:6.2f} s   {found[name] / found['backward']:6.1f} × backward")
+    print(f"  source, for each instruction {1e6 * found['source'] / found['instructions']:6.1f} µs")
+    return [
+        (f"{name} / backward", found[name] / found["backward"], "at most", bound)
+        for name, bound in (("gradient_graph", 16.0), ("trace(grad)", 22.0))
+    ]
+
+
 def main(quick: bool) -> list[Goal]:
     goals = report_first(rounds=1 if quick else 5)
     goals += report_again(rounds=3 if quick else 9)
     # XLA's time for operations written out one by one grows faster than their number.
+    goals += report_graphs(10**5 if quick else 400_000)
     goals += report_copies(10**5 if quick else 1 << 20)
     return goals + report_growth(10**5 if quick else 10**6, {"JAX": 10**3})
 
