@@ -253,7 +253,8 @@ class Tape:
         if length < 6 or not self.args[i]:
             return "…"
         if known := self._known(i):
-            return f"{known[0]}({self.name(known[1], whole, length * 2 // 3)})"
+            all_of = whole or known[0] in ("mean", "var")
+            return f"{known[0]}({self.name(known[1], all_of, length * 2 // 3)})"
         if op == "add":
             return self._sum(i, whole, length)
         operands = [self._operand(i, k, whole, length * 2 // 3) for k in range(len(self.args[i]))]
@@ -268,7 +269,8 @@ class Tape:
         return self.order[i].op.name == "detach" or i in self.home.shifts
 
     def _known(self, i: int) -> tuple[str, int] | None:
-        """The function of which a node is the output, exp u / Σ exp u or 1 / (1 + exp −u), and its u."""
+        """The function of which a node is the output, exp u / Σ exp u, 1 / (1 + exp −u), Σ u / n or the
+        mean of (u − mean u)², and its u."""
 
         def parts(i: int, op: str) -> list[int]:
             return self.args[i] if self.order[i].op.name == op and not self.order[i].label else []
@@ -279,6 +281,13 @@ class Tape:
         if not (operands := parts(i, "div") or self.args[i]) or self.order[i].op.name != "div":
             return None
         above, below = operands
+        if self.order[below].op is constant and (u := self._averaged(i)) is not None:
+            factors = {*self.args[u]} if self.order[u].op.name == "mul" else {u, *parts(u, "pow")[:1]} - {u}
+            shifted = parts(factors.pop(), "sub") if len(factors) == 1 else []
+            own = self._averaged(shifted[1]) if shifted else None
+            if own is not None and self.kinds[own] == self.kinds[shifted[0]]:
+                return "var", shifted[0]
+            return "mean", u
         if exponential := parts(above, "exp"):
             terms = self.terms(below)
             if above in terms and len({self.kinds[u] for u in terms}) == 1 < len(terms):
@@ -288,6 +297,14 @@ class Tape:
                 if (e := parts(other, "exp")) and (u := parts(e[0], "neg")):
                     return "sigmoid", u[0]
         return None
+
+    def _averaged(self, i: int) -> int | None:
+        """One of the terms of which a node is the mean."""
+        if self.order[i].op.name != "div" or self.order[self.args[i][1]].op is not constant:
+            return None
+        terms = self.terms(self.args[i][0])
+        alike = len({self.kinds[u] for u in terms}) == 1 < len(terms) == self.order[self.args[i][1]].data
+        return terms[0] if alike else None
 
     def terms(self, i: int) -> list[int]:
         """The terms of a sum without a label, from the left."""
