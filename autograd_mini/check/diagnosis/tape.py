@@ -281,13 +281,13 @@ class Tape:
         if not (operands := parts(i, "div") or self.args[i]) or self.order[i].op.name != "div":
             return None
         above, below = operands
-        if self.order[below].op is constant and (u := self._averaged(i)) is not None:
-            factors = {*self.args[u]} if self.order[u].op.name == "mul" else {u, *parts(u, "pow")[:1]} - {u}
+        if self.order[below].op is constant and (term := self._averaged(i)) is not None:
+            factors = {*(parts(term, "mul") or parts(term, "pow")[:1])}
             shifted = parts(factors.pop(), "sub") if len(factors) == 1 else []
             own = self._averaged(shifted[1]) if shifted else None
             if own is not None and self.kinds[own] == self.kinds[shifted[0]]:
                 return "var", shifted[0]
-            return "mean", u
+            return "mean", term
         if exponential := parts(above, "exp"):
             terms = self.terms(below)
             if above in terms and len({self.kinds[u] for u in terms}) == 1 < len(terms):
