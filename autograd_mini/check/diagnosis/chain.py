@@ -242,7 +242,7 @@ def _terms(tape: Tape, root: int) -> list[Indices]:
         i = stack.pop()
         op, args = tape.order[i].op.name, tape.args[i]
         moving = [u for u in args if tape.order[u].op is not constant]
-        if op in ("add", "sub") and (i == root or not tape.order[i].label):
+        if op in ("add", "sub") and (i == root or not tape.labels[i]):
             stack += moving[::-1]
         elif op in ("mul", "div", "neg") and len(moving) == 1 and len(_terms(tape, moving[0])) > 1:
             stack += moving

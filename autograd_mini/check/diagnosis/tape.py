@@ -51,7 +51,7 @@ class Group:
 
     @property
     def labelled(self) -> bool:
-        return bool(self.tape.order[self.nodes[0]].label)
+        return bool(self.tape.labels[self.nodes[0]])
 
     @property
     def level(self) -> int:
@@ -88,6 +88,7 @@ class Tape:
         self.order = [lifted(0.0)] * total  # of an output that is a number
         for node, slot in recorded.slots.items():
             self.order[slot] = node
+        self.labels = [node.label or graph.called.get(node, "") for node in self.order]
         rows, places = np.nonzero(self.code.operands >= 0)
         self.source, self.target = self.code.operands[rows, places], rows + self.code.first
         self.args: list[list[int]] = [[] for _ in range(total)]
@@ -139,7 +140,7 @@ class Tape:
         wanted = {i: ("input", name) for name, nodes in self.inputs.items() for i in nodes}
         kinds: list[int] = []
         for i, node in enumerate(self.order):
-            base, index = split_label(node.label)
+            base, index = split_label(self.labels[i])
             made: Any = (node.op.name, base, *(kinds[u] for u in self.args[i]))
             if i in wanted:
                 made = wanted[i]
@@ -167,7 +168,7 @@ class Tape:
         groups: list[Group] = []
         flat = {i: k for nodes in self.inputs.values() for k, i in enumerate(x for x in nodes if x >= 0)}
         for nodes in sorted(members.values(), key=lambda nodes: self.level[nodes[0]]):
-            nodes.sort(key=lambda i: (flat.get(i, 0), split_label(self.order[i].label)[1],
+            nodes.sort(key=lambda i: (flat.get(i, 0), split_label(self.labels[i])[1],
                                       [rank.get(u, 0) for u in self.args[i]], i))  # fmt: skip
             constants = self.order[nodes[0]].op is constant
             rank.update({i: 0 if constants else k for k, i in enumerate(nodes)})
@@ -242,9 +243,9 @@ class Tape:
         ``whole`` names the array of which it is an element.
         """
         node = self.order[i]
-        if node.label:
-            base, index = split_label(node.label)
-            return base if whole and index else str(node.label)
+        if self.labels[i]:
+            base, index = split_label(self.labels[i])
+            return base if whole and index else self.labels[i]
         if node.op is constant:
             return self._number(node.data)
         op = node.op.name
@@ -273,7 +274,7 @@ class Tape:
         mean of (u − mean u)², and its u."""
 
         def parts(i: int, op: str) -> list[int]:
-            return self.args[i] if self.order[i].op.name == op and not self.order[i].label else []
+            return self.args[i] if self.order[i].op.name == op and not self.labels[i] else []
 
         def is_one(i: int) -> bool:
             return self.order[i].op is constant and self.order[i].data == 1
@@ -311,7 +312,7 @@ class Tape:
         terms, stack = [], [i]
         while stack:
             u = stack.pop()
-            if self.order[u].op.name == "add" and (u == i or not self.order[u].label):
+            if self.order[u].op.name == "add" and (u == i or not self.labels[u]):
                 stack += reversed(self.args[u])
             else:
                 terms.append(u)
