@@ -253,7 +253,7 @@ MISTAKES = {
         LAYER_NORM, "d = dout * gamma\n    dx = (", "d = dout\n    dx = gamma * (",
         "(d * gamma - (d * gamma).mean(axis=1, keepdims=True)", "",
     ),
-    "keepdims forgotten": (SOFTMAX, "1, keepdims=True))\n", "1))\n", "keepdims=True", "keepdims"),
+    "keepdims forgotten": (SOFTMAX, "p, axis=1, keepdims=True)", "p, axis=1)", "keepdims=True", "keepdims"),
     "a kernel that is not flipped": (FLIPPED, "w[::-1, ::-1]", "w", "w[..., ::-1, ::-1]", "flipped"),
     "a stride forgotten": (CONVOLUTION, "dx[2 * i : 2 * i +", "dx[i : i +", "dx[i * 2:i * 2 +", "factor"),
 }  # fmt: skip
