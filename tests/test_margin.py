@@ -401,3 +401,21 @@ def test_what_a_line_should_be_is_no_equation_of_what_it_is():
     at = {k: random.standard_normal(x) for k, x in POINTS[LAYER].items()}
     report = check_backward(names["forward"], names["backward"], at=at, diagnosis=0.4)
     assert [x.formula for x in report.explanations if x.kind == "line"] == ["∂L/∂b"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "dx = dz @ W.T",
+            "dx = dz @ W",
+            r"in line 10: dx = dz @ W, where dz has shape \(3, 4\), W has",
+        ),
+        ("db = dz.sum", "db = dzz.sum", r"'dzz' is not defined.*, in line 9: db = dzz.*, where dz is known"),
+    ],
+)
+def test_where_a_backward_pass_raises_the_line_and_its_shapes_are_said(old, new, said):
+    names = module(LAYER.replace(old, new))
+    at = {"x": np.ones((3, 5)), "W": np.ones((5, 4)), "b": np.zeros(4)}
+    with pytest.raises(TypeError, match=said):
+        check_backward(names["forward"], names["backward"], at=at)

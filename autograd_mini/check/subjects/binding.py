@@ -40,6 +40,7 @@ from autograd_mini.check.subjects.naming import (
     names_of,
     numbers_in,
     plain_number,
+    raised_in,
     returned_names,
     same,
 )
@@ -665,7 +666,10 @@ class _Binder:
             if self.is_method or any(
                 take.kind == "left" and take.of not in self.outputs for _, take in self.takes
             ):
-                raise _refused(f"backward raises {type(error).__name__}: {error}; {self._given()}") from error
+                where = raised_in(error)
+                raise _refused(
+                    f"backward raises {type(error).__name__}: {error}{where}; {self._given()}"
+                ) from error
             first = self._target(self._asked()[0])
             if len(first.path) != 2:
                 raise
