@@ -36,7 +36,7 @@ from autograd_mini.arguments import (
 from autograd_mini.arrays import values
 from autograd_mini.instructions import Instructions, Leaf, Listing
 from autograd_mini.labels import element_label
-from autograd_mini.rebuilding import follow
+from autograd_mini.rebuilding import follow, name_traced, noting_locals
 from autograd_mini.recording import record
 from autograd_mini.rules import Primitive, as_number
 from autograd_mini.tracing import PI, constant_node, derive, traced_input
@@ -84,7 +84,9 @@ def trace(f: Callable[..., Any], *examples: Any, exact: bool = False) -> Program
     _require_examples(f, examples)
     arguments = {x: map_named(traced, example, x) for x, example in zip(names, examples, strict=True)}
     with collector_paused(), lists_explained(examples):
-        result = follow(f, *map(copied, arguments.values()))  # f may pop from its dicts and lists
+        with noting_locals() as noted:
+            result = follow(f, *map(copied, arguments.values()))  # f may pop from its dicts and lists
+        name_traced(noted, arguments)
         return _program(name_of(f), arguments, nodes, result, exact)
 
 

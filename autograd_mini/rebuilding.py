@@ -4,6 +4,7 @@
 NumPy's functions that make arrays, for `float`, `isinstance` and the functions of `math` that is a stand-in;
 the user's own functions, methods and classes are rebuilt in their turn; anything else is itself. The rebuilt
 function has the globals, the cells and the lines of the first. Module, class and function are untouched.
+Inside `noting_locals` it is noted what local variables hold.
 
 `Rebuilt` does the same with a watcher, on Values or numbers: what every assignment, store, return, call and
 operation gives is shown to it, and what it answers goes on in its place.
@@ -21,8 +22,9 @@ import linecache
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache, partial, reduce
 from operator import itemgetter
 from tokenize import TokenError
@@ -35,6 +37,7 @@ from autograd_mini import numpy as stand_in
 from autograd_mini import rules
 from autograd_mini.arrays import as_values, holds_values, is_traced
 from autograd_mini.definitions import python_3
+from autograd_mini.labels import element_label
 from autograd_mini.numpy import opened
 from autograd_mini.tracing import Traced, is_condition
 from autograd_mini.trees import map_leaves
@@ -70,6 +73,53 @@ def following(f: Callable[..., Any]) -> Callable[..., Any]:
     """What `follow` calls in the place of ``f``, where Values come to it by other ways than as arguments."""
     rebuilt: Callable[..., Any] = Rebuilt(f)(f)
     return rebuilt
+
+
+_noted: ContextVar[dict[str, Any] | None] = ContextVar("local variables", default=None)
+
+
+@contextmanager
+def noting_locals() -> Iterator[dict[str, Any]]:
+    """Inside, what functions that are followed assign to local variables is noted by their names.
+
+    It is None for a name to which different things are assigned, in a loop or in several functions.
+    """
+    noted: dict[str, Any] = {}
+    before = _noted.set(noted)
+    try:
+        yield noted
+    finally:
+        _noted.reset(before)
+
+
+def called(noted: Mapping[str, Any], taken: Iterable[str] = ()) -> dict[Value, str]:
+    """The names that local variables give to nodes without a label, each the first of its names.
+
+    ``taken`` names mean something else already.
+
+    >>> def f(x):
+    ...     y = 2 * x
+    ...     z = y * y
+    ...     return z
+    >>> with noting_locals() as noted:
+    ...     z = follow(f, Value(3.0, label="x"))
+    >>> [*called(noted).values()], z.label
+    (['y', 'z'], '')
+    """
+    found: dict[Value, str] = {}
+    for name, x in noted.items():
+        array = np.asarray(x, dtype=object) if isinstance(x, (Value, np.ndarray)) else np.empty(0)
+        for index, node in np.ndenumerate(array) if name not in taken and array.dtype == object else ():
+            if isinstance(node, Value) and node.args and not node.label:
+                found.setdefault(node, element_label(name, index))
+    return found
+
+
+def name_traced(noted: Mapping[str, Any], taken: Iterable[str]) -> None:
+    """Label nodes of a trace, which is nobody's yet, as local variables call them."""
+    for node, name in called(noted, taken).items():
+        if isinstance(node, Traced):
+            node.label = name
 
 
 def _line(error: BaseException) -> str:
@@ -113,6 +163,7 @@ class Rebuilt:
         self.package = _package(getattr(f, "func", f))
         self.watch, self.on_values, self.mended = watch, on_values, mended or {}
         self.functions: dict[CodeType, FunctionType] = {}  # the user's own that were called, by their code
+        self.locals = _noted.get() if on_values else None
         self.textless: dict[FunctionType, FunctionType] = {}  # those without a text, rebuilt
 
     def __call__(self, callee: Any) -> Any:
@@ -136,6 +187,14 @@ class Rebuilt:
         if kind in PLAIN:
             return callee
         return self._bound(kind.__call__, callee, callee) if callable(callee) else callee
+
+    def local(self, names: Any, x: Any) -> Any:
+        """What is assigned to a local variable, or to several; one that holds several things names none."""
+        if self.locals is not None:
+            several = isinstance(names, tuple) and type(x) in (tuple, list) and len(x) == len(names)
+            for name, part in zip(names, x) if several else [(names, x)]:  # noqa: B905  # of one length
+                self.locals[name] = part if self.locals.get(name, part) is part else None
+        return x
 
     def mod(self, x: Any, y: Any) -> Any:
         """``x % y``, where a number that goes into a text is no number lost."""
@@ -297,7 +356,8 @@ FOLLOW = "_autograd_mini_follow"  # the parameter by which rebuilt code asks
 
 
 class _Calls(ast.NodeTransformer):
-    """``g(x)`` becomes ``follow(g)(x)``, and ``x % y``, which may be a text, ``follow.mod(x, y)``.
+    """``g(x)`` becomes ``follow(g)(x)``, ``x % y``, which may be a text, ``follow.mod(x, y)``, and ``z = x``
+    ``z = follow.local("z", x)``.
 
     Every function gets ``follow`` as a parameter; those inside another have its own as the default.
     """
@@ -313,6 +373,16 @@ class _Calls(ast.NodeTransformer):
             return node
         mod = ast.Attribute(ast.Name(FOLLOW, ast.Load()), "mod", ast.Load())
         return ast.Call(mod, [node.left, node.right], [])
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign:
+        self.generic_visit(node)
+        targets = getattr(node.targets[0], "elts", node.targets)
+        if len(node.targets) == 1 and all(isinstance(target, ast.Name) for target in targets):
+            names = tuple(target.id for target in targets)
+            said: Any = names if targets is not node.targets else names[0]
+            local = ast.Attribute(ast.Name(FOLLOW, ast.Load()), "local", ast.Load())
+            node.value = ast.copy_location(ast.Call(local, [ast.Constant(said), node.value], []), node.value)
+        return node
 
     def visit_arguments(self, node: ast.arguments) -> ast.arguments:
         self.generic_visit(node)

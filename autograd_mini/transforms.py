@@ -21,7 +21,7 @@ import numpy as np
 from autograd_mini import rules
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.liveness import Liveness
-from autograd_mini.rebuilding import follow
+from autograd_mini.rebuilding import follow, name_traced, noting_locals
 from autograd_mini.rules import as_number
 from autograd_mini.suggestions import suggesting
 from autograd_mini.tracing import CUT, Derivative, Traced, constant_node, derive, deriver, products
@@ -376,8 +376,11 @@ class _Call:
         if not isinstance(argnums, Sequence):
             [self.tree] = self.tree
         self.inputs = elements(self.tree)
-        with _living(self.inputs), errors_wait(), lists_explained([args[i] for i in positions]):
+        taken = [args[i] for i in positions]
+        with _living(self.inputs), errors_wait(), lists_explained(taken), noting_locals() as noted:
             self.result = follow(f, *fresh, **named)
+        if self.symbolic:
+            name_traced(noted, names)
         self.aux: tuple[Any, ...] = ()
         if has_aux:
             if not isinstance(self.result, (tuple, list)) or len(self.result) != 2:

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from autograd_mini import check_gradient, named, softmax
+from autograd_mini import check_gradient, check_jacobian, named, softmax
 
 random = np.random.default_rng(0)
 X, T, W = random.normal(size=(5, 3)), random.normal(size=5), random.normal(size=3)
@@ -30,6 +30,23 @@ def normalised(x):
     return np.sum(WEIGHTS * (x - mu) / np.sqrt(var + 1e-5))
 
 
+def skewed(x):
+    return np.sum(WEIGHTS * ((x - x.mean()) / np.sqrt(x.var() + 1e-5)) ** 3)
+
+
+def mean_only(x):
+    std = np.sqrt(x.var() + 1e-5)
+    d = 3 * WEIGHTS * ((x - x.mean()) / std) ** 2
+    return (d - d.mean()) / std
+
+
+def reference(x):
+    std = np.sqrt(x.var() + 1e-3)
+    xhat = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+    d = 3 * WEIGHTS * xhat**2
+    return (d - d.mean() - xhat * np.mean(d * xhat)) / std
+
+
 CAUSES = {
     "no regulariser": (ridge, slope, W, "0.3·(Σ w·w) is missing"),
     "half a regulariser": (ridge, lambda w: slope(w) + 0.3 * w, W,
@@ -49,6 +66,27 @@ CAUSES = {
         lambda x: np.sum(2.0**x), lambda x: x * 2.0 ** (x - 1), V,
         "the power rule, which is for a constant exponent",
     ),
+    "the power rule on an exponential": (
+        lambda x: np.sum(np.exp(x)), lambda x: x * np.exp(x - 1), V,
+        "the power rule, which is for a constant exponent",
+    ),
+    "the Hessian for the gradient": (
+        lambda w: np.sum((X @ w - T) ** 2), lambda w: 2 * X.T @ X, W,
+        "yours is the Hessian of f, of shape (3, 3), and not its gradient",
+    ),
+    "the second derivative": (
+        lambda x: np.sum(np.sin(x)), lambda x: -np.sin(x), W,
+        "yours is the second derivative of f, and not its first",
+    ),
+    "the variance held constant": (skewed, mean_only, V, "holds var(x) constant"),
+    "no index subtracted": (
+        lambda z: -np.log(softmax(z))[2], lambda z: softmax(z), V,
+        "takes softmax(z) for ∂f/∂z, without 1 subtracted at the target's index",
+    ),
+    "the class for its one-hot vector": (
+        lambda z: -np.log(softmax(z))[2], lambda z: softmax(z) - 2, V,
+        "takes softmax(z) − 2 for ∂f/∂z, without 1 subtracted at the target's index",
+    ),
 }  # fmt: skip
 
 
@@ -58,6 +96,17 @@ def test_a_cause_is_named_and_nothing_beside_it(name):
     report = check_gradient(f, hand, at=at, diagnosis=30.0)
     causes = [explanation for explanation in report.explanations if explanation.kind != "slip"]
     assert [said in cause.text for cause in causes] == [True]
+
+
+def test_a_diagonal_for_a_matrix_is_named_and_no_sum_of_it():
+    report = check_jacobian(np.tanh, lambda x: 1 - np.tanh(x) ** 2, at=W, diagnosis=20.0)
+    assert [explanation.kind for explanation in report.explanations] == ["diagonal"]
+    assert "a matrix with these numbers on its diagonal" in report.explanations[0].formula
+
+
+def test_the_epsilon_of_a_reference_is_corrected():
+    [slip, *_] = check_gradient(skewed, reference, at=V, diagnosis=40.0).explanations
+    assert slip.formula == "std = np.sqrt(x.var() + 1e-05)"
 
 
 def test_ones_are_no_gradient_of_anything():

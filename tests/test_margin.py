@@ -125,8 +125,52 @@ def backward(dout, cache):
     dx = dz @ W.T
     return dx, dW, db
 """
+LAYER_NORM = """
+import numpy as np
+def forward(x, gamma, beta, eps=1e-5):
+    mu = x.mean(axis=1, keepdims=True)
+    std = np.sqrt(x.var(axis=1, keepdims=True) + eps)
+    xhat = (x - mu) / std
+    return gamma * xhat + beta, (xhat, std, gamma)
+def backward(dout, cache):
+    xhat, std, gamma = cache
+    d = dout * gamma
+    dx = (d - d.mean(axis=1, keepdims=True) - xhat * (d * xhat).mean(axis=1, keepdims=True)) / std
+    return dx, np.sum(dout * xhat, axis=0), np.sum(dout, axis=0)
+"""
+SOFTMAX = """
+import numpy as np
+def forward(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    return p, p
+def backward(dout, p):
+    dz = p * (dout - np.sum(dout * p, axis=1, keepdims=True))
+    return dz
+"""
+FLIPPED = """
+import numpy as np
+def conv(x, w):
+    h, v = x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1
+    out = np.zeros((h, v))
+    for i in range(h):
+        for j in range(v):
+            out[i, j] = np.sum(x[i : i + w.shape[0], j : j + w.shape[1]] * w)
+    return out
+def forward(x, w):
+    return conv(x, w), (x, w)
+def backward(dout, cache):
+    x, w = cache
+    a, b = w.shape[0] - 1, w.shape[1] - 1
+    dx = conv(np.pad(dout, ((a, a), (b, b))), w[::-1, ::-1])
+    dw = conv(x, dout)
+    return dx, dw
+"""
 random = np.random.default_rng(3)
 POINTS = {
+    LAYER_NORM: {"x": (4, 5), "gamma": (5,), "beta": (5,)},
+    SOFTMAX: {"z": (4, 4)},
+    FLIPPED: {"x": (5, 6), "w": (3, 2)},
     LAYER: {"x": (3, 4), "W": (4, 4), "b": (4,)},
     BATCH_NORM: {"x": (5, 3), "gamma": (3,), "beta": (3,)},
     NETWORK: {"x": (5, 3), "t": (5, 2), "W1": (3, 4), "b1": (4,), "W2": (4, 2), "b2": (2,), "reg": 0.3},
@@ -192,6 +236,25 @@ MISTAKES = {
         RECURRENT, "dWh += np.outer(hs[t - 1], da)", "dWh += np.outer(da, hs[t - 1])", "(hs[t - 1], da)",
         "the wrong way round",
     ),
+    "the class for its one-hot vector": (
+        CLASSIFIER, "dz = p.copy()\n    dz[np.arange(N), y] -= 1\n", "dz = p - y[:, None]\n",
+        "dz = p - np.eye(p.shape[-1])[y]", "the number of a class is taken for its one-hot vector",
+    ),
+    "a line still to be written": (
+        CLASSIFIER, "dz[np.arange(N), y] -= 1", "pass", "-= 1", "a line is missing",
+    ),
+    "a carried gradient never updated": (
+        RECURRENT, "\n        dnext = Wh @ da", "", "dnext = da @ Wh.T", "a line is missing",
+    ),
+    "the epsilon of a reference": (
+        BATCH_NORM, "std**-3", "(var + 1e-3) ** -1.5", "(var + 1e-05) ** (-1.5)", "another number",
+    ),
+    "a scale outside of the means": (
+        LAYER_NORM, "d = dout * gamma\n    dx = (", "d = dout\n    dx = gamma * (",
+        "(d * gamma - (d * gamma).mean(axis=1, keepdims=True)", "",
+    ),
+    "keepdims forgotten": (SOFTMAX, "p, axis=1, keepdims=True)", "p, axis=1)", "keepdims=True", "keepdims"),
+    "a kernel that is not flipped": (FLIPPED, "w[::-1, ::-1]", "w", "w[..., ::-1, ::-1]", "flipped"),
     "a stride forgotten": (CONVOLUTION, "dx[2 * i : 2 * i +", "dx[i : i +", "dx[i * 2:i * 2 +", "factor"),
 }  # fmt: skip
 
@@ -338,3 +401,21 @@ def test_what_a_line_should_be_is_no_equation_of_what_it_is():
     at = {k: random.standard_normal(x) for k, x in POINTS[LAYER].items()}
     report = check_backward(names["forward"], names["backward"], at=at, diagnosis=0.4)
     assert [x.formula for x in report.explanations if x.kind == "line"] == ["∂L/∂b"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "dx = dz @ W.T",
+            "dx = dz @ W",
+            r"in line 10: dx = dz @ W, where dz has shape \(3, 4\), W has",
+        ),
+        ("db = dz.sum", "db = dzz.sum", r"'dzz' is not defined.*, in line 9: db = dzz.*, where dz is known"),
+    ],
+)
+def test_where_a_backward_pass_raises_the_line_and_its_shapes_are_said(old, new, said):
+    names = module(LAYER.replace(old, new))
+    at = {"x": np.ones((3, 5)), "W": np.ones((5, 4)), "b": np.zeros(4)}
+    with pytest.raises(TypeError, match=said):
+        check_backward(names["forward"], names["backward"], at=at)

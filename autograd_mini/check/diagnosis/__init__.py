@@ -26,6 +26,7 @@ from autograd_mini.check.diagnosis.chain import Chain
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.diagnosis.tape import tape_if_any
 from autograd_mini.check.subjects.subject import Graph
+from autograd_mini.transforms import hessian
 from autograd_mini.value import Value
 
 if TYPE_CHECKING:
@@ -35,6 +36,40 @@ if TYPE_CHECKING:
 
 __all__ = ["diagnose", "diagnose_value", "nodes_named", "what_is_right"]
 
+SMALL = 32  # numbers of which there are second derivatives
+
+
+def second_derivatives(case: Case, base: Base) -> Iterator[Candidate]:
+    """The Hessian in the place of the gradient, or what is on its diagonal."""
+    call, point = case.evidence.call, case.points[0]
+    if call is None or case.rows or len(case.names) > 1 or case.names[0] not in point.arguments:
+        return
+    [name] = case.names
+    shape, given = point.truth[name].shape, point.yours[name].shape
+    if given not in (shape, shape * 2) or point.truth[name].size > SMALL:
+        return
+
+    def result(p: int) -> Mapping[str, Floats] | None:
+        at = case.points[p].arguments
+        try:
+            with np.errstate(all="ignore"):
+                found = np.asarray(hessian(lambda x: call({**at, name: x}))(at[name]), dtype=float)
+        except Exception:  # f does not run on Values
+            return None
+        size = math.prod(shape)
+        return {
+            name: found if given == found.shape else np.diagonal(found.reshape(size, size)).reshape(shape)
+        }
+
+    what = f"second derivative of {case.evidence.out}, and not its first"
+    if given != shape:
+        what = f"Hessian of {case.evidence.out}, of shape {given}, and not its gradient"
+    of_shape = f", of shape {shape}" * bool(shape)
+    yield Candidate(
+        "other function", f"yours is the {what}", f"{case.title} is the first derivative{of_shape}", result
+    )
+
+
 # What can be seen from the array and what from the graph, with how plain it is and how many bits of the hand
 # result must have been able to refute it.
 ON_THE_ARRAY: list[tuple[int, float, Callable[[Case, Base], Iterator[Candidate]]]] = [
@@ -42,6 +77,7 @@ ON_THE_ARRAY: list[tuple[int, float, Callable[[Case, Base], Iterator[Candidate]]
     (0, 12, arrangement.arranged),
     (1, 4, arrangement.named_factors),
     (1, 12, arrangement.entry_factors),
+    (2, 12, second_derivatives),
     (4, 12, arrangement.shuffled),
     (7, 12, arrangement.factors),
 ]

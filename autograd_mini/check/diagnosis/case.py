@@ -212,7 +212,7 @@ class Case:
 
         Numbers that are equal, at whatever points, tell no more than one of them, a simple fraction little.
         """
-        told: dict[int, float] = {}
+        told: dict[str, float] = {}
         for p, point in enumerate(self.points):
             for name in self.names:
                 yours, truth = point.yours[name], point.truth[name]
@@ -223,7 +223,7 @@ class Case:
                 unit = float(self.allowed(p, name, np.array(size)))
                 for x in wrong.ravel().tolist() if size and unit else ():
                     simple = x and constant_name(x, {}, 1e-9)  # a 0 among others is a part left out
-                    told[round(x / (10 * unit))] = ROUND if simple else min(SURE, math.log2(size / unit))
+                    told[f"{x:.4e}"] = ROUND if simple else min(SURE, math.log2(size / unit))
         return sum(max(0.0, bits) for bits in told.values())
 
     @cached_property

@@ -242,7 +242,7 @@ def _terms(tape: Tape, root: int) -> list[Indices]:
         i = stack.pop()
         op, args = tape.order[i].op.name, tape.args[i]
         moving = [u for u in args if tape.order[u].op is not constant]
-        if op in ("add", "sub") and (i == root or not tape.order[i].label):
+        if op in ("add", "sub") and (i == root or not tape.labels[i]):
             stack += moving[::-1]
         elif op in ("mul", "div", "neg") and len(moving) == 1 and len(_terms(tape, moving[0])) > 1:
             stack += moving
@@ -283,7 +283,8 @@ def missing_index(chain: Chain) -> Iterator[Candidate]:
     groups = [g for g in chain.tape.groups if len(g) > 1 and chain.home.adjoint[g.nodes].any()]
     for group in chain.in_time(groups if chain.case.outputs == 1 else []):
         adjoint = chain.home.adjoint[group.nodes, 0]
-        for values in chain.operands(len(group)):
+        known = [*chain.operands(len(group)), Factor(group, partial(_softmax, group), "softmax({V})")]
+        for values in known:
             numbers = values.of(chain.home, chain.case.home)
             c = float(np.max(adjoint / numbers)) if numbers.all() else 0.0
             hot = numbers - adjoint / c if c > 0 else numbers
@@ -293,11 +294,17 @@ def missing_index(chain: Chain) -> Iterator[Candidate]:
             for less in range(len(group)):
                 yield from chain.tried(
                     "target",
-                    "yours takes {V}{less} for ∂{out}/∂{G_}, without 1 subtracted at the target's index",
-                    "∂{out}/∂{G_} is {V} with 1 subtracted at the target's index",
+                    f"yours takes {values.form}{{less}} for ∂{{out}}/∂{{G_}}, without 1 subtracted at the "
+                    "target's index",
+                    f"∂{{out}}/∂{{G_}} is {values.form} with 1 subtracted at the target's index",
                     partial(_without_target, group, values.of, c, less),
                     {"V": values.thing, "G": group, "less": f" − {less}" * bool(less)},
                 )  # fmt: skip
+
+
+def _softmax(group: Group, numbers: Numbers, p: int) -> Floats:
+    exponentials = np.exp(numbers.values[group.nodes] - numbers.values[group.nodes].max())
+    return np.asarray(exponentials / exponentials.sum())
 
 
 def _without_target(group: Group, of: Weights, c: float, less: int, numbers: Numbers, p: int) -> Floats:
@@ -401,9 +408,13 @@ def _changed(chain: Chain, group: Group, below: Group, mistakes: Sequence[Inner]
 
 def _changed_inner(
     group: Group, below: Group, of: Callable[[Floats], Floats], numbers: Numbers, p: int
-) -> Floats:
+) -> Floats | None:
     inner = numbers.tangents(below.nodes.tolist())[group.nodes]
-    return np.asarray(numbers.adjoint[group.nodes].T @ of(inner) @ numbers.tangent[below.nodes])
+    above, changed = numbers.adjoint[group.nodes].T, of(inner)
+    left, sizes = above @ (inner + changed), abs(above) @ (abs(inner) + abs(changed))
+    if (abs(left) <= 1e-9 * sizes).all():  # nothing is left: a path that is missing, and no other factor
+        return None
+    return np.asarray(above @ changed @ numbers.tangent[below.nodes])
 
 
 # --- another function, another variable ----------------------------------------------------------------
@@ -470,6 +481,11 @@ def _before_a_sum(chain: Chain, group: Group, p: int) -> Results | None:
 def held(chain: Chain) -> Iterator[Candidate]:
     """An intermediate, as a mean or a variance, or two of them, taken for constants."""
     small = [g for g in chain.tape.groups if g.level and len(g) < max(chain.jacobian.shape[1], 2)]
+    linear = {u: _is_linear(chain.tape, edges) and edges.into.op != "sub"
+              for edges in chain.tape.edges for u in edges.operands.nodes.tolist()}  # fmt: skip
+    small = [
+        g for g in small if g.labelled or g.op != "add" or not all(linear.get(u) for u in g.nodes.tolist())
+    ]
     groups = [g for g in small if chain.home.adjoint[g.nodes].any() and not chain.is_cut(g)][:8]
     for some in chain.in_time([*combinations(groups, 1), *combinations(groups, 2)]):
         yield from chain.tried(

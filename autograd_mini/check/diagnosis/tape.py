@@ -51,7 +51,7 @@ class Group:
 
     @property
     def labelled(self) -> bool:
-        return bool(self.tape.order[self.nodes[0]].label)
+        return bool(self.tape.labels[self.nodes[0]])
 
     @property
     def level(self) -> int:
@@ -88,6 +88,7 @@ class Tape:
         self.order = [lifted(0.0)] * total  # of an output that is a number
         for node, slot in recorded.slots.items():
             self.order[slot] = node
+        self.labels = [node.label or graph.called.get(node, "") for node in self.order]
         rows, places = np.nonzero(self.code.operands >= 0)
         self.source, self.target = self.code.operands[rows, places], rows + self.code.first
         self.args: list[list[int]] = [[] for _ in range(total)]
@@ -139,7 +140,7 @@ class Tape:
         wanted = {i: ("input", name) for name, nodes in self.inputs.items() for i in nodes}
         kinds: list[int] = []
         for i, node in enumerate(self.order):
-            base, index = split_label(node.label)
+            base, index = split_label(self.labels[i])
             made: Any = (node.op.name, base, *(kinds[u] for u in self.args[i]))
             if i in wanted:
                 made = wanted[i]
@@ -167,7 +168,7 @@ class Tape:
         groups: list[Group] = []
         flat = {i: k for nodes in self.inputs.values() for k, i in enumerate(x for x in nodes if x >= 0)}
         for nodes in sorted(members.values(), key=lambda nodes: self.level[nodes[0]]):
-            nodes.sort(key=lambda i: (flat.get(i, 0), split_label(self.order[i].label)[1],
+            nodes.sort(key=lambda i: (flat.get(i, 0), split_label(self.labels[i])[1],
                                       [rank.get(u, 0) for u in self.args[i]], i))  # fmt: skip
             constants = self.order[nodes[0]].op is constant
             rank.update({i: 0 if constants else k for k, i in enumerate(nodes)})
@@ -242,9 +243,9 @@ class Tape:
         ``whole`` names the array of which it is an element.
         """
         node = self.order[i]
-        if node.label:
-            base, index = split_label(node.label)
-            return base if whole and index else str(node.label)
+        if self.labels[i]:
+            base, index = split_label(self.labels[i])
+            return base if whole and index else self.labels[i]
         if node.op is constant:
             return self._number(node.data)
         op = node.op.name
@@ -253,7 +254,8 @@ class Tape:
         if length < 6 or not self.args[i]:
             return "…"
         if known := self._known(i):
-            return f"{known[0]}({self.name(known[1], whole, length * 2 // 3)})"
+            all_of = whole or known[0] in ("mean", "var")
+            return f"{known[0]}({self.name(known[1], all_of, length * 2 // 3)})"
         if op == "add":
             return self._sum(i, whole, length)
         operands = [self._operand(i, k, whole, length * 2 // 3) for k in range(len(self.args[i]))]
@@ -268,10 +270,11 @@ class Tape:
         return self.order[i].op.name == "detach" or i in self.home.shifts
 
     def _known(self, i: int) -> tuple[str, int] | None:
-        """The function of which a node is the output, exp u / Σ exp u or 1 / (1 + exp −u), and its u."""
+        """The function of which a node is the output, exp u / Σ exp u, 1 / (1 + exp −u), Σ u / n or the
+        mean of (u − mean u)², and its u."""
 
         def parts(i: int, op: str) -> list[int]:
-            return self.args[i] if self.order[i].op.name == op and not self.order[i].label else []
+            return self.args[i] if self.order[i].op.name == op and not self.labels[i] else []
 
         def is_one(i: int) -> bool:
             return self.order[i].op is constant and self.order[i].data == 1
@@ -279,6 +282,13 @@ class Tape:
         if not (operands := parts(i, "div") or self.args[i]) or self.order[i].op.name != "div":
             return None
         above, below = operands
+        if self.order[below].op is constant and (term := self._averaged(i)) is not None:
+            factors = {*(parts(term, "mul") or parts(term, "pow")[:1])}
+            shifted = parts(factors.pop(), "sub") if len(factors) == 1 else []
+            own = self._averaged(shifted[1]) if shifted else None
+            if own is not None and self.kinds[own] == self.kinds[shifted[0]]:
+                return "var", shifted[0]
+            return "mean", term
         if exponential := parts(above, "exp"):
             terms = self.terms(below)
             if above in terms and len({self.kinds[u] for u in terms}) == 1 < len(terms):
@@ -289,12 +299,20 @@ class Tape:
                     return "sigmoid", u[0]
         return None
 
+    def _averaged(self, i: int) -> int | None:
+        """One of the terms of which a node is the mean."""
+        if self.order[i].op.name != "div" or self.order[self.args[i][1]].op is not constant:
+            return None
+        terms = self.terms(self.args[i][0])
+        alike = len({self.kinds[u] for u in terms}) == 1 < len(terms) == self.order[self.args[i][1]].data
+        return terms[0] if alike else None
+
     def terms(self, i: int) -> list[int]:
         """The terms of a sum without a label, from the left."""
         terms, stack = [], [i]
         while stack:
             u = stack.pop()
-            if self.order[u].op.name == "add" and (u == i or not self.order[u].label):
+            if self.order[u].op.name == "add" and (u == i or not self.labels[u]):
                 stack += reversed(self.args[u])
             else:
                 terms.append(u)

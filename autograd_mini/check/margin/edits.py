@@ -583,16 +583,20 @@ class Edits:
         """γ·(d − mean d − …) that should be g − mean g − … with g = d·γ."""
         above, below = _fraction(node)
         sums = [x for x in above if _is_sum(x)]
-        outside = [x for x in above if (t := self.floats.get(ast.unparse(x))) and t.shape]
+        outside = [x for x in above if self._is_array(ast.unparse(x))]
         if len(sums) != 1:
             return
         parts = [ast.unparse(x) for x in ast.walk(sums[0]) if is_leaf(x)]
         for factor, name in itertools.product(outside, sorted({x for x in parts if parts.count(x) > 1})):
-            if name in self.floats:
+            if self._is_array(name):
                 inner = _with(sums[0], name, f"{name} * {ast.unparse(factor)}")
                 rest = [f"({ast.unparse(x)})" for x in above if x not in (factor, sums[0])]
                 text = " * ".join([*rest, f"({inner})"])
                 yield Edit(slot, "".join([text, *(f" / ({ast.unparse(x)})" for x in below)]), "inside")
+
+    def _is_array(self, text: str) -> bool:
+        thing = self.scope.get(text)
+        return thing is not None and thing.kind == "float" and thing.shape != ()
 
     def _call(self, slot: Slot, node: ast.Call) -> Iterator[Edit]:
         name, args = ast.unparse(node.func), [*map(ast.unparse, node.args)]

@@ -44,6 +44,7 @@ from autograd_mini.check.margin.edits import (
 from autograd_mini.check.margin.runs import Derivation, LossError, Recorder, Runs, Trial, is_called
 from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.check.subjects.passes import is_own
+from autograd_mini.check.subjects.tensors import Runner
 from autograd_mini.processes import forked
 from autograd_mini.rebuilding import ORIGINALS, TREES, Tree, asking, asks, code_of, codes_of, outline, tree_of
 
@@ -659,7 +660,7 @@ def _constants(roots: Sequence[Callable[..., Any]]) -> list[float]:
     seen = set()
     while left:
         f = left.pop()
-        f = getattr(f, "__func__", f)
+        f = f.f if isinstance(f, Runner) else getattr(f, "__func__", f)
         if not isinstance(f, FunctionType) or f in seen:
             continue
         seen.add(f)

@@ -23,6 +23,8 @@ def draw_mistake(evidence: Evidence, explanations: tuple[Explanation, ...], **op
     if graph is None:
         raise ValueError("draw: f does not run on Values, and so has no graph")
     first = [explanation for explanation in explanations if explanation.nodes][:1]
+    for node, name in graph.called.items():  # it was made for the picture
+        node.label = name
     named = [node for explanation in first for node in nodes_named(evidence, graph, explanation)]
     return _marked(graph, evidence.points[0].truth, named, options)
 

@@ -21,6 +21,7 @@ from autograd_mini.check.subjects.naming import (
     leaves_of,
     meaning,
     plain_number,
+    raised_in,
     returned_names,
     same,
 )
@@ -99,7 +100,7 @@ class Giving(Taking):
                 given = self._backward(after, result, cotangent, plain)
         except Exception as error:
             takes = listed(f"{name}: {' '.join(map(str, path))}" for name, path in self.takes.items())
-            said = f"backward raises {type(error).__name__}: {error}; it was given {takes}"
+            said = f"backward raises {type(error).__name__}: {error}{raised_in(error)}; it was given {takes}"
             raise refused(said) from error
         self.sources = [*self._sources(given, before, after)]
         found = self._by_hand()

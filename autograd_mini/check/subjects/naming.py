@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import inspect
 import itertools
+import linecache
 import re
 import textwrap
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import numbers_of
+from autograd_mini.check.subjects.arguments import listed, numbers_of
 from autograd_mini.check.subjects.passes import HEAP, RESULT, Path, attributes, function_of
+from autograd_mini.rebuilding import STANDARD
 from autograd_mini.trees import leaves
+from autograd_mini.value import HOMES
 
 # ∂L/∂W in the letters of code: what stands before the name, and after it.
 BEFORE = re.compile(
@@ -115,6 +120,26 @@ def _target_keys(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         *keys,
         *(k for key in keys if (k := tuple(p for p in key[:-1] if p not in CONTAINERS) + key[-1:]) != key),
     ]
+
+
+def raised_in(error: BaseException) -> str:
+    """The line of the user's code that an error came from, and the shapes of the arrays that it names."""
+    frames = [*traceback.walk_tb(error.__traceback__)]
+    own = [x for x in frames if not x[0].f_code.co_filename.startswith((*HOMES, STANDARD))]
+    own = [x for x in own if "site-packages" not in x[0].f_code.co_filename]
+    if not own or not (text := linecache.getline(own[-1][0].f_code.co_filename, own[-1][1]).strip()):
+        return ""
+    frame, line = own[-1]
+    said = []
+    for name in dict.fromkeys(re.findall(r"(?<![\w.])(?:self\.)?[^\W\d]\w*", text)):
+        owner, _, last = name.rpartition(".")
+        homes = attributes(frame.f_locals.get(owner)) if owner else frame.f_locals
+        if isinstance(x := homes.get(last), np.ndarray):
+            said.append(f"{name} has shape {x.shape}")
+        near = difflib.get_close_matches(last, homes, 1) if isinstance(error, NameError) else []
+        if near and last not in homes and f"'{last}'" in str(error):
+            said.append(f"{near[0]} is known")
+    return f", in line {line}: {text}" + f", where {listed(said)}" * bool(said)
 
 
 def returned_names(f: Any, result: Any) -> list[str | None]:

@@ -41,6 +41,7 @@ from autograd_mini.check.subjects.passes import generators_of
 from autograd_mini.expressions import parse
 from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.labels import arrays_among, split_label
+from autograd_mini.rebuilding import called, noting_locals
 from autograd_mini.rules import Primitive
 from autograd_mini.trees import map_leaves
 from autograd_mini.value import Value, topological_order
@@ -55,12 +56,14 @@ class Graph:
 
     ``inputs`` holds an array of Values for each differentiated name, None for elements that do not
     occur; ``outputs`` has f's shape and holds Values, or numbers where f is constant. ``named`` are the
-    arrays that f named, whole.
+    arrays that f named, whole; ``called`` is how nodes without a label are called by local variables of f,
+    for people only.
     """
 
     inputs: Mapping[str, Nodes]
     outputs: Nodes
     named: Mapping[str, Nodes] = field(default_factory=dict)
+    called: Mapping[Value, str] = field(default_factory=dict)
 
 
 class Subject(ABC):
@@ -277,12 +280,14 @@ class _Function(Subject):
         lifted = self._lifted(arguments)
         # What depends on no Value has no node, and could not be found by its label.
         more = {name: as_values(x, name) for name, x in lifted.items() if also and is_floating(x)}
-        try:
-            outputs, named = self._outputs({**lifted, **more})
-        except Exception:
-            if not more:
-                raise
-            outputs, named = self._outputs(lifted)  # f wants numbers there
+        with noting_locals() as noted:
+            try:
+                outputs, named = self._outputs({**lifted, **more})
+            except Exception:
+                if not more:
+                    raise
+                noted.clear()
+                outputs, named = self._outputs(lifted)  # f wants numbers there
         nodes = {name: np.asarray(lifted[name], dtype=object) for name in self.shapes}
         order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
         known = set(order)
@@ -291,7 +296,7 @@ class _Function(Subject):
             nodes[name] = np.full(found.shape, None)
             for index, node in np.ndenumerate(found):
                 nodes[name][index] = node if node in known else None
-        return Graph(nodes, outputs, named)
+        return Graph(nodes, outputs, named, called(noted, self.arguments))
 
     def _outputs(self, lifted: Arguments) -> tuple[Nodes, dict[str, Nodes]]:
         """f on Values, and the arrays that it named once."""
