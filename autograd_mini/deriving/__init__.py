@@ -88,8 +88,8 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
         }
     if len(elements) > ELEMENTS:
         raise ValueError(
-            f"derivation: f treats elements of its arguments differently by their places, and {len(elements)} "
-            f"of them are more than {ELEMENTS} to derive one by one"
+            f"derivation: f treats elements of its arguments differently by their places, and "
+            f"{len(elements)} of them are more than {ELEMENTS} to derive one by one"
         )
     shapes = [np.shape(x) for x in arguments.values()]
     ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()

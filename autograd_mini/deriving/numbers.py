@@ -146,7 +146,7 @@ def place_of(point: Point, size: int, arrays: Mapping[str, Array]) -> Place:
 def given_place(
     arguments: Mapping[str, Any], arrays: Mapping[str, Array], adjoints: Mapping[str, Any]
 ) -> Place:
-    """A point where only arguments are known, and their derivatives; other arrays are by their definitions."""
+    """A point where only arguments and their derivatives are known; the rest is by definition."""
     kind = mpmath_type(many_digits())
     known: dict[str, Any] = {}
     for name, array in arrays.items():

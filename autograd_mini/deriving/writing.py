@@ -278,6 +278,13 @@ class Style:
         names = (x for x in [*wanted, *(f"{x}′" for x in wanted)] if x not in used)
         return replace(self, letters={**self.letters, **dict(zip(letters, names, strict=False))})
 
+    def words(self, text: str) -> str:
+        return rf"\text{{{text}}}" if self.latex and text else text
+
+    def listed(self, texts: Sequence[str]) -> str:
+        """a, b and c."""
+        return self.words(" and ").join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
     def poly(self, p: Poly) -> str:
         return self.write(tree(p))[0]
 
@@ -384,6 +391,9 @@ class Style:
         head = above[:-1] if apart else above
         over, under = self._row(top, head), self._row(bottom, below)
         if self.latex:
+            over, under = (
+                self._bare(x, n, text) for x, n, text in ((head, top, over), (below, bottom, under))
+            )
             fraction = rf"\frac{{{over}}}{{{under}}}"
         else:
             several = len(below) + (bottom != 1) > 1
@@ -391,6 +401,10 @@ class Style:
                 under = self.write(below[0][0])[0]
             fraction = f"{over}/{self.paren(under) if several else under}"
         return f"{minus}{fraction}" + (f" {self._power(*above[-1], last=True)}" if apart else ""), PRODUCT
+
+    def _bare(self, parts: Sequence[tuple[Tree, int]], c: Any, text: str) -> str:
+        """One factor alone over or under a bar needs no parentheses."""
+        return self.write(parts[0][0])[0] if [e for _, e in parts] == [1] and c == 1 else text
 
     def _stands_apart(self, node: Tree, length: int) -> bool:
         """Whether a factor is written beside a fraction and not in it."""
@@ -468,7 +482,7 @@ class Style:
             return f"e^{{{inside}}}" if name == "exp" else rf"\sqrt{{{inside}}}"
         word = WORDS.get(name, (name, rf"\operatorname{{{name}}}"))[self.latex]
         if simple and name not in ("exp", "sigmoid", "maximum", "minimum"):
-            return f"√{inside}" if name == "sqrt" else f"{word} {inside}"
+            return f"√{inside}" if name == "sqrt" else f"{word}{chr(92) + ',' if self.latex else ''} {inside}"
         return f"{word}{self.paren(inside)}"
 
     # --- matrix notation ---
