@@ -296,12 +296,15 @@ def row_texts(name: str, style: Style) -> list[str]:
     """The rules of the table that a row takes, in symbols: (ln x)′ = 1/x."""
     algebra = Algebra({})
     z = algebra.apply(name, *(single(("x", x, ())) for x in rules.table[name].operands))
-    found = [atom for atom in atoms_of(z) if atom[0] == "f" and len(atom[2]) == 1]
-    prime = "'" if style.latex else "′"
-    return [
-        f"({style.poly(single(atom))}){prime} = {style.poly(algebra.partials(atom[1], atom, atom[2])[0])}"
-        for atom in found
-    ]
+    found = []
+    for function in [atom[1] for atom in atoms_of(z) if atom[0] == "f" and len(atom[2]) == 1]:
+        x = single(("x", "x", ()))
+        [(atom, _)] = next(iter(algebra.function(function, x)))
+        slope = algebra.partials(function, atom, atom[2])[0]
+        found.append(
+            f"({style.poly(single(atom))}){'′' if not style.latex else chr(39)} = {style.poly(slope)}"
+        )
+    return found
 
 
 def _beside(text: str, comment: str) -> Iterator[str]:
