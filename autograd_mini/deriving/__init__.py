@@ -194,10 +194,17 @@ def _floats(name: str, x: Any) -> Any:
 
 
 def _in_order(f: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
-    """f as a function of its arguments in this order."""
+    """f as a function of its arguments in this order, by position as far as it takes them so."""
+    first: list[str] = []
+    with suppress(TypeError, ValueError):
+        for p in inspect.signature(f).parameters.values():
+            if p.name not in names or p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+                break
+            first.append(p.name)
 
-    def by_name(*given: Any) -> Any:
-        return f(**dict(zip(names, given, strict=True)))
+    def in_order(*given: Any) -> Any:
+        named = dict(zip(names, given, strict=True))
+        return f(*[named.pop(name) for name in first], **named)
 
-    by_name.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
-    return by_name
+    in_order.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
+    return in_order

@@ -20,6 +20,7 @@ from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
 from autograd_mini.check.judgement.rule import Judgement, Numbers, Program, judged, settled
+from autograd_mini.check.reports.derivation import derived
 from autograd_mini.check.reports.picture import draw_step
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Options, Settings, settings_of
@@ -141,7 +142,7 @@ def check_steps(
     picture = partial(draw_step, heard[0].loss, wrong.node, uses) if wrong else None
     findings = tuple(Finding(at.place, at.testimony) for at in heard)
     return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped, picture=picture,
-                  medium=subject.medium)  # fmt: skip
+                  medium=subject.medium, derive=partial(derived, subject))  # fmt: skip
 
 
 class _Heard(NamedTuple):

@@ -76,6 +76,7 @@ class Subject(ABC):
     read: dict[str, None]  # how names with two meanings were read
     changed: tuple[str, ...] = ()  # arguments that f changes in place
     call: Callable[[Arguments], Any] | None = None
+    function: Any = None  # what it calls, as it was given
 
     @abstractmethod
     def evaluate(self, arguments: Arguments) -> Floats:
@@ -208,6 +209,7 @@ class _Function(Subject):
     ) -> None:
         self.hand, self.out, self.named_out = hand, out or "f", out
         self.read = {}
+        self.function = f
         self.call = caller(f)  # a signature takes longer to read than f to run
         self.arguments = arguments_of(f, at)
         if unknown := set(wrt or ()) - set(self.arguments):
