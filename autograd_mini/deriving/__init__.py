@@ -11,13 +11,15 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from autograd_mini.arguments import signature
 from autograd_mini.arrays import values
-from autograd_mini.deriving.forward import Forward
+from autograd_mini.deriving.algebra import Algebra, Poly
+from autograd_mini.deriving.forward import Array, Forward
 from autograd_mini.deriving.numbers import Place, agrees, given_place, place_of
 from autograd_mini.deriving.presentation import Derivation
 from autograd_mini.deriving.recordings import (
@@ -124,10 +126,14 @@ def _indexed(
                 without.append(place_of(found, k, forward.arrays))
     if not places:
         raise ValueError("derivation: no random point was found at which f and its gradient are finite")
-    for array in forward.arrays.values():
-        for place in places:
-            if array.shown and not agrees(place.value(array.shown, array.letters), place.arrays[array.name]):
-                raise NotRegularError(f"{array.name} is not what its elements seem to be")
+    plain = Algebra({})
+    plain.shifted = False
+    for array in list(forward.arrays.values()):
+        shown = plain.rebuilt(array.shown)
+        if array.shown and _is_defined(array, shown, places):
+            forward.arrays[array.name] = replace(array, shown=shown)
+        elif array.shown and not _is_defined(array, array.shown, places):
+            raise NotRegularError(f"{array.name} is not what its elements seem to be")
     alone = both[0] if not sizes[0] else record(forward.recordings[0].function, arguments)
     given = _given(alone, arguments, forward)
     order = {name: k for k, name in enumerate(forward.arrays)}
@@ -135,6 +141,10 @@ def _indexed(
     steps = tuple(Reverse(forward, wrt, [*places, given], without, style).steps())
     arrays = tuple(forward.arrays.values())
     return Derivation(out, tuple(wrt), arrays, steps, _numbers(given, steps), len(places), len(both))
+
+
+def _is_defined(array: Array, shown: Poly, places: Sequence[Place]) -> bool:
+    return all(agrees(place.value(shown, array.letters), place.arrays[array.name]) for place in places)
 
 
 def _given(recording: Recording, arguments: Mapping[str, Any], forward: Forward) -> Place:

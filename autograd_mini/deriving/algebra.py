@@ -134,6 +134,7 @@ class Algebra:
         known: Callable[[Atom], Any] = lambda atom: None,
     ) -> None:
         self.definitions = definitions  # of arrays that are differentiated through
+        self.shifted = True  # by numbers held constant, such as the largest in a stable softmax
         self.known = known
         self.rules: list[tuple[Atom, tuple[Letter, ...], Callable[..., Poly]]] = []
         self.fresh = itertools.count()
@@ -326,7 +327,7 @@ class Algebra:
             case ("f", "sigmoid", (key,)):
                 return self.sigmoid(of(key))
             case ("f", "detach", (key,)):
-                return self.function("detach", of(key))
+                return self.function("detach", of(key)) if self.shifted else {}
             case ("f", name, keys):
                 return self.apply(name, *map(of, keys))
             case ("inv", key):

@@ -481,7 +481,7 @@ class Style:
         if self.latex and name in ("exp", "sqrt"):
             return f"e^{{{inside}}}" if name == "exp" else rf"\sqrt{{{inside}}}"
         word = WORDS.get(name, (name, rf"\operatorname{{{name}}}"))[self.latex]
-        if simple and name not in ("exp", "sigmoid", "maximum", "minimum"):
+        if simple and (name in ("log", "sqrt") or (self.latex and name in WORDS and name != "sigmoid")):
             return f"√{inside}" if name == "sqrt" else f"{word}{chr(92) + ',' if self.latex else ''} {inside}"
         return f"{word}{self.paren(inside)}"
 
