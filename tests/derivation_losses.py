@@ -155,7 +155,7 @@ loss(
     {**regression, "y": positive(5)},
     w="Xᵀ (e − y)",
 )
-loss("hinge", lambda w, x, y: np.maximum(0, 1 - y * (w @ x)), {**neuron, "y": -1.0}, w="−[y wᵀ x < 1] y x")
+loss("hinge", lambda w, x, y: np.maximum(0, 1 - y * (w @ x)), {**neuron, "y": -1.0}, w="−y [y wᵀ x < 1] x")
 loss("Huber", huber, {**regression, "d": 0.8}, w="Xᵀ ∂L/∂r")
 loss(
     "relative entropy to a softmax",
@@ -166,7 +166,7 @@ loss(
 loss(
     "relative entropy", lambda p, q: np.sum(q * np.log(q / p)), {"p": shares(3), "q": shares(3)}, p="−q_i/p_i"
 )
-loss("entropy", lambda p: -np.sum(p * np.log(p)), {"p": positive(3)}, p="−1 − ln(p)")
+loss("entropy", lambda p: -np.sum(p * np.log(p)), {"p": positive(3)}, p="−1 − ln p")
 loss(
     "entropy of a softmax",
     lambda z: -np.sum(softmax(z) * np.log(softmax(z))),

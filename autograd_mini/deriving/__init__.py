@@ -18,9 +18,9 @@ import numpy as np
 
 from autograd_mini.arguments import signature
 from autograd_mini.arrays import values
-from autograd_mini.deriving.algebra import Algebra, Poly
+from autograd_mini.deriving.algebra import Algebra, Poly, TooLargeError
 from autograd_mini.deriving.forward import Array, Forward
-from autograd_mini.deriving.numbers import Place, agrees, given_place, place_of
+from autograd_mini.deriving.numbers import Place, given_place, place_of
 from autograd_mini.deriving.presentation import Derivation
 from autograd_mini.deriving.recordings import (
     LARGEST,
@@ -129,7 +129,9 @@ def _indexed(
     plain = Algebra({})
     plain.shifted = False
     for array in list(forward.arrays.values()):
-        shown = plain.rebuilt(array.shown)
+        shown: Poly = {}
+        with suppress(ZeroDivisionError, TooLargeError):
+            shown = plain.rebuilt(array.shown)
         if array.shown and _is_defined(array, shown, places):
             forward.arrays[array.name] = replace(array, shown=shown)
         elif array.shown and not _is_defined(array, array.shown, places):
@@ -144,7 +146,7 @@ def _indexed(
 
 
 def _is_defined(array: Array, shown: Poly, places: Sequence[Place]) -> bool:
-    return all(agrees(place.value(shown, array.letters), place.arrays[array.name]) for place in places)
+    return all(place.agrees(shown, array.letters, place.arrays[array.name]) for place in places)
 
 
 def _given(recording: Recording, arguments: Mapping[str, Any], forward: Forward) -> Place:

@@ -28,7 +28,13 @@ from autograd_mini.deriving.algebra import (
     scale,
     single,
 )
-from autograd_mini.deriving.recordings import NotRegularError, Recording, constants_of
+from autograd_mini.deriving.recordings import (
+    NotRegularError,
+    Recording,
+    collapsed,
+    constants_of,
+    number,
+)
 from autograd_mini.labels import split_label
 from autograd_mini.rolling.families import Family, Numbers, Operand
 from autograd_mini.rolling.grids import Affine
@@ -117,22 +123,33 @@ class Forward:
         family = self.families[i]
         if family.parts or not family.grid.full or family.row is None:
             raise NotRegularError("a family has holes")
-        operands = [self._operand(i, k, at) for k in range(len(family.operands))]
+        firsts, times = self._repeated(i)
+        operands = [self._operand(i, k, at) for k in firsts]
         if not family.fold:
             return self.algebra.apply(family.row.name, *(p for p, _ in operands))
         if family.row is rules.add:
-            return add(*(self.algebra.sum(p, letters) for p, letters in operands))
+            sums = (self.algebra.sum(p, letters) for p, letters in operands)
+            return add(*(self.algebra.mul(n, p) for n, p in zip(times, sums, strict=True)))
         terms = [self.algebra.extremum(family.row.name, p, x) if x else p for p, x in operands]
         total = terms[0]
         for term in terms[1:]:
             total = self.algebra.apply(family.row.name, total, term)
         return total
 
+    def _repeated(self, i: int) -> tuple[list[int], list[Poly]]:
+        """The operands without those that a sum has again, and how often it has each."""
+        counts = [collapsed(r.families[i]) for r in self.recordings]
+        powers = [number(a[1], b[1], self.lengths) for a, b in zip(counts[0], counts[-1], strict=True)]
+        return [k for k, _ in counts[0]], [
+            self.algebra.mul(constant(c), *(single(("n", m), e) for m, e in some)) for c, some in powers
+        ]
+
     def _operand(self, i: int, k: int, at: Sequence[Any]) -> tuple[Poly, list[Letter]]:
         """An operand at a place, and the letters that the family reduces."""
         family = self.families[i]
         operand = family.operands[k]
-        several = [r.families[i].operands[k] for r in self.recordings]
+        place = [x for x, _ in collapsed(family)].index(k)
+        several = [r.families[i].operands[collapsed(r.families[i])[place][0]] for r in self.recordings]
         if isinstance(operand, Numbers):
             return self._number([x for x in several if isinstance(x, Numbers)], family), []
         assert isinstance(operand, Operand)
@@ -297,7 +314,8 @@ class Forward:
         if family.row is None or i in seen:
             return
         seen.add(i)
-        if self._sums_products(i) and self._is_whole(i):
+        shifted = any(self.families[x].row is rules.detach for x in self._operands(i))
+        if self._sums_products(i) and self._is_whole(i) and not shifted:
             yield i
         elif family.row in (rules.neg, rules.mul, rules.sub, rules.add, rules.div) and not (
             family.fold and any(x.reduced for x in family.operands)

@@ -201,7 +201,7 @@ class Derivation:
         said = []
         for atom, number, premise in step.lines[k].reasons:
             if atom not in before:
-                value = style.length(number[1]) if isinstance(number, tuple) else str(number)
+                value = style.poly(single(number)) if isinstance(number, tuple) else str(number)
                 said.append((f"{style.poly(single(atom))} = {value}", premise))
         texts = [x + style.words(f" ({'premise' if premise else 'identity'})") for x, premise in said]
         return style.words("as ") + style.listed(texts) if said else ""

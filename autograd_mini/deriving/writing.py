@@ -341,13 +341,16 @@ class Style:
             case ("f", name, nodes):
                 return self._function(name, nodes), ATOM
             case ("is", sign, x, y):
-                sign = {"≤": r"\le", "≥": r"\ge"}.get(sign, sign) if self.latex else sign
-                return f"[{self.write(x)[0]} {sign} {self.write(y)[0]}]", ATOM
+                return self._compared(sign, self.write(x)[0], self.write(y)[0]), ATOM
             case ("atom", atom):
                 return self._atom(atom), ATOM
             case ("text", text, level, _):
                 return text, level
         raise AssertionError(node)
+
+    def _compared(self, sign: str, x: str, y: str) -> str:
+        sign = {"≤": r"\le", "≥": r"\ge"}.get(sign, sign) if self.latex else sign
+        return f"[{x} {sign} {y}]"
 
     def _atom(self, atom: Atom) -> str:
         match atom:
@@ -505,6 +508,9 @@ class Style:
             case ("f", name, nodes) if len(nodes) == 1:
                 text, level = self.matrix(nodes[0], axes)
                 return self._called(name, text, level == ATOM and len(text) < 3), ATOM
+            case ("is", sign, x, y) if not axes:
+                texts = [self.matrix(part, ()) for part in (x, y)]
+                return self._compared(sign, *(text for text, _ in texts)), ATOM
             case ("atom", ("x", name, at)):
                 if name in self.inline and set(at) == set(axes):
                     array = self.inline[name]
