@@ -209,8 +209,8 @@ loss(
     attention,
     {"Q": real(3, 4), "K": real(5, 4), "V": real(5, 2), "T": real(3, 2)},
     V="Sᵀ (S V − T)",
-    Q="∂L/∂z K/2",
-    K="∂L/∂zᵀ Q/2",
+    Q="∂L/∂z K",
+    K="∂L/∂zᵀ Q",
 )
 loss("option price", black_scholes, {"S": 100.0, "K": 95.0, "r": 0.05, "v": 0.2, "T": 0.5}, S="")
 
@@ -221,14 +221,18 @@ loss("option price", black_scholes, {"S": 100.0, "K": 95.0, "r": 0.05, "v": 0.2,
 def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator[str]:
     """The lines by the arguments that are not what the engine computes, as text."""
     known = dict(at) | {found.out: f(*at.values())}
+    for name in {array.name for array in found.arrays if array.kind == "input"} - {*at}:  # an element
+        whole, *index = name.split("_")
+        known[name] = at[whole][tuple(map(int, index))]
     style = found._style(False)
     known |= {name: float(letter.dim[-1]) for letter, name in found._lengths.items()}
     for array in found.arrays:
-        if array.shown and array.name not in known:
+        if array.kind != "input" and array.name not in known:
             text = style.with_letters(array.letters, "ijkl").poly(array.shown)
             known[array.name] = _read(text, known, [x.dim[-1] for x in array.letters], "ijkl")
     for name in found.wrt:
-        truth = grad(f, [*at].index(name))(*at.values())
+        whole, *index = name.split("_")
+        truth = np.asarray(grad(f, [*at].index(whole))(*at.values()))[tuple(map(int, index))]
         step = found._by_name.get(name)
         lines = [found._result(name, style)]
         if step is not None:
@@ -245,6 +249,10 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
 
 def _read(text: str, known: Point, shape: Any, letters: str) -> Any:
     text = re.sub(r"Σ_(\w)(\w)\b", r"Σ_\1 Σ_\2", text)
+    text = re.sub(r"\[([^][]* [<>=≤≥] [^][]*)\]", r"(\1)", text).replace(" = ", " == ")
+    text = re.sub(r"max_(\w) (\w+)_\1\b", r"max(\2)", text)
+    text = re.sub(r"(\w)_(\d)(?:_(\d))?", r"\1at\2\3", text)
+    known = {**known, **{re.sub(r"_(\d)(?:_(\d))?$", r"at\1\2", name): x for name, x in known.items()}}
     while True:
         try:
             formula = parse(text)

@@ -34,7 +34,7 @@ from autograd_mini.deriving.recordings import (
     record,
     recordings,
 )
-from autograd_mini.deriving.steps import Reverse, Step
+from autograd_mini.deriving.steps import Reverse
 from autograd_mini.deriving.writing import Style
 from autograd_mini.expressions import Expression, parse
 
@@ -42,6 +42,7 @@ __all__ = ["Derivation", "derivation"]
 
 UNRESTRICTED = {"simplex": "positive", "sign": "real"}  # without what may be a premise
 POINTS = {1: (5,), 2: (3, 2)}  # at one size, or at each of two
+IRREGULAR = (NotRegularError, TooLargeError, ZeroDivisionError)
 ELEMENTS = 40  # that are derived one by one, at most
 
 
@@ -77,12 +78,12 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
     """In index notation, verified at two sizes or one; or element by element."""
     try:
         return _indexed(recordings(f, arguments), arguments, wrt, out)
-    except NotRegularError:
+    except IRREGULAR:
         pass
     alone = record(f, arguments)
     try:
         return _indexed(([alone], [{}]), arguments, wrt, out)
-    except NotRegularError:
+    except IRREGULAR:
         elements = {
             f"{name}_{'_'.join(map(str, index))}" if index else name: float(np.asarray(x)[index])
             for name, x in arguments.items()
@@ -105,7 +106,7 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
     wanted = [name for name in elements if name.split("_")[0] in wrt or name in wrt]
     try:
         return _indexed(([record(by_elements, elements)], [{}]), elements, wanted, out)
-    except NotRegularError as why:
+    except IRREGULAR as why:
         raise ValueError(f"derivation: f has no index notation: {why}") from None
 
 
@@ -142,7 +143,7 @@ def _indexed(
     style = Style(False, out, frozenset(forward.arrays), order=order)
     steps = tuple(Reverse(forward, wrt, [*places, given], without, style).steps())
     arrays = tuple(forward.arrays.values())
-    return Derivation(out, tuple(wrt), arrays, steps, _numbers(given, steps), len(places), len(both))
+    return Derivation(out, tuple(wrt), arrays, steps, given.adjoints, len(places), len(both))
 
 
 def _is_defined(array: Array, shown: Poly, places: Sequence[Place]) -> bool:
@@ -160,15 +161,6 @@ def _given(recording: Recording, arguments: Mapping[str, Any], forward: Forward)
         return place_of(found, -1, forward.arrays)
     adjoints = {name: found.array(i, adjoint=True) for i, name in enumerate(arguments)}
     return given_place(arguments, forward.arrays, adjoints)
-
-
-def _numbers(given: Place, steps: Sequence[Step]) -> Mapping[str, Any]:
-    """The derivatives at the point; those that the engine does not tell apart follow from the steps."""
-    adjoints = dict(given.adjoints)
-    for step in steps:
-        if adjoints.get(step.array.name) is None:
-            adjoints[step.array.name] = Place(-1, given.arrays, adjoints).value(step.value, step.letters)
-    return adjoints
 
 
 # --- arguments ------------------------------------------------------------------------------------------

@@ -398,7 +398,7 @@ class Algebra:
                 p = self.rebuilt(dict(key), inner)
                 inside = self.derivative(p, name, at)
                 best = self.atom(atom)
-                there = self.holds("≤", *((best, p) if row == "maximum" else (p, best)))
+                there = self.holds("=", p, best)
                 return self.sum(self.mul(there, inside), [*inner.values()]) if inside else {}
             case ("f", row, keys):
                 slopes = [self.derivative(dict(key), name, at) for key in keys]
@@ -452,11 +452,6 @@ def _polynomials(algebra: Algebra) -> FormulaType:
 
         return function
 
-    def equal(x: Poly, y: Poly) -> Poly:
-        if x != y and any(atom[0] == "max" for p in (x, y) for atom in atoms_of(p)):
-            return algebra.holds("=", x, y)
-        return constant(int(x == y))  # elsewhere than on the kink
-
     def log(x: Poly) -> Poly:
         return algebra.function("log", x) if x != constant(1) else {}
 
@@ -497,7 +492,7 @@ def _polynomials(algebra: Algebra) -> FormulaType:
         "minimum": most("minimum", -1),
         "where": algebra.choose,
         "convention": algebra.choose,
-        "equal": equal,
+        "equal": lambda x, y: constant(int(x == y)),  # elsewhere than on the kink
         **{name: compared(sign) for name, sign in SIGNS.items()},
     }
     for name in rules.table:

@@ -123,6 +123,8 @@ class Forward:
         family = self.families[i]
         if family.parts or not family.grid.full or family.row is None:
             raise NotRegularError("a family has holes")
+        if (extremum := self._extremum(family)) is not None:
+            return self._operand(i, extremum, at)[0]
         firsts, times = self._repeated(i)
         operands = [self._operand(i, k, at) for k in firsts]
         if not family.fold:
@@ -135,6 +137,14 @@ class Forward:
         for term in terms[1:]:
             total = self.algebra.apply(family.row.name, total, term)
         return total
+
+    def _extremum(self, family: Family) -> int | None:
+        """Where a largest or smallest stands among the operands of what splits its derivative at ties."""
+        if family.row is not rules.where or family.fold:
+            return None
+        rows = [self.families[x.family].row if isinstance(x, Operand) else None for x in family.operands]
+        found = rows[0] is rules.equal and rows[2] in (rules.maximum, rules.minimum)
+        return 2 if found else None
 
     def _repeated(self, i: int) -> tuple[list[int], list[Poly]]:
         """The operands without those that a sum has again, and how often it has each."""
@@ -190,11 +200,13 @@ class Forward:
             i = left.pop()
             if i not in found:
                 found.add(i)
-                left += [x.family for x in self.families[i].operands if isinstance(x, Operand)]
+                left += self._operands(i)
         return sorted(found)
 
     def _operands(self, i: int) -> list[int]:
-        return [x.family for x in self.families[i].operands if isinstance(x, Operand)]
+        extremum, operands = self._extremum(self.families[i]), self.families[i].operands
+        chosen = operands if extremum is None else operands[extremum : extremum + 1]
+        return [x.family for x in chosen if isinstance(x, Operand)]
 
     def _name_all(self) -> None:
         taken = {*self.inputs, self.output, *(self.families[i].name for i in self.reached)}
@@ -356,12 +368,10 @@ class Forward:
             return False
         axis = int(np.flatnonzero(x.place.steps[:, -1])[0])
         [base] = self._operands(e)
-        if self.families[base].row is rules.sub:
-            operands = self._operands(base)
-            if len(operands) == 2 and self.families[operands[1]].row is rules.detach:
-                place = self.families[base].operands[0].place  # type: ignore[union-attr]  # an Operand
-                if isinstance(place, Affine) and np.array_equal(place.steps, np.eye(len(place.steps))):
-                    base = operands[0]
+        match self.families[base].row, self.families[base].operands:
+            case rules.sub, (Operand(_, Affine() as kept), Operand(_, Affine() as shift)):
+                if not shift.steps[:, axis].any() and np.array_equal(kept.steps, np.eye(len(kept.steps))):
+                    base = self._operands(base)[0]  # less a shift, which changes nothing
         self._axis[e] = axis, base
         return True
 

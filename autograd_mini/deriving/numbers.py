@@ -28,7 +28,7 @@ class Place:
 
     size: int
     arrays: Mapping[str, Any]
-    adjoints: Mapping[str, Any] = field(default_factory=dict)
+    adjoints: dict[str, Any] = field(default_factory=dict)
     point: Point | None = None
 
     @property
@@ -154,9 +154,7 @@ def place_of(point: Point, size: int, arrays: Mapping[str, Array]) -> Place:
     return Place(size, known, adjoints, point)
 
 
-def given_place(
-    arguments: Mapping[str, Any], arrays: Mapping[str, Array], adjoints: Mapping[str, Any]
-) -> Place:
+def given_place(arguments: Mapping[str, Any], arrays: Mapping[str, Array], adjoints: dict[str, Any]) -> Place:
     """A point where only arguments and their derivatives are known; the rest is by definition."""
     kind = mpmath_type(many_digits())
     known: dict[str, Any] = {}

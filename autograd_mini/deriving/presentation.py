@@ -128,8 +128,8 @@ class Derivation:
                 if atom[0] == "x" and atom[1] not in used:
                     used[atom[1]] = None
                     left.append(named[atom[1]].shown)
-        shown = {step.array.name for step in self.steps}
-        return [x for x in self.arrays if x.name in used and x.name not in shown and x.shown]
+        shown = {self.out, *(step.array.name for step in self.steps)}
+        return [x for x in self.arrays if x.name in used and x.name not in shown and x.kind != "input"]
 
     # --- the lines, in text or LaTeX ---
 
@@ -146,8 +146,8 @@ class Derivation:
         ]
         for step in self.steps:
             array = step.array
-            head = self._definition(array, style) if array.shown else style.symbol(array.name)
-            kind = "" if array.shown else style.words(", an argument")
+            head = self._definition(array, style) if array.kind != "input" else style.symbol(array.name)
+            kind = "" if array.kind != "input" else style.words(", an argument")
             rows = [Row("", head + kind, "")]
             left = style.derivative(array.name, step.letters)
             for sign, text, comment in self._equations(step, style):

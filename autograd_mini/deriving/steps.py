@@ -122,6 +122,9 @@ class Reverse:
             step = self._step(array, [a for a in order if a.step])
             if step is not None:
                 self.closed[array.name] = step
+                for place in self.places:
+                    if place.size < 0 and place.adjoints.get(array.name) is None:
+                        place.adjoints[array.name] = place.value(step.value, step.letters)
                 yield step
 
     def _depending(self) -> set[str]:
