@@ -192,7 +192,7 @@ loss(
     "cosine",
     lambda a, b: (a @ b) / (np.sqrt(a @ a) * np.sqrt(b @ b)),
     {"a": real(3), "b": real(3)},
-    a="(b/σ − L a/ρ)/ρ",
+    a="(b/τ − L a/ρ)/ρ",
 )
 loss("logsumexp", logsumexp, {"z": real(3)}, z="S")
 loss("quadratic form", lambda x, A: x @ A @ x, {"x": real(3), "A": real(3, 3)}, x="(Aᵀ + A) x")
@@ -262,7 +262,9 @@ def _read(text: str, known: Point, shape: Any, letters: str) -> Any:
                 else formula.evaluate(known)
             )
         except ExpressionError:
-            plain = re.sub(r"(?<=[\w)\]²³]) (?=[\w(\[√])", " * ", text)
+            by_matrices = "" if letters else "@"
+            plain = re.sub(r"(?<=\d) (?=[\w(\[√])", " * ", text)
+            plain = re.sub(r"(?<=[\w)\]²³ᵀ]) (?=[\w(\[√])", f" {by_matrices or '*'} ", plain)
             if plain == text or (not letters and shape):
                 raise
             text = plain

@@ -46,7 +46,7 @@ FREE = {  # names for what has none, the first that is free
     "tanh": "h g",
     "exp": "e ε",
     "sum": "E Z",
-    "root": "ρ σ",
+    "root": "ρ τ",
     "most": "M",
     "residual": "r d",
     "scalar": "u v",
