@@ -33,7 +33,8 @@ Poly: TypeAlias = "dict[Monomial, Fraction]"
 Key: TypeAlias = "frozenset[tuple[Monomial, Fraction]]"
 
 ONE: Monomial = frozenset()
-TERMS = 250  # of a polynomial, at most
+TERMS = 150  # of a polynomial, at most
+LETTERS = 5  # that a sum binds, at most
 SIGNS = {"less": "<", "less_equal": "≤"}
 
 
@@ -303,12 +304,9 @@ class Algebra:
     def rebuilt(self, p: Poly, to: Mapping[Letter, Any] | None = None) -> Poly:
         """The polynomial with other letters, and with this algebra's rules."""
         return add(*(
-            scale(self.mul(*(self._powered(self.again(x, to or {}), e) for x, e in monomial)), c)
+            scale(self.mul(*(self.power(self.again(x, to or {}), e) for x, e in monomial)), c)
             for monomial, c in p.items()
         ))  # fmt: skip
-
-    def _powered(self, p: Poly, e: int) -> Poly:
-        return self.power(p, e)
 
     def again(self, atom: Atom, to: Mapping[Letter, Any]) -> Poly:
         def of(key: Key) -> Poly:
@@ -520,19 +518,18 @@ def _matched(pattern: Atom, slots: tuple[Letter, ...], atom: Atom) -> tuple[Any,
 
 def _canonical(body: Monomial, letters: set[Letter]) -> Atom:
     """A sum with its bound letters named in the order that makes it the first of all."""
+    if len(letters) > LETTERS:
+        raise TooLargeError("too many indices")
     level = 1 + depth(body)
-    best: tuple[str, Atom] | None = None
-    arranged = sorted(letters, key=lambda x: (x.dim, _signature(body, x)))
-    groups = [list(g) for _, g in itertools.groupby(arranged, key=lambda x: (x.dim, _signature(body, x)))]
-    for chosen in itertools.product(*(itertools.permutations(group) for group in groups)):
-        some = [x for group in chosen for x in group]
-        to = {x: Letter(f"#{level}.{k}", x.dim) for k, x in enumerate(some)}
-        atom = ("sum", tuple(to.values()), renamed(body, to))
-        text = order(atom)
-        if best is None or text < best[0]:
-            best = text, atom
-    assert best is not None
-    return best[1]
+    kinds: dict[Any, list[Letter]] = {}
+    for x in letters:
+        kinds.setdefault((x.dim, _signature(body, x)), []).append(x)
+    groups = [itertools.permutations(kinds[kind]) for kind in sorted(kinds)]
+    atoms = []
+    for chosen in itertools.product(*groups):
+        to = {x: Letter(f"#{level}.{k}", x.dim) for k, x in enumerate(itertools.chain(*chosen))}
+        atoms.append(("sum", tuple(to.values()), renamed(body, to)))
+    return min(atoms, key=order)
 
 
 def _signature(body: Monomial, letter: Letter) -> str:

@@ -40,21 +40,18 @@ from autograd_mini.rolling.families import Family, Numbers, Operand
 from autograd_mini.rolling.grids import Affine
 
 LINEAR = (rules.add, rules.sub, rules.neg, rules.identity, rules.detach)
-FREE = {  # names for what has none, the first that is free
+FREE = {  # names for what has none, the first that is free; of several kinds it is the first
     "softmax": "S P A",
     "sigmoid": "s p",
     "tanh": "h g",
     "exp": "e ε",
-    "sum": "E Z",
     "root": "ρ τ",
-    "most": "M",
     "residual": "r d",
     "scalar": "u v",
     "layer": "z a u v",
     "unit": "u v",
     "other": "q f g",
 }
-KINDS = list(FREE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +209,8 @@ class Forward:
         taken = {*self.inputs, self.output, *(self.families[i].name for i in self.reached)}
         wanted: dict[int, str] = {}
         for i, kind in self._kinds():
-            if i != self.root and KINDS.index(kind) < KINDS.index(wanted.get(i, "other")) + 1:
-                wanted[i] = kind
+            if i != self.root:
+                wanted[i] = min(kind, wanted.get(i, kind), key=[*FREE].index)
         for i in self.reached:
             family = self.families[i]
             if family.row is None or i == self.root:
@@ -244,7 +241,7 @@ class Forward:
         if kind == "user" and (found := _only_atom(body)) and found[:2] in (("f", "sigmoid"), ("f", "tanh")):
             kind = found[1]
         self.names[i] = name
-        step = kind not in ("exp", "sum", "root", "most")
+        step = kind not in ("exp", "root")
         self.arrays[name] = Array(name, i, letters, body, shown, kind, step)
         if not step:
             self.algebra.definitions = {**self.algebra.definitions, name: (letters, body)}
@@ -253,7 +250,7 @@ class Forward:
         """eᶻ over its sum along the axis, without the shift that keeps it from overflowing."""
         axis, base = self._axis[z]
         k = self.algebra.letter(letters[axis].dim)
-        places = [k if n == axis else x for n, x in enumerate(letters)]
+        places = [*letters[:axis], k, *letters[axis + 1 :]]
         above, below = (self.algebra.apply("exp", self.entry(base, at)) for at in (letters, places))
         return self.algebra.mul(above, self.algebra.inv(self.algebra.sum(below, [k])))
 
@@ -397,16 +394,13 @@ class Forward:
 
     def _virtual(self, taken: set[str]) -> None:
         """A softmax that the computation has not, but its derivative."""
-        for e in self._sums:
-            done = [a for a in self.arrays.values() if a.kind == "softmax" and a.family is not None]
-            if any(self._softmax(a.family) == e for a in done if a.family is not None):
+        divided = {self._softmax(a.family) for a in self.arrays.values() if a.family is not None}
+        for e in self._sums.keys() - divided:
+            if e in self.names or self._sums[e] in self.names or not self._note_axis(e):
                 continue
-            if not self._note_axis(e) or e in self.names or self._sums[e] in self.names:
-                continue
-            letters = self.slots(e)
-            k = self.algebra.letter(letters[self._axis[e][0]].dim)
-            places = [k if n == self._axis[e][0] else x for n, x in enumerate(letters)]
-            total = self.algebra.sum(self.body(e, places), [k])
+            letters, axis = self.slots(e), self._axis[e][0]
+            k = self.algebra.letter(letters[axis].dim)
+            total = self.algebra.sum(self.body(e, [*letters[:axis], k, *letters[axis + 1 :]]), [k])
             body = self.algebra.mul(self.body(e, letters), self.algebra.inv(total))
             name = next(x for x in _names(FREE["softmax"].split()) if x not in taken)
             taken.add(name)
@@ -437,31 +431,28 @@ def definition_rules(arrays: Sequence[Array], algebra: Algebra, quotients: bool)
         if (of := _linear_in(array)) is not None:
             atom, c0, c1 = of
             value = add(scale(array.entry, 1 / c1), constant(-c0 / c1))
-            algebra.rules.append((atom, array.letters, _placer(array, value)))
-            continue
-        if len(array.body) != 1:
-            continue
-        [(monomial, c)] = array.body.items()
-        if c != 1:
-            continue
-        parts = [*monomial]
-        softmax = array.kind in ("softmax", "virtual")
-        if softmax or quotients:
-            chosen = next(
-                (
-                    x
-                    for x, e in sorted(parts, key=lambda part: part[0][0] not in ("f", "sum"))
-                    if e == 1 and x[0] in ("f", "x", "sum") and _covers(x, array.letters)
-                    and any(n < 0 for _, n in parts)
-                ),
-                None,
-            )  # fmt: skip
-            if chosen is None:
+        elif quotients or array.kind in ("softmax", "virtual"):
+            atom = _numerator(array)
+            if atom is None:
                 continue
+            [monomial] = array.body
+            rest = frozenset((x, -e) for x, e in monomial if x != atom)  # as it is: E holds e
+            value = algebra.mul(array.entry, {rest: Fraction(1)})
         else:
             continue
-        rest = {frozenset((x, -e) for x, e in parts if x != chosen): Fraction(1)}
-        algebra.rules.append((chosen, array.letters, _giver(array, rest, algebra)))
+        algebra.rules.append((atom, array.letters, _placer(array, value)))
+
+
+def _numerator(array: Array) -> Any:
+    """What stands over a divisor in a quotient that is an array's definition, with all of its indices."""
+    if len(array.body) != 1 or [*array.body.values()] != [1]:
+        return None
+    [monomial] = array.body
+    above = [x for x, e in monomial if e == 1 and x[0] in ("f", "sum", "x")]
+    chosen = (
+        [x for x in above if letters_in(x) == frozenset(array.letters)] if len(above) < len(monomial) else []
+    )
+    return min(chosen, key=lambda x: ("f", "sum", "x").index(x[0]), default=None)
 
 
 def _linear_in(array: Array) -> tuple[Any, Fraction, Fraction] | None:
@@ -477,20 +468,3 @@ def _linear_in(array: Array) -> tuple[Any, Fraction, Fraction] | None:
 
 def _placer(array: Array, value: Poly) -> Any:
     return lambda *at: {renamed(m, dict(zip(array.letters, at, strict=True))): c for m, c in value.items()}
-
-
-def _giver(array: Array, rest: Poly, algebra: Algebra) -> Any:
-    def give(*at: Any) -> Poly:
-        entry = single(("x", array.name, at))
-        to = dict(zip(array.letters, at, strict=True))
-        return algebra.mul(entry, {renamed(m, to): c for m, c in rest.items()})  # as it is: E holds e
-
-    return give
-
-
-def _covers(atom: Any, letters: tuple[Letter, ...]) -> bool:
-    return letters_in(atom) == frozenset(letters)
-
-
-def negated(p: Poly) -> Poly:
-    return scale(p, -1)
