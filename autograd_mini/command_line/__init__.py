@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from autograd_mini import __version__
 from autograd_mini.command_line.arguments import line_of
 from autograd_mini.command_line.checks import check
+from autograd_mini.command_line.derivations import derive
 from autograd_mini.command_line.derivatives import grad, print_rules
 from autograd_mini.command_line.grading import TELL, grade
 from autograd_mini.command_line.passes import check_file, is_file
@@ -139,6 +140,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
     commands: dict[str, argparse.ArgumentParser] = {}
     _add_grad(command("grad", "print the value of a formula and every partial derivative", FORMULA, GRAD))
+    _add_derive(command("derive", "print the derivation of a gradient, line by line", FORMULA, DERIVE))
     _add_check(command("check", "check a derivative that was derived by hand", FORMULA, CHECK))
     _add_pictures(command("draw", "draw the graph of a formula with its numbers", FORMULA, DRAW), "graph.svg")
     live = command("view", "write a page on which the graph moves with its numbers", FORMULA, VIEW)
@@ -197,6 +199,22 @@ def _add_grad(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", type=_digits, default=10, metavar="N", help="significant digits (10)")
     parser.add_argument("--name", type=_name, default="f", help="what the formula's value is called (f)")
     parser.set_defaults(run=grad)
+
+
+DERIVE = """\
+examples:
+  autograd-mini derive "cross_entropy(softmax(z), t)" z=1.5,-0.5,0.75 t=0,0,1
+  autograd-mini derive "sum((X @ w - y)**2)" w=1,2 X="1,2;3,4;5,6" y=1,0,1 --latex
+Arguments that sum to 1, or are all 1 and -1, are taken to be so everywhere; where that is used it is said.
+"""
+
+
+def _add_derive(parser: argparse.ArgumentParser) -> None:
+    _add_formula(parser)
+    _add_names(parser, "the point; the first name is differentiated unless --wrt says which")
+    parser.add_argument("--wrt", metavar="NAMES", help="with respect to these, such as w,b")
+    parser.add_argument("--latex", action="store_true", help="print it as LaTeX")
+    parser.set_defaults(run=derive)
 
 
 IN_JSON = 'infinities are "inf" and "-inf", and nan is null'

@@ -11,14 +11,16 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from autograd_mini.arguments import signature
 from autograd_mini.arrays import values
-from autograd_mini.deriving.forward import Forward
-from autograd_mini.deriving.numbers import Place, agrees, given_place, place_of
+from autograd_mini.deriving.algebra import Algebra, Poly, TooLargeError
+from autograd_mini.deriving.forward import Array, Forward
+from autograd_mini.deriving.numbers import Place, given_place, place_of
 from autograd_mini.deriving.presentation import Derivation
 from autograd_mini.deriving.recordings import (
     LARGEST,
@@ -32,7 +34,7 @@ from autograd_mini.deriving.recordings import (
     record,
     recordings,
 )
-from autograd_mini.deriving.steps import Reverse, Step
+from autograd_mini.deriving.steps import Reverse
 from autograd_mini.deriving.writing import Style
 from autograd_mini.expressions import Expression, parse
 
@@ -40,6 +42,7 @@ __all__ = ["Derivation", "derivation"]
 
 UNRESTRICTED = {"simplex": "positive", "sign": "real"}  # without what may be a premise
 POINTS = {1: (5,), 2: (3, 2)}  # at one size, or at each of two
+IRREGULAR = (NotRegularError, TooLargeError, ZeroDivisionError)
 ELEMENTS = 40  # that are derived one by one, at most
 
 
@@ -75,12 +78,12 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
     """In index notation, verified at two sizes or one; or element by element."""
     try:
         return _indexed(recordings(f, arguments), arguments, wrt, out)
-    except NotRegularError:
+    except IRREGULAR:
         pass
     alone = record(f, arguments)
     try:
         return _indexed(([alone], [{}]), arguments, wrt, out)
-    except NotRegularError:
+    except IRREGULAR:
         elements = {
             f"{name}_{'_'.join(map(str, index))}" if index else name: float(np.asarray(x)[index])
             for name, x in arguments.items()
@@ -88,8 +91,8 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
         }
     if len(elements) > ELEMENTS:
         raise ValueError(
-            f"derivation: f treats elements of its arguments differently by place, and {len(elements)} "
-            f"of them are more than {ELEMENTS} to derive one by one"
+            f"derivation: f treats elements of its arguments differently by their places, and "
+            f"{len(elements)} of them are more than {ELEMENTS} to derive one by one"
         )
     shapes = [np.shape(x) for x in arguments.values()]
     ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
@@ -103,7 +106,7 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
     wanted = [name for name in elements if name.split("_")[0] in wrt or name in wrt]
     try:
         return _indexed(([record(by_elements, elements)], [{}]), elements, wanted, out)
-    except NotRegularError as why:
+    except IRREGULAR as why:
         raise ValueError(f"derivation: f has no index notation: {why}") from None
 
 
@@ -124,17 +127,27 @@ def _indexed(
                 without.append(place_of(found, k, forward.arrays))
     if not places:
         raise ValueError("derivation: no random point was found at which f and its gradient are finite")
-    for array in forward.arrays.values():
-        for place in places:
-            if array.shown and not agrees(place.value(array.shown, array.letters), place.arrays[array.name]):
-                raise NotRegularError(f"{array.name} is not what its elements seem to be")
+    plain = Algebra({})
+    plain.shifted = False
+    for array in list(forward.arrays.values()):
+        shown: Poly = {}
+        with suppress(ZeroDivisionError, TooLargeError):
+            shown = plain.rebuilt(array.shown)
+        if array.shown and _is_defined(array, shown, places):
+            forward.arrays[array.name] = replace(array, shown=shown)
+        elif array.shown and not _is_defined(array, array.shown, places):
+            raise NotRegularError(f"{array.name} is not what its elements seem to be")
     alone = both[0] if not sizes[0] else record(forward.recordings[0].function, arguments)
     given = _given(alone, arguments, forward)
     order = {name: k for k, name in enumerate(forward.arrays)}
     style = Style(False, out, frozenset(forward.arrays), order=order)
     steps = tuple(Reverse(forward, wrt, [*places, given], without, style).steps())
     arrays = tuple(forward.arrays.values())
-    return Derivation(out, tuple(wrt), arrays, steps, _numbers(given, steps), len(places), len(both))
+    return Derivation(out, tuple(wrt), arrays, steps, given.adjoints, len(places), len(both))
+
+
+def _is_defined(array: Array, shown: Poly, places: Sequence[Place]) -> bool:
+    return all(place.agrees(shown, array.letters, place.arrays[array.name]) for place in places)
 
 
 def _given(recording: Recording, arguments: Mapping[str, Any], forward: Forward) -> Place:
@@ -148,15 +161,6 @@ def _given(recording: Recording, arguments: Mapping[str, Any], forward: Forward)
         return place_of(found, -1, forward.arrays)
     adjoints = {name: found.array(i, adjoint=True) for i, name in enumerate(arguments)}
     return given_place(arguments, forward.arrays, adjoints)
-
-
-def _numbers(given: Place, steps: Sequence[Step]) -> Mapping[str, Any]:
-    """The derivatives at the point; those that the engine does not tell apart follow from the steps."""
-    adjoints = dict(given.adjoints)
-    for step in steps:
-        if adjoints.get(step.array.name) is None:
-            adjoints[step.array.name] = Place(-1, given.arrays, adjoints).value(step.value, step.letters)
-    return adjoints
 
 
 # --- arguments ------------------------------------------------------------------------------------------
@@ -194,10 +198,17 @@ def _floats(name: str, x: Any) -> Any:
 
 
 def _in_order(f: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
-    """f as a function of its arguments in this order."""
+    """f as a function of its arguments in this order, by position as far as it takes them so."""
+    first: list[str] = []
+    with suppress(TypeError, ValueError):
+        for p in inspect.signature(f).parameters.values():
+            if p.name not in names or p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+                break
+            first.append(p.name)
 
-    def by_name(*given: Any) -> Any:
-        return f(**dict(zip(names, given, strict=True)))
+    def in_order(*given: Any) -> Any:
+        named = dict(zip(names, given, strict=True))
+        return f(*[named.pop(name) for name in first], **named)
 
-    by_name.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
-    return by_name
+    in_order.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
+    return in_order

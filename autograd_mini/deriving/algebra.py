@@ -33,7 +33,8 @@ Poly: TypeAlias = "dict[Monomial, Fraction]"
 Key: TypeAlias = "frozenset[tuple[Monomial, Fraction]]"
 
 ONE: Monomial = frozenset()
-TERMS = 250  # of a polynomial, at most
+TERMS = 150  # of a polynomial, at most
+LETTERS = 5  # that a sum binds, at most
 SIGNS = {"less": "<", "less_equal": "≤"}
 
 
@@ -134,6 +135,7 @@ class Algebra:
         known: Callable[[Atom], Any] = lambda atom: None,
     ) -> None:
         self.definitions = definitions  # of arrays that are differentiated through
+        self.shifted = True  # by numbers held constant, such as the largest in a stable softmax
         self.known = known
         self.rules: list[tuple[Atom, tuple[Letter, ...], Callable[..., Poly]]] = []
         self.fresh = itertools.count()
@@ -302,12 +304,9 @@ class Algebra:
     def rebuilt(self, p: Poly, to: Mapping[Letter, Any] | None = None) -> Poly:
         """The polynomial with other letters, and with this algebra's rules."""
         return add(*(
-            scale(self.mul(*(self._powered(self.again(x, to or {}), e) for x, e in monomial)), c)
+            scale(self.mul(*(self.power(self.again(x, to or {}), e) for x, e in monomial)), c)
             for monomial, c in p.items()
         ))  # fmt: skip
-
-    def _powered(self, p: Poly, e: int) -> Poly:
-        return self.power(p, e)
 
     def again(self, atom: Atom, to: Mapping[Letter, Any]) -> Poly:
         def of(key: Key) -> Poly:
@@ -326,7 +325,7 @@ class Algebra:
             case ("f", "sigmoid", (key,)):
                 return self.sigmoid(of(key))
             case ("f", "detach", (key,)):
-                return self.function("detach", of(key))
+                return self.function("detach", of(key)) if self.shifted else {}
             case ("f", name, keys):
                 return self.apply(name, *map(of, keys))
             case ("inv", key):
@@ -397,7 +396,7 @@ class Algebra:
                 p = self.rebuilt(dict(key), inner)
                 inside = self.derivative(p, name, at)
                 best = self.atom(atom)
-                there = self.holds("≤", *((best, p) if row == "maximum" else (p, best)))
+                there = self.holds("=", p, best)
                 return self.sum(self.mul(there, inside), [*inner.values()]) if inside else {}
             case ("f", row, keys):
                 slopes = [self.derivative(dict(key), name, at) for key in keys]
@@ -451,11 +450,6 @@ def _polynomials(algebra: Algebra) -> FormulaType:
 
         return function
 
-    def equal(x: Poly, y: Poly) -> Poly:
-        if x != y and any(atom[0] == "max" for p in (x, y) for atom in atoms_of(p)):
-            return algebra.holds("=", x, y)
-        return constant(int(x == y))  # elsewhere than on the kink
-
     def log(x: Poly) -> Poly:
         return algebra.function("log", x) if x != constant(1) else {}
 
@@ -496,7 +490,7 @@ def _polynomials(algebra: Algebra) -> FormulaType:
         "minimum": most("minimum", -1),
         "where": algebra.choose,
         "convention": algebra.choose,
-        "equal": equal,
+        "equal": lambda x, y: constant(int(x == y)),  # elsewhere than on the kink
         **{name: compared(sign) for name, sign in SIGNS.items()},
     }
     for name in rules.table:
@@ -524,19 +518,18 @@ def _matched(pattern: Atom, slots: tuple[Letter, ...], atom: Atom) -> tuple[Any,
 
 def _canonical(body: Monomial, letters: set[Letter]) -> Atom:
     """A sum with its bound letters named in the order that makes it the first of all."""
+    if len(letters) > LETTERS:
+        raise TooLargeError("too many indices")
     level = 1 + depth(body)
-    best: tuple[str, Atom] | None = None
-    arranged = sorted(letters, key=lambda x: (x.dim, _signature(body, x)))
-    groups = [list(g) for _, g in itertools.groupby(arranged, key=lambda x: (x.dim, _signature(body, x)))]
-    for chosen in itertools.product(*(itertools.permutations(group) for group in groups)):
-        some = [x for group in chosen for x in group]
-        to = {x: Letter(f"#{level}.{k}", x.dim) for k, x in enumerate(some)}
-        atom = ("sum", tuple(to.values()), renamed(body, to))
-        text = order(atom)
-        if best is None or text < best[0]:
-            best = text, atom
-    assert best is not None
-    return best[1]
+    kinds: dict[Any, list[Letter]] = {}
+    for x in letters:
+        kinds.setdefault((x.dim, _signature(body, x)), []).append(x)
+    groups = [itertools.permutations(kinds[kind]) for kind in sorted(kinds)]
+    atoms = []
+    for chosen in itertools.product(*groups):
+        to = {x: Letter(f"#{level}.{k}", x.dim) for k, x in enumerate(itertools.chain(*chosen))}
+        atoms.append(("sum", tuple(to.values()), renamed(body, to)))
+    return min(atoms, key=order)
 
 
 def _signature(body: Monomial, letter: Letter) -> str:

@@ -28,27 +28,30 @@ from autograd_mini.deriving.algebra import (
     scale,
     single,
 )
-from autograd_mini.deriving.recordings import NotRegularError, Recording, constants_of
+from autograd_mini.deriving.recordings import (
+    NotRegularError,
+    Recording,
+    collapsed,
+    constants_of,
+    number,
+)
 from autograd_mini.labels import split_label
 from autograd_mini.rolling.families import Family, Numbers, Operand
 from autograd_mini.rolling.grids import Affine
 
 LINEAR = (rules.add, rules.sub, rules.neg, rules.identity, rules.detach)
-FREE = {  # names for what has none, the first that is free
+FREE = {  # names for what has none, the first that is free; of several kinds it is the first
     "softmax": "S P A",
     "sigmoid": "s p",
     "tanh": "h g",
     "exp": "e ε",
-    "sum": "E Z",
-    "root": "ρ σ",
-    "most": "M",
+    "root": "ρ τ",
     "residual": "r d",
     "scalar": "u v",
     "layer": "z a u v",
     "unit": "u v",
     "other": "q f g",
 }
-KINDS = list(FREE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,22 +120,43 @@ class Forward:
         family = self.families[i]
         if family.parts or not family.grid.full or family.row is None:
             raise NotRegularError("a family has holes")
-        operands = [self._operand(i, k, at) for k in range(len(family.operands))]
+        if (extremum := self._extremum(family)) is not None:
+            return self._operand(i, extremum, at)[0]
+        firsts, times = self._repeated(i)
+        operands = [self._operand(i, k, at) for k in firsts]
         if not family.fold:
             return self.algebra.apply(family.row.name, *(p for p, _ in operands))
         if family.row is rules.add:
-            return add(*(self.algebra.sum(p, letters) for p, letters in operands))
+            sums = (self.algebra.sum(p, letters) for p, letters in operands)
+            return add(*(self.algebra.mul(n, p) for n, p in zip(times, sums, strict=True)))
         terms = [self.algebra.extremum(family.row.name, p, x) if x else p for p, x in operands]
         total = terms[0]
         for term in terms[1:]:
             total = self.algebra.apply(family.row.name, total, term)
         return total
 
+    def _extremum(self, family: Family) -> int | None:
+        """Where a largest or smallest stands among the operands of what splits its derivative at ties."""
+        if family.row is not rules.where or family.fold:
+            return None
+        rows = [self.families[x.family].row if isinstance(x, Operand) else None for x in family.operands]
+        found = rows[0] is rules.equal and rows[2] in (rules.maximum, rules.minimum)
+        return 2 if found else None
+
+    def _repeated(self, i: int) -> tuple[list[int], list[Poly]]:
+        """The operands without those that a sum has again, and how often it has each."""
+        counts = [collapsed(r.families[i]) for r in self.recordings]
+        powers = [number(a[1], b[1], self.lengths) for a, b in zip(counts[0], counts[-1], strict=True)]
+        return [k for k, _ in counts[0]], [
+            self.algebra.mul(constant(c), *(single(("n", m), e) for m, e in some)) for c, some in powers
+        ]
+
     def _operand(self, i: int, k: int, at: Sequence[Any]) -> tuple[Poly, list[Letter]]:
         """An operand at a place, and the letters that the family reduces."""
         family = self.families[i]
         operand = family.operands[k]
-        several = [r.families[i].operands[k] for r in self.recordings]
+        place = [x for x, _ in collapsed(family)].index(k)
+        several = [r.families[i].operands[collapsed(r.families[i])[place][0]] for r in self.recordings]
         if isinstance(operand, Numbers):
             return self._number([x for x in several if isinstance(x, Numbers)], family), []
         assert isinstance(operand, Operand)
@@ -173,18 +197,20 @@ class Forward:
             i = left.pop()
             if i not in found:
                 found.add(i)
-                left += [x.family for x in self.families[i].operands if isinstance(x, Operand)]
+                left += self._operands(i)
         return sorted(found)
 
     def _operands(self, i: int) -> list[int]:
-        return [x.family for x in self.families[i].operands if isinstance(x, Operand)]
+        extremum, operands = self._extremum(self.families[i]), self.families[i].operands
+        chosen = operands if extremum is None else operands[extremum : extremum + 1]
+        return [x.family for x in chosen if isinstance(x, Operand)]
 
     def _name_all(self) -> None:
         taken = {*self.inputs, self.output, *(self.families[i].name for i in self.reached)}
         wanted: dict[int, str] = {}
         for i, kind in self._kinds():
-            if i != self.root and KINDS.index(kind) < KINDS.index(wanted.get(i, "other")) + 1:
-                wanted[i] = kind
+            if i != self.root:
+                wanted[i] = min(kind, wanted.get(i, kind), key=[*FREE].index)
         for i in self.reached:
             family = self.families[i]
             if family.row is None or i == self.root:
@@ -215,7 +241,7 @@ class Forward:
         if kind == "user" and (found := _only_atom(body)) and found[:2] in (("f", "sigmoid"), ("f", "tanh")):
             kind = found[1]
         self.names[i] = name
-        step = kind not in ("exp", "sum", "root", "most")
+        step = kind not in ("exp", "root")
         self.arrays[name] = Array(name, i, letters, body, shown, kind, step)
         if not step:
             self.algebra.definitions = {**self.algebra.definitions, name: (letters, body)}
@@ -224,7 +250,7 @@ class Forward:
         """eᶻ over its sum along the axis, without the shift that keeps it from overflowing."""
         axis, base = self._axis[z]
         k = self.algebra.letter(letters[axis].dim)
-        places = [k if n == axis else x for n, x in enumerate(letters)]
+        places = [*letters[:axis], k, *letters[axis + 1 :]]
         above, below = (self.algebra.apply("exp", self.entry(base, at)) for at in (letters, places))
         return self.algebra.mul(above, self.algebra.inv(self.algebra.sum(below, [k])))
 
@@ -297,7 +323,8 @@ class Forward:
         if family.row is None or i in seen:
             return
         seen.add(i)
-        if self._sums_products(i) and self._is_whole(i):
+        shifted = any(self.families[x].row is rules.detach for x in self._operands(i))
+        if self._sums_products(i) and self._is_whole(i) and not shifted:
             yield i
         elif family.row in (rules.neg, rules.mul, rules.sub, rules.add, rules.div) and not (
             family.fold and any(x.reduced for x in family.operands)
@@ -338,12 +365,10 @@ class Forward:
             return False
         axis = int(np.flatnonzero(x.place.steps[:, -1])[0])
         [base] = self._operands(e)
-        if self.families[base].row is rules.sub:
-            operands = self._operands(base)
-            if len(operands) == 2 and self.families[operands[1]].row is rules.detach:
-                place = self.families[base].operands[0].place  # type: ignore[union-attr]  # an Operand
-                if isinstance(place, Affine) and np.array_equal(place.steps, np.eye(len(place.steps))):
-                    base = operands[0]
+        match self.families[base].row, self.families[base].operands:
+            case rules.sub, (Operand(_, Affine() as kept), Operand(_, Affine() as shift)):
+                if not shift.steps[:, axis].any() and np.array_equal(kept.steps, np.eye(len(kept.steps))):
+                    base = self._operands(base)[0]  # less a shift, which changes nothing
         self._axis[e] = axis, base
         return True
 
@@ -369,16 +394,13 @@ class Forward:
 
     def _virtual(self, taken: set[str]) -> None:
         """A softmax that the computation has not, but its derivative."""
-        for e in self._sums:
-            done = [a for a in self.arrays.values() if a.kind == "softmax" and a.family is not None]
-            if any(self._softmax(a.family) == e for a in done if a.family is not None):
+        divided = {self._softmax(a.family) for a in self.arrays.values() if a.family is not None}
+        for e in self._sums.keys() - divided:
+            if e in self.names or self._sums[e] in self.names or not self._note_axis(e):
                 continue
-            if not self._note_axis(e) or e in self.names or self._sums[e] in self.names:
-                continue
-            letters = self.slots(e)
-            k = self.algebra.letter(letters[self._axis[e][0]].dim)
-            places = [k if n == self._axis[e][0] else x for n, x in enumerate(letters)]
-            total = self.algebra.sum(self.body(e, places), [k])
+            letters, axis = self.slots(e), self._axis[e][0]
+            k = self.algebra.letter(letters[axis].dim)
+            total = self.algebra.sum(self.body(e, [*letters[:axis], k, *letters[axis + 1 :]]), [k])
             body = self.algebra.mul(self.body(e, letters), self.algebra.inv(total))
             name = next(x for x in _names(FREE["softmax"].split()) if x not in taken)
             taken.add(name)
@@ -409,31 +431,28 @@ def definition_rules(arrays: Sequence[Array], algebra: Algebra, quotients: bool)
         if (of := _linear_in(array)) is not None:
             atom, c0, c1 = of
             value = add(scale(array.entry, 1 / c1), constant(-c0 / c1))
-            algebra.rules.append((atom, array.letters, _placer(array, value)))
-            continue
-        if len(array.body) != 1:
-            continue
-        [(monomial, c)] = array.body.items()
-        if c != 1:
-            continue
-        parts = [*monomial]
-        softmax = array.kind in ("softmax", "virtual")
-        if softmax or quotients:
-            chosen = next(
-                (
-                    x
-                    for x, e in sorted(parts, key=lambda part: part[0][0] not in ("f", "sum"))
-                    if e == 1 and x[0] in ("f", "x", "sum") and _covers(x, array.letters)
-                    and any(n < 0 for _, n in parts)
-                ),
-                None,
-            )  # fmt: skip
-            if chosen is None:
+        elif quotients or array.kind in ("softmax", "virtual"):
+            atom = _numerator(array)
+            if atom is None:
                 continue
+            [monomial] = array.body
+            rest = frozenset((x, -e) for x, e in monomial if x != atom)  # as it is: E holds e
+            value = algebra.mul(array.entry, {rest: Fraction(1)})
         else:
             continue
-        rest = {frozenset((x, -e) for x, e in parts if x != chosen): Fraction(1)}
-        algebra.rules.append((chosen, array.letters, _giver(array, rest, algebra)))
+        algebra.rules.append((atom, array.letters, _placer(array, value)))
+
+
+def _numerator(array: Array) -> Any:
+    """What stands over a divisor in a quotient that is an array's definition, with all of its indices."""
+    if len(array.body) != 1 or [*array.body.values()] != [1]:
+        return None
+    [monomial] = array.body
+    above = [x for x, e in monomial if e == 1 and x[0] in ("f", "sum", "x")]
+    chosen = (
+        [x for x in above if letters_in(x) == frozenset(array.letters)] if len(above) < len(monomial) else []
+    )
+    return min(chosen, key=lambda x: ("f", "sum", "x").index(x[0]), default=None)
 
 
 def _linear_in(array: Array) -> tuple[Any, Fraction, Fraction] | None:
@@ -449,20 +468,3 @@ def _linear_in(array: Array) -> tuple[Any, Fraction, Fraction] | None:
 
 def _placer(array: Array, value: Poly) -> Any:
     return lambda *at: {renamed(m, dict(zip(array.letters, at, strict=True))): c for m, c in value.items()}
-
-
-def _giver(array: Array, rest: Poly, algebra: Algebra) -> Any:
-    def give(*at: Any) -> Poly:
-        entry = single(("x", array.name, at))
-        to = dict(zip(array.letters, at, strict=True))
-        return algebra.mul(entry, {renamed(m, to): c for m, c in rest.items()})  # as it is: E holds e
-
-    return give
-
-
-def _covers(atom: Any, letters: tuple[Letter, ...]) -> bool:
-    return letters_in(atom) == frozenset(letters)
-
-
-def negated(p: Poly) -> Poly:
-    return scale(p, -1)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_mini import rules
-from autograd_mini.deriving.algebra import Atom, Letter, Monomial, Poly, letters_in
+from autograd_mini.deriving.algebra import Atom, Letter, Monomial, Poly, atoms_of, letters_in
 from autograd_mini.deriving.forward import Array
 from autograd_mini.deriving.recordings import Point, many_digits
 from autograd_mini.number_types import FormulaType, mpmath_type
@@ -28,7 +28,7 @@ class Place:
 
     size: int
     arrays: Mapping[str, Any]
-    adjoints: Mapping[str, Any] = field(default_factory=dict)
+    adjoints: dict[str, Any] = field(default_factory=dict)
     point: Point | None = None
 
     @property
@@ -40,6 +40,17 @@ class Place:
         axes = tuple(letters)
         shape = tuple(letter.dim[self.size] for letter in axes)
         return np.broadcast_to(self._poly(p, axes), shape)
+
+    def agrees(self, p: Poly, letters: Sequence[Letter], truth: Any, exact: bool = True) -> bool:
+        """Whether the polynomial has these values, to many digits of its terms."""
+        try:
+            found = self.value(p, letters)
+            if agrees(found, truth, exact):
+                return True
+            terms = [abs(x) for m, c in p.items() for x in np.ravel(self.value({m: c}, letters))]
+        except (ArithmeticError, TypeError):
+            return False
+        return agrees(found, truth, exact, max(terms, default=0))
 
     def _poly(self, p: Poly, axes: tuple[Letter, ...]) -> Any:
         total: Any = self.kind.number(0)
@@ -143,10 +154,8 @@ def place_of(point: Point, size: int, arrays: Mapping[str, Array]) -> Place:
     return Place(size, known, adjoints, point)
 
 
-def given_place(
-    arguments: Mapping[str, Any], arrays: Mapping[str, Array], adjoints: Mapping[str, Any]
-) -> Place:
-    """A point of known arguments and derivatives; other arrays are by their definitions."""
+def given_place(arguments: Mapping[str, Any], arrays: Mapping[str, Array], adjoints: dict[str, Any]) -> Place:
+    """A point where only arguments and their derivatives are known; the rest is by definition."""
     kind = mpmath_type(many_digits())
     known: dict[str, Any] = {}
     for name, array in arrays.items():
@@ -157,10 +166,11 @@ def given_place(
     return Place(-1, known, adjoints)
 
 
-def agrees(found: Any, truth: Any, exact: bool = True) -> bool:
+def agrees(found: Any, truth: Any, exact: bool = True, scale: Any = 0) -> bool:
     """Whether numbers are the same to many digits; to nine, if they are floats."""
     found, truth = (np.asarray(x, object).ravel() for x in (found, truth))
-    scale = max([abs(x) for x in truth] + [abs(x) for x in found] + [many_digits().mpf(10) ** -30])
+    least = many_digits().mpf(10) ** -30
+    scale = max([scale, least, *(abs(x) for x in truth), *(abs(x) for x in found)])
     small = SMALL if exact else 1e-9
     return all(abs(x - y) <= small * scale for x, y in zip(found, truth, strict=True))
 
@@ -169,6 +179,9 @@ def always(atom: Atom, places: Sequence[Place]) -> Any:
     """0, 1 or the length of an axis if an atom is that at every place, else None."""
     letters = sorted(letters_in(atom), key=lambda x: x.name)
     options: list[Any] = [0, 1, *(("n", x.dim) for x in atom[1])]
+    options += dict.fromkeys(
+        x for x in atoms_of({atom[2]: Fraction(1)}) if x[0] == "max" and not letters_in(x)
+    )
     for place in places:
         try:
             numbers = np.ravel(np.asarray(place.atom(atom, tuple(letters)), object))
@@ -177,7 +190,7 @@ def always(atom: Atom, places: Sequence[Place]) -> Any:
         options = [
             c
             for c in options
-            if all(abs(x - (c[1][place.size] if isinstance(c, tuple) else c)) < SMALL for x in numbers)
+            if all(abs(x - (place.atom(c, ()) if isinstance(c, tuple) else c)) < SMALL for x in numbers)
         ]
         if not options:
             return None

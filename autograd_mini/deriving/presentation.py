@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -24,12 +26,25 @@ ARITHMETIC = {"mul": "product rule", "div": "quotient rule", "reciprocal": "quot
 UNSAID = ("where", "detach", "equal", "less", "less_equal", "convention")
 
 
+SIGN_LATEX = {"=": "=", "with": r"\text{with }", "✗": r"\text{✗ }"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: what it is of, what it says, and why; without a ``sign`` it is a heading."""
+
+    left: str
+    text: str
+    comment: str
+    sign: str = ""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Derivation:
     """Steps from the output to the arguments; text when printed, mathematics in a notebook.
 
-    ``results`` has the last line for each argument as text and ``latex()`` the whole as LaTeX. ``checked`` is
-    true if all results agree with the engine at the point that is given.
+    ``results`` has the last line for each argument as text, ``latex()`` the whole as LaTeX, and ``html()`` as
+    HTML with MathML, which is what a notebook shows.
     """
 
     out: str
@@ -39,6 +54,7 @@ class Derivation:
     numbers: Mapping[str, Any]
     points: int
     sizes: int
+    marks: Mapping[str, str] = field(default_factory=dict)  # what is said of a step
 
     # --- its parts ---
 
@@ -112,58 +128,57 @@ class Derivation:
                 if atom[0] == "x" and atom[1] not in used:
                     used[atom[1]] = None
                     left.append(named[atom[1]].shown)
-        shown = {step.array.name for step in self.steps}
-        return [x for x in self.arrays if x.name in used and x.name not in shown and x.shown]
+        shown = {self.out, *(step.array.name for step in self.steps)}
+        return [x for x in self.arrays if x.name in used and x.name not in shown and x.kind != "input"]
 
-    # --- text ---
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
-
-    __repr__ = __str__
-
-    def _lines(self) -> Iterator[str]:
-        style = self._style(False)
-        head = f"Derivation of {', '.join(style.derivative(name, ()) for name in self.wrt)}"
-        yield from _beside(head, self._definition(self._array(self.out), style))
-        for array in self._needed():
-            yield from _beside("", self._definition(array, style))
-        for step in self.steps:
-            yield ""
-            array = step.array
-            yield self._definition(array, style) if array.shown else f"{array.name}, an argument"
-            left = style.derivative(array.name, step.letters)
-            for sign, text, comment in self._equations(step, style):
-                start = f"  {left} {sign} " if sign == "=" else f"  {' ' * len(left)} "
-                yield from _beside(start + text, comment)
-                left = " " * len(left)
-        yield ""
-        for name in self.wrt:
-            yield " = ".join(self._result(name, style))
-        yield ""
-        yield from _wrapped(self._said())
+    # --- the lines, in text or LaTeX ---
 
     def _array(self, name: str) -> Array:
         return next(x for x in self.arrays if x.name == name)
 
+    def _blocks(self, style: Style) -> Iterator[list[Row]]:
+        """What is derived and the definitions, then the steps, then the results."""
+        of = ", ".join(style.derivative(name, ()) for name in self.wrt)
+        defined = [self._definition(x, style) for x in (self._array(self.out), *self._needed())]
+        yield [
+            Row("", style.words("Derivation of ") + of, defined[0]),
+            *(Row("", "", x) for x in defined[1:]),
+        ]
+        for step in self.steps:
+            array = step.array
+            head = self._definition(array, style) if array.kind != "input" else style.symbol(array.name)
+            kind = "" if array.kind != "input" else style.words(", an argument")
+            rows = [Row("", head + kind, "")]
+            left = style.derivative(array.name, step.letters)
+            for sign, text, comment in self._equations(step, style):
+                rows.append(Row(left, text, comment, sign))
+                left = ""
+            yield rows
+        yield [Row(left, text, "", "=") for left, text in (self._result(name, style) for name in self.wrt)]
+
     def _equations(self, step: Step, style: Style) -> Iterator[tuple[str, str, str]]:
         """Sign, text and comment of each line of a step."""
+        words, name = style.words, step.array.name
         rule = self._rule(step, style)
         chained = [x for x in step.terms if x.through != self.out]
+        previous = ""
         if chained:
-            fed = _and([x.through for x in step.terms])
-            yield "=", self._chain(step, style), f"as {step.array.name} feeds {fed}"
+            fed = style.listed([style.symbol(x) for x in dict.fromkeys(x.through for x in step.terms)])
+            previous = self._chain(step, style)
+            yield "=", previous, words("as ") + style.symbol(name) + words(" feeds ") + fed
             for k, term in enumerate(x for x in chained if x.slope is not None):
-                of = style.derivative(step.array.name, step.letters, term.through, term.letters)
-                slope = style.poly(term.slope) if term.slope is not None else "…"
-                yield "with", f"with {of} = {slope}", rule if not k else ""
-        previous = self._chain(step, style) if chained else ""
+                of = style.derivative(name, step.letters, term.through, term.letters)
+                slope = style.poly(term.slope) if term.slope is not None else ""
+                softmax = self._array(term.through).kind == "softmax"
+                yield "with", f"{of} = {slope}", words("softmax") if softmax else rule if not k else ""
         for k, line in enumerate(step.lines):
             text = style.poly(line.value)
             if text != previous:
                 yield "=", text, self._because(step, k, style) or (rule if not chained and not k else "")
             previous = text
-        yield "=", _numbers(self.numbers[step.array.name]), "at the point"
+        yield "=", _numbers(self.numbers[name]), words("at the point")
+        if name in self.marks:
+            yield "✗", words(self.marks[name]), ""
 
     def _chain(self, step: Step, style: Style) -> str:
         """Σ_j ∂L/∂S_j · ∂S_j/∂z_i, and so on for all that an array feeds."""
@@ -186,45 +201,110 @@ class Derivation:
         said = []
         for atom, number, premise in step.lines[k].reasons:
             if atom not in before:
-                value = style.length(number[1]) if isinstance(number, tuple) else str(number)
+                value = style.poly(single(number)) if isinstance(number, tuple) else str(number)
                 said.append((f"{style.poly(single(atom))} = {value}", premise))
-        return (
-            "as " + _and([f"{x} ({'premise' if premise else 'identity'})" for x, premise in said])
-            if said
-            else ""
-        )
+        texts = [x + style.words(f" ({'premise' if premise else 'identity'})") for x, premise in said]
+        return style.words("as ") + style.listed(texts) if said else ""
 
     def _rule(self, step: Step, style: Style) -> str:
         """The rows of the table that a step takes, each with what it says."""
         said = [name for name in step.rows if name not in (*ARITHMETIC, *UNSAID)]
         if said:
-            return ", ".join([text for name in said for text in row_texts(name, style)][:2])
-        return next((ARITHMETIC[name] for name in step.rows if name in ARITHMETIC), "")
+            known = list(dict.fromkeys(text for name in said for text in row_texts(name, style)))
+            return ", ".join(known[:2]) or style.words(said[0])
+        return style.words(next((ARITHMETIC[name] for name in step.rows if name in ARITHMETIC), ""))
 
     def _said(self) -> str:
         """What was verified."""
         sizes = " at two sizes" if self.sizes > 1 else ""
         said = f"Each line agrees with the engine's derivative to 50 digits at {self.points} random points"
-        bare = _and([style.array.name for style in self.steps if not style.lines])
+        bare = ", ".join(step.array.name for step in self.steps if not step.lines)
         said += f"{sizes}, and at the point."
         return f"{said} By {bare} no such line was found; is the point on a kink?" if bare else said
+
+    # --- for a person ---
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for rows in self._blocks(self._style(False)):
+            indent = ""
+            for row in rows:
+                if not row.sign:
+                    lines += _beside(row.text, row.comment)
+                    continue
+                indent = " " * len(row.left) if row.left else indent
+                sign = f"{row.sign} " if row.sign != "with" else "with "
+                margin = "  " * bool(len(rows) > 1 and not rows[0].sign)
+                lines += _beside(f"{margin}{row.left or indent} {sign}{row.text}", row.comment)
+            lines.append("")
+        return "\n".join([*lines, *textwrap.wrap(self._said(), WIDTH)])
+
+    __repr__ = __str__
+
+    def latex(self) -> str:
+        """All lines as one ``aligned`` of LaTeX, with what is said of them as text in it."""
+        blocks = []
+        for rows in self._blocks(self._style(True)):
+            lines = []
+            for row in rows:
+                sign = SIGN_LATEX.get(row.sign, r"\quad " if not row.sign else "")
+                body = f"{row.left} &{sign} {row.text}" if row.sign else f"{row.text} &"
+                lines.append(f"{body} && {row.comment}".rstrip(" &") if row.comment else body)
+            blocks.append(" \\\\\n".join(lines))
+        return "\n".join([r"\begin{aligned}", " \\\\[1ex]\n".join(blocks), r"\end{aligned}"])
+
+    def html(self) -> str:
+        """The lines with MathML, as one element without scripts that suits light and dark pages.
+
+        Raises ImportError where the library that makes MathML is not installed.
+        """
+        try:
+            from latex2mathml.converter import convert
+        except ImportError:
+            raise ImportError(
+                'html() needs latex2mathml: python -m pip install "autograd-mini[mathml]"'
+            ) from None
+
+        def cell(latex: str, more: str = "", side: str = "left") -> str:
+            inside = convert(latex).replace("<math ", '<math displaystyle="true" ', 1) if latex else ""
+            return f'<td style="text-align: {side}; padding: 0.15em 0; {more}">{inside}</td>'
+
+        body = []
+        for rows in self._blocks(self._style(True)):
+            for row in rows:
+                muted = cell(row.comment, "padding-left: 2em; opacity: 0.7")
+                if row.sign:
+                    left = cell(row.left, side="right")
+                    body.append(f"<tr>{left}{cell(f'{SIGN_LATEX[row.sign]} {row.text}')}{muted}</tr>")
+                else:
+                    wide = cell(row.text, "padding-top: 0.8em").replace("<td", '<td colspan="2"')
+                    body.append(f"<tr>{wide}{muted}</tr>")
+            body.append('<tr style="height: 0.5em"></tr>')
+        said = f"<p><small>{escape(self._said())}</small></p>"
+        rows_of_all = "".join(body)
+        table = f'<table style="border-collapse: collapse"><tbody>{rows_of_all}</tbody></table>'
+        return f'<div style="color: inherit; overflow-x: auto">{table}{said}</div>'
+
+    def _repr_html_(self) -> str:
+        try:
+            return self.html()
+        except ImportError:
+            return f"<pre>{escape(str(self))}</pre>"
 
 
 def row_texts(name: str, style: Style) -> list[str]:
     """The rules of the table that a row takes, in symbols: (ln x)′ = 1/x."""
     algebra = Algebra({})
     z = algebra.apply(name, *(single(("x", x, ())) for x in rules.table[name].operands))
-    found = [atom for atom in atoms_of(z) if atom[0] == "f" and len(atom[2]) == 1]
-    prime = "'" if style.latex else "′"
-    return [
-        f"({style.poly(single(atom))}){prime} = {style.poly(algebra.partials(atom[1], atom, atom[2])[0])}"
-        for atom in found
-    ] or [name]
-
-
-def _and(words: Sequence[str]) -> str:
-    words = list(dict.fromkeys(words))
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    found = []
+    for function in [atom[1] for atom in atoms_of(z) if atom[0] == "f" and len(atom[2]) == 1]:
+        x = single(("x", "x", ()))
+        [(atom, _)] = next(iter(algebra.function(function, x)))
+        slope = algebra.partials(function, atom, atom[2])[0]
+        found.append(
+            f"({style.poly(single(atom))}){'′' if not style.latex else chr(39)} = {style.poly(slope)}"
+        )
+    return found
 
 
 def _beside(text: str, comment: str) -> Iterator[str]:
@@ -249,12 +329,6 @@ def _broken(text: str) -> Iterator[str]:
         yield text[:cut]
         text = " " * indent + text[cut + 1 :]
     yield text
-
-
-def _wrapped(text: str) -> Iterator[str]:
-    import textwrap
-
-    yield from textwrap.wrap(text, WIDTH)
 
 
 def _numbers(x: Any) -> str:

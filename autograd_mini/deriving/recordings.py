@@ -159,22 +159,40 @@ def alike(a: Recording, b: Recording) -> bool:
     return all(map(_alike, a.families, b.families))
 
 
+def collapsed(family: Family) -> list[tuple[int, int]]:
+    """The operands, of those that a sum has one after another the first, and how often it has each."""
+    found: list[tuple[int, int]] = []
+    for k, operand in enumerate(family.operands):
+        if found and family.fold and _is_same(family.operands[found[-1][0]], operand):
+            found[-1] = found[-1][0], found[-1][1] + 1
+        else:
+            found.append((k, 1))
+    return found
+
+
+def _is_same(p: Operand | Numbers, q: Operand | Numbers) -> bool:
+    """Whether operands are the same but for the lengths that are summed over."""
+    if isinstance(p, Numbers) or isinstance(q, Numbers):
+        return isinstance(p, Numbers) and isinstance(q, Numbers) and p is q
+    if (p.family, len(p.reduced)) != (q.family, len(q.reduced)):
+        return False
+    if isinstance(p.place, Affine) and isinstance(q.place, Affine):
+        same = np.array_equal(p.place.steps, q.place.steps)
+        return same and np.array_equal(p.place.offset, q.place.offset)
+    return False
+
+
 def _alike(x: Family, y: Family) -> bool:
-    if (x.row, x.fold, x.name, len(x.shape), len(x.operands), len(x.parts)) != (
-        y.row, y.fold, y.name, len(y.shape), len(y.operands), len(y.parts)
+    mine, its = ([f.operands[k] for k, _ in collapsed(f)] for f in (x, y))
+    if (x.row, x.fold, x.name, len(x.shape), len(mine), len(x.parts)) != (
+        y.row, y.fold, y.name, len(y.shape), len(its), len(y.parts)
     ):  # fmt: skip
         return False
-    for p, q in zip(x.operands, y.operands, strict=True):
-        if type(p) is not type(q) or len(p.reduced) != len(q.reduced):
-            return False
-        if isinstance(p, Operand) and isinstance(q, Operand):
-            if p.family != q.family or type(p.place) is not type(q.place):
-                return False
-            if isinstance(p.place, Affine) and isinstance(q.place, Affine):
-                same = np.array_equal(p.place.steps, q.place.steps)
-                if not same or not np.array_equal(p.place.offset, q.place.offset):
-                    return False
-    return True
+    return all(
+        _is_same(p, q)
+        or (isinstance(p, Numbers) and isinstance(q, Numbers) and len(p.reduced) == len(q.reduced))
+        for p, q in zip(mine, its, strict=True)
+    )
 
 
 # --- where points come from ---------------------------------------------------------------------------

@@ -122,6 +122,9 @@ class Reverse:
             step = self._step(array, [a for a in order if a.step])
             if step is not None:
                 self.closed[array.name] = step
+                for place in self.places:
+                    if place.size < 0 and place.adjoints.get(array.name) is None:
+                        place.adjoints[array.name] = place.value(step.value, step.letters)
                 yield step
 
     def _depending(self) -> set[str]:
@@ -245,17 +248,12 @@ class Reverse:
     def _holds(self, line: Line, array: Array, at: tuple[Letter, ...]) -> bool:
         """Whether a line is the engine's derivative everywhere; at the given point premises hold roughly."""
         exact = not any(premise for _, _, premise in line.reasons)
-        try:
-            for place in self.places:
-                truth = place.adjoints.get(array.name)
-                if truth is None and place.size >= 0:
-                    return False
-                if truth is not None and not agrees(
-                    place.value(line.value, at), truth, exact or place.size >= 0
-                ):
-                    return False
-        except (ArithmeticError, TypeError):
-            return False
+        for place in self.places:
+            truth = place.adjoints.get(array.name)
+            if truth is None and place.size >= 0:
+                return False
+            if truth is not None and not place.agrees(line.value, at, truth, exact or place.size >= 0):
+                return False
         return True
 
     # --- the table's rows ---

@@ -278,6 +278,13 @@ class Style:
         names = (x for x in [*wanted, *(f"{x}′" for x in wanted)] if x not in used)
         return replace(self, letters={**self.letters, **dict(zip(letters, names, strict=False))})
 
+    def words(self, text: str) -> str:
+        return rf"\text{{{text}}}" if self.latex and text else text
+
+    def listed(self, texts: Sequence[str]) -> str:
+        """a, b and c."""
+        return self.words(" and ").join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
     def poly(self, p: Poly) -> str:
         return self.write(tree(p))[0]
 
@@ -334,13 +341,16 @@ class Style:
             case ("f", name, nodes):
                 return self._function(name, nodes), ATOM
             case ("is", sign, x, y):
-                sign = {"≤": r"\le", "≥": r"\ge"}.get(sign, sign) if self.latex else sign
-                return f"[{self.write(x)[0]} {sign} {self.write(y)[0]}]", ATOM
+                return self._compared(sign, self.write(x)[0], self.write(y)[0]), ATOM
             case ("atom", atom):
                 return self._atom(atom), ATOM
             case ("text", text, level, _):
                 return text, level
         raise AssertionError(node)
+
+    def _compared(self, sign: str, x: str, y: str) -> str:
+        sign = {"≤": r"\le", "≥": r"\ge"}.get(sign, sign) if self.latex else sign
+        return f"[{x} {sign} {y}]"
 
     def _atom(self, atom: Atom) -> str:
         match atom:
@@ -384,6 +394,9 @@ class Style:
         head = above[:-1] if apart else above
         over, under = self._row(top, head), self._row(bottom, below)
         if self.latex:
+            over, under = (
+                self._bare(x, n, text) for x, n, text in ((head, top, over), (below, bottom, under))
+            )
             fraction = rf"\frac{{{over}}}{{{under}}}"
         else:
             several = len(below) + (bottom != 1) > 1
@@ -391,6 +404,10 @@ class Style:
                 under = self.write(below[0][0])[0]
             fraction = f"{over}/{self.paren(under) if several else under}"
         return f"{minus}{fraction}" + (f" {self._power(*above[-1], last=True)}" if apart else ""), PRODUCT
+
+    def _bare(self, parts: Sequence[tuple[Tree, int]], c: Any, text: str) -> str:
+        """One factor alone over or under a bar needs no parentheses."""
+        return self.write(parts[0][0])[0] if [e for _, e in parts] == [1] and c == 1 else text
 
     def _stands_apart(self, node: Tree, length: int) -> bool:
         """Whether a factor is written beside a fraction and not in it."""
@@ -467,8 +484,8 @@ class Style:
         if self.latex and name in ("exp", "sqrt"):
             return f"e^{{{inside}}}" if name == "exp" else rf"\sqrt{{{inside}}}"
         word = WORDS.get(name, (name, rf"\operatorname{{{name}}}"))[self.latex]
-        if simple and name not in ("exp", "sigmoid", "maximum", "minimum"):
-            return f"√{inside}" if name == "sqrt" else f"{word} {inside}"
+        if simple and (name in ("log", "sqrt") or (self.latex and name in WORDS and name != "sigmoid")):
+            return f"√{inside}" if name == "sqrt" else f"{word}{chr(92) + ',' if self.latex else ''} {inside}"
         return f"{word}{self.paren(inside)}"
 
     # --- matrix notation ---
@@ -491,6 +508,9 @@ class Style:
             case ("f", name, nodes) if len(nodes) == 1:
                 text, level = self.matrix(nodes[0], axes)
                 return self._called(name, text, level == ATOM and len(text) < 3), ATOM
+            case ("is", sign, x, y) if not axes:
+                texts = [self.matrix(part, ()) for part in (x, y)]
+                return self._compared(sign, *(text for text, _ in texts)), ATOM
             case ("atom", ("x", name, at)):
                 if name in self.inline and set(at) == set(axes):
                     array = self.inline[name]

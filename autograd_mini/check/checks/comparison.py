@@ -15,6 +15,7 @@ from autograd_mini.check.diagnosis.evidence import Evidence, Point
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
 from autograd_mini.check.judgement.rule import Judgement, settled
 from autograd_mini.check.margin import Margin, Trial, mended_by_hand
+from autograd_mini.check.reports.derivation import derived
 from autograd_mini.check.reports.picture import draw_mistake
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings
@@ -42,7 +43,8 @@ def compare(title: str, subject: Subject, settings: Settings, explain: Explain |
     with np.errstate(all="ignore"), progress() as say:
         findings, redrawn = examined(subject, settings, say)
         report = Report(title, subject.out, parts_of(subject.shapes, findings), findings, settings, redrawn,
-                        more=tuple(_remarks(subject, settings)), medium=subject.medium)  # fmt: skip
+                        more=tuple(_remarks(subject, settings)), medium=subject.medium,
+                        derive=partial(derived, subject))  # fmt: skip
         if report.verdict == DISAGREES:
             say("diagnosis")
             return _diagnosed(report, subject, explain)

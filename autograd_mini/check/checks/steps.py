@@ -20,6 +20,7 @@ from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
 from autograd_mini.check.judgement.rule import Judgement, Program, judged, settled
+from autograd_mini.check.reports.derivation import derived
 from autograd_mini.check.reports.picture import draw_step
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Options, Settings, settings_of
@@ -143,8 +144,8 @@ def check_steps(
     uses = [derivation.nodes[x] for x in wrong.uses] if wrong else []
     picture = partial(draw_step, heard[0].loss, wrong.node, uses) if wrong else None
     findings = tuple(Finding(at.place, at.testimony) for at in heard)
-    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped,
-                  more=more * bool(absent), picture=picture, medium=subject.medium)  # fmt: skip
+    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped, picture=picture,
+                  more=more * bool(absent), medium=subject.medium, derive=partial(derived, subject))  # fmt: skip
 
 
 class _Heard(NamedTuple):

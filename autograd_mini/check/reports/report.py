@@ -32,6 +32,7 @@ from autograd_mini.labels import subscript
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from autograd_mini.deriving import Derivation
     from autograd_mini.drawing import Drawing
 Row: TypeAlias = "tuple[str, list[str]]"  # a verdict for its colour, and its cells
 
@@ -111,6 +112,7 @@ class Report:
     more: tuple[str, ...] = ()
     medium: str = "f on floats"
     picture: Callable[..., Drawing] | None = field(default=None, repr=False, compare=False)
+    derive: Callable[..., Derivation] | None = field(default=None, repr=False, compare=False)
 
     @property
     def sections(self) -> dict[str, str]:
@@ -226,9 +228,36 @@ class Report:
             raise ValueError(f"draw: this report {self.verdict}; only a derivation that is wrong is drawn")
         return self.picture(**options)
 
+    def derivation(self) -> Derivation:
+        """The right derivation, as of `autograd_mini.derivation`, marked where a wrong one departs from it.
+
+        Raises ValueError for a report that came from elsewhere, for a check that is of no derivation, and as
+        `autograd_mini.derivation` does.
+        """
+        if self.derive is None:
+            raise ValueError("derivation: this report knows no function to derive")
+        names = [getattr(part, "node", part.name) for part in self.parts]
+        wrong = [(name, part) for name, part in zip(names, self.parts, strict=True) if self._is_wrong(part)]
+        return self.derive(names, {name: self._departs(part) for name, part in wrong})
+
+    @staticmethod
+    def _is_wrong(part: Part) -> bool:
+        return bool(part.verdict) and SHADES[part.verdict] == DISAGREES
+
+    def _departs(self, part: Part) -> str:
+        wrong = [e for e in self.entries if e.verdict == DISAGREES and e.name == part.name and not e.point]
+        if part.why or not wrong:
+            return "yours departs here" + f": {part.why}" * bool(part.why)
+        return f"yours departs here: {derivative(self.out, wrong[0])} = {wrong[0].yours:.4g} in yours"
+
     def __getstate__(self) -> dict[str, Any]:
         findings = tuple(finding.alone for finding in self.findings)
-        return {**vars(self), "findings": findings, "picture": None}  # nothing of the user's functions
+        return {
+            **vars(self),
+            "findings": findings,
+            "picture": None,
+            "derive": None,
+        }  # nothing of the user's functions
 
     def __str__(self) -> str:
         return self.text(colour=wants_colour())

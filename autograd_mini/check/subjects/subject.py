@@ -83,6 +83,7 @@ class Subject(ABC):
     read: dict[str, None]  # how names with two meanings were read
     changed: tuple[str, ...] = ()  # arguments that f changes in place
     call: Callable[[Arguments], Any] | None = None
+    function: Any = None  # what it calls, as it was given
 
     @abstractmethod
     def evaluate(self, arguments: Arguments) -> Floats:
@@ -225,6 +226,7 @@ class _Function(Subject):
     ) -> None:
         self.hand, self.out, self.named_out = hand, out or "f", out
         self.read = {}
+        self.function = f
         self.call = caller(f)  # a signature takes longer to read than f to run
         self.arguments = arguments_of(f, at)
         self.generators = generators_of(f)

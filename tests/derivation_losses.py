@@ -1,0 +1,275 @@
+"""Losses with the last lines of their derivations in textbooks, and printed derivations read again.
+
+A derivation is text, so the formulas in it are read by the reader of formulas and computed from the numbers
+of the arguments alone: first the definitions in their order, then each line that names no derivative.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from autograd_mini import (
+    binary_cross_entropy,
+    binary_cross_entropy_from_logits,
+    cross_entropy,
+    cross_entropy_from_logits,
+    erf,
+    grad,
+    log_softmax,
+    logsumexp,
+    named,
+    sigmoid,
+    softmax,
+    softplus,
+)
+from autograd_mini.deriving import Derivation
+from autograd_mini.expressions import ExpressionError, parse
+
+Point = Mapping[str, Any]
+LOSSES: dict[str, tuple[Callable[..., Any], Point, dict[str, str]]] = {}
+random = np.random.default_rng(3)
+
+
+def real(*shape: int) -> Any:
+    return np.round(random.normal(size=shape), 2) if shape else round(float(random.normal()), 2)
+
+
+def positive(*shape: int) -> Any:
+    return np.round(random.uniform(0.3, 2, size=shape), 2)
+
+
+def shares(n: int) -> Any:
+    parts = np.round(random.uniform(0.1, 1, n) / n, 2)
+    parts[-1] = 1 - parts[:-1].sum()
+    return parts
+
+
+def loss(name: str, f: Callable[..., Any], at: Point, **book: str) -> None:
+    LOSSES[name] = f, at, book
+
+
+def own_softmax(z: Any) -> Any:
+    e = np.exp(z)
+    return e / np.sum(e)
+
+
+def stable_softmax(z: Any) -> Any:
+    e = np.exp(z - np.max(z))
+    return e / np.sum(e)
+
+
+def logistic(w: Any, x: Any, y: Any) -> Any:
+    s = 1 / (1 + np.exp(-(w @ x)))
+    return -(y * np.log(s) + (1 - y) * np.log(1 - s))
+
+
+def network(W: Any, b: Any, V: Any, c: Any, x: Any, t: Any) -> Any:
+    return cross_entropy(softmax(V @ np.tanh(W @ x + b) + c), t)
+
+
+def huber(w: Any, X: Any, y: Any, d: Any) -> Any:
+    r = X @ w - y
+    return np.sum(np.where(np.abs(r) <= d, r**2 / 2, d * (np.abs(r) - d / 2)))
+
+
+def attention(Q: Any, K: Any, V: Any, T: Any) -> Any:
+    return np.sum((softmax(Q @ K.T / 2) @ V - T) ** 2) / 2
+
+
+def black_scholes(S: Any, K: Any, r: Any, v: Any, T: Any) -> Any:
+    d = (np.log(S / K) + (r + v**2 / 2) * T) / (v * np.sqrt(T))
+    return (
+        S * (1 + erf(d / np.sqrt(2))) / 2
+        - K * np.exp(-r * T) * (1 + erf((d - v * np.sqrt(T)) / np.sqrt(2))) / 2
+    )
+
+
+classes = {"z": real(3), "t": np.array([0.0, 1.0, 0.0])}
+regression = {"w": real(3), "X": real(5, 3), "y": real(5)}
+neuron = {"w": real(3), "x": real(3)}
+
+loss("cross-entropy of a softmax", lambda z, t: cross_entropy(softmax(z), t), classes, z="S − t")
+loss("the same, written out", lambda z, t: -np.sum(t * np.log(own_softmax(z))), classes, z="S − t")
+loss("the same, stable", lambda z, t: -np.sum(t * np.log(stable_softmax(z))), classes, z="S − t")
+loss("the same, of logits", cross_entropy_from_logits, classes, z="S − t")
+loss("the same, of logarithms", lambda z, t: -(t @ log_softmax(z)), {"z": real(4), "t": shares(4)}, z="S − t")
+loss(
+    "targets that do not sum to 1",
+    lambda z, t: -np.sum(t * np.log(own_softmax(z))),
+    {"z": real(3), "t": positive(3)},
+    z="S_i Σ_k t_k − t_i",
+)
+loss(
+    "softmax regression",
+    lambda W, X, T: -np.sum(T * np.log(softmax(X @ W))),
+    {"W": real(2, 3), "X": real(5, 2), "T": np.eye(3)[[0, 1, 2, 1, 0]]},
+    W="Xᵀ (S − T)",
+)
+loss("logistic regression", logistic, {**neuron, "y": 1.0}, w="(σ(wᵀ x) − y) x")
+loss(
+    "the same, by the library",
+    lambda w, x, y: binary_cross_entropy(sigmoid(w @ x), y),
+    {**neuron, "y": 0.0},
+    w="(σ(wᵀ x) − y) x",
+)
+loss(
+    "the same, a batch",
+    lambda w, X, y: binary_cross_entropy_from_logits(X @ w, y),
+    {"w": real(3), "X": real(4, 3), "y": np.array([0.0, 1.0, 1.0, 0.0])},
+    w="1/n Xᵀ (σ(X w) − y)",
+)
+loss(
+    "logistic regression of signs",
+    lambda w, x, y: np.log(1 + np.exp(-y * (w @ x))),
+    {**neuron, "y": -1.0},
+    w="−y σ(−y wᵀ x) x",
+)
+loss("least squares", lambda w, X, y: np.sum((X @ w - y) ** 2), regression, w="2 Xᵀ (X w − y)")
+loss("mean squared error", lambda w, X, y: np.mean((X @ w - y) ** 2), regression, w="2/n Xᵀ (X w − y)")
+loss(
+    "ridge",
+    lambda w, X, y, c: np.sum((X @ w - y) ** 2) + c * np.sum(w**2),
+    {**regression, "c": 0.1},
+    w="2 Xᵀ (X w − y) + 2 c w",
+)
+loss(
+    "tanh regression",
+    lambda w, X, y: np.sum((np.tanh(X @ w) - y) ** 2),
+    regression,
+    w="2 Xᵀ ((h − y) ⊙ (1 − h²))",
+)
+loss(
+    "normal likelihood",
+    lambda m, s, x: np.sum(np.log(s) + (x - m) ** 2 / (2 * s**2)),
+    {"m": real(), "s": 0.7, "x": real(5)},
+    m="−1/s² Σ_k r_k",
+    s="(n − ‖r‖²/s²)/s",
+)
+loss(
+    "Poisson likelihood",
+    lambda w, X, y: np.sum(np.exp(X @ w) - y * (X @ w)),
+    {**regression, "y": positive(5)},
+    w="Xᵀ (e − y)",
+)
+loss("hinge", lambda w, x, y: np.maximum(0, 1 - y * (w @ x)), {**neuron, "y": -1.0}, w="−y [y wᵀ x < 1] x")
+loss("Huber", huber, {**regression, "d": 0.8}, w="Xᵀ ∂L/∂r")
+loss(
+    "relative entropy to a softmax",
+    lambda z, p: np.sum(p * np.log(p / softmax(z))),
+    {"z": real(3), "p": shares(3)},
+    z="S − p",
+)
+loss(
+    "relative entropy", lambda p, q: np.sum(q * np.log(q / p)), {"p": shares(3), "q": shares(3)}, p="−q_i/p_i"
+)
+loss("entropy", lambda p: -np.sum(p * np.log(p)), {"p": positive(3)}, p="−1 − ln p")
+loss(
+    "entropy of a softmax",
+    lambda z: -np.sum(softmax(z) * np.log(softmax(z))),
+    {"z": real(3)},
+    z="−S_i (L + ln S_i)",
+)
+loss(
+    "network",
+    network,
+    {"W": real(8, 4), "b": real(8), "V": real(3, 8), "c": real(3), "x": real(4), "t": np.eye(3)[0]},
+    W="((1 − h²) ⊙ Vᵀ (S − t)) xᵀ",
+    b="(1 − h²) ⊙ Vᵀ (S − t)",
+    V="(S − t) hᵀ",
+    c="S − t",
+)
+loss(
+    "squares around the mean",
+    lambda x, t: np.sum((x - np.mean(x) - t) ** 2),
+    {"x": real(5), "t": real(5)},
+    x="2 r_i − 2/n Σ_k r_k",
+)
+loss(
+    "cosine",
+    lambda a, b: (a @ b) / (np.sqrt(a @ a) * np.sqrt(b @ b)),
+    {"a": real(3), "b": real(3)},
+    a="(b/τ − L a/ρ)/ρ",
+)
+loss("logsumexp", logsumexp, {"z": real(3)}, z="S")
+loss("quadratic form", lambda x, A: x @ A @ x, {"x": real(3), "A": real(3, 3)}, x="(Aᵀ + A) x")
+loss("softplus", lambda x: np.sum(softplus(x)), {"x": real(3)}, x="σ(x)")
+loss(
+    "product",
+    lambda A, B, C: np.sum((A @ B - C) ** 2),
+    {"A": real(2, 3), "B": real(3, 4), "C": real(2, 4)},
+    A="2 (A B − C) Bᵀ",
+    B="2 Aᵀ (A B − C)",
+)
+loss(
+    "attention",
+    attention,
+    {"Q": real(3, 4), "K": real(5, 4), "V": real(5, 2), "T": real(3, 2)},
+    V="Sᵀ (S V − T)",
+    Q="∂L/∂z K",
+    K="∂L/∂zᵀ Q",
+)
+loss("option price", black_scholes, {"S": 100.0, "K": 95.0, "r": 0.05, "v": 0.2, "T": 0.5}, S="")
+
+
+# --- printed formulas read again -----------------------------------------------------------------------
+
+
+def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator[str]:
+    """The lines by the arguments that are not what the engine computes, as text."""
+    known = dict(at) | {found.out: f(*at.values())}
+    for name in {array.name for array in found.arrays if array.kind == "input"} - {*at}:  # an element
+        whole, *index = name.split("_")
+        known[name] = at[whole][tuple(map(int, index))]
+    style = found._style(False)
+    known |= {name: float(letter.dim[-1]) for letter, name in found._lengths.items()}
+    for array in found.arrays:
+        if array.kind != "input" and array.name not in known:
+            text = style.with_letters(array.letters, "ijkl").poly(array.shown)
+            known[array.name] = _read(text, known, [x.dim[-1] for x in array.letters], "ijkl")
+    for name in found.wrt:
+        whole, *index = name.split("_")
+        truth = np.asarray(grad(f, [*at].index(whole))(*at.values()))[tuple(map(int, index))]
+        step = found._by_name.get(name)
+        lines = [found._result(name, style)]
+        if step is not None:
+            lines += [(style.derivative(name, step.letters), style.poly(line.value)) for line in step.lines]
+        for left, text in lines:
+            if "∂" in text:
+                continue
+            by_index = step is not None and left == style.derivative(name, step.letters)
+            letters = "".join(x.name for x in step.letters) if step is not None and by_index else ""
+            numbers = _read(text, known, np.shape(truth), letters)
+            if not np.allclose(numbers, truth, rtol=1e-6, atol=1e-9):
+                yield f"{left} = {text}: {numbers}, and not {truth}"
+
+
+def _read(text: str, known: Point, shape: Any, letters: str) -> Any:
+    text = re.sub(r"Σ_(\w)(\w)\b", r"Σ_\1 Σ_\2", text)
+    text = re.sub(r"\[([^][]* [<>=≤≥] [^][]*)\]", r"(\1)", text).replace(" = ", " == ")
+    text = re.sub(r"max_(\w) (\w+)_\1\b", r"max(\2)", text)
+    text = re.sub(r"(\w)_(\d)(?:_(\d))?", r"\1at\2\3", text)
+    known = {**known, **{re.sub(r"_(\d)(?:_(\d))?$", r"at\1\2", name): x for name, x in known.items()}}
+    while True:
+        try:
+            formula = parse(text)
+            return (
+                formula.tabulate(known, tuple(shape), letters[: len(shape)])
+                if letters
+                else formula.evaluate(known)
+            )
+        except ExpressionError:
+            by_matrices = "" if letters else "@"
+            plain = re.sub(r"(?<=\d) (?=[\w(\[√])", " * ", text)
+            plain = re.sub(r"(?<=[\w)\]²³ᵀ]) (?=[\w(\[√])", f" {by_matrices or '*'} ", plain)
+            if plain == text or (not letters and shape):
+                raise
+            text = plain
+
+
+def named_layers(W: Any, x: Any, t: Any) -> Any:
+    y = named(np.tanh(named(W @ x, "q")), "y")
+    return np.sum((y - t) ** 2) / 2

@@ -1,0 +1,161 @@
+"""Derivations: the textbooks' last lines, every line read again, premises, kinks, and how they are shown."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from derivation_losses import LOSSES, named_layers, wrong_lines
+
+from autograd_mini import check_gradient, check_steps, cross_entropy, derivation, softmax
+from autograd_mini.command_line import main
+from autograd_mini.deriving import Derivation
+
+AT = {"z": [1.5, -0.5, 0.75], "t": [0.0, 0.0, 1.0]}
+
+
+def of_softmax(z, t):
+    return cross_entropy(softmax(z), t)
+
+
+def of_logarithm(z, t):
+    return -np.sum(t * np.log(softmax(z)))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_last_lines_are_those_of_textbooks(name: str) -> None:
+    f, at, book = LOSSES[name]
+    found = derivation(f, at, [*book])
+    for x, line in book.items():
+        if line:
+            assert found.results[x] == line
+    assert not list(wrong_lines(found, f, at))
+    assert all(step.lines for step in found.steps)
+    assert max(map(len, str(found).splitlines())) <= 80
+
+
+def test_text_follows_the_reverse_sweep() -> None:
+    text = str(derivation(of_softmax, AT))
+    order = [
+        "S_i = exp(z_i)/Σ_k exp(z_k)",
+        "∂L/∂S_i = −t_i/S_i",
+        "∂L/∂z_i = Σ_j ∂L/∂S_j · ∂S_j/∂z_i",
+        "∂S_j/∂z_i = S_i (δ_ij − S_j)",
+        "= S_i − t_i",
+        "(0.622, 0.0842, −0.706)",
+        "∂L/∂z = S − t",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_premises_are_told_from_identities() -> None:
+    text = str(derivation(of_softmax, AT))
+    assert "Σ_k S_k = 1 (identity)" in text
+    assert "Σ_k t_k = 1 (premise)" in text
+    assert "premise" not in str(
+        derivation(lambda z, t: -np.sum(t * np.log(softmax(z))), {**AT, "t": [1.0, 2.0, 3.0]})
+    )
+
+
+def test_rules_are_those_of_the_table() -> None:
+    text = str(derivation("sum(tanh(x) * log(y))", {"x": [0.1, 0.2], "y": [1.0, 2.0]}, ["x", "y"]))
+    assert "(tanh(x))′ = 1 − tanh(x)²" in text
+    assert "(ln x)′ = 1/x" in text
+
+
+def test_arrays_from_outside_are_names() -> None:
+    X, y = np.arange(12.0).reshape(4, 3) / 7, np.ones(4)
+    assert derivation(lambda w: np.mean((X @ w - y) ** 2), [1.0, 2.0, 3.0]).results == {
+        "w": "2/n Xᵀ (X w − y)"
+    }
+
+
+def test_stops_at_the_names_that_are_given() -> None:
+    at = {"W": [[0.1, 0.2], [0.3, -0.4]], "x": [1.0, 2.0], "t": [0.0, 1.0]}
+    steps = [step.array.name for step in derivation(named_layers, at).steps]
+    assert [name for name in steps if name in ("y", "q", "W")] == ["y", "q", "W"]
+
+
+def test_elements_that_differ_are_derived_one_by_one() -> None:
+    found = derivation(lambda x: x[0] * x[1] + np.sin(x[2]) ** 2, [1.0, 2.0, 3.0])
+    assert found.results == {"x_0": "x_1", "x_1": "x_0", "x_2": "2 cos(x_2) sin(x_2)"}
+
+
+def test_on_a_kink_the_rule_of_the_engine_holds_or_nothing_is_claimed() -> None:
+    assert derivation(lambda x: np.abs(x), 0.0).results == {"x": "sign(x)"}
+    tied = derivation(lambda x, y: np.maximum(x, y), {"x": 1.0, "y": 1.0})
+    assert tied.results == {"x": "0.5"}
+    assert "no such line" in str(tied)
+    assert derivation(lambda x: np.max(x), [1.0, 2.0]).results == {"x": "[x_i = L]"}
+
+
+def test_latex_and_html_are_balanced() -> None:
+    found = derivation(of_softmax, AT)
+    latex = found.latex()
+    assert latex.count("{") == latex.count("}")
+    assert r"\frac{\partial L}{\partial z} &= S - t" in latex
+    pytest.importorskip("latex2mathml")
+    html = found._repr_html_()
+    assert html == found.html()
+    assert "<script" not in html
+    assert html.count("<math") == html.count("</math>") > 10
+    assert not re.search(r"\\[a-z]+", re.sub(r"<annotation.*?</annotation>", "", html))
+
+
+def test_html_without_its_library_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "latex2mathml.converter", None)
+    found = derivation(of_softmax, AT)
+    with pytest.raises(ImportError, match=r"autograd-mini\[mathml\]"):
+        found.html()
+    assert found._repr_html_().startswith("<pre>")
+
+
+def test_reports_have_the_right_derivation_with_a_mark() -> None:
+    report = check_gradient(of_softmax, lambda z, t: softmax(z) + t, AT)
+    found = report.derivation()
+    assert isinstance(found, Derivation)
+    text = str(found)
+    assert "✗ yours departs here: ∂f/∂z[2] = 1.294 in yours" in text
+    assert "∂f/∂z = S − t" in text
+    at = {"W": [[0.1, 0.2], [0.3, -0.4]], "x": [1.0, 2.0], "t": [0.0, 1.0]}
+    steps = check_steps(named_layers, {"y": lambda y, t: t - y}, at)
+    block = str(steps.derivation()).split("\n\n")[2]
+    assert block.startswith("y_i = ")
+    assert "✗ yours departs here" in block
+
+
+def test_a_report_without_a_function_says_so() -> None:
+    import pickle
+
+    report = pickle.loads(pickle.dumps(check_gradient(of_softmax, lambda z, t: softmax(z) - t, AT)))
+    with pytest.raises(ValueError, match="knows no function"):
+        report.derivation()
+
+
+def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["derive", "‖X w − y‖²", "w=1,2", "X=1,2;3,4;5,6", "y=1,0,1"]) == 0
+    assert "∂L/∂w = 2 Xᵀ (X w − y)" in capsys.readouterr().out
+    assert main(["derive", "x**2", "x=3", "--latex"]) == 0
+    assert r"\frac{\partial L}{\partial x} &= 2 x" in capsys.readouterr().out
+    assert main(["derive", "x*y", "x=3"]) == 2
+    assert "give y its numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("f", "at", "wrt", "message"),
+    [
+        (lambda x: x, [1.0, 2.0], None, "one output, got shape"),
+        (lambda x, y: x * y, {"x": 1.0}, None, "at= gives no y; f takes x, y"),
+        (lambda x: x, {"y": 1.0}, None, "at= gives y; f takes x"),
+        (lambda x: x, 1.0, "y", "wrt names 'y'; f's arguments are x"),
+        (lambda x: 2.0, 1.0, None, "f is a constant"),
+        (lambda x: np.log(x), -1.0, None, "not finite at the point"),
+        (lambda x: x, "a", None, "x must be a number or an array"),
+        (3.0, 1.0, None, "expected a function or a formula, got float"),
+    ],
+)
+def test_bad_input_gets_one_sentence(f, at, wrt, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        derivation(f, at, wrt)
