@@ -22,6 +22,8 @@ from autograd_mini.scopes import scope_of
 from autograd_mini.tracing import Derivative, traced_input
 from autograd_mini.value import TraceError, constant, leaf, topological_order
 
+pytestmark = pytest.mark.version
+
 DEPTH = 10**5
 PROTOCOLS = (2, 4, pickle.HIGHEST_PROTOCOL)
 

@@ -31,6 +31,8 @@ from autograd_mini import (
 )
 from autograd_mini.command_line import main
 
+pytestmark = pytest.mark.version
+
 MISTAKES = {}
 
 

@@ -22,6 +22,8 @@ from autograd_mini import rules, value
 from autograd_mini.rules import DomainError
 from autograd_mini.value import Value, constant, topological_order
 
+pytestmark = pytest.mark.version
+
 # --- construction ---
 
 
