@@ -369,6 +369,7 @@ LINES = {
     "no file": (["check", "nothing.py"], "nothing.py", "No such file", ""),
     "a row misspelt": (["rules", "sigmod"], "sigmod", "", "did you mean sigmoid"),
     "many digits": (["grad", "x", "x=1", "--precision=40"], "got 40", "from 1 to 17", ""),
+    "a table to the screen": (["grade", "a.py", "b.py", "-o", "-"], "-o", "table", "folder"),
     "a picture of a number": (["draw", "1 + 1"], "1 \\+ 1 is a number", "", "names"),
 }
 
