@@ -195,7 +195,7 @@ def _add_grad(parser: argparse.ArgumentParser) -> None:
         "--source", choices=LANGUAGES, help="print a function that computes value and gradient (python)"
     )
     parser.add_argument("--precision", type=_digits, default=10, metavar="N", help="significant digits (10)")
-    parser.add_argument("--name", type=_name, default="f", help="what the formula's value is called (f)")
+    parser.add_argument("--name", type=_name, help="what the formula's value is called (f)")
     parser.set_defaults(run=grad)
 
 

@@ -77,6 +77,13 @@ def wanting(
     return f"{said} some, such as {missing[0]}=0.5, {missing[0]}=1,2,3 or {missing[0]}=1,2;3,4"
 
 
+def require_unused(name: str | None, names: Iterable[str]) -> None:
+    """ValueError for a name of the value, ``--name``, that is one of the formula's own."""
+    if name in (taken := [*names]):
+        said = f"--name: {name} is a name of the formula, whose names are {', '.join(taken)}"
+        raise ValueError(f"{said}; take another")
+
+
 def require_names(given: Iterable[str], names: Sequence[str]) -> None:
     """ValueError for what is given and not among the names of the formula."""
     for name in given:
