@@ -340,6 +340,16 @@ def process(*arguments, **options):
     return subprocess.run(command, capture_output=True, timeout=60, **options)
 
 
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_help_fits_the_terminal(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in ("grad", "check", "draw", "grade"):
+        lines = run(command, "--help")[1].splitlines()
+        prose = [line for line in lines if line[:1].strip()]
+        assert max(map(len, prose)) <= columns
+        assert any(line.startswith(f"  autograd-mini {command} ") for line in lines)
+
+
 def test_help_has_examples_and_warns(run):
     for command in ("grad", "check", "draw", "view", "rules", "grade"):
         text = run(command, "--help")[1]
