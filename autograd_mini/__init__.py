@@ -98,7 +98,6 @@ from autograd_mini.rules import (
     xlogy,
 )
 from autograd_mini.scopes import scope
-from autograd_mini.suggestions import did_you_mean
 from autograd_mini.transforms import grad, gradient_graph, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_mini.value import TraceError, Value, topological_order
 
@@ -242,9 +241,6 @@ __all__ = [
     "xlogy",
 ]
 
-MEANT = {"tensor": "values", "array": "values", "Variable": "Value", "no_grad": "detach"}  # elsewhere
-MANY = "dir(autograd_mini) has what there is"
-
 if not TYPE_CHECKING:  # which would take any name for one of these
 
     def __getattr__(name: str) -> Any:
@@ -252,8 +248,14 @@ if not TYPE_CHECKING:  # which would take any name for one of these
             if name in names:
                 globals()[name] = found = getattr(import_module(f"{__name__}.{floor}"), name)
                 return found
-        hint = "" if name[:2] == "__" else f"; {did_you_mean(MEANT.get(name, name), __all__, MANY)}"
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        said = f"module {__name__!r} has no attribute {name!r}"
+        if name[:2] == "__":
+            raise AttributeError(said)
+        from autograd_mini.suggestions import did_you_mean
+
+        elsewhere = {"tensor": "values", "array": "values", "Variable": "Value", "no_grad": "detach"}
+        hint = did_you_mean(elsewhere.get(name, name), __all__, f"dir({__name__}) has what there is")
+        raise AttributeError(f"{said}; {hint}")
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

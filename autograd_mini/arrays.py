@@ -59,13 +59,12 @@ class ValueArray(np.ndarray[Any, Any]):
             except (ArithmeticError, rules.DomainError):  # of plain numbers among the Values
                 return apply_ufunc(ufunc, method, [*map(_as_nodes, inputs)], out, options)
             except ValueError as error:
-                shapes = [np.shape(x) for x in inputs]
-                if ufunc is not np.matmul or min(map(len, shapes)) == 0:
+                left, right = [*map(np.shape, inputs), (), ()][:2]
+                rows, columns = left[-1:], right[-2:][:1]
+                if ufunc is not np.matmul or not (rows and columns) or rows == columns:
                     raise
-                (*_, n), (*_, m) = shapes[0], shapes[1][-2:][:1]
-                raise ValueError(
-                    f"@: shapes {shapes[0]} and {shapes[1]} do not fit: rows of {n} meet columns of {m}"
-                ) from error
+                said = f"rows of {rows[0]} meet columns of {columns[0]}"
+                raise ValueError(f"@: shapes {left} and {right} do not fit: {said}") from error
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         with errors_wait():

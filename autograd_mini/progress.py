@@ -91,9 +91,11 @@ def printing_once() -> Iterator[None]:
         with _printing.lock:
             _printing.users -= 1
             if not _printing.users:
-                builtins.print = _printing.print
+                now: object = builtins.print
+                if now is _printing:  # nobody has put another in its place
+                    builtins.print = _printing.print
                 _printing.first.clear()
 
 
 def _is_own(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).startswith(__package__ or "")
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == __package__

@@ -13,8 +13,8 @@ R = TypeVar("R")
 ELSEWHERE = {"dim": "axis", "wrt": "argnums", "label": "name"}  # as other libraries say
 
 
-def did_you_mean(given: str, known: Iterable[str], otherwise: str = "", count: int = 3) -> str:
-    """The known names that are like the one given; without any, ``otherwise``, or else all there are.
+def did_you_mean(given: str, known: Iterable[str], otherwise: str | None = None, count: int = 3) -> str:
+    """The known names that are like the one given; without any, ``otherwise``, by default all there are.
 
     >>> did_you_mean("argnum", ["argnums", "has_aux"]), did_you_mean("W", ["x", "w"]), did_you_mean("q", "xy")
     ('did you mean argnums?', 'did you mean w?', 'there are x, y')
@@ -26,7 +26,7 @@ def did_you_mean(given: str, known: Iterable[str], otherwise: str = "", count: i
     near = near or difflib.get_close_matches(given, known, count)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return otherwise or f"there are {', '.join(known) or 'none'}"
+    return f"there are {', '.join(known) or 'none'}" if otherwise is None else otherwise
 
 
 def suggesting(f: Callable[P, R]) -> Callable[P, R]:

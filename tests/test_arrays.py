@@ -17,6 +17,8 @@ from autograd_mini import (
 )
 from autograd_mini.labels import element_label, split_label
 
+pytestmark = pytest.mark.version
+
 rng = np.random.default_rng(0)
 A = rng.normal(size=(3, 4))
 WEIGHTS = np.arange(12.0).reshape(3, 4)

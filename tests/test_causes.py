@@ -135,6 +135,7 @@ def sigmoid(z):
     ],
     ids=["left out", "tanh's for σ's", "1 − g"],
 )
+@pytest.mark.slow
 def test_the_gate_of_an_lstm_whose_derivative_is_wrong_is_named_in_time(wrong, said, names):
     n = 4
     A, h, c = random.normal(size=(4 * n, 2 * n)), random.normal(size=n), random.normal(size=n)

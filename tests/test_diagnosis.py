@@ -498,11 +498,11 @@ PLANTED: dict[str, tuple[Callable[[Random], Mistake], set[str]]] = {
 def test_a_planted_mistake_is_named_and_mostly_first(name: str) -> None:
     plant, wanted = PLANTED[name]
     first = 0
-    for seed in range(20):
+    for seed in range(8):
         found = kinds(diagnose(evidence_of(plant(np.random.default_rng(seed)))))
         assert wanted & set(found), f"seed {seed}: {found}"
         first += found[0] in wanted
-    assert first >= 18
+    assert first >= 7
 
 
 @pytest.mark.parametrize("name", ["factor", "extra factor"])
@@ -539,7 +539,7 @@ def test_exponents_are_those_of_powers() -> None:
 @pytest.mark.parametrize("digits", [None, 6, 3])
 @pytest.mark.parametrize("count", [3, 1])
 def test_random_numbers_are_not_explained(count: int, digits: int | None) -> None:
-    for seed in range(12):
+    for seed in range(6):
         random = np.random.default_rng(seed)
         f, points = any_function(random)
         mistake = Mistake(f, points[:count], everywhere(lambda a, r=random: r.normal(size=a.shape)))

@@ -76,7 +76,7 @@ def test_a_full_disk_leaves_the_table_that_was_there_and_the_grades_for_another_
         patched.setattr(grading, "write", on_a_full_disk)
         assert main(["grade", *files, "-o", str(table)]) == 2
     errors = capsys.readouterr().err
-    assert f"too large: '{table}'" in errors
+    assert f"{table}: File too large" in errors
     assert f"grades so far are in {table}.partial; --resume goes on" in errors
     assert table.read_bytes() == b"mine"
     assert main(["grade", *files, "-o", str(table), "--resume"]) == 0

@@ -17,6 +17,8 @@ from autograd_mini import check_gradient, grad, hessian, hvp, jacobian, jvp, tra
 from autograd_mini.numpy import OpenArray
 from autograd_mini.rebuilding import follow
 
+pytestmark = pytest.mark.version
+
 
 def differences(f, x, h=1e-5):
     """Central differences of the first argument, Richardson's once."""

@@ -148,6 +148,7 @@ HAND_INS = {
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the hand-ins fork, and need limits of memory")
+@pytest.mark.slow
 def test_thirty_hand_ins_are_a_line_each(tmp_path):
     assert len(HAND_INS) >= 30
     reference = tmp_path / "reference.py"

@@ -310,6 +310,7 @@ def test_data_come_through_as_they_are():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(course):
     """18 hand-ins, of which one crashes, one hangs and one fills memory; nothing is lost or done twice."""
     several = {f"s{i:02}": RIGHT.replace("2 *", f"{2 + i % 3 / 2} *") for i in range(15)}

@@ -228,6 +228,7 @@ def command(course, *options):
     return [sys.executable, "-m", "autograd_mini", "grade", *files, *limits, *options]
 
 
+@pytest.mark.slow
 def test_no_verdict_is_turned_and_nothing_lives_on(course):
     assert len(DEEDS) >= 20
     for name, deed in DEEDS.items():

@@ -7,6 +7,8 @@ import pytest
 
 import autograd_mini as am
 
+pytestmark = pytest.mark.version
+
 
 def test_upper_floors_are_imported_when_they_are_used():
     code = """

@@ -31,6 +31,8 @@ from autograd_mini import (
 )
 from autograd_mini.command_line import main
 
+pytestmark = pytest.mark.version
+
 MISTAKES = {}
 
 
@@ -367,6 +369,10 @@ LINES = {
     "no file": (["check", "nothing.py"], "nothing.py", "No such file", ""),
     "a row misspelt": (["rules", "sigmod"], "sigmod", "", "did you mean sigmoid"),
     "many digits": (["grad", "x", "x=1", "--precision=40"], "got 40", "from 1 to 17", ""),
+    "a table to the screen": (["grade", "a.py", "b.py", "-o", "-"], "-o", "table", "folder"),
+    "a page that is no file": (["view", "x", "x=1", "-o", "-", "--open"], "-o -", "--open shows a file", ""),
+    "a name taken": (["check", "x*y", "y", "--wrt=x", "--name=x"], "--name: x", "names are x, y", "another"),
+    "a name twice": (["check", "x*y", "y", "x", "--wrt=x,x"], "x, x", "one twice", ""),
     "a picture of a number": (["draw", "1 + 1"], "1 \\+ 1 is a number", "", "names"),
 }
 

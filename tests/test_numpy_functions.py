@@ -21,6 +21,8 @@ from autograd_mini import (
     values,
 )
 
+pytestmark = pytest.mark.version
+
 A = np.array([[2.013, 0.517, 0.309], [0.431, 3.021, -0.213], [0.107, 0.733, 1.519]])
 N = np.array([[2.0, np.nan, 0.3], [0.4, 3.0, -0.2], [np.nan, 0.7, 1.5]])
 RNG = np.random.default_rng(3)

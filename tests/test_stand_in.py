@@ -7,6 +7,8 @@ from autograd_mini import Value, check_gradient, grad, trace, values
 from autograd_mini import numpy as np
 from autograd_mini.numpy import OpenArray
 
+pytestmark = pytest.mark.version
+
 rng = numpy.random.default_rng(1)
 A, B, X = rng.normal(size=(4, 4)), rng.normal(size=(4, 4)), rng.normal(size=7)
 WHOLE = numpy.array([2, 0, 1])

@@ -45,6 +45,8 @@ from autograd_mini import (
     vjp,
 )
 
+pytestmark = pytest.mark.version
+
 mp.mp.dps = 50
 
 

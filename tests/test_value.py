@@ -22,6 +22,8 @@ from autograd_mini import rules, value
 from autograd_mini.rules import DomainError
 from autograd_mini.value import Value, constant, topological_order
 
+pytestmark = pytest.mark.version
+
 # --- construction ---
 
 
@@ -397,6 +399,7 @@ def test_topological_order_puts_operands_first_and_each_node_once() -> None:
     assert topological_order(x, x, u) == [x, y, u]
 
 
+@pytest.mark.slow
 def test_a_million_nodes_build_backpropagate_and_are_freed() -> None:
     gc.disable()
     try:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import keyword
 import os
 import re
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
@@ -132,8 +135,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         commands[name] = listed.add_parser(
             name,
             help=help,
-            description=f"{help[0].upper()}{help[1:]}.\n\n{description}",
-            epilog=example,
+            description=_folded(f"{help[0].upper()}{help[1:]}.\n\n{description}"),
+            epilog=_folded(example),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         return commands[name]
@@ -155,6 +158,14 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     told.add_argument("command", metavar="COMMAND", nargs="?", help=", ".join(commands))
     told.set_defaults(run=lambda options: _help(options.command, parser, commands))
     return parser, commands
+
+
+def _folded(text: str) -> str:
+    """The text as wide as the terminal; lines that are indented, such as examples, stay as they are."""
+    width = shutil.get_terminal_size().columns - 2  # as argparse has it
+    parts = itertools.groupby(text.splitlines(), lambda line: bool(line) and line[0] != " ")
+    folded = (textwrap.wrap(" ".join(lines), width) if is_prose else lines for is_prose, lines in parts)
+    return "\n".join(itertools.chain.from_iterable(folded))
 
 
 def _help(
@@ -197,7 +208,7 @@ def _add_grad(parser: argparse.ArgumentParser) -> None:
         "--source", choices=LANGUAGES, help="print a function that computes value and gradient (python)"
     )
     parser.add_argument("--precision", type=_digits, default=10, metavar="N", help="significant digits (10)")
-    parser.add_argument("--name", type=_name, default="f", help="what the formula's value is called (f)")
+    parser.add_argument("--name", type=_name, help="what the formula's value is called (f)")
     parser.set_defaults(run=grad)
 
 
@@ -239,7 +250,9 @@ three whole numbers below 5, onehot(3,5) rows of an identity; {"W1": randn(4,5)}
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("formula", metavar="FORMULA", help='such as "log(1 + exp(-x))", or a file of passes')
-    parser.add_argument("hand", metavar="DERIVATIVE", nargs="?", help="a formula in the same names")
+    parser.add_argument(
+        "hand", metavar="DERIVATIVE", nargs="?", help="a formula in the same names, or one for each of --wrt"
+    )
     _add_names(parser, "the point; a name without numbers is drawn at random")
     parser.add_argument(
         "--wrt", metavar="NAMES", help="with respect to this, or, with a DERIVATIVE for each, to x,y"

@@ -51,8 +51,8 @@ def line_of(arguments: Iterable[str]) -> str:
 
 
 SMALL = "0.5", "0.2,0.3,0.5"
-MATRICES = "0.1,0.2,0.3;0.4,0.5,0.6", "0.1,0.2;0.3,0.4;0.5,0.6", "1,2,3;2,5,4;3,4,6"
-TRIES = 1000
+MATRICES = "1,2,3;2,5,4;3,4,6", "0.1,0.2,0.3;0.4,0.5,0.6", "0.1,0.2;0.3,0.4;0.5,0.6"
+TRIES = 500
 
 
 def require_numbers(formula: Expression, given: Point, line: Sequence[str]) -> None:
@@ -68,13 +68,21 @@ def wanting(
 ) -> str:
     """What is said of names without numbers: the command with such numbers that the formula has a value."""
     said = f"{', '.join(missing)} {'has' if len(missing) == 1 else 'have'} no numbers; give"
-    examples = [(*MATRICES, *SMALL) if name[0].isupper() else (*SMALL, *MATRICES) for name in missing]
-    for texts in itertools.islice(itertools.product(*examples), TRIES):
+    likely = [[MATRICES[0] if name[0].isupper() else text for name in missing] for text in SMALL]
+    others = itertools.product((*SMALL, *MATRICES), repeat=len(missing))
+    for texts in (*likely, *itertools.islice(others, TRIES)):
         numbers = [f"{name}={text}" for name, text in zip(missing, texts, strict=True)]
         with suppress(ArithmeticError, TypeError, ValueError):
             if np.isfinite(evaluate({**given, **point_of(numbers)})).all():
                 return f"{said} some, as in\n  {line_of([*line, *numbers])}"
     return f"{said} some, such as {missing[0]}=0.5, {missing[0]}=1,2,3 or {missing[0]}=1,2;3,4"
+
+
+def require_unused(name: str | None, names: Iterable[str]) -> None:
+    """ValueError for a name of the value, ``--name``, that is one of the formula's own."""
+    if name in (taken := [*names]):
+        said = f"--name: {name} is a name of the formula, whose names are {', '.join(taken)}"
+        raise ValueError(f"{said}; take another")
 
 
 def require_names(given: Iterable[str], names: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ from autograd_mini.command_line.arguments import (
     pairs,
     point_of,
     require_names,
+    require_unused,
     wanting,
 )
 from autograd_mini.expressions import INDICES, ExpressionError, parse
@@ -51,6 +52,7 @@ def check(options: argparse.Namespace) -> int:
     formula = LetFormula(options.formula, lets, named)
     known = [*formula.names, *filter(None, [options.name])]
     derivatives = [LetFormula(text, lets, named.union(known)) for text in hands]
+    require_unused(options.name, formula.names)
     if twice := set(lets) & {*given, *domain}:
         raise ValueError(f"{min(twice)} is given twice, as a formula by --let and as numbers")
     require_names((*given, *domain), formula.names)
@@ -95,6 +97,8 @@ def _variables(names: Sequence[str], wrt: Sequence[str], hands: Sequence[str]) -
     if unknown or not wrt:
         got = f"--wrt: {unknown[0]} does not occur in the formula" if unknown else "--wrt is missing"
         raise ValueError(f"{got}; its names are {', '.join(names)}")
+    if len(set(wrt)) < len(wrt):
+        raise ValueError(f"--wrt names one twice: {', '.join(wrt)}")
     if len(wrt) != len(hands):
         raise ValueError(
             f"--wrt names {', '.join(wrt)}: give one DERIVATIVE for each, in this order, got {len(hands)}: "

@@ -12,7 +12,7 @@ import numpy as np
 
 from autograd_mini import rules
 from autograd_mini.check import as_json
-from autograd_mini.command_line.arguments import Point, function_of, point_of, require_numbers
+from autograd_mini.command_line.arguments import Point, function_of, point_of, require_numbers, require_unused
 from autograd_mini.expressions import Expression, parse
 from autograd_mini.labels import subscript
 from autograd_mini.program import trace
@@ -28,6 +28,8 @@ def grad(options: argparse.Namespace) -> int:
         raise ValueError("--source prints a function for value and gradient; leave out --hessian and --json")
     formula, point = parse(options.formula), point_of(options.names)
     require_numbers(formula, point, options.line)
+    require_unused(options.name, point)
+    called = options.name or "f"
     names = _variables(formula, point, options.wrt)
     value = formula.evaluate(point)
     if np.shape(value) and (options.hessian or options.source):
@@ -36,7 +38,7 @@ def grad(options: argparse.Namespace) -> int:
     if max(entries, entries**2 * options.hessian) > LARGEST:
         raise ValueError(f"more than {LARGEST} derivatives: give fewer numbers, or fewer names in --wrt")
     f = function_of(list(point), formula.evaluate)
-    f.__name__ = options.name
+    f.__name__ = called
     places = [list(point).index(name) for name in names]
     if options.source:
         print(trace(value_and_grad(f, places), *point.values()).source(options.source))
@@ -49,7 +51,7 @@ def grad(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_json(result), allow_nan=False))
     else:
-        table = _table(options.name, **result)
+        table = _table(called, **result)
         width = max(len(name) for name, _ in table)
         print("\n".join(f"{name:<{width}} {number: .{options.precision}g}" for name, number in table))
     return 0

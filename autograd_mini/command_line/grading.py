@@ -22,6 +22,8 @@ FEW = 5  # hand-ins that are named where they have a mistake in common
 def grade(options: argparse.Namespace) -> int:
     if options.timeout <= 0 or options.memory <= 0 or options.jobs <= 0:
         raise ValueError("--timeout, --memory and --jobs must be positive")
+    if "-" in options.output:
+        raise ValueError("grade prints its lines anyway; -o names a table (.csv), a .json or a folder")
     reference = read(options.reference)
     if reference.trouble:
         raise ValueError(f"the reference {options.reference} failed to run: {reference.trouble}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autograd_mini.arrays import named, values
-from autograd_mini.command_line.arguments import point_of, require_numbers
+from autograd_mini.command_line.arguments import point_of, require_numbers, require_unused
 from autograd_mini.drawing import draw as drawing_of
 from autograd_mini.expressions import parse
 from autograd_mini.progress import progress
@@ -32,6 +32,7 @@ def draw(options: argparse.Namespace, standard: str = "graph.svg") -> int:
     point = point_of(options.names)
     formula = parse(options.formula)
     require_numbers(formula, point, options.line)
+    require_unused(options.name, point)
     if not point:
         raise ValueError(f"{options.formula} is a number: a formula without names has no graph to draw")
     leaves = {name: values(x, name) for name, x in point.items()}
@@ -51,6 +52,8 @@ def draw(options: argparse.Namespace, standard: str = "graph.svg") -> int:
 def view(options: argparse.Namespace) -> int:
     if options.output != "-" and Path(options.output).suffix.lower() != ".html":
         raise ValueError(f"view: the page is a file that ends in .html, got {options.output}")
+    if options.open and options.output == "-":
+        raise ValueError("view: --open shows a file, and -o - writes none; leave one of them out")
     status = draw(options, "graph.html")
     if options.open:
         webbrowser.open(Path(options.output).resolve().as_uri())

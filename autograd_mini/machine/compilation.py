@@ -26,6 +26,7 @@ import numpy as np
 
 from autograd_mini import files
 from autograd_mini.machine import codes, functions, passes, switches
+from autograd_mini.progress import progress
 
 PASSES = (passes.tiers, passes.count_uses, passes.join, passes.depths, passes.emit)
 INNER = (
@@ -45,7 +46,8 @@ def compiled(name: str) -> Callable[..., Any]:
             if name not in _functions:
                 dispatcher = _module()[name]
                 dispatcher._cache = Cache(name)
-                dispatcher.compile(f"({_signature(name)},)")
+                with progress("numba compiles for this computer, once"):
+                    dispatcher.compile(f"({_signature(name)},)")
                 dispatcher.disable_compile()
                 _functions[name] = dispatcher
     return _functions[name]

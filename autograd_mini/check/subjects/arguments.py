@@ -24,7 +24,7 @@ Nodes: TypeAlias = "NDArray[Any]"
 
 EPSILON = float(np.finfo(float).eps)
 MORE = (
-    "; whatever else it takes is an argument of f too and given by at=, as the p of hessp(x, p), which is "
+    "whatever else it takes is an argument of f too and given by at=, as the p of hessp(x, p), which is "
     "the gradient with respect to x of f = lambda x, p: np.dot(grad(g)(x), p)"
 )
 
@@ -46,8 +46,8 @@ class UnknownNameError(TypeError):
 
     def __init__(self, what: str, names: Iterable[str], known: Iterable[str], more: str = "") -> None:
         names, known = list(names), list(known)
-        hint = did_you_mean(names[0], known, " ", count=1).strip()
-        said = f"{what} asks for {listed(names)}; there are {listed(known)}{more}"
+        hint = did_you_mean(names[0], known, more, count=1)
+        said = f"{what} asks for {listed(names)}; there are {listed(known)}"
         super().__init__(f"{said}; {hint}" if hint else said)
 
 

@@ -68,7 +68,7 @@ class Formula:
             return expression.evaluate(known)
         indices = [letter for letter in expression.axes or INDICES if letter not in known][: len(shape)]
         if unknown := sorted(free - set(indices)):
-            axes = f"; the indices of a result of shape {shape} are {listed(indices)}" * bool(shape)
+            axes = f"the indices of a result of shape {shape} are {listed(indices)}" * bool(shape)
             raise UnknownNameError("the formula", unknown, known, axes)
         return expression.tabulate(known, shape, indices)
 
