@@ -144,8 +144,9 @@ def check_steps(
     uses = [derivation.nodes[x] for x in wrong.uses] if wrong else []
     picture = partial(draw_step, heard[0].loss, wrong.node, uses) if wrong else None
     findings = tuple(Finding(at.place, at.testimony) for at in heard)
-    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped, picture=picture,
-                  more=more * bool(absent), medium=subject.medium, derive=partial(derived, subject))  # fmt: skip
+    return Report("check_steps", derivation.out, judged_steps, findings, settings, skipped,
+                  more=more * bool(absent), picture=picture, medium=subject.medium,
+                  derive=partial(derived, subject))  # fmt: skip
 
 
 class _Heard(NamedTuple):
@@ -360,7 +361,7 @@ class _Derivation:
             notes.append(shown.own.trouble or self._worst(claim.node, point, shown))
             if not explanations and not shown.own.trouble and self.settings.diagnosis:
                 notes.append("no known mistake reproduces it")
-                for x in filter(lambda name: self.nodes[name] == name, shown.uses):
+                for x in (name for name in shown.own.earlier if self.nodes[name] == name):
                     notes.append(
                         f'{x} is your ∂{self.out}/∂{x}: for its value, call that step ("d{x}", "{x}")'
                     )
