@@ -30,9 +30,9 @@ Functions = Callable[[Primitive], Callable[..., Any]]
 
 CACHE = 3 << 18  # bytes that a block's intermediate arrays should stay within
 FEWEST = 64  # samples in a block
-WORTH_A_THREAD = 150_000  # numbers computed: some 500 µs
+WORTH_A_THREAD = 600_000  # numbers computed: some 2 ms
 GROUPS = 16  # groups of blocks whose sums are taken apart, then added in order
-CONTRACTED = 8  # products in a contraction that take as long as one number elsewhere
+CONTRACTED = 40  # products in a contraction that take as long as one number elsewhere
 
 
 _ones = lru_cache(100)(np.ones)

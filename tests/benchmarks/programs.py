@@ -1,13 +1,14 @@
 """Compiled programs beside the engines that people would pick instead: one sample, and mean gradients.
 
-    python -m pip install ".[bench]" && python tests/benchmarks/programs.py [--quick]
+    python -m pip install ".[bench]" && python tests/benchmarks/programs.py [--quick | --table]
 
 Each workload is one loss, written once with `x @ W.T`, and run by every engine in its own way of writing,
 in float64; the time is that of the loss and all its gradients, called again and again with the parameters,
 the sample and the target. Before anything is timed, all engines' gradients are compared. Then every round
 times every engine once, some 10 ms each, in turn; the figures are medians. JAX is given its own arrays,
 and NumPy's too; PyTorch and NumPy run on one thread, all others as they come. Getting ready, first results
-and growth are measured by ready.py, in processes of their own.
+and growth are measured by ready.py, in processes of their own. With ``--table``, some three minutes, layers
+join the networks, and one table has each engine's time as a multiple of that of NumPy by hand.
 
 From one run, Python 3.11 on two cores, in microseconds a call (JAX's shortest differed between runs):
 
@@ -35,7 +36,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -45,10 +46,9 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported; two stall 
 
 import numpy as np
 import ready
-from workloads import MLP, MLP_BATCH, WORKLOADS, Workload
+from workloads import LAYERS, MLP, MLP_BATCH, WORKLOADS, Layer, Workload
 
-from autograd_mini import machine, value_and_grad
-from autograd_mini.program import trace
+from autograd_mini import Program, machine, trace, value_and_grad
 
 TOLERANCE = 1e-9
 MICROGRAD_SAMPLES = 2  # of a batch; its time per sample does not depend on their number, and is scaled
@@ -84,13 +84,15 @@ def flat(result: Any) -> np.ndarray:
     return np.asarray(result, dtype=float).ravel()
 
 
-def ours(work: Workload) -> Calls:
+def ours(work: Workload | Layer) -> Calls:
+    parameters, data = work.parameters, work.data
+    sample = data if work.samples is None else [x[0] for x in data]
+    traced = trace(value_and_grad(work.loss(np), argnums=work.argnums), *parameters, *sample)
+
     def make() -> Any:
-        parameters, (x, t) = work.parameters, work.data
-        sample = (x, t) if work.samples is None else (x[0], t[0])
-        program = trace(value_and_grad(work.loss(np), argnums=work.argnums), *parameters, *sample)
+        program = Program(traced.listing)
         run = program if work.samples is None else program.vmap(in_axes=work.in_axes, reduce="mean")
-        return program, lambda: run(*parameters, x, t)
+        return program, lambda: run(*parameters, *data)
 
     with patch.object(machine, "available", lambda: False):
         interpreted = make()[1]
@@ -105,8 +107,11 @@ def ours(work: Workload) -> Calls:
     return calls
 
 
-def by_hand(work: Workload) -> Calls:
+def by_hand(work: Workload | Layer) -> Calls:
     """The gradients as one derives them on paper, in NumPy's matrix products."""
+    if isinstance(work, Layer):
+        arguments = work.arguments
+        return {"NumPy by hand": Call(lambda: work.by_hand(*arguments))}
     parameters, (x, t) = work.parameters, work.data
     count = work.samples or 1
     x, t = x.reshape(count, -1), t.reshape(count, -1)
@@ -182,7 +187,7 @@ def micrograd(work: Workload) -> Calls:
     return {"micrograd": Call(run, read, checked=work.samples is None)}
 
 
-def jax(work: Workload) -> Calls:
+def jax(work: Workload | Layer) -> Calls:
     import jax
     import jax.numpy as jnp
 
@@ -260,11 +265,11 @@ def torch(work: Workload) -> Calls:
     return {"PyTorch": Call(run)}
 
 
-def calls(work: Workload) -> Calls:
+def calls(work: Workload | Layer, engines: Sequence[Callable[[Any], Calls]]) -> Calls:
     """Every engine's calls of a workload, their gradients compared; those not installed are left out."""
     found = ours(work) | by_hand(work)
     expected = found["NumPy by hand"].result()
-    for make in (micrograd, jax, casadi, torch):
+    for make in engines:
         try:
             found |= make(work)
         except ImportError:
@@ -290,8 +295,8 @@ def timing(call: Callable[[], Any], calls: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def medians(found: Calls, rounds: int) -> dict[str, float]:
-    """Median seconds of each call over interleaved rounds."""
+def timings(found: Calls, rounds: int) -> dict[str, tuple[float, float]]:
+    """The median and the least seconds of each call over interleaved rounds."""
     bare = {name: call.run for name, call in found.items()}
     gc.collect()
     gc.freeze()  # the engines' own objects, which the collector would walk before every timing
@@ -302,7 +307,7 @@ def medians(found: Calls, rounds: int) -> dict[str, float]:
             if took[name] < SLOW or turn % 10 == 0:
                 times[name].append(timing(call, max(1, int(SLOT / took[name]))))
     gc.unfreeze()
-    return {name: statistics.median(ts) for name, ts in times.items()}
+    return {name: (statistics.median(ts), min(ts)) for name, ts in times.items()}
 
 
 def scaled(work: Workload, figures: dict[str, float]) -> dict[str, float]:
@@ -325,6 +330,21 @@ def report(work: Workload, figures: dict[str, float]) -> None:
         print(f"  (micrograd: {MICROGRAD_SAMPLES} samples timed, scaled to {work.samples:,})")
     for name, figure in figures.items():
         print(f"  {name:24} {seconds(figure)} {figure / figures['ours']:10.2f} × ours")
+
+
+def table(rounds: int = 15) -> None:
+    """Each engine's time by that of NumPy by hand: the ratio of medians, and in brackets of least times."""
+    columns = ["ours", "ours, no numba", "JAX"]
+    print(f"{'':50} {'by hand':>11}" + "".join(f"{name:>20}" for name in columns))
+    for work in (*WORKLOADS, *LAYERS):
+        figures = timings(calls(work, [jax]), rounds)
+        median, least = figures["NumPy by hand"]
+        line = f"{work.name:50} {seconds(median)}"
+        for column in columns:
+            name = next((name for name in figures if name.split(" jit")[0] == column), None)
+            ratios = (figures[name][0] / median, figures[name][1] / least) if name else (math.nan, math.nan)
+            line += f"{ratios[0]:12.2f} ({ratios[1]:.2f})"
+        print(line, flush=True)
 
 
 def goals(figures: dict[str, dict[str, float]]) -> Iterator[ready.Goal]:
@@ -352,7 +372,8 @@ def main(quick: bool) -> None:
     promised = ready.main(quick)  # first, while this process is small: see there
     figures = {}
     for work in WORKLOADS:
-        figures[work.name] = scaled(work, medians(calls(work), rounds=5 if quick else 21))
+        found = timings(calls(work, [micrograd, jax, casadi, torch]), rounds=5 if quick else 21)
+        figures[work.name] = scaled(work, {name: median for name, (median, _) in found.items()})
         report(work, figures[work.name])
     ready.judge([*goals(figures), *promised])
 
@@ -362,9 +383,12 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller graphs, one minute")
+    parser.add_argument("--table", action="store_true", help="networks and layers by NumPy by hand only")
     options = parser.parse_args()
     sys.setrecursionlimit(1_000_000)  # micrograd's backward recurses once per node
     threading.stack_size(512 * MIB)
-    thread = threading.Thread(target=main, args=(options.quick,))
+    thread = threading.Thread(
+        target=table if options.table else main, args=(21 if options.table else options.quick,)
+    )
     thread.start()
     thread.join()
