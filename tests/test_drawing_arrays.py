@@ -257,6 +257,21 @@ def test_a_softmax_of_a_users_own_shift_is_left_as_it_is():
     assert not any("−" in title for title in titles)
 
 
+def test_a_shift_by_the_largest_of_a_part_is_not_called_that_of_all():
+    z = values(np.linspace(-1, 1, 20), "z")
+    shift = np.maximum(z[0], z[1]).detach()
+    titles = titles_of(draw(np.sum(np.exp(z - shift)), arrays=True))
+    assert {"max", "detach"} <= {title.split("  ")[0] for title in titles}
+    assert not any("−" in title for title in titles)
+
+
+def test_nan_in_a_long_array_is_shown():
+    x = values(np.linspace(1.0, 2.0, 30), "x")
+    x[4].data = math.nan
+    source = draw(np.sum(x * 2.0), arrays=True).source
+    assert source.count(">nan<") >= 3
+
+
 def test_constants_stand_in_the_operation_or_in_a_table():
     x = values(np.arange(20.0), "x")
     titles = titles_of(draw(np.sum((x * 2.0 + np.arange(20.0)) ** 3 - 1.0), arrays=True))
@@ -265,6 +280,20 @@ def test_constants_stand_in_the_operation_or_in_a_table():
     source = draw(np.sum(x * np.arange(20.0)), arrays=True).source
     assert source.count("filled,dashed") == 1
     assert "dashed" not in draw(np.sum(x * np.arange(20.0)), arrays=True, constants=False).source
+
+
+def test_a_table_of_constants_has_the_shape_of_what_takes_it():
+    x = values(np.ones((4, 5)), "x")
+    drawing = draw(np.sum(x * np.arange(20.0).reshape(4, 5)), arrays=True)
+    assert sum(title.endswith("4×5") for title in titles_of(drawing)) == 3
+
+
+def test_leaves_without_names_are_counted_by_what_uses_them():
+    drawing = draw(unnamed(), arrays=True, direction="LR")
+    tables = [rows_of(box) for box in boxes_of(drawing).values() if "cfe8f7" in box and ">data<" in box]
+    first = [row[0] for table in tables for row in table if len(row) > 1 and row[0].isdigit()]
+    assert first.count("0") >= 5
+    assert max(map(int, first)) == 15  # of the sixteen weights of the second layer
 
 
 def test_the_constants_in_a_sum_are_told():
