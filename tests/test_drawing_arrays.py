@@ -7,8 +7,10 @@ import struct
 import time
 import warnings
 import xml.etree.ElementTree as ET
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -34,6 +36,7 @@ from autograd_mini import (
 from autograd_mini.drawing import layout
 from autograd_mini.drawing.families import Family
 from autograd_mini.drawing.graph import DrawnGraph, Options, select, written_order
+from autograd_mini.drawing.picture import picture_of
 from autograd_mini.drawing.steps import function_of
 from autograd_mini.nn import MLP
 from autograd_mini.value import topological_order
@@ -249,12 +252,34 @@ def test_entries_that_stand_out_are_shown():
     assert "penwidth=3" in next(box for box in boxes_of(drawing).values() if ">x<" in box)
 
 
+def test_of_equal_numbers_the_one_that_is_meant_stands_out():
+    x = values(np.ones(30), "x")
+    drawing = draw(np.sum(x) + x[17] * 5.0, arrays=True, direction="LR")
+    [table] = [rows_of(box) for box in boxes_of(drawing).values() if ">x<" in box]
+    assert ["17", "1", "6"] in table
+
+
 def test_a_softmax_of_a_users_own_shift_is_left_as_it_is():
     z = values(np.linspace(-1, 1, 20), "z")
     shift = named(np.max(z), "largest")
     titles = titles_of(draw(np.sum(np.exp(z - shift) ** 2), arrays=True))
     assert any("largest" in title for title in titles)
     assert not any("−" in title for title in titles)
+
+
+def test_a_shift_by_the_largest_of_a_part_is_not_called_that_of_all():
+    z = values(np.linspace(-1, 1, 20), "z")
+    shift = np.maximum(z[0], z[1]).detach()
+    titles = titles_of(draw(np.sum(np.exp(z - shift)), arrays=True))
+    assert {"max", "detach"} <= {title.split("  ")[0] for title in titles}
+    assert not any("−" in title for title in titles)
+
+
+def test_nan_in_a_long_array_is_shown():
+    x = values(np.linspace(1.0, 2.0, 30), "x")
+    x[4].data = math.nan
+    source = draw(np.sum(x * 2.0), arrays=True).source
+    assert source.count(">nan<") >= 3
 
 
 def test_constants_stand_in_the_operation_or_in_a_table():
@@ -265,6 +290,20 @@ def test_constants_stand_in_the_operation_or_in_a_table():
     source = draw(np.sum(x * np.arange(20.0)), arrays=True).source
     assert source.count("filled,dashed") == 1
     assert "dashed" not in draw(np.sum(x * np.arange(20.0)), arrays=True, constants=False).source
+
+
+def test_a_table_of_constants_has_the_shape_of_what_takes_it():
+    x = values(np.ones((4, 5)), "x")
+    drawing = draw(np.sum(x * np.arange(20.0).reshape(4, 5)), arrays=True)
+    assert sum(title.endswith("4×5") for title in titles_of(drawing)) == 3
+
+
+def test_leaves_without_names_are_counted_by_what_uses_them():
+    drawing = draw(unnamed(), arrays=True, direction="LR")
+    tables = [rows_of(box) for box in boxes_of(drawing).values() if "cfe8f7" in box and ">data<" in box]
+    first = [row[0] for table in tables for row in table if len(row) > 1 and row[0].isdigit()]
+    assert first.count("0") >= 5
+    assert max(map(int, first)) == 15  # of the sixteen weights of the second layer
 
 
 def test_the_constants_in_a_sum_are_told():
@@ -289,6 +328,46 @@ def test_contributions_of_an_array_are_their_sum():
     drawing = draw(root, arrays=True, contributions=True, precision=12)
     root.backward()
     assert f"+= {format(sum(x.grad), '.12g')}" in drawing.source
+
+
+OPERATIONS = [
+    lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - b, lambda a, b: np.maximum(a, b),
+    lambda a, b: np.tanh(a), lambda a, b: a * 2.0 + 1.0, lambda a, b: np.where(a > b, a, b),
+    lambda a, b: a**2, lambda a, b: a + a, lambda a, b: np.exp(a * 0.1), lambda a, b: a * np.arange(6.0),
+    lambda a, b: a[::-1],
+    lambda a, b: named(a + b, "h"),
+]  # fmt: skip
+
+
+def random_program(seed):
+    random = Random(seed)
+    pool = [
+        values([random.uniform(-1, 1) for _ in range(6)], name) for name in ("a", random.choice(["", "b1"]))
+    ]
+    for _ in range(random.randint(3, 14)):
+        pool.append(random.choice(OPERATIONS)(random.choice(pool), random.choice(pool)))
+    return np.sum(pool[-1] * pool[-2]) if random.random() < 0.7 else pool[-1]
+
+
+@pytest.mark.parametrize("make", [*KINDS, *(partial(random_program, seed) for seed in range(40))])
+def test_what_leaves_a_box_adds_up_to_its_gradients(make):
+    """The chain rule on the picture: no arrow is lost or drawn twice, whatever is one box."""
+    roots = {*np.ravel(np.array(make(), dtype=object))}
+    graph = DrawnGraph([*roots], (), ())
+    options = Options(arrays=True, contributions=True, limit=400)
+    selection = select(graph, options)
+    of_order = ((node, selection.boxes.get(node)) for node in graph.order)
+    keys = dict.fromkeys(key for node, key in of_order if key is node or isinstance(key, Family))
+    picture = picture_of(graph, selection, options)
+    sum(roots).backward()
+    for key, box in zip(keys, picture.boxes, strict=True):
+        members = {*key.members} if isinstance(key, Family) else {key}
+        assert all(members.isdisjoint(node.args) for node in members)
+        given = [arrow.contribution for arrow in picture.arrows if arrow.tail is box]
+        if box.kind != "constant":
+            scale = 1.0 + sum(abs(node.grad) for node in members)
+            total = sum(node.grad - (node in roots) for node in members)
+            assert sum(given) == pytest.approx(total, rel=1e-9, abs=1e-12 * scale)
 
 
 def test_numbers_in_the_order_of_the_sweep():
@@ -389,6 +468,8 @@ def test_steps_have_the_names_of_the_functions_they_are():
         lambda z: z[0] / z[1],
         lambda z: z[0].exp() / z[1].exp(),
         lambda z: z[0].exp() / (z[1].exp() + z[2].exp()),
+        lambda z: Value(0.2).exp() / (z[0].exp() + z[2].exp()),  # of the same number
+        lambda z: Value(0.2) - (z[0].exp() + z[2].exp()).log(),
         lambda z: (z[0].exp() + z[1]).log(),
         lambda z: (z[0] + z[1] + z[2]) / 2.0,
         lambda z: (z[0] + z[1] + z[2]) / math.inf,

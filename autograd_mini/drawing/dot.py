@@ -189,7 +189,7 @@ class _Text:
         count = len(box.rows[0][1]) if box.rows else 0
         if count <= self.entries:
             return [*range(count)]
-        sizes = [abs(x) for x in box.rows[0][1]]
+        sizes = [math.inf if math.isnan(x) else abs(x) for x in box.rows[0][1]]
         some = {0, sizes.index(max(sizes)), count - 1, *box.marked[:1]}
         shown = sorted(some if box.steepest is None else {*some, box.steepest})
         gaps = [0, *(b - a - 1 for a, b in pairwise(shown))]
@@ -257,11 +257,9 @@ class _Text:
         if any(arrow.partial is not None for arrow in arrows):
             yield "∂ at an arrow: partial derivative of the one operation that it enters"
         if any(arrow.contribution is not None for arrow in arrows):
-            up, down = self.theme.positive, self.theme.negative
-            yield (
-                f"+= at an arrow: its share of {TOTAL} where it starts; wide if large, "
-                f'<FONT COLOR="{up}"><B>blue</B></FONT> up, <FONT COLOR="{down}"><B>orange</B></FONT> down'
-            )
+            up = f'<FONT COLOR="{self.theme.positive}"><B>blue</B></FONT> up'
+            down = f'<FONT COLOR="{self.theme.negative}"><B>orange</B></FONT> and open down'
+            yield f"+= at an arrow: its share of {TOTAL} where it starts; wide if large, {up}, {down}"
         if any(box.steepest is not None for box in boxes):
             yield f"thick frame: the leaf of the largest |{TOTAL}|"
         if any(box.kind == "constant" for box in boxes):

@@ -22,7 +22,7 @@ from autograd_mini.rolling.colours import colours_of
 from autograd_mini.rolling.families import roll
 from autograd_mini.scopes import scope_of
 from autograd_mini.sweeps import tape_of
-from autograd_mini.value import Value, constant
+from autograd_mini.value import Value, constant, leaf
 
 if TYPE_CHECKING:
     from autograd_mini.drawing.graph import DrawnGraph
@@ -62,9 +62,9 @@ def families_of(graph: DrawnGraph, top: Mapping[Value, Value], most: float) -> d
         return None
     if not len(tape.code):  # leaves alone
         return _found({name: [(split_label(x.label)[1], x) for x in array] for name, array in arrays.items()})
-    leaves = [leaf for array in arrays.values() for leaf in array]
+    leaves = [x for array in arrays.values() for x in array]
     place = np.arange(tape.code.slots, dtype=np.int32)
-    place[[tape.slots[leaf] for leaf in leaves]] = np.arange(len(leaves))
+    place[[tape.slots[x] for x in leaves]] = np.arange(len(leaves))
     old = tape.code.operands
     code = replace(tape.code, operands=np.where(old < 0, old, place[old]), outputs=place[tape.code.outputs])
     ends = np.cumsum([len(array) for array in arrays.values()], dtype=int).tolist()
@@ -111,7 +111,7 @@ def _found(parts: Mapping[Any, list[tuple[Index, Value]]]) -> dict[Value, Family
     for part in parts.values():
         if len(part) > 1:
             indices, members = zip(*sorted(part, key=lambda member: member[0]), strict=True)
-            if not (members[0].args or members[0].label):  # told apart by their uses alone
+            if members[0].op is leaf and not members[0].label:  # told apart by their uses alone
                 indices = tuple((i,) for i in range(len(members)))
             family = Family(members, indices)
             families.update(dict.fromkeys(family.members, family))
@@ -129,7 +129,7 @@ def _leaf_arrays(graph: DrawnGraph) -> dict[Any, list[Value]]:
 
 
 def _shape(array: Sequence[Value]) -> Index:
-    indices = tuple(split_label(leaf.label)[1] for leaf in array)
+    indices = tuple(split_label(x.label)[1] for x in array)
     if not all(indices):
         return (len(array),) if len(array) > 1 else ()
     return Family(tuple(array), indices).shape
@@ -144,7 +144,7 @@ def _uses(
         for i, operand in enumerate(node.args):
             if not operand.args and not operand.label and operand.op is not constant:
                 uses[operand].add((number.get(top.get(node, node)), i))
-    return {leaf: frozenset(some) for leaf, some in uses.items()}
+    return {x: frozenset(some) for x, some in uses.items()}
 
 
 def _constants(graph: DrawnGraph, found: Mapping[Value, Family]) -> dict[Any, list[tuple[Index, Value]]]:
@@ -186,7 +186,7 @@ def shifts(
             if node.op is rules.maximum and len(users[node]) == 1 and together(node, shift):
                 inside += node.args
         chain = {node for node in inside if node.op is rules.maximum}
-        if chain and {*inside} - chain <= {node.args[0] for node in differences}:
+        if chain and {*inside} - chain == {node.args[0] for node in differences}:
             hidden |= {shift, *chain}
             for node in differences:
                 user = users[node]

@@ -118,7 +118,8 @@ def _boxes(graph: DrawnGraph, selection: Selection, options: Options) -> dict[Ke
 
 
 def _place(node: Value, key: Key) -> int:
-    return key.members.index(node) if isinstance(key, Family) and node in key.members else 0
+    members = key.members if isinstance(key, Family) else ()  # equal numbers are not one node
+    return next((i for i, member in enumerate(members) if member is node), 0)
 
 
 def _box(nodes: Sequence[Value], graph: DrawnGraph, selection: Selection, options: Options, id: str) -> Box:

@@ -8,6 +8,7 @@ from itertools import islice
 from autograd_mini import rules
 from autograd_mini.value import Value, constant
 
+# Nodes are sought in sets, which tell them apart by identity; tuples compare numbers.
 LOOKED_AT = 100  # terms of a sum: what they all are tells what it is
 
 
@@ -24,7 +25,7 @@ def function_of(node: Value) -> str:
     if len(node.args) != 2:
         return ""
     x, y = node.args
-    if node.op is rules.div and x.op is rules.exp and x in _exponentials(y):
+    if node.op is rules.div and x.op is rules.exp and x in {*_exponentials(y)}:
         return "softmax"
     if node.op is rules.div and y.op is constant and x.op is rules.add:
         count = sum(1 for _ in islice(_terms(x), int(max(0, min(y.data, 1e6))) + 1))
@@ -32,7 +33,7 @@ def function_of(node: Value) -> str:
         return mean_of.replace("squared", "mean_squared") if count == y.data else ""
     if node.op is rules.add and x.op is rules.log and y.op is rules.detach and _exponentials(x.args[0]):
         return "logsumexp"
-    if node.op is rules.sub and y.op is rules.log and x in (e.args[0] for e in _exponentials(y.args[0])):
+    if node.op is rules.sub and y.op is rules.log and x in {e.args[0] for e in _exponentials(y.args[0])}:
         return "log_softmax"
     return _loss(_terms(node)) if node.op in (rules.add, rules.sub) else ""
 
@@ -67,7 +68,7 @@ def _kind(term: Value) -> str:
         y = others[0]
         if x.op is rules.neg and x.args[0].op is y.op is rules.xlogy:
             return "binary_cross_entropy"
-        if x.op is rules.softplus and y.op is rules.mul and x.args[0] in y.args:
+        if x.op is rules.softplus and y.op is rules.mul and x.args[0] in {*y.args}:
             return "binary_cross_entropy_from_logits"
     elif x.op is rules.sub and term.op is rules.square:
         return "squared_error"
