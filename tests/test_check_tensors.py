@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from autograd_mini import check_gradient, check_jacobian
+from autograd_mini import check_backward, check_gradient, check_jacobian
 
 X = np.array([0.3, 0.5])
 
@@ -109,3 +109,15 @@ def test_a_function_for_jax():
     assert judged_by_differences(wrong, "JAX") == "disagrees"
     only_tensors = check_gradient(lambda w: w.at[0].set(1.0).sum(), lambda w: np.array([0.0, 1.0]), at=X)
     assert judged_by_differences(only_tensors, "JAX") == "agrees"
+
+
+def test_passes_take_tensors_as_numbers(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
+
+    def backward(grad_out, x):
+        return grad_out * (1 - np.tanh(x) ** 2)
+
+    for at in (Tensor(X), {"x": Tensor(X, dtype=np.float32, requires_grad=True)}):
+        report = check_backward(np.tanh, backward, at=at)
+        assert report.verdict == "agrees"
+        assert np.allclose(report.findings[0].place.arguments["x"], X)

@@ -92,7 +92,8 @@ def check_backward(
     >>> check_backward(Layer, at={"W": np.ones((4, 5)), "x": np.ones((3, 4))}).sections
     {'x': 'agrees', 'W': 'agrees'}
 
-    An ``autograd.Function`` of PyTorch is checked by what ``apply`` and its gradient are::
+    An ``autograd.Function`` of PyTorch is a class of two passes, ``check_backward(Exp, at=x)``; through its
+    ``apply`` it is checked by::
 
         def backward(grad_out, x):
             x.requires_grad_()

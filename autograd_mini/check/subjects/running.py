@@ -47,6 +47,7 @@ from autograd_mini.check.subjects.passes import (
     plain,
     random_state,
 )
+from autograd_mini.check.subjects.tensors import floats
 from autograd_mini.rebuilding import following
 from autograd_mini.trees import map_leaves
 
@@ -270,7 +271,9 @@ def refused(why: str) -> TypeError:
 
 
 def _as_given(x: Any) -> Any:
-    """A list of numbers as an array; one of arrays, such as states over time or layers, as it is."""
+    """A tensor or a list of numbers as an array; a list of arrays, such as states over time, as it is."""
+    if (array := floats(x)) is not x:
+        x = array.astype(float) if array.dtype.kind == "f" else array
     is_of_arrays = isinstance(x, (list, tuple)) and any(isinstance(part, np.ndarray) for part in x)
     return x if is_of_arrays else as_array(x)
 

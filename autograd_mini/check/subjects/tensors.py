@@ -56,12 +56,19 @@ class Runner:
         return map_leaves(self._floats, self.f(*args, **named))
 
     def _floats(self, leaf: Any) -> Any:
-        """A tensor as an array, without its gradient."""
-        library = type(leaf).__module__.partition(".")[0].removesuffix("lib")
-        if library not in LIBRARIES or not hasattr(leaf, "shape"):
-            return leaf
-        self.library = library
-        return np.asarray(leaf.detach().cpu() if library == "torch" else leaf)
+        self.library = _library_of(leaf) or self.library
+        return floats(leaf)
+
+
+def floats(leaf: Any) -> Any:
+    """A tensor as an array, without its gradient; anything else stays."""
+    library = _library_of(leaf)
+    return np.asarray(leaf.detach().cpu() if library == "torch" else leaf) if library else leaf
+
+
+def _library_of(leaf: Any) -> str:
+    library = type(leaf).__module__.partition(".")[0].removesuffix("lib")
+    return library if library in LIBRARIES and hasattr(leaf, "shape") else ""
 
 
 def _tensor_of(library: str) -> Callable[[Any], Any]:
