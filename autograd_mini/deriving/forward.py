@@ -228,7 +228,7 @@ class Forward:
 
     def _label(self, family: Family) -> str:
         """What the user calls it; an element of an array that came apart has its index in the name."""
-        name, index = split_label(self.recordings[0].program.listing.labels.get(int(family.slots[0]), ""))
+        name, index = split_label(self.recordings[0].labels.get(int(family.slots[0]), ""))
         alone = not family.shape and family.name and index
         return f"{name}_{'_'.join(map(str, index))}" if alone else family.name
 

@@ -12,16 +12,17 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.instructions import Instructions, Leaf
+from autograd_mini.arguments import signature
+from autograd_mini.instructions import Instructions
 from autograd_mini.number_types import FormulaType, mpmath_type
-from autograd_mini.program import Program, trace
+from autograd_mini.program import trace
 from autograd_mini.rolling.families import Family, Numbers, Operand, Output, roll
 from autograd_mini.rolling.grids import Affine
 from autograd_mini.sweeps import Sweep
@@ -53,20 +54,13 @@ def many_digits() -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """The program at one size, its families and its result."""
+    """What f does at one size: instructions with the user's labels, families, and the result."""
 
     function: Callable[..., Any]
-    program: Program
+    code: Instructions
+    labels: Mapping[int, str]
     families: tuple[Family, ...]
     output: Output
-
-    @property
-    def code(self) -> Instructions:
-        return self.program.code
-
-    @cached_property
-    def shapes(self) -> list[Shape]:
-        return [slot.leaf.shape for slot in self.program.listing.inputs]
 
     def point(self, arguments: Sequence[Any], kind: FormulaType | None = None) -> Point | None:
         """The numbers of all families at these arguments; None outside of the domain."""
@@ -121,15 +115,22 @@ class Point:
 
 
 def record(f: Callable[..., Any], arguments: Arguments) -> Recording:
-    program = trace(f, *arguments.values())
-    outputs = [slot.leaf for slot in program.listing.outputs]
-    if len(outputs) != 1 or outputs[0].size != 1:
-        got = f"shape {outputs[0].shape}" if len(outputs) == 1 else "several"
-        raise ValueError(f"derivation: f must have one output, got {got}")
-    if program.code.outputs[0] in range(program.code.inputs, program.code.first):
+    """f at arguments of these shapes; ValueError unless it has one output that depends on them."""
+
+    def one(*given: Any) -> Any:
+        result = f(*given)
+        if isinstance(result, (tuple, list, dict)) or np.size(result) != 1:
+            several = "several" if isinstance(result, (tuple, list, dict)) else f"shape {np.shape(result)}"
+            raise ValueError(f"derivation: f must have one output, got {several}")
+        return result.reshape(-1)[0] if isinstance(result, np.ndarray) else result
+
+    one.__signature__ = signature(arguments)  # type: ignore[attr-defined]  # where inspect looks for it
+    program = trace(one, *arguments.values())
+    code = program.code
+    if code.inputs <= code.outputs[0] < code.first:
         raise ValueError("derivation: f is a constant")
-    rolled = roll(replace(program.listing, results=Leaf(())))
-    return Recording(f, program, rolled.families, rolled.outputs[0])
+    rolled = roll(program.listing)
+    return Recording(f, code, program.listing.labels, rolled.families, rolled.outputs[0])
 
 
 def recordings(f: Callable[..., Any], arguments: Arguments) -> tuple[list[Recording], list[dict[int, int]]]:
