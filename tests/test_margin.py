@@ -9,6 +9,7 @@ import pytest
 
 from autograd_mini import check_backward, check_gradient, check_jacobian
 from autograd_mini.check.margin.adjoints import Known, Labels
+from autograd_mini.check.margin.runs import Trial
 
 BATCH_NORM = """
 import numpy as np
@@ -419,3 +420,10 @@ def test_where_a_backward_pass_raises_the_line_and_its_shapes_are_said(old, new,
     at = {"x": np.ones((3, 5)), "W": np.ones((5, 4)), "b": np.zeros(4)}
     with pytest.raises(TypeError, match=said):
         check_backward(names["forward"], names["backward"], at=at)
+
+
+def test_gradients_of_any_size_are_judged_by_their_own_size():
+    truth = {"W": np.array([2e-20, -1e-20]), "b": np.array([1e-37])}
+    trial = Trial({}, 1.0, truth)
+    assert trial.right({"W": truth["W"] * (1 + 1e-9), "b": np.array([-2e-36])}) == {"W", "b"}
+    assert trial.right({"W": truth["W"] * 1.01, "b": np.array([1e-30])}) == set()

@@ -78,12 +78,16 @@ def _layouts(shape: Shape, given: Shape) -> Iterator[Arrangement]:
                 partial(np.transpose, axes=axes),
             )  # fmt: skip
     for axes in orders if shape[::-1] != given else ():
-        text = f"with its axes in the order {axes}, written"
+        text, back = (
+            f"with its axes in the order {axes}, written",
+            "put the axes back in order before reshaping",
+        )
         if axes == plain[::-1]:
             text = "read column by column (column-major) and written row by row"
+            back = "reshape yours with order='F', or transpose it before reshaping"
         yield Arrangement(
             "layout", f"{text} into the shape {given}",
-            f"{size}, entry by entry: put the axes back in order before reshaping",
+            f"{size}, entry by entry: {back}",
             partial(_reordered, axes=axes, shape=given),
         )  # fmt: skip
     if len(shape) > 1:

@@ -700,10 +700,16 @@ def _slipped(
 def _other_operands(chain: Chain, site: Site, edges: Edges) -> Iterator[Candidate]:
     """Another array where a product has the other factor, as x for x̂."""
     right = chain.tape.group(chain.tape.args[v][1 - edges.place] for v in site.above.nodes)
+    own = {*right.nodes.tolist()}
+    others = [  # not those with the right one as a factor, which are a factor too many
+        factor for factor in chain.operands(len(site.above))
+        if not (isinstance(thing := factor.thing, Group) and thing.op == "mul"
+                and own.intersection(chain.tape.args[thing.nodes[0]]))
+    ]  # fmt: skip
     yield from chain.replaced(site, [
         ("wrong operand", "yours has {V} in the place of {G}, by which {H} is multiplied",
          "{T} has the factor {G} there", factor.of, {"H": site.below, "V": factor.thing, "G": right})
-        for factor in chain.operands(len(site.above))
+        for factor in others
     ])  # fmt: skip
 
 
