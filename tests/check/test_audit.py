@@ -17,7 +17,7 @@ number = np.frompyfunc(mp.mpf, 1, 1)
 
 
 def load():
-    spec = importlib.util.spec_from_file_location("audit", Path(__file__).parents[1] / "demos" / "audit.py")
+    spec = importlib.util.spec_from_file_location("audit", Path(__file__).parents[2] / "demos" / "audit.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -351,5 +351,5 @@ def test_the_table_fits_110_columns(findings):
 
 
 def test_the_table_is_written_beside_the_demo(findings):
-    table = (Path(__file__).parents[1] / "demos" / "audit.md").read_text(encoding="utf-8")
+    table = (Path(__file__).parents[2] / "demos" / "audit.md").read_text(encoding="utf-8")
     assert "\n".join(audit.markdown(findings)) in table

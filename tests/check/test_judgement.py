@@ -538,7 +538,7 @@ def test_printed_figures_that_no_float_holds_are_refused():
 
 @pytest.mark.slow
 def test_of_derivations_of_hard_kinds_no_right_one_is_accused_and_no_wrong_one_passed():
-    path = Path(__file__).parent / "benchmarks" / "verdicts.py"
+    path = Path(__file__).parents[1] / "benchmarks" / "verdicts.py"
     spec = importlib.util.spec_from_file_location("verdicts", path)
     verdicts = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(verdicts)
