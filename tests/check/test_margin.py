@@ -427,3 +427,10 @@ def test_gradients_of_any_size_are_judged_by_their_own_size():
     trial = Trial({}, 1.0, truth)
     assert trial.right({"W": truth["W"] * (1 + 1e-9), "b": np.array([-2e-36])}) == {"W", "b"}
     assert trial.right({"W": truth["W"] * 1.01, "b": np.array([1e-30])}) == set()
+
+
+def test_what_depends_on_a_line_that_stores_is_given_the_array():
+    text = RELU.replace("da = dout * (self.a > 0)", "da = dout.copy()\n        da[dout <= 0] = 0")
+    POINTS[text] = POINTS[RELU]
+    margins = [line.margin for line in checked(text).lines]
+    assert "= ∂L/∂self.W, given da" in margins or "= ∂L/∂W, given da" in margins, margins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType
@@ -158,7 +159,13 @@ def _numbers(events: Sequence[Event]) -> dict[tuple[str, int], str]:
 
 def _and_names(changes: Sequence[Change], repairs: Sequence[Repair]) -> str:
     """What the wrong lines compute, by name."""
-    names = [change.text.partition("=")[0].rstrip(" +-*/") for change in changes if "=" in change.text]
+    targets = [
+        getattr(statement, "targets", [getattr(statement, "target", None)])[0]
+        for change in changes
+        for statement in ast.parse(change.text).body[:1]
+        if isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign))
+    ]
+    names = [ast.unparse(x.value if isinstance(x, ast.Subscript) else x) for x in targets]
     return (
         listed(dict.fromkeys(names or [r.where.text for r in repairs if r.where.kind != "part"]))
         if changes or repairs
