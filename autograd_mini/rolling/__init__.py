@@ -4,7 +4,11 @@ Nodes of equal structure become a family, which is an array; an operand is a vie
 comes out is what the instructions compute, term by term: only the order in which sums are added up differs,
 so that results agree to n·u·Σ|terms| at each sum of n terms, u = 2⁻⁵³, where nothing overflows on the way
 and no comparison lies within its rounding. The sign of a zero is not kept, and x**0.5 is the square
-root that NumPy takes for it, nan at −∞.
+root that NumPy takes for it, nan at −∞; where the text runs as a program, it is not. A value that is cut off
+by `detach` is written as it is: the text computes it, and differentiated itself, it follows it.
+
+No product with a term that the program omits is added: a sum over a triangle is a statement for each row.
+So are the steps of cumsum and cumprod, of a maximum that splits its derivative among ties, and of time.
 """
 
 from __future__ import annotations

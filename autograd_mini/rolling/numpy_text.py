@@ -328,7 +328,7 @@ class NumPy:
         lead = ":, " * len(batch)
         flat = self.flattened(array.name, batch) if rank > 1 else array.name
         if not isinstance(piece.to, Affine):
-            text = self.aligned(piece.term, (*batch, 0))[0]
+            text = self.aligned(piece.term, (*batch, 0) if len(piece.to) > 1 else batch)[0]
             return [f"{flat}[{lead}{self.positions(piece.to)}] {symbol} {text}"]
         used = [[int(k) for k in np.flatnonzero(steps) if piece.sizes[k] > 1] for steps in piece.to.steps]
         diagonal = rank > 1 and used == [[0]] * rank and array.shape == (piece.sizes[0],) * rank

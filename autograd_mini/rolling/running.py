@@ -250,6 +250,8 @@ class Batch:
                 merged.append(next(both))
             elif self._reduce is None:
                 merged.append(np.full((count, *shape), next(shared)))
+            elif not count and self._reduce == "sum":
+                merged.append(np.zeros(shape))
             else:
                 factor = np.float64(count)
                 merged.append(next(shared) * (factor if self._reduce == "sum" else factor / factor))

@@ -411,6 +411,19 @@ def test_a_batch_is_the_same_in_blocks_and_on_cores(
     )
 
 
+def test_a_shared_result_that_is_not_finite_is_not_summed_over_no_samples(without_numba: None) -> None:
+    mapped = trace(lambda x, w: (np.sum(x), 1 / w), np.ones(2), 0.0).vmap((0, None), "sum")
+    assert mapped(np.zeros((0, 2)), 0.0) == (0.0, 0.0)
+    assert mapped(np.zeros((2, 2)), 0.0) == (0.0, np.inf)
+
+
+def test_one_element_of_an_array_put_together_differs_among_samples(without_numba: None) -> None:
+    program = trace(hessian(lambda x: 5 * np.sin(x[0]) + np.sin(x[1])), np.ones(2))
+    x = uniform(4, 2)
+    wanted = np.stack([np.diag([-5 * np.sin(a), -np.sin(b)]) for a, b in x])
+    assert difference(program.vmap(0)(x).ravel(), wanted.ravel()) < 1e-14
+
+
 def test_a_sample_that_is_not_finite_leaves_the_others_alone(without_numba: None) -> None:
     program, arguments = large()
     mapped = program.vmap((None,) * 4 + (0, None))
