@@ -214,6 +214,30 @@ loss(
 )
 loss("option price", black_scholes, {"S": 100.0, "K": 95.0, "r": 0.05, "v": 0.2, "T": 0.5}, S="")
 
+# --- written before anything of this was derived ---
+
+loss("log cosh", lambda a, y: np.sum(np.log(np.cosh(a - y))), {"a": real(5), "y": real(5)},
+     a="sinh(a_i − y_i)/cosh(a_i − y_i)")  # fmt: skip
+loss("weighted mean", lambda m, x, w: np.sum(w * (x - m) ** 2), {"m": 0.5, "x": real(5), "w": positive(5)},
+     m="−2 wᵀ r")  # fmt: skip
+loss("margins", lambda s, y: np.sum(np.log(1 + np.exp(-y * s))),
+     {"s": real(5), "y": np.array([1, -1, 1, 1, -1])}, s="−y ⊙ σ(−s ⊙ y)")  # fmt: skip
+loss("temperature", lambda z, t, T: -np.sum(t * np.log(softmax(z / T))),
+     {"z": real(5), "t": [0, 0, 1, 0, 0], "T": 2.0}, z="(S − t)/T")  # fmt: skip
+loss("gamma", lambda mu, y: np.sum(y / mu + np.log(mu)), {"mu": positive(5), "y": positive(5)},
+     mu="(1 − y_i/mu_i)/mu_i")  # fmt: skip
+loss("labels of two classes", lambda a, y: -np.sum(y * np.log(sigmoid(a)) + (1 - y) * np.log(1 - sigmoid(a))),
+     {"a": real(5), "y": np.array([0, 1, 1, 0, 1])}, a="σ(a) − y")  # fmt: skip
+loss("squares of tanh", lambda a, y: np.sum((np.tanh(a) - y) ** 2) / 2, {"a": real(5), "y": real(5)},
+     a="(h − y) ⊙ (1 − h²)")  # fmt: skip
+loss("fourth power of a length", lambda x: np.dot(x, x) ** 2, {"x": real(5)}, x="4 ‖x‖² x")
+loss("variance", lambda x: np.mean((x - np.mean(x)) ** 2), {"x": real(5)}, x="2 r/n")
+loss("entropy of a softmax", lambda z: -np.sum(softmax(z) * np.log(softmax(z))), {"z": real(5)},
+     z="−S_i (L + ln S_i)")  # fmt: skip
+loss("any quadratic form", lambda x, A, b: (x @ A @ x) / 2 + b @ x,
+     {"x": real(4), "A": real(4, 4), "b": real(4)}, x="1/2 (Aᵀ + A) x + b")  # fmt: skip
+loss("conjugate", lambda z, t: logsumexp(z) - t @ z, {"z": real(5), "t": positive(5)}, z="S − t")
+
 
 # --- printed formulas read again -----------------------------------------------------------------------
 
@@ -252,6 +276,7 @@ def _read(text: str, known: Point, shape: Any, letters: str) -> Any:
     text = re.sub(r"\[([^][]* [<>=≤≥] [^][]*)\]", r"(\1)", text).replace(" = ", " == ")
     text = re.sub(r"max_(\w) (\w+)_\1\b", r"max(\2)", text)
     text = re.sub(r"(\w)_(\d)(?:_(\d))?", r"\1at\2\3", text)
+    text = re.sub(r"(?<=\d) (?=[^\W\d])", " * ", text)
     known = {**known, **{re.sub(r"_(\d)(?:_(\d))?$", r"at\1\2", name): x for name, x in known.items()}}
     while True:
         try:
