@@ -25,6 +25,7 @@ from autograd_mini.expressions.grammar import (
     Compiler,
     ExpressionError,
     Function,
+    UnreadableError,
     limits_in,
     names_in,
     on_one_line,
@@ -37,7 +38,7 @@ from autograd_mini.number_types import kind_of
 from autograd_mini.rules import as_number
 from autograd_mini.value import Value
 
-__all__ = ["INDICES", "Expression", "ExpressionError", "parse"]
+__all__ = ["INDICES", "Expression", "ExpressionError", "UnreadableError", "parse"]
 
 
 def parse(text: str) -> Expression:
@@ -101,7 +102,10 @@ class Expression:
         """
         known = frozenset(known)
         is_read = known.issuperset(self.names) and not is_printed(self._line)
-        return self if is_read or not known else _reading(self.text, known)
+        try:
+            return self if is_read or not known else _reading(self.text, known)
+        except ExpressionError as error:
+            raise UnreadableError(*error.args) from None
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
         """The result where the names have these values; names that do not occur are passed over."""
@@ -142,9 +146,7 @@ class Expression:
 
         def table(operands: Operands) -> Any:
             entries = [
-                self._function(
-                    Operands({**operands.names, **dict(zip(indices, index, strict=True))}, work=operands.work)
-                )
+                self._function(operands.at(dict(zip(indices, index, strict=True))))
                 for index in np.ndindex(*shape)
             ]
             for entry in entries:

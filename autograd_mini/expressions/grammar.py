@@ -67,6 +67,10 @@ class ExpressionError(ValueError):
         return f"{self.message}\n  {excerpt}\n  {' ' * (self.column - start)}^"
 
 
+class UnreadableError(ExpressionError):
+    """A formula of which it is open what it means for operands of these names and shapes."""
+
+
 # --- before Python's parser -------------------------------------------------------------------------
 
 INSTEAD = {"&": "conditions are multiplied: (x > 0) * (x < 1)"}
@@ -180,8 +184,12 @@ def names_in(tree: ast.expr) -> dict[str, int]:
 
 def limits_in(tree: ast.expr) -> set[str]:
     """The names in the limits of sums, which may be without a value."""
-    limits = [node.last for node in ast.walk(tree) if isinstance(node, Sum) and node.last is not None]
-    return {part.id for limit in limits for part in ast.walk(limit) if isinstance(part, ast.Name)}
+    return {name for node in ast.walk(tree) if isinstance(node, Sum) for name in lengths_in(node)}
+
+
+def lengths_in(node: Sum) -> set[str]:
+    """The names in the upper limit of a sum."""
+    return {part.id for part in ast.walk(node.last or ast.Pass()) if isinstance(part, ast.Name)}
 
 
 # --- the grammar ------------------------------------------------------------------------------------
@@ -270,7 +278,7 @@ class Compiler(ast.NodeVisitor):
         """
         body, last = self.function(node.body), node.last and self.function(node.last)
         first = 1.0 if node.first is None else node.first
-        lengths = limits_in(node)
+        lengths = lengths_in(node)
         arrays = [
             (self.function(part.value), axis)
             for part in ast.walk(node.body)
@@ -287,12 +295,18 @@ class Compiler(ast.NodeVisitor):
             if len(sizes) > 1:
                 raise ValueError(f"{node.index} goes along axes of lengths {sorted(sizes)}")
             count = sizes.pop()
-            named = dict.fromkeys(lengths - set(INDICES[:4]) - set(operands.names), float(count))
+            named = {
+                name: float(operands.lengths.setdefault(name, count))
+                for name in lengths - set(INDICES[:4]) - set(operands.names)
+            }
             end = last and as_number(last(operands.rounded().at(named)))
             if first not in (0, 1) or end not in (None, count - 1 + first):
-                raise ValueError(
-                    f"{node.index} goes along an axis of length {count}: its limits are 1 and {count}, or 0 "
-                    f"and {count - 1}; of a part of it write x[1:] for x"
+                known = "".join(f" with {name} = {named[name]:g}" for name in named)
+                raise UnreadableError(
+                    f"{node.index} goes along an axis of length {count}{known}: its limits are 1 and "
+                    f"{count}, or 0 and {count - 1}; along a part of it, write [1:] behind the array",
+                    self.line,
+                    node.col_offset,
                 )
             terms = [body(operands.at({node.index: float(k)})) for k in range(count)]
             return reduce(lambda x, y: operands.apply(rules.add, x, y), terms, *([0.0] * (not terms)))

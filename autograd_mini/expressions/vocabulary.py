@@ -31,12 +31,17 @@ class Operands:
     """The values of the names; on Values, constants are nodes too, exact for every number type."""
 
     def __init__(
-        self, names: Mapping[str, Any], exact: bool | None = None, work: list[int] | None = None
+        self,
+        names: Mapping[str, Any],
+        exact: bool | None = None,
+        work: list[int] | None = None,
+        lengths: dict[str, int] | None = None,
     ) -> None:
         self.names = names
         nodes = (isinstance(x, (Value, ValueArray)) for x in names.values())
         self.exact = any(nodes) if exact is None else exact
         self.work = [0] if work is None else work  # entries made so far, one count for one evaluation
+        self.lengths = {} if lengths is None else lengths  # of axes, by the names in the limits of sums
 
     def make(self, shape: Sequence[int], *operands: Any, limit: int = SIZE, each: float = 1) -> None:
         """Count the entries of an array before it is made; ValueError if it, or all together, is too large.
@@ -70,11 +75,11 @@ class Operands:
 
     def at(self, more: Mapping[str, Any]) -> Operands:
         """The operands and more names, in one count of entries."""
-        return Operands({**self.names, **more}, exact=self.exact, work=self.work)
+        return Operands({**self.names, **more}, self.exact, self.work, self.lengths)
 
     def rounded(self) -> Operands:
         """The operands with constants as plain numbers, which an index needs."""
-        return Operands(self.names, exact=False, work=self.work) if self.exact else self
+        return Operands(self.names, False, self.work, self.lengths) if self.exact else self
 
 
 CONSTANTS: dict[str, Callable[[Operands], Any]] = {

@@ -60,7 +60,7 @@ def write(listing: Listing, language: str) -> str:
         returned_text = returned_text[1:-1]
     text = [*unpacked, *lines, f"return {returned_text}"]
     definitions = writer.helpers()
-    constants = [wrapped(f"{constant} = {text}") for text, constant in writer.constants.items()]
+    constants = [wrapped(constant, text) for text, constant in writer.constants.items()]
     head = "\n".join(["import numpy as np", *sorted(writer.imports)])
     blocks = ["\n".join([head, *([""] * bool(constants)), *constants]), *definitions]
     shown = ", ".join(f"{inputs[i]} {shape}" if shape else inputs[i] for i, shape in enumerate(shapes))

@@ -410,7 +410,7 @@ class NumPy:
                     else:
                         define(rules.table[node.id])
             formula = ast.unparse(tree)
-            line = f"return {formula}" if len(formula) < LINE - 7 else wrapped(f"return ({formula})")
+            line = f"return {formula}" if len(formula) < LINE - 7 else _in_lines(f"return ({formula})")
             blocks[row.name] = f"def {row.name}({', '.join(row.operands)}):\n    {line}"
 
         for row in self.rows.values():
@@ -418,7 +418,15 @@ class NumPy:
         return list(blocks.values())
 
 
-def wrapped(line: str) -> str:
+def wrapped(name: str, text: str) -> str:
+    """The constant's line, in several if it is long, and then in brackets."""
+    line = f"{name} = {text}"
+    if len(line) > LINE and isinstance(ast.parse(text, mode="eval").body, ast.BinOp):
+        line = f"{name} = ({text})"
+    return _in_lines(line)
+
+
+def _in_lines(line: str) -> str:
     """The line in several if it is long, for what stands in brackets."""
     return "\n".join(textwrap.wrap(line, LINE, subsequent_indent=" " * 8, break_long_words=False))
 

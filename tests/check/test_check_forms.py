@@ -328,3 +328,30 @@ def test_a_backward_pass_may_take_all_inputs_together():
     assert check_vjp(
         lambda a, b: a * b, lambda grad_out, *inputs: [grad_out * x for x in inputs[::-1]], at=at
     )
+
+
+@pytest.mark.parametrize(
+    ("f", "line"),
+    [
+        (lambda a: 3 * np.sum(a), r"\frac{\partial f}{\partial a_i} = 3"),
+        (lambda a: np.sum(a) ** 2, r"\frac{\partial f}{\partial a_i} = 2\sum_{j=1}^{n} a_j"),
+    ],
+)
+def test_a_derivative_by_an_index_may_be_the_same_at_each(f, line):
+    at = np.array([0.5, -1.0, 2.0])
+    assert check_gradient(f, line, at=at).verdict == "agrees"
+    assert check_gradient(f, f"{line} + 1e-3", at=at).verdict == "disagrees"
+    assert check_gradient(lambda a: f(a) + a[0], line, at=at).verdict == "disagrees"
+
+
+@pytest.mark.parametrize("line", [r"\sum_{j=1}^{K-1} 2 z_j", "2z_1·z", "2 z_i + \\sum_{j=2}^{n} z_j"])
+def test_a_formula_that_is_open_is_no_verdict(line):
+    with pytest.raises(ExpressionError):
+        check_gradient(lambda z: np.sum(z**2), line, at=np.ones(3))
+
+
+def test_real_numbers_may_be_complex_ones_and_a_power_has_no_pole_at_negative_numbers():
+    at = np.array([-1.0, -0.5])
+    assert check_gradient(lambda x: np.sum(x**2), lambda x: 2 * x + 0j, at=at).verdict == "agrees"
+    assert check_gradient(lambda x: np.sum(x**2), lambda x: 2 * x + 1e-3j, at=at).verdict == "disagrees"
+    assert check_gradient(lambda x: np.sum(x**2), lambda x: 1 / 0, at=at).verdict == "disagrees"

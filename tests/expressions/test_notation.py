@@ -15,7 +15,7 @@ from autograd_mini import (
     named,
     softmax,
 )
-from autograd_mini.expressions import ExpressionError, parse
+from autograd_mini.expressions import ExpressionError, UnreadableError, parse
 
 rng = np.random.default_rng(0)
 z = np.array([1.5, -0.5, 0.75])
@@ -213,6 +213,14 @@ def test_limits_name_the_whole_axis() -> None:
         with pytest.raises(ExpressionError, match="k goes along an axis of length 3"):
             total.evaluate({"x": [1.0, 2.0, 6.0], "n": 4.0})
     assert parse(r"\sum_{k=1}^{N} x_k").evaluate({"x": [1.0, 2.0]}) == 3  # N is how many there are
+
+
+def test_a_length_is_one_number_in_the_whole_formula() -> None:
+    names = {"X": np.ones((4, 3)), "w": np.ones(3)}
+    both = r"\sum_{k=1}^{m}\sum_{j=1}^{n} X_{kj} w_j + \sum_{j=1}^{n} w_j"
+    assert parse(both).evaluate(names) == 15
+    with pytest.raises(UnreadableError, match="along an axis of length 3 with m = 4"):
+        parse(both.replace("n", "m")).evaluate(names)
 
 
 def test_pi_stands_beside_names() -> None:

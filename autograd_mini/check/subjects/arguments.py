@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -135,7 +136,7 @@ def caller(f: Any) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def numbers_of(x: Any) -> Floats:
-    """``x`` as an array of floats, Values by their data; complex numbers, outside every domain, are nan."""
+    """``x`` as an array of floats, Values by their data; what is not real, outside every domain, is nan."""
     if isinstance(x, np.ndarray) and x.dtype.kind in "biuf":
         return x.astype(float)
     array = np.asarray(x, dtype=object)
@@ -146,7 +147,7 @@ def _number(x: Any) -> float:
     if isinstance(x, Value):
         return x.data
     if isinstance(x, (complex, np.complexfloating)):
-        return float("nan")
+        return float(x.real) if x.imag == 0 else math.nan
     number = as_number(x)
     if number is None and hasattr(x, "__float__"):  # SymPy's 2√2, a Decimal
         try:

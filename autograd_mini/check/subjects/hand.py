@@ -65,7 +65,9 @@ class Formula:
         expression = self.expression.reading(known)
         free = set(expression.names) - set(known)
         if not free:
-            return expression.evaluate(known)
+            found = expression.evaluate(known)
+            constant = np.ndim(found) == 0 and len(expression.axes or ()) == len(shape)  # ∂f/∂a_i = 3
+            return expression.tabulate(known, shape, expression.axes) if constant else found
         indices = [letter for letter in expression.axes or INDICES if letter not in known][: len(shape)]
         if unknown := sorted(free - set(indices)):
             axes = f"the indices of a result of shape {shape} are {listed(indices)}" * bool(shape)

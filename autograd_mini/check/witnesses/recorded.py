@@ -109,9 +109,15 @@ class Recorded:
         )
 
     def is_finite(self, seeds: Seeds) -> bool:
-        """Whether every intermediate is, and every derivative with respect to one."""
-        sweep = Sweep(self.tape.code, self.tape.start, FLOAT)
-        adjoints = (x for row in seeds for x in sweep.adjoints(row).values())
+        """Whether every intermediate is, and every derivative with respect to one; constants have none."""
+        code = self.tape.code
+        sweep = Sweep(code, self.tape.start, FLOAT)
+        adjoints = (
+            x
+            for row in seeds
+            for slot, x in sweep.adjoints(row).items()
+            if not code.inputs <= slot < code.first
+        )
         return all(map(math.isfinite, chain(sweep.slots, adjoints)))
 
     def slopes(self, direction: Floats) -> tuple[Floats, Floats]:
