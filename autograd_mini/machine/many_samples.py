@@ -92,7 +92,8 @@ class Blocks:
             results[:, self.constant] = numbers[self.numbers :]
             return results
         sums: Vector = totals.sum(axis=0)
-        sums[self.constant] = numbers[self.numbers :] * (1 if mean and count else count)
+        if count:  # of none the sum is 0, also of infinite numbers
+            sums[self.constant] = numbers[self.numbers :] * (1 if mean else count)
         if mean:
             sums[self.columns if count else slice(None)] /= count
         return sums[self.index]

@@ -206,7 +206,7 @@ class _Builder:
         live = first + np.flatnonzero(colours.colour[first:] >= 0)
         live = live[np.lexsort((~self.partial[live], colours.origin[live], colours.colour[live]))]
         shades = colours.colour[live]
-        bounds = np.flatnonzero(np.r_[True, shades[1:] != shades[:-1], True])
+        bounds = np.flatnonzero(np.r_[True, shades[1:] != shades[:-1], True][: len(shades) + 1])
         members = {int(shades[a]): live[a:b] for a, b in pairwise(bounds.tolist())}
         splits: dict[tuple[int, int], object] = {}
         assert colours.order is not None

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import linecache
+import runpy
 
 import numpy as np
 import pytest
@@ -434,3 +435,21 @@ def test_what_depends_on_a_line_that_stores_is_given_the_array():
     POINTS[text] = POINTS[RELU]
     margins = [line.margin for line in checked(text).lines]
     assert "= ∂L/∂self.W, given da" in margins or "= ∂L/∂W, given da" in margins, margins
+
+
+def test_functions_that_no_pass_has_to_do_with_are_not_called(tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text(
+        f"""
+import numpy as np
+def sigmoid(x): return 1 / (1 + np.exp(-x))
+def sigmoid_prime(x): return sigmoid(x) * (1 - sigmoid(x))
+def train(x): open({str(tmp_path / "trained")!r}, "a").close()
+def forward(x): return sigmoid(x)
+def backward(g, x): return g * sigmoid(x)
+"""
+    )
+    names = runpy.run_path(str(file))
+    report = check_backward(names["forward"], names["backward"], at=np.array([0.5, -1.0, 2.0]))
+    assert "sigmoid_prime(x)" in report.explanations[0].formula
+    assert not (tmp_path / "trained").exists()

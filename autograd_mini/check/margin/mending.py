@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -57,7 +57,6 @@ LONGEST_RUN = 0.5  # seconds
 LATER = 0.15  # seconds in which fits are looked for after the first, at least
 LONG = 160  # characters of an expression that no edit uses
 SIZES = 2  # other than the given ones, at which a fit is tried
-MOST_FUNCTIONS = 12  # of a module, all of which may be meant; of more, those that are called
 MOST_ITEMS = 40  # of a dictionary
 PATIENCE, GRACE = 4.0, 0.5  # times the seconds of computing, and seconds more, by the clock on the wall
 VISITS = 3  # of a line, at which its scope is looked at
@@ -270,7 +269,7 @@ class Mending:
             try:
                 with limited(LONGEST_RUN):
                     right &= runs.trial.right(runs.gradients(mended=mended))
-            except (Exception, SlowError):
+            except (Exception, SystemExit, SlowError):
                 return None
             if not right >= least or (tried and right == least):
                 return None
@@ -628,15 +627,15 @@ def _statements(runs: Runs) -> list[Statement]:
         runs.gradients()
     order = [*scopes.seen]
     found: list[tuple[int, Statement]] = []
-    called = {name for unit in units for name in unit.original.co_names}
+    reached = [*(unit.f for unit in units), *_reached(runs.passes.roots)]
+    called = {name for f in reached for code in codes_of(f.__code__) for name in code.co_names}
     for unit in units:
         own_functions = {
             name: f
             for name, f in unit.f.__globals__.items()
             if isinstance(f, FunctionType) and f.__module__ == unit.f.__module__ and _takes_one(f)
         }
-        few = len(own_functions) <= MOST_FUNCTIONS
-        functions = {name: _flags(f) for name, f in own_functions.items() if few or name in called}
+        functions = {name: _flags(f) for name, f in own_functions.items() if _is_akin(name, called)}
         own = [x for (other, _), x in scopes.scopes.items() if other is unit]
         later = {t: x for scope in own for t, x in scope.items()}
         for slot, loop in _slots(unit.tree):
@@ -653,22 +652,40 @@ def _statements(runs: Runs) -> list[Statement]:
     return [statement for _, statement in sorted(found, key=lambda x: x[0])]
 
 
-def _constants(roots: Sequence[Callable[..., Any]]) -> list[float]:
-    """The numbers that functions, and the user's own that they call, hold or have as defaults."""
-    found: dict[float, None] = {}
+def _is_akin(name: str, called: Collection[str]) -> bool:
+    """Whether a function is called, or has the name of one that is in its own, as ``sigmoid_prime`` has.
+
+    No other is tried: nobody knows what it does.
+    """
+    return any(len(other) > 2 and other.lower() in name.lower() for other in called)
+
+
+def _reached(roots: Sequence[Callable[..., Any]]) -> Iterator[FunctionType]:
+    """The functions, and those that they call."""
     left: list[Any] = [*roots]
     seen = set()
     while left:
         f = left.pop()
         f = f.f if isinstance(f, Runner) else getattr(f, "__func__", f)
-        if not isinstance(f, FunctionType) or f in seen:
-            continue
-        seen.add(f)
-        near = [f.__globals__.get(name) for name in f.__code__.co_names]
-        near += [cell.cell_contents for cell in f.__closure__ or ()]
+        if isinstance(f, FunctionType) and f not in seen:
+            seen.add(f)
+            yield f
+            left += _beside(f)
+
+
+def _beside(f: FunctionType) -> list[Any]:
+    """What a function has from outside."""
+    held = [cell.cell_contents for cell in f.__closure__ or ()]
+    return [f.__globals__.get(name) for name in f.__code__.co_names] + held
+
+
+def _constants(roots: Sequence[Callable[..., Any]]) -> list[float]:
+    """The numbers that functions, and the user's own that they call, hold or have as defaults."""
+    found: dict[float, None] = {}
+    for f in _reached(roots):
         held = [x for code in codes_of(f.__code__) for x in code.co_consts] if is_own(f) else []
-        found |= dict.fromkeys(x for x in (*held, *(f.__defaults__ or ()), *near) if isinstance(x, float))
-        left += near
+        known = (*held, *(f.__defaults__ or ()), *_beside(f))
+        found |= dict.fromkeys(x for x in known if isinstance(x, float))
     return [*found]
 
 
