@@ -13,6 +13,7 @@ import pytest
 import autograd_mini
 from autograd_mini import (
     Value,
+    check_backward,
     check_gradient,
     check_jacobian,
     check_steps,
@@ -105,6 +106,11 @@ def further_arguments_by_position():
 @mistake(TypeError, "two results", "its value and its gradient", r"check_backward\(f, at=…\)")
 def value_and_gradient_together():
     check_gradient(lambda x: (np.sum(x**2), 2 * x), lambda x: 2 * x, at=np.ones(2))
+
+
+@mistake(TypeError, "backward takes alpha", "say what it is", r"at=\{…, 'alpha': 0.1\}")
+def a_rate_where_nothing_steps():
+    check_backward(lambda x: x**2, lambda d, x, alpha: 2 * x * d * alpha, at={"x": np.ones(2)})
 
 
 @mistake(TypeError, "got None", "a function, a formula, or numbers", r"check_backward\(f, at=…\)")

@@ -21,6 +21,7 @@ from autograd_mini.command_line.checks import STATUS
 from autograd_mini.command_line.proposals import Pair, keys_in, pair_of, point_for
 from autograd_mini.definitions import Definitions, definitions_of
 from autograd_mini.progress import printing_once, progress
+from autograd_mini.suggestions import did_you_mean
 from autograd_mini.trees import map_leaves
 
 SHOWN = 5  # statements that were left out
@@ -83,10 +84,16 @@ class _Passes:
             raise ValueError(f"{self.found.path} defines no {owner}; it defines {listed(self.found.own)}")
         found = x[owner]
         for part in rest:
-            if not hasattr(found, part):
-                raise ValueError(f"{owner} in {self.found.path} has no {part}")
-            found = getattr(found, part)
+            found = self._part(found, part)
         return found
+
+    def _part(self, owner: Any, name: str) -> Any:
+        """An attribute of what the file defines."""
+        if not hasattr(owner, name):
+            known = [x for x in dir(owner) if not x.startswith("_") and callable(getattr(owner, x))]
+            kind = owner.__name__ if isinstance(owner, type) else type(owner).__name__
+            raise ValueError(f"{kind} in {self.found.path} has no {name}; {did_you_mean(name, known)}")
+        return getattr(owner, name)
 
     def _functions(self, owner: Any) -> tuple[Any, Any]:
         """The passes, of an instance if they are methods."""
@@ -94,7 +101,7 @@ class _Passes:
         def of(name: str | None) -> Any:
             if name is None or "." not in name:
                 return name and self._named(name)
-            return getattr(owner, name.partition(".")[2])
+            return self._part(owner, name.partition(".")[2])
 
         return of(self.pair.forward), of(self.pair.backward)
 

@@ -409,3 +409,11 @@ def test_a_terminal_shows_where_the_work_is_and_nothing_stays(monkeypatch):
     with progress("quick"):
         before = terminal.getvalue()
     assert terminal.getvalue() == before
+
+
+def test_a_method_that_a_class_does_not_have(tmp_path, capsys):
+    file = tmp_path / "layers.py"
+    file.write_text("class Tanh:\n    def forward(self, x):\n        return x\n    backward = forward\n")
+    assert main(["check", str(file), "--forward", "Tanh.forwrd", "--backward", "Tanh.backward"]) == 2
+    assert "Tanh in " in (said := capsys.readouterr().err)
+    assert "has no forwrd; did you mean forward?" in said

@@ -28,6 +28,7 @@ from autograd_mini.check.subjects.naming import (
 from autograd_mini.check.subjects.passes import (
     ARGUMENT,
     BACKWARD,
+    FORWARD,
     INSTANCE,
     RESULT,
     Call,
@@ -270,11 +271,13 @@ class Giving(Taking):
         """The gradients that follow from parameters that backward changes."""
         moved: dict[str, tuple[Leaf, Any]] = {}
         name, rate = self._rate()
+        if not any(self._changes(leaf, before, after) for leaf in self.targets):
+            self._refuse_rates()
         for leaf in self.targets:
             if leaf.text in found or not is_floating(leaf.value) or (leaf.path[0] == ARGUMENT and not name):
                 continue
             start, end = (own(world.get(leaf.path)) for world in (before, after))
-            if not same(start, end) and same(start, leaf.value) and self._moves(leaf):
+            if self._changes(leaf, before, after) and same(start, leaf.value) and self._moves(leaf):
                 moved[leaf.text] = leaf, start - end
         if rate is None and moved:
             fitted = [self._fitted_rate(leaf, step, cotangent) for leaf, step in moved.values()]
@@ -285,6 +288,16 @@ class Giving(Taking):
             text: Found(leaf.path, f"(before − after)/{name or f'{rate:g}'} of {text}", rate)
             for text, (leaf, _) in moved.items()
         }
+
+    def _changes(self, leaf: Leaf, before: World, after: World) -> bool:
+        return not same(before.get(leaf.path), after.get(leaf.path))
+
+    def _refuse_rates(self) -> None:
+        """TypeError for a parameter that was taken to be the rate of steps, where none is taken."""
+        known = {*self.held, *(self.parameters.get(FORWARD) or {})}
+        for name, path in self.takes.items():
+            if path == (ARGUMENT, name) and name not in known:
+                raise refused(f"backward takes {name}: say what it is in at=, as in at={{…, {name!r}: 0.1}}")
 
     def _rate(self) -> tuple[str, float | None]:
         """The name and the rate of the steps that backward takes, None where no name says it."""
