@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autograd_mini import check_backward, check_gradient, check_jacobian
+from autograd_mini.check.checks import comparison
 from autograd_mini.check.margin.adjoints import Known, Labels
 from autograd_mini.check.margin.runs import Trial
 
@@ -434,3 +435,41 @@ def test_what_depends_on_a_line_that_stores_is_given_the_array():
     POINTS[text] = POINTS[RELU]
     margins = [line.margin for line in checked(text).lines]
     assert "= ∂L/∂self.W, given da" in margins or "= ∂L/∂W, given da" in margins, margins
+
+
+def all_but_the_last(g, x):
+    dx = np.zeros_like(x)
+    for i in range(len(x) - 1):
+        dx[i] = 2 * x[i] * g[i]
+    return dx
+
+
+def by_pairs(g, x):
+    dx = np.zeros_like(x)
+    for i, gi in enumerate(g[:-1]):
+        dx[i] = 2 * x[i] * gi
+    return dx
+
+
+@pytest.mark.parametrize(
+    ("hand", "corrected"),
+    [
+        (all_but_the_last, "for i in range(len(x) - 0):"),
+        (by_pairs, "for i, gi in enumerate(g):"),
+    ],
+)
+def test_the_head_of_a_loop_may_be_the_wrong_line(hand, corrected):
+    report = check_backward(lambda x: x**2, hand, at={"x": np.array([1.0, 2, 3])}, diagnosis=20.0)
+    assert [e.formula for e in report.explanations] == [corrected]
+    report = check_gradient(lambda x: np.sum(x**2), lambda x: hand(np.ones(3), x), at=np.array([1.0, 2, 3]))
+    assert report.verdict == "disagrees"
+
+
+def test_a_diagnosis_that_fails_leaves_the_verdict(monkeypatch):
+    def failing(evidence):
+        raise IndexError("of no use")
+
+    monkeypatch.setattr(comparison, "diagnose", failing)
+    report = check_gradient(lambda x: x**2, lambda x: x, at=3.0)
+    assert report.verdict == "disagrees"
+    assert "the diagnosis failed, IndexError: of no use" in report.more

@@ -74,6 +74,11 @@ class Change(NamedTuple):
     old: str
     new: str
 
+    @property
+    def statement(self) -> ast.stmt:
+        """What it is then, as a tree; of a loop or a condition its head."""
+        return ast.parse(self.text + " pass" * self.text.endswith(":")).body[0]
+
 
 @dataclass(frozen=True)
 class Mend:
