@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from autograd_mini import check_backward, check_gradient, check_jacobian
+from autograd_mini.check.checks import comparison
 from autograd_mini.check.margin.adjoints import Known, Labels
 from autograd_mini.check.margin.runs import Trial
 
@@ -453,3 +454,113 @@ def backward(g, x): return g * sigmoid(x)
     report = check_backward(names["forward"], names["backward"], at=np.array([0.5, -1.0, 2.0]))
     assert "sigmoid_prime(x)" in report.explanations[0].formula
     assert not (tmp_path / "trained").exists()
+
+
+def all_but_the_last(g, x):
+    dx = np.zeros_like(x)
+    for i in range(len(x) - 1):
+        dx[i] = 2 * x[i] * g[i]
+    return dx
+
+
+def by_pairs(g, x):
+    dx = np.zeros_like(x)
+    for i, gi in enumerate(g[:-1]):
+        dx[i] = 2 * x[i] * gi
+    return dx
+
+
+@pytest.mark.parametrize(
+    ("hand", "corrected"),
+    [
+        (all_but_the_last, "for i in range(len(x) - 0):"),
+        (by_pairs, "for i, gi in enumerate(g):"),
+    ],
+)
+def test_the_head_of_a_loop_may_be_the_wrong_line(hand, corrected):
+    report = check_backward(lambda x: x**2, hand, at={"x": np.array([1.0, 2, 3])}, diagnosis=20.0)
+    assert [e.formula for e in report.explanations] == [corrected]
+    report = check_gradient(lambda x: np.sum(x**2), lambda x: hand(np.ones(3), x), at=np.array([1.0, 2, 3]))
+    assert report.verdict == "disagrees"
+
+
+def test_a_diagnosis_that_fails_leaves_the_verdict(monkeypatch):
+    def failing(evidence):
+        raise IndexError("of no use")
+
+    monkeypatch.setattr(comparison, "diagnose", failing)
+    report = check_gradient(lambda x: x**2, lambda x: x, at=3.0)
+    assert report.verdict == "disagrees"
+    assert "the diagnosis failed, IndexError: of no use" in report.more
+
+
+def leaky(x):
+    return np.where(x < 0, 0.1 * x, x)
+
+
+def the_wrong_way_round(g, x):
+    return np.array([gi if xi < 0 else 0.1 * gi for gi, xi in zip(g, x, strict=True)])
+
+
+def from_the_second(g, x):
+    dx = np.zeros_like(x)
+    for i in range(1, len(x)):
+        dx[i] = g[i] if x[i] > 0 else 0.1 * g[i]
+    return dx
+
+
+def from_the_second_while(g, x):
+    dx = np.zeros_like(x)
+    i = 1
+    while i < len(x):
+        dx[i] = g[i] if x[i] > 0 else 0.1 * g[i]
+        i += 1
+    return dx
+
+
+@pytest.mark.parametrize(
+    ("hand", "corrected"),
+    [
+        (
+            the_wrong_way_round,
+            "return np.array([gi if xi > 0 else 0.1 * gi for gi, xi in zip(g, x, strict=True)])",
+        ),
+        (from_the_second, "for i in range(0, len(x)):"),
+        (from_the_second_while, "i = 0"),
+    ],
+)
+def test_a_mend_is_right_beyond_the_given_numbers(hand, corrected):
+    report = check_backward(leaky, hand, at={"x": np.array([0.19, -0.52, -0.41, -2.4])}, diagnosis=20.0)
+    assert [e.formula for e in report.explanations] == [corrected]
+
+
+@pytest.mark.parametrize("hand", ["3", "2*sum(z)"])
+def test_a_factor_that_is_one_where_arguments_are_positive_is_no_mend(hand):
+    report = check_gradient("sum(3*z)", hand, at={"z": np.array([1.0, 2.0])}, diagnosis=20.0)
+    assert "> 0" not in str(report)
+
+
+@pytest.mark.parametrize("domain", ["positive", "unit"])
+def test_a_mend_is_right_in_the_domain_of_f(domain):
+    report = check_gradient(
+        lambda x: np.sum(x**3), lambda x: 3 * x**3, at=np.array([0.6, 0.8]), domain=domain, diagnosis=20.0
+    )
+    assert report.explanations[0].formula == "∂f/∂x = 3 * x ** 2"
+
+
+def test_a_step_uphill_has_the_wrong_sign():
+    names = module("""
+import numpy as np
+class Layer:
+    def __init__(self, W):
+        self.W = W
+    def forward(self, X):
+        self.X = X
+        return X @ self.W
+    def backward(self, dz, lr=0.1):
+        self.W += lr * self.X.T @ dz
+""")
+    at = {"W": random.standard_normal((3, 2)), "X": random.standard_normal((4, 3))}
+    report = check_backward(names["Layer"], at=at, diagnosis=20.0)
+    assert "the sign is wrong" in report.explanations[0].text
+    assert report.explanations[0].formula == "self.W -= lr * self.X.T @ dz"

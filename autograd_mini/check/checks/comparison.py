@@ -47,7 +47,11 @@ def compare(title: str, subject: Subject, settings: Settings, explain: Explain |
                         derive=partial(derived, subject))  # fmt: skip
         if report.verdict == DISAGREES:
             say("diagnosis")
-            return _diagnosed(report, subject, explain)
+            try:
+                return _diagnosed(report, subject, explain)
+            except Exception as error:  # that it is wrong is known, and stands without a reason
+                said = f"the diagnosis failed, {type(error).__name__}: {error}"
+                return replace(report, more=(*report.more, said))
         if not settings.symbolic:
             return report
         from autograd_mini.check.witnesses.symbols import prove

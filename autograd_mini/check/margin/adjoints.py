@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from autograd_mini.check.margin.runs import Derivation, Event, LongError, Recorder, Trial, close
-from autograd_mini.check.subjects.arguments import as_values, numbers_of
+from autograd_mini.check.subjects.arguments import as_values, numbers_of, plain
 from autograd_mini.number_types import FLOAT
 from autograd_mini.rebuilding import SITES, Rebuilt, Watch
 from autograd_mini.sweeps import Sweep, tape_of
@@ -277,6 +277,47 @@ def elsewhere(passes: Derivation, trial: Trial, length: int) -> Trial:
     if not np.shape(trial.cotangent) and not isinstance(trial.cotangent, (tuple, list, dict)):
         cotangent = trial.cotangent
     return Trial(arguments, cotangent, Recorded.of(passes, arguments, cotangent).gradients())
+
+
+def far_off(passes: Derivation, trials: Sequence[Trial], turned: bool) -> Trial:
+    """A trial where arguments have both signs, the other ones if ``turned``, and numbers beyond 1.
+
+    Only so far as the forward pass has finite results there. An argument that at all trials lies between 0
+    and 1, or is symmetric, or has rows of one length, is left as it is.
+    """
+    given = trials[0]
+    if any(np.shape(given.arguments[name]) != truth.shape for name, truth in given.truth.items()):
+        raise ValueError("a Jacobian is no gradient")
+    random = np.random.default_rng(turned)
+    arguments = dict(given.arguments)
+    for name in passes.wrt:
+        known = [np.asarray(trial.arguments[name], dtype=float) for trial in trials]
+        if not known[0].size or any(
+            all(map(special, known)) for special in (_is_inside, _is_symmetric, _is_unit)
+        ):
+            continue
+        x = -known[0] if turned else known[0].copy()
+        i, j = random.permutation(x.size)[:2] if x.size > 1 else (0, 0)
+        x.flat[j] = np.sign(x.flat[j]) * (abs(x.flat[j]) + 1.7)
+        x.flat[i] = np.sign(x.flat[i] if i == j else -x.flat[j]) * (abs(x.flat[i]) + 1.6)
+        for new in (x, abs(x)):
+            tried = {**arguments, name: plain(new)}
+            if all(np.isfinite(np.asarray(y, dtype=float)).all() for y in leaves(passes.forward(tried)[0])):
+                arguments = tried
+                break
+    return Trial(arguments, given.cotangent, Recorded.of(passes, arguments, given.cotangent).gradients())
+
+
+def _is_inside(x: Floats) -> bool:
+    return bool(((x > 0) & (x < 1)).all())
+
+
+def _is_symmetric(x: Floats) -> bool:
+    return x.ndim > 1 and x.shape[-1] == x.shape[-2] and np.allclose(x, np.swapaxes(x, -1, -2))
+
+
+def _is_unit(x: Floats) -> bool:
+    return x.ndim > 0 and bool(np.allclose(np.linalg.norm(x, axis=-1), 1))
 
 
 def _longer(x: Any, length: int) -> Any:

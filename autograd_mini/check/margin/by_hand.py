@@ -77,9 +77,5 @@ def _said(changes: Sequence[Change], names: Sequence[str], subject: Subject) -> 
     ]
     name = names[0] if len(names) == 1 else f"({', '.join(names)})"
     title = f"∂{subject.out}/∂{name}"
-    texts = [f"{title} = {c.text}" if _is_expression(c.text) else c.text for c in changes]
+    texts = [f"{title} = {c.text}" if isinstance(c.statement, ast.Expr) else c.text for c in changes]
     return Explanation("slip", "; and ".join(places), "; ".join(dict.fromkeys(texts)))
-
-
-def _is_expression(text: str) -> bool:
-    return isinstance(ast.parse(text).body[0], ast.Expr)

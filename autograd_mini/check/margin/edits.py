@@ -34,7 +34,7 @@ KINDS = {  # of edits: how far-fetched they are, and what they say
     "index": (0.5, "another index is meant"),
     "term": (1.0, "a term is missing"),
     "factor": (1.0, "a factor is missing"),
-    "comparison": (1.0, "another comparison is meant"),
+    "comparison": (0.3, "another comparison is meant"),
     "line": (0.6, "a line is missing"),
     "left out": (2.0, "this line is too many"),
     "another": (2.0, "another expression is meant"),
@@ -255,8 +255,11 @@ class Edits:
             return
         if isinstance(node, ast.AugAssign):
             for operator in ("=", "+=", "-=", "*=", "/="):
-                if operator[:-1] != SYMBOLS.get(type(node.op)):
-                    yield Edit(self.slot, f"{name} {operator} {value}", "=")
+                own = SYMBOLS.get(type(node.op), "")
+                if operator[:-1] != own:
+                    signs = own + operator[:-1] in ("+-", "-+")
+                    kind = "=" if operator == "=" else "sign" if signs else "operation"
+                    yield Edit(self.slot, f"{name} {operator} {value}", kind)
             yield Edit(self.slot, "pass", "left out")
         elif isinstance(target, ast.Tuple):
             for i, x in enumerate(target.elts):
@@ -476,9 +479,11 @@ class Edits:
             case ast.Constant(value) if isinstance(value, (int, float)) and not isinstance(value, bool):
                 idle = isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, (ast.Mult, ast.Pow))
                 known = [x for x in self.constants if x != value] if value % 1 else []
+                counted = isinstance(value, int) and isinstance(slot.parent, (ast.Assign, ast.Call))
+                turned = "negative" if counted else "sign"  # of a count, a number near it is plainer
                 for number in (*_near(value), *known):
                     if number != 1 or not idle:  # it would rather be left out
-                        yield Edit(slot, repr(number), "sign" if number == -value else "number")
+                        yield Edit(slot, repr(number), turned if number == -value else "number")
                 if known:
                     yield from (Edit(slot, t, "name") for t, x in self.floats.items() if not x.shape)
                 if value in (0, 1):

@@ -161,8 +161,7 @@ def _and_names(changes: Sequence[Change], repairs: Sequence[Repair]) -> str:
     """What the wrong lines compute, by name."""
     targets = [
         getattr(statement, "targets", [getattr(statement, "target", None)])[0]
-        for change in changes
-        for statement in ast.parse(change.text).body[:1]
+        for statement in (change.statement for change in changes)
         if isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign))
     ]
     names = [ast.unparse(x.value if isinstance(x, ast.Subscript) else x) for x in targets]

@@ -3,7 +3,7 @@
 The edits of every statement that runs in the backward pass and not in the forward pass are tried, the
 plainest first, and first where it matters: at the lines that repair names, then at those whose result moves
 every wrong gradient and no right one. An edit counts if it leaves right what was right and mends the rest at
-every point, with another cotangent at each, and at another size. All this in a copy of the process.
+every point, with another cotangent at each, far off, and at another size. All this in a copy of the process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.margin.adjoints import Label, Labels, elsewhere, labels_by_line
+from autograd_mini.check.margin.adjoints import Label, Labels, elsewhere, far_off, labels_by_line
 from autograd_mini.check.margin.edits import (
     ANEW,
     KINDS,
@@ -53,7 +53,8 @@ if TYPE_CHECKING:
 
 Line: TypeAlias = "tuple[str, int]"
 
-LONGEST_RUN = 0.5  # seconds
+LONGEST_RUN, SHORT_RUN = 0.5, 0.04  # seconds
+SLOWER = 25  # times as long as before the edit, and a short run more, may a run last
 LATER = 0.15  # seconds in which fits are looked for after the first, at least
 LONG = 160  # characters of an expression that no edit uses
 SIZES = 2  # other than the given ones, at which a fit is tried
@@ -72,6 +73,11 @@ class Change(NamedTuple):
     kind: str
     old: str
     new: str
+
+    @property
+    def statement(self) -> ast.stmt:
+        """What it is then, as a tree; of a loop or a condition its head."""
+        return ast.parse(self.text + " pass" * self.text.endswith(":")).body[0]
 
 
 @dataclass(frozen=True)
@@ -233,6 +239,7 @@ class Mending:
         self.runs = [Runs(self.passes, trial) for trial in self.trials]
         with np.errstate(all="ignore"):
             self.statements = _statements(self.runs[0])
+            self.longest = min(LONGEST_RUN, SHORT_RUN + SLOWER * self._lasted())
             self.statements += [_of_formula(f, known) for f, known in self.formulas.items()]
             self.right = self._right(()) or frozenset()
         partial: list[tuple[frozenset[str], float, Tried]] = []
@@ -246,7 +253,7 @@ class Mending:
             if right is None or not right - self.right:
                 continue
             tried = [(statement, edit)]
-            if right == self.names and self._at_other_sizes(tried):
+            if right == self.names and self._is_right_elsewhere(tried):
                 found(self._mend(tried))
                 mended = True
                 end = min(end, now + max(LATER, now - started))
@@ -256,6 +263,13 @@ class Mending:
             self._pairs(found)
         if not self.is_over:
             found(None)
+
+    def _lasted(self) -> float:
+        """The seconds that a run takes before anything is edited."""
+        started = time.perf_counter()
+        with suppress(Exception):
+            self.runs[0].gradients(mended={})
+        return time.perf_counter() - started
 
     # --- one attempt ---
 
@@ -267,7 +281,7 @@ class Mending:
         right = self.names
         for runs in self.runs:
             try:
-                with limited(LONGEST_RUN):
+                with limited(self.longest):
                     right &= runs.trial.right(runs.gradients(mended=mended))
             except (Exception, SystemExit, SlowError):
                 return None
@@ -292,12 +306,12 @@ class Mending:
             for slot, old in reversed(slots):
                 slot.put(old)
 
-    def _at_other_sizes(self, tried: Sequence[Tried]) -> bool:
-        """Whether it is right too where axes have other lengths."""
+    def _is_right_elsewhere(self, tried: Sequence[Tried]) -> bool:
+        """Whether it is right too where numbers are larger or turned, and axes have other lengths."""
         mended = self._mended(tried)
         for runs in self._elsewhere:
             try:
-                with limited(LONGEST_RUN):
+                with limited(self.longest):
                     if runs.trial.right(runs.gradients(mended=mended)) != self.names:
                         return False
             except (Exception, SlowError):
@@ -306,8 +320,14 @@ class Mending:
 
     @cached_property
     def _elsewhere(self) -> list[Runs]:
-        """Points with other lengths of axes, so far as the forward pass runs there."""
+        """Points far off, and with other lengths of axes, so far as the forward pass runs there."""
         runs = self.runs[-1]
+        far: list[Runs] = []
+        for turned in (True, False):
+            with suppress(Exception, SlowError), limited(LONGEST_RUN):
+                trial = far_off(runs.passes, self.trials, turned)
+                if all(np.isfinite(x).all() for x in trial.truth.values()):
+                    far.append(Runs(runs.passes, trial))
         shapes = [np.shape(x) for x in runs.trial.arguments.values()]
         firsts = Counter(shape[0] for shape in shapes if shape)
         lengths = {n for shape in shapes for n in shape if n > 1}
@@ -318,7 +338,7 @@ class Mending:
                 break
             with suppress(Exception, SlowError), limited(LONGEST_RUN):
                 found.append(Runs(runs.passes, elsewhere(runs.passes, runs.trial, length)))
-        return found
+        return far + found
 
     def _mend(self, tried: Sequence[Tried], more: float = 0.0) -> Mend:
         """What is told of edits; the fewer lines still match nothing once they are applied, the plainer."""
@@ -453,7 +473,7 @@ class Mending:
             left
             or not tried
             or self._right(tried, self.right) != self.names
-            or not self._at_other_sizes(tried)
+            or not self._is_right_elsewhere(tried)
         ):
             return False
         found(self._mend(tried, len(tried) - 1))
@@ -488,7 +508,7 @@ class Mending:
                     self._try_pair((statement, x), (statement, y), found)
 
     def _try_pair(self, a: Tried, b: Tried, found: Callable[[Mend | None], None]) -> None:
-        if self._right([a, b], self.right) == self.names and self._at_other_sizes([a, b]):
+        if self._right([a, b], self.right) == self.names and self._is_right_elsewhere([a, b]):
             found(self._mend([a, b], 1.0))
 
 
