@@ -30,8 +30,13 @@ __all__ = ["Batch", "Statements", "roll", "write"]
 
 
 def write(listing: Listing, language: str) -> str:
-    """The listing as source of a function on arrays, in ``"numpy"`` or ``"latex"``."""
+    """The listing as source of a function on arrays, in ``"numpy"`` or ``"latex"``.
+
+    ValueError where the function or an argument has the name that NumPy has in the text.
+    """
     name, arguments = listing.name, listing.arguments
+    if language == "numpy" and "np" in (name, *arguments):
+        raise ValueError("source: np is NumPy in this text: call the function or the argument something else")
     shapes = [slot.leaf.shape for slot in listing.inputs]
     names = Names(arguments)
     unpacked: list[str] = []

@@ -450,3 +450,22 @@ def test_many_threads_at_once(without_numba: None) -> None:
         ]
         assert all(np.array_equal(flat(one.result()), wanted) for one in ones)
         assert all(np.array_equal(flat(one.result()), both) for one in sums)
+
+
+def test_programs_that_do_nothing():
+    same, constant = trace(lambda x: x, np.zeros(3)), trace(lambda x: 3.0, np.zeros(2))
+    assert run(same.source("numpy"), "f")(np.ones(3)).tolist() == [1, 1, 1]
+    assert run(constant.source("numpy"), "f")(np.ones(2)) == 3
+    assert same.source("latex").count("=") == 1
+    np.testing.assert_array_equal(same.vmap(0)(np.eye(3)), np.eye(3))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_sum_over_no_samples_is_0_also_of_infinite_numbers(exact):
+    both = trace(lambda x, y: (x, x + y), 0.0, 0.0, exact=exact).vmap((None, 0), reduce="sum")
+    assert both(np.inf, np.zeros(0)) == (0, 0)
+
+
+def test_a_name_that_numpy_has_in_the_text():
+    with pytest.raises(ValueError, match="call the function or the argument something else"):
+        trace(lambda np, x: np * x, 1.0, 2.0).source("numpy")
