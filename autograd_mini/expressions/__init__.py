@@ -22,10 +22,10 @@ import numpy as np
 from autograd_mini.arguments import signature
 from autograd_mini.arrays import ValueArray, values
 from autograd_mini.expressions.grammar import (
+    AmbiguousError,
     Compiler,
     ExpressionError,
     Function,
-    UnreadableError,
     limits_in,
     names_in,
     on_one_line,
@@ -38,7 +38,7 @@ from autograd_mini.number_types import kind_of
 from autograd_mini.rules import as_number
 from autograd_mini.value import Value
 
-__all__ = ["INDICES", "Expression", "ExpressionError", "UnreadableError", "parse"]
+__all__ = ["INDICES", "AmbiguousError", "Expression", "ExpressionError", "parse"]
 
 
 def parse(text: str) -> Expression:
@@ -105,7 +105,7 @@ class Expression:
         try:
             return self if is_read or not known else _reading(self.text, known)
         except ExpressionError as error:
-            raise UnreadableError(*error.args) from None
+            raise AmbiguousError(*error.args) from None
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
         """The result where the names have these values; names that do not occur are passed over."""

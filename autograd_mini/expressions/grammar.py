@@ -67,7 +67,7 @@ class ExpressionError(ValueError):
         return f"{self.message}\n  {excerpt}\n  {' ' * (self.column - start)}^"
 
 
-class UnreadableError(ExpressionError):
+class AmbiguousError(ExpressionError):
     """A formula of which it is open what it means for operands of these names and shapes."""
 
 
@@ -302,7 +302,7 @@ class Compiler(ast.NodeVisitor):
             end = last and as_number(last(operands.rounded().at(named)))
             if first not in (0, 1) or end not in (None, count - 1 + first):
                 known = "".join(f" with {name} = {named[name]:g}" for name in named)
-                raise UnreadableError(
+                raise AmbiguousError(
                     f"{node.index} goes along an axis of length {count}{known}: its limits are 1 and "
                     f"{count}, or 0 and {count - 1}; along a part of it, write [1:] behind the array",
                     self.line,

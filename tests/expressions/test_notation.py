@@ -15,7 +15,7 @@ from autograd_mini import (
     named,
     softmax,
 )
-from autograd_mini.expressions import ExpressionError, UnreadableError, parse
+from autograd_mini.expressions import AmbiguousError, ExpressionError, parse
 
 rng = np.random.default_rng(0)
 z = np.array([1.5, -0.5, 0.75])
@@ -219,7 +219,7 @@ def test_a_length_is_one_number_in_the_whole_formula() -> None:
     names = {"X": np.ones((4, 3)), "w": np.ones(3)}
     both = r"\sum_{k=1}^{m}\sum_{j=1}^{n} X_{kj} w_j + \sum_{j=1}^{n} w_j"
     assert parse(both).evaluate(names) == 15
-    with pytest.raises(UnreadableError, match="along an axis of length 3 with m = 4"):
+    with pytest.raises(AmbiguousError, match="along an axis of length 3 with m = 4"):
         parse(both.replace("n", "m")).evaluate(names)
 
 

@@ -42,7 +42,7 @@ from autograd_mini.check.subjects.subject import Graph, Subject, subject_of
 from autograd_mini.check.verdicts import AGREES, CARRIED, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
 from autograd_mini.check.witnesses.adjoints import Given, Loss
 from autograd_mini.check.witnesses.testimony import Testimony
-from autograd_mini.expressions import INDICES, UnreadableError
+from autograd_mini.expressions import INDICES, AmbiguousError
 from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.labels import subscript
 from autograd_mini.progress import printing_once, progress
@@ -330,7 +330,7 @@ class _Derivation:
                 raise RejectedError(nan_in(claim.name, result.numbers), result.numbers)
         except RejectedError as rejected:
             return _Application(earlier, asked, expected, rejected.numbers, str(rejected))
-        except (UnknownNameError, UnreadableError):
+        except (UnknownNameError, AmbiguousError):
             raise
         except Exception as error:  # a step that fails is wrong, not a reason to stop
             trouble = f"failed: {type(error).__name__}: {error}".partition("\n")[0]

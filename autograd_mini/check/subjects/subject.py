@@ -38,7 +38,7 @@ from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed
 from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.check.subjects.naming import bases
 from autograd_mini.check.subjects.passes import generators_of
-from autograd_mini.expressions import UnreadableError, parse
+from autograd_mini.expressions import AmbiguousError, parse
 from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.labels import arrays_among, split_label
 from autograd_mini.rebuilding import called, noting_locals
@@ -340,7 +340,7 @@ class _Function(Subject):
             return self._call_hand(hand, arguments, output, name)
         except RejectedError as rejected:
             return rejected
-        except (UnknownNameError, UnreadableError):
+        except (UnknownNameError, AmbiguousError):
             raise
         except Exception as error:
             kind = "formula" if isinstance(hand, Formula) else "function"
