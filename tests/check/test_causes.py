@@ -187,3 +187,11 @@ HELD = {"w": np.array([0.3, -0.7]), "x": np.array([1.0, 2.0]), "y": np.array([2.
 def test_arguments_of_equal_numbers_are_told_apart(f, hand, said):
     report = check_gradient(f, hand, at=HELD, wrt="w", diagnosis=20.0)
     assert said in [e.formula for e in report.explanations]
+
+
+def test_a_mask_that_is_constant_is_no_derivative_of_a_relu():
+    report = check_gradient(
+        lambda p: -np.sum(p * np.log(p)), lambda p: -np.log(p), at=np.array([0.2, 0.5, 0.3]), diagnosis=20.0
+    )
+    assert report.explanations
+    assert "ReLU" not in str(report)
