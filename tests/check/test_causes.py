@@ -164,3 +164,34 @@ def test_the_gate_of_an_lstm_whose_derivative_is_wrong_is_named_in_time(wrong, s
     assert said in cause.text
     [gate] = wrong
     assert not names or f"{gate}" in cause.nodes
+
+
+HELD = {"w": np.array([0.3, -0.7]), "x": np.array([1.0, 2.0]), "y": np.array([2.0, 1.0])}
+
+
+@pytest.mark.parametrize(
+    ("f", "hand", "said"),
+    [
+        (
+            lambda w, x, y: np.sum((w * x - y) ** 3),
+            lambda w, x, y: 2 * (w * x - y) * x,
+            "∂f/∂w is that of f = Σ (w·x − y)^3",
+        ),
+        (
+            lambda w, x, y: np.sum(np.exp(w * x) * y),
+            lambda w, x, y: np.exp(w * x) * x * x,
+            "∂f/∂w has the factor y there",
+        ),
+    ],
+)
+def test_arguments_of_equal_numbers_are_told_apart(f, hand, said):
+    report = check_gradient(f, hand, at=HELD, wrt="w", diagnosis=20.0)
+    assert said in [e.formula for e in report.explanations]
+
+
+def test_a_mask_that_is_constant_is_no_derivative_of_a_relu():
+    report = check_gradient(
+        lambda p: -np.sum(p * np.log(p)), lambda p: -np.log(p), at=np.array([0.2, 0.5, 0.3]), diagnosis=20.0
+    )
+    assert report.explanations
+    assert "ReLU" not in str(report)

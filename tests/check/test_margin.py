@@ -564,3 +564,36 @@ class Layer:
     report = check_backward(names["Layer"], at=at, diagnosis=20.0)
     assert "the sign is wrong" in report.explanations[0].text
     assert report.explanations[0].formula == "self.W -= lr * self.X.T @ dz"
+
+
+def test_a_line_that_is_right_is_not_blamed_beside_two_that_are_wrong():
+    names = module("""
+import numpy as np
+class RNN:
+    def __init__(self, U, W, b):
+        self.U, self.W, self.b = U, W, b
+    def forward(self, xs):
+        self.xs = xs
+        self.hs = [np.zeros(len(self.b))]
+        for x in xs:
+            a = self.U @ x + self.W @ self.hs[-1] + self.b
+            h = np.tanh(a)
+            self.hs.append(h)
+        return h
+    def backward(self, dh):
+        dU, dW, db = np.zeros_like(self.U), np.zeros_like(self.W), np.zeros_like(self.b)
+        d = dh
+        for t in reversed(range(len(self.xs))):
+            da = d * (1 - self.hs[t + 1] ** 2)
+            dU += np.outer(da, self.xs[t])
+            dW += np.outer(da, self.hs[t])
+            db = da
+            d = da * 2
+        return {"U": dU, "W": dW, "b": db}
+""")
+    shapes = {"U": (3, 2), "W": (3, 3), "b": 3, "xs": (4, 2)}
+    at = {name: random.standard_normal(shape) for name, shape in shapes.items()}
+    report = check_backward(names["RNN"], at=at, wrt=["U", "W", "b"])
+    wrong = {line.claim.strip() for line in report.lines if line.verdict == "wrong"}
+    assert wrong
+    assert wrong <= {"db = da", "d = da * 2"}

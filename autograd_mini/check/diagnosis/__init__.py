@@ -212,7 +212,10 @@ def what_is_right(evidence: Evidence) -> str:
 
 def nodes_named(evidence: Evidence, graph: Graph, explanation: Explanation) -> list[Value]:
     """The nodes of a graph, f's at the first of the points, that an explanation speaks of."""
-    first = replace(evidence, points=evidence.points[:1], graph=lambda point: graph)
+    points = evidence.points[:1]
+    first = replace(
+        evidence, points=points, graph=lambda at: graph if at is points[0] else evidence.graph(at)
+    )
     tape = tape_if_any(Case(first, tuple(evidence.points[0].truth)))
     groups = tape.groups if tape else []
     return [tape.order[i] for g in groups if tape and g.name in explanation.nodes for i in g.nodes.tolist()]

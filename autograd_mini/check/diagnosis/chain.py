@@ -549,6 +549,11 @@ def _alone(site: Site, numbers: Numbers, p: int) -> Floats:
 
 # --- factors -------------------------------------------------------------------------------------------
 
+
+def mask(v: Floats) -> Floats:
+    return np.where(v > 0, 1.0, 0.0)
+
+
 VALUE_FORMS: list[tuple[str, Callable[[Floats], Floats], str]] = [
     ("{V_}", lambda v: v, ""),
     ("{V_}·(1 − {V_})", lambda v: v * (1 - v), ", as if a sigmoid followed"),
@@ -557,7 +562,7 @@ VALUE_FORMS: list[tuple[str, Callable[[Floats], Floats], str]] = [
     ("{V_}²", lambda v: v * v, ""),
     ("cos({V})", np.cos, ", the derivative of a sine"),
     ("exp({V})", np.exp, ", the derivative of an exponential"),
-    ("({V} > 0)", lambda v: np.where(v > 0, 1.0, 0.0), ", the derivative of a ReLU"),
+    ("({V} > 0)", mask, ", the derivative of a ReLU"),
 ]
 
 
@@ -588,6 +593,7 @@ def _offered(chain: Chain) -> dict[int, list[Factor]]:
         (len(group), Factor(group, partial(_formed, of, group), form, why))
         for group in tape.groups[:500]
         for form, of, why in VALUE_FORMS
+        if of is not mask or _has_both_signs(tape, group)
     ]
     why = ", a derivative taken once more than the chain rule asks"
     curved = [edges for edges in tape.edges if not _is_linear(tape, edges)]
@@ -597,6 +603,12 @@ def _offered(chain: Chain) -> dict[int, list[Factor]]:
     for size, factor in found:
         offered.setdefault(size, []).append(factor)
     return offered
+
+
+def _has_both_signs(tape: Tape, group: Group) -> bool:
+    """Whether a mask of an array is neither 0 nor 1 at all points."""
+    known = (tape.at(p) for p in range(len(tape.case.points)))
+    return len({x > 0 for numbers in known if numbers for x in numbers.values[group.nodes].tolist()}) > 1
 
 
 def _ones(count: int, numbers: Numbers, p: int) -> Floats:

@@ -12,16 +12,19 @@ their contributions add up.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from autograd_mini.check.diagnosis.case import Case
+from autograd_mini.check.subjects.arguments import plain
 from autograd_mini.check.subjects.subject import Graph
-from autograd_mini.labels import split_label
+from autograd_mini.instructions import Instructions
+from autograd_mini.labels import split_label, subscript
 from autograd_mini.number_types import FLOAT
 from autograd_mini.sweeps import CUT, Sweep, tape_of
 from autograd_mini.value import as_operand as lifted
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
     Indices: TypeAlias = NDArray[np.intp]
+    Index: TypeAlias = tuple[int, ...]
 
 LARGEST, WIDEST = 20_000, 2_000_000  # nodes, and numbers of their sweeps: beyond, no graph is looked at
 IN_PARENTHESES = re.compile(r"\([^()]*\)")
@@ -110,13 +114,17 @@ class Tape:
     def _numbers_of(self, graph: Graph) -> Numbers | None:
         """The numbers of a graph; None if it is another one than this, or does not give the truth."""
         recorded = tape_of([*graph.outputs.flat])
-        mine, code = self.code, recorded.code
-        same = code.rows == mine.rows and np.array_equal(code.outputs, mine.outputs)
-        if not (same and all(map(np.array_equal, (code.codes, code.operands), (mine.codes, mine.operands)))):
+        if not self._is_alike(recorded.code):
             return None
         nodes = [node for name in self.names for node in graph.inputs[name].flat]
         inputs = [recorded.slots.get(node, -1) for node in nodes]
-        return Numbers(self, Sweep(code, recorded.start, FLOAT), inputs)
+        return Numbers(self, Sweep(recorded.code, recorded.start, FLOAT), inputs)
+
+    def _is_alike(self, code: Instructions) -> bool:
+        """Whether instructions are those of this graph, up to their numbers."""
+        mine = self.code
+        same = code.rows == mine.rows and np.array_equal(code.outputs, mine.outputs)
+        return same and all(map(np.array_equal, (code.codes, code.operands), (mine.codes, mine.operands)))
 
     def at(self, p: int) -> Numbers | None:
         """The numbers at a point, where the graph gives the truth."""
@@ -204,6 +212,8 @@ class Tape:
         nodes = group.nodes.tolist()
         if not group.labelled and {*self.home.roots}.issuperset(nodes):
             return self.case.evidence.out
+        if not group.labelled and all(self.order[i].op is constant for i in nodes):
+            return self._constants(nodes)
         return self.name(nodes[0], whole=len(nodes) > 1)
 
     @cached_property
@@ -247,7 +257,7 @@ class Tape:
             base, index = split_label(self.labels[i])
             return base if whole and index else self.labels[i]
         if node.op is constant:
-            return self._number(node.data)
+            return self._constant(i, whole)
         op = node.op.name
         if op == "sub" and self._is_shift(self.args[i][1]):
             return self.name(self.args[i][0], whole, length)  # a shift that changes nothing
@@ -318,23 +328,56 @@ class Tape:
                 terms.append(u)
         return terms
 
-    def _number(self, number: float) -> str:
-        """A constant, or the argument of f that it is; whole numbers occur everywhere and are themselves."""
-        for name in self.case.arrays if number % 1 else ():
-            for sign, said in ((1, name), (-1, f"−{name}")):
-                if self.case.argument(self.case.home, name).tolist() == [sign * number]:
-                    return said
-        return f"{number:.4g}".replace("-", "−")
+    @cached_property
+    def held(self) -> dict[int, tuple[str, Index]]:
+        """The constants that are elements of f's other arguments, as they move with these: name and index."""
+        found: dict[int, tuple[str, Index]] = {}
+        for name in self.case.arrays:
+            x = np.asarray(self.case.points[self.case.home].arguments[name])
+            more = 1e-3 * np.random.default_rng(0).uniform(0.5, 1.5, x.shape)
+            for moved in (x + more, np.where(x == 0, 0.0, x + more)):  # of zeros, terms may be left out
+                with suppress(Exception):  # it is an index, which cannot be moved
+                    if (data := self._data(name, moved)) is not None:
+                        found |= self._named(name, moved, data)
+                        break
+        return found
+
+    def _data(self, name: str, x: Floats) -> dict[int, float] | None:
+        """The numbers of the graph where an argument is another one; None if it is another graph."""
+        point = self.case.points[self.case.home]
+        graph = self.case.evidence.graph(replace(point, arguments={**point.arguments, name: plain(x)}))
+        recorded = None if graph is None else tape_of([*graph.outputs.flat])
+        if recorded is None or not self._is_alike(recorded.code):
+            return None
+        return {slot: node.data for node, slot in recorded.slots.items()}
+
+    def _named(self, name: str, array: Floats, data: Mapping[int, float]) -> dict[int, tuple[str, Index]]:
+        names = {
+            float(sign * x): (mark + name, index)
+            for index, x in np.ndenumerate(array)
+            for sign, mark in ((-1, "−"), (1, ""))
+            if x
+        }
+        constants = [i for i, node in enumerate(self.order) if node.op is constant]
+        return {i: names[data[i]] for i in constants if data.get(i) in names}
+
+    def _constant(self, i: int, whole: bool) -> str:
+        """A constant, or the argument of f that it is an element of."""
+        if i in self.held:
+            name, index = self.held[i]
+            return name if whole else subscript(name, index)
+        return f"{self.order[i].data:.4g}".replace("-", "−")
+
+    def _constants(self, nodes: Sequence[int]) -> str:
+        """Constants that are one array: an argument of f, whose zeros may be any, or c."""
+        names = {self._constant(i, whole=True) for i in nodes if self.order[i].data} or {"0"}
+        return names.pop() if len(names) == 1 else "c"
 
     def _operand(self, i: int, place: int, whole: bool, length: int) -> str:
-        """An operand's name; constants that differ between an array's elements are an argument of f, or c."""
+        """An operand's name; of constants that differ between an array's elements, that of all."""
         u = self.args[i][place]
         if whole and self.order[u].op is constant and i in self.group_of:
-            alike = {self.order[self.args[v][place]].data for v in self.group_of[i].nodes}
-            if len(alike) > 1:
-                arrays = self.case.arrays
-                known = (x for x in arrays if alike <= set(self.case.argument(self.case.home, x)))
-                return next(known, "c")
+            return self._constants([self.args[v][place] for v in self.group_of[i].nodes])
         return self.name(u, whole, length)
 
     def _sum(self, i: int, whole: bool, length: int) -> str:

@@ -68,6 +68,10 @@ class Repairing:
             if all(kind == "value" for kind in kinds[:3]):  # nothing of the forward pass is replaced
                 del self.by_site[site]
             self.exact[site] = all(kind == "adjoint" for kind in kinds)
+        firsts = {site: labels[own[0].place] for site, own in self.by_site.items()}
+        self.as_named = {  # what is right where the line first runs, as its name says
+            site for site, x in firsts.items() if x.kind == "adjoint" and is_called(SITES[site].text, x.text)
+        }
         self.sites = sorted(self.by_site, key=lambda site: self.by_site[site][0].place)
         self.candidates = _with_adjoints(places)
         self.candidates += [
@@ -144,7 +148,12 @@ class Repairing:
 
     def found(self) -> tuple[tuple[Repair, ...], tuple[Repair, ...]]:
         """The lines to repair, and all that mend everything alone, the best first."""
-        every = [repair for repairs in self.partial.values() for repair in repairs]
+        every = [
+            repair
+            for repairs in self.partial.values()
+            for repair in repairs
+            if repair.site not in self.as_named or repair.by_its_name
+        ]
         whole = {repair.site: repair for repair in every if repair.mends == self.wrong}.values()
         loose = sorted((r for r in whole if not self._is_exact(r)), key=lambda r: r.place)
         exact = sorted(
