@@ -33,7 +33,8 @@ SUM, PRODUCT, ATOM = range(3)  # how tightly a text holds together
 Text: TypeAlias = "tuple[str, int]"
 Tree: TypeAlias = "tuple[Any, ...]"
 BOUND = "kmpqlnji"
-SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ"
+SUPERSCRIPT = str.maketrans("0123456789-", RAISED[:-1])
 WORDS = {  # in text and in LaTeX
     "log": ("ln", r"\ln"),
     "sigmoid": ("σ", r"\sigma"),
@@ -449,9 +450,22 @@ class Style:
         text, level = self.write(node)
         if e == 1:
             return self.paren(text) if level == SUM or (level == PRODUCT and not last) else text
-        bare = level == ATOM and not (node[0] == "atom" and node[1][0] == "d") and " " not in text
-        text = text if bare or (self.latex and node[0] == "f" and node[1] == "sqrt") else self.paren(text)
+        if self.latex and node[:2] == ("f", "sqrt"):
+            return f"{text}^{{{e}}}"
+        whole = level == ATOM and not (node[0] == "atom" and node[1][0] == "d")
+        return self._raised(text if whole else self.paren(text), e)
+
+    def _raised(self, text: str, e: int) -> str:
+        """A power, of a square ‖x‖² too; in parentheses what has blanks or a power already."""
+        square = r"\right\|^2" if self.latex else "‖²"
+        if text.endswith(square):
+            text, e = text[: -1 - self.latex], 2 * e
+        elif text[-1] not in ")|" and (" " in text or self._is_raised(text)):
+            text = self.paren(text)
         return f"{text}^{{{e}}}" if self.latex else text + str(e).translate(SUPERSCRIPT)
+
+    def _is_raised(self, text: str) -> bool:
+        return "^" in text if self.latex else text[-1] in RAISED
 
     def paren(self, text: str) -> str:
         return (
@@ -552,8 +566,7 @@ class Style:
                 self._elementwise([p for p, g in zip(rest, groups, strict=True) if x in g], (x,))
                 for x in axes
             ]
-            turned = self._grouped(columns[1]) + (r"^\top" if self.latex else "ᵀ")
-            body: Text = f"{self._right(columns[0])} {turned}", PRODUCT
+            body: Text = f"{self._right(columns[0])} {self._transposed(columns[1])}", PRODUCT
         elif all(g == set(axes) for g in groups):
             body = self._elementwise(rest, axes)
         else:
@@ -573,9 +586,7 @@ class Style:
         for node, e in sorted(parts, key=self.place):
             text, level = self.matrix(node, axes)
             if e != 1:
-                if level != ATOM:
-                    text = self.paren(text)
-                text, level = f"{text}^{{{e}}}" if self.latex else text + str(e).translate(SUPERSCRIPT), ATOM
+                text, level = self._raised(text if level == ATOM else self.paren(text), e), ATOM
             texts.append((text, level))
         if len(texts) == 1:
             return texts[0]
@@ -586,6 +597,11 @@ class Style:
 
     def _grouped(self, text: Text) -> str:
         return text[0] if text[1] == ATOM else self.paren(text[0])
+
+    def _transposed(self, text: Text) -> str:
+        grouped = self._grouped(text)
+        grouped = self.paren(grouped) if self._is_raised(grouped) else grouped
+        return grouped + (r"^\top" if self.latex else "ᵀ")
 
     def _contracted(self, letters: Sequence[Letter], inner: Tree, axes: tuple[Letter, ...]) -> Text:
         c, parts = (inner[1], list(inner[2])) if inner[0] == "mul" else (Fraction(1), [(inner, 1)])
@@ -614,7 +630,7 @@ class Style:
                     left = self._elementwise(own, (first,))
                     rest = [p for p in parts if p not in own]
                     right = self._chain([x for x in letters if x != first], rest, (first,))
-                    return f"{self._grouped(left)}{self._top} {self._right(right)}", PRODUCT
+                    return f"{self._transposed(left)} {self._right(right)}", PRODUCT
             raise NotMatrixError
         here = [p for p in parts if start in _free(p[0])]
         if len(here) != 1 or here[0][1] != 1 or len(_free(here[0][0])) != 2:
@@ -631,10 +647,6 @@ class Style:
         right = self._chain(others, rest, (k,) if end is None else (k, end))
         return f"{self.factor(left)} {self._right(right)}", PRODUCT
 
-    @property
-    def _top(self) -> str:
-        return r"^\top" if self.latex else "ᵀ"
-
     def _right(self, text: Text) -> str:
         sign = "⊙" if not self.latex else r"\odot"
         return self.paren(text[0]) if text[1] == SUM or sign in text[0] else text[0]
@@ -649,7 +661,7 @@ class Style:
             raise NotMatrixError
         (x, _), (y, _) = sorted(parts, key=self.place)
         left, right = self.matrix(x, (k,)), self.matrix(y, (k,))
-        return f"{self._grouped(left)}{self._top} {self.factor(right)}", PRODUCT
+        return f"{self._transposed(left)} {self.factor(right)}", PRODUCT
 
 
 def _with_letters(p: Poly, to: Mapping[Letter, Any]) -> Poly:

@@ -104,6 +104,17 @@ def test_latex_and_html_are_balanced() -> None:
     assert not re.search(r"\\[a-z]+", re.sub(r"<annotation.*?</annotation>", "", html))
 
 
+def test_a_power_of_a_power_is_one_power_or_in_parentheses() -> None:
+    vector = {"a": [1.0, 2.0]}
+    assert derivation("1/(a@a)", vector).results == {"a": "−2 a/‖a‖⁴"}
+    assert r"\right\|^{4}" in derivation("1/(a@a)", vector).latex()
+    at = {"A": [[1.0, 2.0], [3.0, 4.0]], "x": [1.0, 2.0]}
+    cubes = derivation(lambda A, x: np.sum((A.T @ x) ** 4), at)
+    assert cubes.results == {"A": "4 x ((Aᵀ x)³)ᵀ"}
+    assert derivation(lambda A: np.sum(A.T**3 * A), at["A"]).results == {"A": "Aᵀ ⊙ ((Aᵀ)² + 3 A²)"}
+    assert not re.search(r"\^(\\top|\d|\{\w+\})\^", cubes.latex())
+
+
 def test_html_without_its_library_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "latex2mathml.converter", None)
     found = derivation(of_softmax, AT)
