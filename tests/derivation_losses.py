@@ -236,6 +236,14 @@ loss("entropy of a softmax", lambda z: -np.sum(softmax(z) * np.log(softmax(z))),
      z="−S_i (L + ln S_i)")  # fmt: skip
 loss("any quadratic form", lambda x, A, b: (x @ A @ x) / 2 + b @ x,
      {"x": real(4), "A": real(4, 4), "b": real(4)}, x="1/2 (Aᵀ + A) x + b")  # fmt: skip
+loss("sums over and under a bar", lambda a, b, c: a.sum() * c.sum() / b.sum(),
+     {"a": positive(3), "b": positive(4), "c": positive(5)},
+     a="L/Σ_k a_k", b="−L/Σ_k b_k", c="1/(Σ_k b_k) Σ_k a_k")  # fmt: skip
+loss("products in a quotient", lambda A, C: np.sum(A @ C) / np.sum(A**2),
+     {"A": positive(3, 4), "C": positive(4, 2)},
+     A="(Σ_k C_jk − 2 L A_ij)/Σ_km A_km²", C="1/(Σ_km A_km²) Σ_k A_ki")  # fmt: skip
+loss("an inner product under a bar", lambda x, a, b: x / (a @ b),
+     {"x": 2.0, "a": positive(3), "b": positive(3)}, x="1/(aᵀ b)")  # fmt: skip
 loss("conjugate", lambda z, t: logsumexp(z) - t @ z, {"z": real(5), "t": positive(5)}, z="S − t")
 
 

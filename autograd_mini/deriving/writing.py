@@ -393,7 +393,7 @@ class Style:
         last = self.write(above[-1][0])[0] if above else ""
         apart = bool(above) and self._stands_apart(above[-1][0], len(last)) and above[-1][1] == 1
         head = above[:-1] if apart else above
-        over, under = self._row(top, head), self._row(bottom, below)
+        over, under = self._row(top, head, closed=not self.latex), self._row(bottom, below)
         if self.latex:
             over, under = (
                 self._bare(x, n, text) for x, n, text in ((head, top, over), (below, bottom, under))
@@ -401,8 +401,9 @@ class Style:
             fraction = rf"\frac{{{over}}}{{{under}}}"
         else:
             several = len(below) + (bottom != 1) > 1
-            if not several and below and below[0][0][0] == "sum" and below[0][1] == 1:
-                under = self.write(below[0][0])[0]
+            if not several and below:  # a sum has no end but that of the product
+                ends = not apart and below[0][0][0] in ("sum", "max")
+                under = self._power(*below[0], last=ends)
             fraction = f"{over}/{self.paren(under) if several else under}"
         return f"{minus}{fraction}" + (f" {self._power(*above[-1], last=True)}" if apart else ""), PRODUCT
 
@@ -437,11 +438,11 @@ class Style:
                 rank = 6
         return rank, number, order(str(node))
 
-    def _row(self, c: Any, parts: Sequence[tuple[Tree, int]]) -> str:
-        """Factors side by side."""
+    def _row(self, c: Any, parts: Sequence[tuple[Tree, int]], closed: bool = False) -> str:
+        """Factors side by side, the last in parentheses too if something follows that it must not take."""
         texts = [self.number(Fraction(c))] if c != 1 or not parts else []
         for k, (node, e) in enumerate(parts):
-            texts.append(self._power(node, e, last=k == len(parts) - 1))
+            texts.append(self._power(node, e, last=k == len(parts) - 1 and not closed))
             if not self.latex and k + 1 < len(parts) and node[0] == "atom" and node[1][0] == "d":
                 texts.append("·")
         return " ".join(texts)

@@ -115,6 +115,13 @@ def test_a_power_of_a_power_is_one_power_or_in_parentheses() -> None:
     assert not re.search(r"\^(\\top|\d|\{\w+\})\^", cubes.latex())
 
 
+def test_the_largest_is_in_parentheses_where_something_follows() -> None:
+    at = {"a": [1.0, 2.0], "b": [1.0, 3.0, 2.0], "c": [2.0, 5.0, 1.0, 1.0]}
+    found = derivation(lambda a, b, c: np.sum(a**2) * c.max() / b.max(), at)
+    assert found.results == {"a": "2 (max_k c_k) a/(max_k b_k)"}
+    assert "L = (max_k c_k)/(max_k b_k) Σ_k a_k²" in str(found)
+
+
 def test_html_without_its_library_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "latex2mathml.converter", None)
     found = derivation(of_softmax, AT)
