@@ -6,7 +6,6 @@ notation too, ``2 Xᵀ (X w − y)``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -130,7 +129,14 @@ def _sorted(terms: list[Tree]) -> list[Tree]:
 
 
 def _rank(x: Tree) -> tuple[int, str]:
-    return (0 if "'sum'" in str(x) or _is_number(x) else 1, order(str(x)))
+    return (0 if "'sum'" in str(x) or _is_number(x) else 1, _ordered(x))
+
+
+def _ordered(node: Any) -> str:
+    """A text by which trees are sorted, whatever the order their atoms were made in."""
+    if isinstance(node, (list, tuple)):
+        return f"({', '.join(map(_ordered, node))})"
+    return order(node) if isinstance(node, frozenset) else repr(node)
 
 
 def _is_negative(x: Tree) -> bool:
@@ -167,11 +173,7 @@ def _without(p: Poly, common: Mapping[Atom, int]) -> Poly:
 def _times(outer: Tree, inner: Tree) -> Tree:
     if inner[0] == "add":
         numbers = [x[1] if x[0] == "mul" else Fraction(1) for x in inner[1]]
-        common = Fraction(
-            math.gcd(*(abs(c.numerator) for c in numbers)), math.lcm(*(c.denominator for c in numbers))
-        )
-        if all(c < 0 for c in numbers):
-            common = -common
+        common = content(numbers)
         if common != 1:
             inner = ("add", _sorted([_scaled(x, 1 / common) for x in inner[1]]))
         return _positive(outer[1] * common, [*outer[2], (inner, 1)])
@@ -253,7 +255,8 @@ def _gathered(p: Poly) -> Poly:
             inner = add(inner, {atom[2]: p[monomial]})
         rest = {m: c for m, c in p.items() if all(m != x for x, _ in some)}
         first = inner[min(inner, key=order)]
-        c = content(inner) * (1 if first * content(inner) > 0 else -1)
+        c = content(inner.values())
+        c = c if first * c > 0 else -c
         gathered = ("several", letters, key_of(scale(inner, 1 / c)))
         return _gathered(add(rest, {outside | {(gathered, 1)}: c}))
     return p
@@ -315,7 +318,7 @@ class Style:
     def number(self, c: Fraction) -> str:
         if c.denominator == 1 and abs(c) < 10**15:
             return str(c).replace("-", "−") if not self.latex else str(c)
-        text = f"{float(c):.6g}"
+        text = repr(float(c)).removesuffix(".0")
         if "e" in text:
             mantissa, _, exponent = text.partition("e")
             power = (
@@ -382,7 +385,7 @@ class Style:
         above = sorted(((x, e) for x, e in parts if e > 0), key=self.place)
         below = sorted(((x, -e) for x, e in parts if e < 0), key=self.place)
         minus = ("-" if self.latex else "−") * (c < 0)
-        c = abs(c)
+        c = _exact(abs(c))
         exact = c.denominator <= 64 and c.numerator < 10**6
         top, bottom = (c.numerator, c.denominator) if exact else (c, 1)
         if not below and bottom == 1:
@@ -436,7 +439,7 @@ class Style:
                 rank = given
             case _:
                 rank = 6
-        return rank, number, order(str(node))
+        return rank, number, _ordered(node)
 
     def _row(self, c: Any, parts: Sequence[tuple[Tree, int]], closed: bool = False) -> str:
         """Factors side by side, the last in parentheses too if something follows that it must not take."""
@@ -663,6 +666,12 @@ class Style:
         (x, _), (y, _) = sorted(parts, key=self.place)
         left, right = self.matrix(x, (k,)), self.matrix(y, (k,))
         return f"{self._transposed(left)} {self.factor(right)}", PRODUCT
+
+
+def _exact(c: Fraction) -> Fraction:
+    """The small fraction that a long float is, such as 1/3."""
+    near = c.limit_denominator(64)
+    return near if float(near) == float(c) and len(str(float(c))) > 12 else c
 
 
 def _with_letters(p: Poly, to: Mapping[Letter, Any]) -> Poly:

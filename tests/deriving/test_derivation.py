@@ -122,6 +122,26 @@ def test_the_largest_is_in_parentheses_where_something_follows() -> None:
     assert "L = (max_k c_k)/(max_k b_k) Σ_k a_k²" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("formula", "line"),
+    [
+        ("x*0.123456789012", "0.123456789012"),
+        ("x*(1/3)", "1/3"),
+        ("x*(2/3)*y", "2 y/3"),
+        ("x*0.1", "0.1"),
+        ("1e-9*x + 1.5e20*x**2", "10⁻⁹ + 3 · 10²⁰ x"),
+    ],
+)
+def test_constants_are_written_whole(formula: str, line: str) -> None:
+    assert derivation(formula, {"x": 1.0, "y": 2.0} if "y" in formula else {"x": 1.0}).results == {"x": line}
+
+
+def test_a_number_beside_1_is_not_1() -> None:
+    assert "L = exp(1.00000001 a)" in str(derivation("exp(1.00000001*a)", {"a": 1.0}))
+    quadratic = derivation(lambda x: np.sum((x - 1 / 3) ** 2) / 7, [1.0, 2.0, 3.0])
+    assert "L = Σ_k x_k (x_k/7 − 2/21) + n/63" in str(quadratic)
+
+
 def test_html_without_its_library_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "latex2mathml.converter", None)
     found = derivation(of_softmax, AT)
