@@ -254,8 +254,8 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
     """The lines by the arguments that are not what the engine computes, as text."""
     known = dict(at) | {found.out: f(*at.values())}
     for name in {array.name for array in found.arrays if array.kind == "input"} - {*at}:  # an element
-        whole, *index = name.split("_")
-        known[name] = at[whole][tuple(map(int, index))]
+        whole, index = _element(name, at)
+        known[name] = at[whole][index]
     style = found._style(False)
     known |= {name: float(letter.dim[-1]) for letter, name in found._lengths.items()}
     for array in found.arrays:
@@ -263,8 +263,8 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
             text = style.with_letters(array.letters, "ijkl").poly(array.shown)
             known[array.name] = _read(text, known, [x.dim[-1] for x in array.letters], "ijkl")
     for name in found.wrt:
-        whole, *index = name.split("_")
-        truth = np.asarray(grad(f, [*at].index(whole))(*at.values()))[tuple(map(int, index))]
+        whole, index = _element(name, at)
+        truth = np.asarray(grad(f, [*at].index(whole))(*at.values()))[index]
         step = found._by_name.get(name)
         lines = [found._result(name, style)]
         if step is not None:
@@ -277,6 +277,11 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
             numbers = _read(text, known, np.shape(truth), letters)
             if not np.allclose(numbers, truth, rtol=1e-6, atol=1e-9):
                 yield f"{left} = {text}: {numbers}, and not {truth}"
+
+
+def _element(name: str, at: Point) -> tuple[str, tuple[int, ...]]:
+    whole = max((x for x in at if name == x or name.startswith(f"{x}_")), key=len)
+    return whole, tuple(map(int, name[len(whole) + 1 :].split("_"))) if name != whole else ()
 
 
 def _read(text: str, known: Point, shape: Any, letters: str) -> Any:

@@ -83,6 +83,21 @@ def test_elements_that_differ_are_derived_one_by_one() -> None:
     assert found.results == {"x_0": "x_1", "x_1": "x_0", "x_2": "2 cos(x_2) sin(x_2)"}
 
 
+def test_elements_have_names_of_their_own() -> None:
+    def f(my_x, my):
+        return my_x[0] * my_x[1] + my_x[2] ** 2 * my[0] * my[1] ** 3
+
+    at = {"my_x": np.array([1.0, 2.0, 3.0]), "my": np.array([4.0, 5.0])}
+    assert derivation(f, at, "my_x").results == {
+        "my_x_0": "my_x_1",
+        "my_x_1": "my_x_0",
+        "my_x_2": "2 my_x_2 my_0 my_1³",
+    }
+    assert [*derivation(f, at, "my").results] == ["my_0", "my_1"]
+    clash = derivation(lambda x, x_0: x[0] * x_0 + x[1] ** 2, {"x": [1.0, 2.0], "x_0": 3.0}, ["x", "x_0"])
+    assert clash.results == {"x_0′": "x_0", "x_1": "2 x_1", "x_0": "x_0′"}
+
+
 def test_on_a_kink_the_rule_of_the_engine_holds_or_nothing_is_claimed() -> None:
     assert derivation(lambda x: np.abs(x), 0.0).results == {"x": "sign(x)"}
     tied = derivation(lambda x, y: np.maximum(x, y), {"x": 1.0, "y": 1.0})
@@ -187,6 +202,8 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda x: x, [1.0, 2.0], None, "one output, got shape"),
         (lambda x, y: x * y, {"x": 1.0}, None, "at= gives no y; f takes x, y"),
         (lambda x: x, {"y": 1.0}, None, "at= gives y; f takes x"),
+        (lambda x: x, 1.0, [], "nothing to differentiate by"),
+        (lambda x, y: y * np.sum(x), {"x": [], "y": 1.0}, "x", "nothing to differentiate by"),
         (lambda x: x, 1.0, "y", "wrt names 'y'; f's arguments are x"),
         (lambda x: 2.0, 1.0, None, "f is a constant"),
         (lambda x: np.log(x), -1.0, None, "not finite at the point"),
