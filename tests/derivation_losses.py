@@ -153,7 +153,7 @@ loss(
     "Poisson likelihood",
     lambda w, X, y: np.sum(np.exp(X @ w) - y * (X @ w)),
     {**regression, "y": positive(5)},
-    w="Xᵀ (e − y)",
+    w="Xᵀ (ε − y)",
 )
 loss("hinge", lambda w, x, y: np.maximum(0, 1 - y * (w @ x)), {**neuron, "y": -1.0}, w="−y [y wᵀ x < 1] x")
 loss("Huber", huber, {**regression, "d": 0.8}, w="Xᵀ ∂L/∂r")

@@ -45,7 +45,7 @@ FREE = {  # names for what has none, the first that is free; of several kinds it
     "softmax": "S P A",
     "sigmoid": "s p",
     "tanh": "h g",
-    "exp": "e ε",
+    "exp": "ε η",  # and not e, which to a reader is a number
     "root": "ρ τ",
     "residual": "r d",
     "scalar": "u v",

@@ -332,7 +332,8 @@ class Style:
 
     # --- expressions ---
 
-    def write(self, node: Tree) -> Text:
+    def write(self, node: Tree, closed: bool = False) -> Text:
+        """``closed`` if something follows: a function of a name then has parentheses."""
         match node:
             case ("add", terms):
                 return self._added([self.write(x) for x in terms]), SUM
@@ -343,7 +344,7 @@ class Style:
             case ("max", row, letters, inner):
                 return self._largest(row, letters, inner), PRODUCT
             case ("f", name, nodes):
-                return self._function(name, nodes), ATOM
+                return self._function(name, nodes, closed), ATOM
             case ("is", sign, x, y):
                 return self._compared(sign, self.write(x)[0], self.write(y)[0]), ATOM
             case ("atom", atom):
@@ -405,7 +406,7 @@ class Style:
         else:
             several = len(below) + (bottom != 1) > 1
             if not several and below:  # a sum has no end but that of the product
-                ends = not apart and below[0][0][0] in ("sum", "max")
+                ends = not apart and below[0][0][0] in ("sum", "max", "f")
                 under = self._power(*below[0], last=ends)
             fraction = f"{over}/{self.paren(under) if several else under}"
         return f"{minus}{fraction}" + (f" {self._power(*above[-1], last=True)}" if apart else ""), PRODUCT
@@ -451,7 +452,7 @@ class Style:
         return " ".join(texts)
 
     def _power(self, node: Tree, e: int, last: bool = False) -> str:
-        text, level = self.write(node)
+        text, level = self.write(node, closed=not last and e == 1)
         if e == 1:
             return self.paren(text) if level == SUM or (level == PRODUCT and not last) else text
         if self.latex and node[:2] == ("f", "sqrt"):
@@ -491,8 +492,8 @@ class Style:
         word = "max" if row == "maximum" else "min"
         return rf"\{word}_{{{names}}} {body}" if self.latex else f"{word}_{names} {body}"
 
-    def _function(self, name: str, nodes: Sequence[Tree]) -> str:
-        simple = len(nodes) == 1 and (nodes[0][0] == "atom" or _is_plain(nodes[0]))
+    def _function(self, name: str, nodes: Sequence[Tree], closed: bool) -> str:
+        simple = len(nodes) == 1 and (nodes[0][0] == "atom" or _is_plain(nodes[0])) and not closed
         return self._called(name, ", ".join(self.write(x)[0] for x in nodes), simple)
 
     def _called(self, name: str, inside: str, simple: bool) -> str:
@@ -501,7 +502,9 @@ class Style:
             return rf"\left|{inside}\right|" if self.latex else f"|{inside}|"
         if self.latex and name in ("exp", "sqrt"):
             return f"e^{{{inside}}}" if name == "exp" else rf"\sqrt{{{inside}}}"
-        word = WORDS.get(name, (name, rf"\operatorname{{{name}}}"))[self.latex]
+        plain = name, rf"\operatorname{{{name}}}"
+        words = WORDS.get(name, plain)
+        word = (plain if {*self.taken, *map(self.symbol, self.taken)} & {*words} else words)[self.latex]
         if simple and (name in ("log", "sqrt") or (self.latex and name in WORDS and name != "sigmoid")):
             return f"√{inside}" if name == "sqrt" else f"{word}{chr(92) + ',' if self.latex else ''} {inside}"
         return f"{word}{self.paren(inside)}"
@@ -525,7 +528,9 @@ class Style:
                 return self._contracted(letters, inner, axes)
             case ("f", name, nodes) if len(nodes) == 1:
                 text, level = self.matrix(nodes[0], axes)
-                return self._called(name, text, level == ATOM and len(text) < 3), ATOM
+                simple = level == ATOM and len(text) < 3
+                called = self._called(name, text, simple)
+                return called, PRODUCT if simple and " " in called else ATOM
             case ("is", sign, x, y) if not axes:
                 texts = [self.matrix(part, ()) for part in (x, y)]
                 return self._compared(sign, *(text for text, _ in texts)), ATOM
@@ -583,7 +588,8 @@ class Style:
         if node[0] == "atom" and (node[1][0] != "x" or node[1][1] not in self.inline):
             return node
         text, level = self.matrix(node, ())
-        return ("text", text, level, 2)
+        as_it_is = node[0] == "f" and text == self.write(node)[0]
+        return node if as_it_is else ("text", text, level, 2)
 
     def _elementwise(self, parts: Sequence[tuple[Tree, int]], axes: tuple[Letter, ...]) -> Text:
         texts = []

@@ -157,6 +157,28 @@ def test_a_number_beside_1_is_not_1() -> None:
     assert "L = Σ_k x_k (x_k/7 − 2/21) + n/63" in str(quadratic)
 
 
+@pytest.mark.parametrize(
+    ("formula", "at", "results"),
+    [
+        ("2**x*y", {"y": 3.0, "x": 2.0}, {"y": "pow(2, x)", "x": "y pow(2, x) ln 2"}),
+        ("log(a)/b", {"a": 2.0, "b": 3.0}, {"a": "1/(a b)", "b": "−L/b"}),
+        ("exp(a)*log(a)*sin(b)", {"a": 2.0, "b": 3.0}, {"a": "ε sin(b) (1/a + ln a)", "b": "ε cos(b) ln a"}),
+        ("sum(a**b)", {"a": [1.0, 2.0], "b": [2.0, 3.0]},
+         {"a": "b_i pow(a_i, b_i − 1)", "b": "ln(a_i) pow(a_i, b_i)"}),
+        ("sum(log(exp(a))*b)", {"b": [2.0, 3.0], "a": [1.0, 2.0]}, {"b": "ln ε"}),
+    ],
+)  # fmt: skip
+def test_a_function_without_parentheses_ends_its_product(formula: str, at, results) -> None:
+    assert derivation(formula, at, [*results]).results == results
+
+
+@pytest.mark.parametrize("name", ["σ", "sigma"])
+def test_functions_have_other_words_than_arguments(name: str) -> None:
+    found = derivation(f"1/(1 + exp(-{name}*x))", {name: 2.0, "x": 3.0})
+    assert rf"\operatorname{{sigmoid}}" in found.latex()
+    assert ("sigmoid(σ x)" if name == "σ" else "σ(sigma x)") in str(found)
+
+
 def test_html_without_its_library_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "latex2mathml.converter", None)
     found = derivation(of_softmax, AT)
