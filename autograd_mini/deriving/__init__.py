@@ -53,7 +53,7 @@ def derivation(f: Any, at: Any, wrt: str | Sequence[str] | None = None, out: str
     ``wrt`` names the arguments differentiated, by default the first. ``f`` may be a formula as text, and
     ``out`` is what its value is called. Steps are what `named` named, results of softmax and sigmoid, and
     what a textbook would name. Arguments that sum to 1 or are signs at the point are taken to be so
-    everywhere, and where that is used it is said.
+    everywhere unless they are differentiated, and where that is used it is said.
 
     >>> from autograd_mini import cross_entropy, softmax
     >>> at = {"z": [1.5, -0.5, 0.75], "t": [0, 0, 1]}
@@ -122,6 +122,7 @@ def _indexed(
     forward = Forward(both, list(arguments), out, {there: n for n, there in sizes[0].items()})
     domains = {name: domain_of(x) for name, x in arguments.items()}
     free = {name: UNRESTRICTED.get(domain, domain) for name, domain in domains.items()}
+    domains |= {name: free[name] for name in wrt}  # what varies is under no premise
     places: list[Place] = []
     without: list[Place] = []
     for k, (recording, size) in enumerate(zip(both, sizes, strict=True)):

@@ -59,6 +59,12 @@ def test_premises_are_told_from_identities() -> None:
     )
 
 
+def test_what_is_differentiated_is_under_no_premise() -> None:
+    assert derivation("exp(sum(x))", [0.25, 0.25, 0.5]).results == {"x": "L"}
+    mean = derivation("sum(x*y)/sum(y)", {"x": [1.0, 2.0], "y": [0.25, 0.75]}, ["x", "y"])
+    assert mean.results == {"x": "y_i/Σ_k y_k", "y": "(x_i − L)/Σ_k y_k"}
+
+
 def test_rules_are_those_of_the_table() -> None:
     text = str(derivation("sum(tanh(x) * log(y))", {"x": [0.1, 0.2], "y": [1.0, 2.0]}, ["x", "y"]))
     assert "(tanh(x))′ = 1 − tanh(x)²" in text
@@ -175,7 +181,7 @@ def test_a_function_without_parentheses_ends_its_product(formula: str, at, resul
 @pytest.mark.parametrize("name", ["σ", "sigma"])
 def test_functions_have_other_words_than_arguments(name: str) -> None:
     found = derivation(f"1/(1 + exp(-{name}*x))", {name: 2.0, "x": 3.0})
-    assert rf"\operatorname{{sigmoid}}" in found.latex()
+    assert r"\operatorname{sigmoid}" in found.latex()
     assert ("sigmoid(σ x)" if name == "σ" else "σ(sigma x)") in str(found)
 
 
