@@ -153,7 +153,7 @@ loss(
     "Poisson likelihood",
     lambda w, X, y: np.sum(np.exp(X @ w) - y * (X @ w)),
     {**regression, "y": positive(5)},
-    w="Xᵀ (e − y)",
+    w="Xᵀ (ε − y)",
 )
 loss("hinge", lambda w, x, y: np.maximum(0, 1 - y * (w @ x)), {**neuron, "y": -1.0}, w="−y [y wᵀ x < 1] x")
 loss("Huber", huber, {**regression, "d": 0.8}, w="Xᵀ ∂L/∂r")
@@ -236,6 +236,14 @@ loss("entropy of a softmax", lambda z: -np.sum(softmax(z) * np.log(softmax(z))),
      z="−S_i (L + ln S_i)")  # fmt: skip
 loss("any quadratic form", lambda x, A, b: (x @ A @ x) / 2 + b @ x,
      {"x": real(4), "A": real(4, 4), "b": real(4)}, x="1/2 (Aᵀ + A) x + b")  # fmt: skip
+loss("sums over and under a bar", lambda a, b, c: a.sum() * c.sum() / b.sum(),
+     {"a": positive(3), "b": positive(4), "c": positive(5)},
+     a="L/Σ_k a_k", b="−L/Σ_k b_k", c="1/(Σ_k b_k) Σ_k a_k")  # fmt: skip
+loss("products in a quotient", lambda A, C: np.sum(A @ C) / np.sum(A**2),
+     {"A": positive(3, 4), "C": positive(4, 2)},
+     A="(Σ_k C_jk − 2 L A_ij)/Σ_km A_km²", C="1/(Σ_km A_km²) Σ_k A_ki")  # fmt: skip
+loss("an inner product under a bar", lambda x, a, b: x / (a @ b),
+     {"x": 2.0, "a": positive(3), "b": positive(3)}, x="1/(aᵀ b)")  # fmt: skip
 loss("conjugate", lambda z, t: logsumexp(z) - t @ z, {"z": real(5), "t": positive(5)}, z="S − t")
 
 
@@ -246,8 +254,8 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
     """The lines by the arguments that are not what the engine computes, as text."""
     known = dict(at) | {found.out: f(*at.values())}
     for name in {array.name for array in found.arrays if array.kind == "input"} - {*at}:  # an element
-        whole, *index = name.split("_")
-        known[name] = at[whole][tuple(map(int, index))]
+        whole, index = _element(name, at)
+        known[name] = at[whole][index]
     style = found._style(False)
     known |= {name: float(letter.dim[-1]) for letter, name in found._lengths.items()}
     for array in found.arrays:
@@ -255,8 +263,8 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
             text = style.with_letters(array.letters, "ijkl").poly(array.shown)
             known[array.name] = _read(text, known, [x.dim[-1] for x in array.letters], "ijkl")
     for name in found.wrt:
-        whole, *index = name.split("_")
-        truth = np.asarray(grad(f, [*at].index(whole))(*at.values()))[tuple(map(int, index))]
+        whole, index = _element(name, at)
+        truth = np.asarray(grad(f, [*at].index(whole))(*at.values()))[index]
         step = found._by_name.get(name)
         lines = [found._result(name, style)]
         if step is not None:
@@ -269,6 +277,11 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
             numbers = _read(text, known, np.shape(truth), letters)
             if not np.allclose(numbers, truth, rtol=1e-6, atol=1e-9):
                 yield f"{left} = {text}: {numbers}, and not {truth}"
+
+
+def _element(name: str, at: Point) -> tuple[str, tuple[int, ...]]:
+    whole = max((x for x in at if name == x or name.startswith(f"{x}_")), key=len)
+    return whole, tuple(map(int, name[len(whole) + 1 :].split("_"))) if name != whole else ()
 
 
 def _read(text: str, known: Point, shape: Any, letters: str) -> Any:

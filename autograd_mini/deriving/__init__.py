@@ -53,7 +53,7 @@ def derivation(f: Any, at: Any, wrt: str | Sequence[str] | None = None, out: str
     ``wrt`` names the arguments differentiated, by default the first. ``f`` may be a formula as text, and
     ``out`` is what its value is called. Steps are what `named` named, results of softmax and sigmoid, and
     what a textbook would name. Arguments that sum to 1 or are signs at the point are taken to be so
-    everywhere, and where that is used it is said.
+    everywhere unless they are differentiated, and where that is used it is said.
 
     >>> from autograd_mini import cross_entropy, softmax
     >>> at = {"z": [1.5, -0.5, 0.75], "t": [0, 0, 1]}
@@ -70,6 +70,8 @@ def derivation(f: Any, at: Any, wrt: str | Sequence[str] | None = None, out: str
     wrt = [*arguments][:1] if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
     if unknown := [name for name in wrt if name not in arguments]:
         raise ValueError(f"derivation: wrt names {unknown[0]!r}; f's arguments are {', '.join(arguments)}")
+    if not any(np.size(arguments[name]) for name in wrt):
+        raise ValueError("derivation: there is nothing to differentiate by; wrt names no number")
     whole, known = lifted(f)
     return _derived(_in_order(whole, [*arguments, *known]), {**arguments, **known}, wrt, out)
 
@@ -84,11 +86,15 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
     try:
         return _indexed(([alone], [{}]), arguments, wrt, out)
     except IRREGULAR:
-        elements = {
-            f"{name}_{'_'.join(map(str, index))}" if index else name: float(np.asarray(x)[index])
-            for name, x in arguments.items()
-            for index in np.ndindex(np.shape(x))
-        }
+        elements: dict[str, float] = {}
+        wanted: list[str] = []
+        for name, x in arguments.items():
+            for index in np.ndindex(np.shape(x)):
+                element = "_".join([name, *map(str, index)])
+                while element in elements or (index and element in arguments):
+                    element += "′"
+                elements[element] = float(np.asarray(x)[index])
+                wanted += [element] * (name in wrt)
     if len(elements) > ELEMENTS:
         raise ValueError(
             f"derivation: f treats elements of its arguments differently by their places, and "
@@ -103,7 +109,6 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
             *(part.reshape(shape) if shape else part[0] for part, shape in zip(parts, shapes, strict=True))
         )
 
-    wanted = [name for name in elements if name.split("_")[0] in wrt or name in wrt]
     try:
         return _indexed(([record(by_elements, elements)], [{}]), elements, wanted, out)
     except IRREGULAR as why:
@@ -117,6 +122,7 @@ def _indexed(
     forward = Forward(both, list(arguments), out, {there: n for n, there in sizes[0].items()})
     domains = {name: domain_of(x) for name, x in arguments.items()}
     free = {name: UNRESTRICTED.get(domain, domain) for name, domain in domains.items()}
+    domains |= {name: free[name] for name in wrt}  # what varies is under no premise
     places: list[Place] = []
     without: list[Place] = []
     for k, (recording, size) in enumerate(zip(both, sizes, strict=True)):

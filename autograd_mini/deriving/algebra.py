@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -35,6 +35,7 @@ Key: TypeAlias = "frozenset[tuple[Monomial, Fraction]]"
 ONE: Monomial = frozenset()
 TERMS = 150  # of a polynomial, at most
 LETTERS = 5  # that a sum binds, at most
+COMMON = 10**6  # times what coefficients have in common they are, at most
 SIGNS = {"less": "<", "less_equal": "≤"}
 
 
@@ -226,7 +227,7 @@ class Algebra:
         if len(p) == 1:
             [(monomial, c)] = p.items()
             return self.mul(*(self._inverse(x, e) for x, e in monomial), constant(1 / c))
-        common = content(p)
+        common = content(p.values())
         if common != 1:
             return scale(self.inv(scale(p, 1 / common)), 1 / common)
         u = _exponent(p)
@@ -542,11 +543,12 @@ def _length(dim: tuple[int, ...]) -> Poly:
     return single(("n", dim)) if len(dim) > 2 and dim[0] != dim[1] else constant(dim[0])
 
 
-def content(p: Poly) -> Fraction:
-    """What all coefficients have in common, with the sign of the first: the leading one becomes positive."""
-    numbers = [abs(c) for c in p.values()]
+def content(numbers: Collection[Fraction]) -> Fraction:
+    """What all coefficients have in common, with their sign; nothing where floats have but bits in common."""
     common = Fraction(math.gcd(*(c.numerator for c in numbers)), math.lcm(*(c.denominator for c in numbers)))
-    return -common if all(c < 0 for c in p.values()) else common
+    if max(map(abs, numbers), default=0) > COMMON * common:
+        common = Fraction(1)
+    return -common if all(c < 0 for c in numbers) else common
 
 
 def _leads_with_minus(p: Poly) -> bool:

@@ -24,6 +24,7 @@ from autograd_mini.deriving.algebra import (
     add,
     constant,
     letters_in,
+    order,
     renamed,
     scale,
     single,
@@ -44,7 +45,7 @@ FREE = {  # names for what has none, the first that is free; of several kinds it
     "softmax": "S P A",
     "sigmoid": "s p",
     "tanh": "h g",
-    "exp": "e ε",
+    "exp": "ε η",  # and not e, which to a reader is a number
     "root": "ρ τ",
     "residual": "r d",
     "scalar": "u v",
@@ -263,8 +264,7 @@ class Forward:
             for x in self._operands(i):
                 users[x].append(i)
         for i in self.reached:
-            [*operands] = self._operands(i)
-            terms = self.families[i].operands
+            operands, terms = self._operands(i), self.families[i].operands
             sums = self.families[i].fold and self.families[i].row is rules.add and len(terms) == 1
             if sums and operands and terms[0].reduced and self.families[operands[0]].row is rules.exp:
                 self._sums[operands[0]] = i
@@ -273,7 +273,7 @@ class Forward:
             if self._softmax(i) is not None:
                 yield i, "softmax"
         for i in self.reached:
-            row = self.families[i].row
+            row, operands = self.families[i].row, self._operands(i)
             if row is None:
                 continue
             if row is rules.sigmoid or (row in (rules.div, rules.reciprocal) and self._is_sigmoid(i)):
@@ -286,16 +286,14 @@ class Forward:
                 yield i, "exp"
             if row in (rules.add, rules.sub, rules.div) and len(users[i]) > 1 and self._is_composite(i):
                 yield i, "other"
-            if row is rules.div and self.families[self._operands(i)[-1]].row is rules.sqrt:
+            if row is rules.div and operands and self.families[operands[-1]].row is rules.sqrt:
                 yield i, "unit"
             if not self._is_linear(i):
-                squared = row in (rules.square, rules.pow, rules.abs) or len(set(self._operands(i))) < len(
-                    self._operands(i)
-                )
-                for x in self._operands(i):
+                squared = row in (rules.square, rules.pow, rules.abs) or len({*operands}) < len(operands)
+                for x in operands:
                     if squared and self._is_composite(x):
                         yield x, "residual"
-                    elif row is not rules.div or x == self._operands(i)[-1]:
+                    elif row is not rules.div or x == operands[-1]:
                         for found in self._layers(x, inner):
                             rank = len(self.dims(found))
                             yield found, "residual" if squared else "layer" if rank else "scalar"
@@ -450,7 +448,9 @@ def _numerator(array: Array) -> Any:
     [monomial] = array.body
     above = [x for x, e in monomial if e == 1 and x[0] in ("f", "sum", "x")]
     chosen = (
-        [x for x in above if letters_in(x) == frozenset(array.letters)] if len(above) < len(monomial) else []
+        [x for x in sorted(above, key=order) if letters_in(x) == frozenset(array.letters)]
+        if len(above) < len(monomial)
+        else []
     )
     return min(chosen, key=lambda x: ("f", "sum", "x").index(x[0]), default=None)
 

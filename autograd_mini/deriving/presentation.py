@@ -314,7 +314,7 @@ def _beside(text: str, comment: str) -> Iterator[str]:
         return
     yield from _broken(text)
     if comment:
-        yield comment.rjust(WIDTH)
+        yield from _broken(comment.rjust(WIDTH))
 
 
 def _broken(text: str) -> Iterator[str]:

@@ -6,7 +6,6 @@ notation too, ``2 Xᵀ (X w − y)``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -33,7 +32,8 @@ SUM, PRODUCT, ATOM = range(3)  # how tightly a text holds together
 Text: TypeAlias = "tuple[str, int]"
 Tree: TypeAlias = "tuple[Any, ...]"
 BOUND = "kmpqlnji"
-SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ"
+SUPERSCRIPT = str.maketrans("0123456789-", RAISED[:-1])
 WORDS = {  # in text and in LaTeX
     "log": ("ln", r"\ln"),
     "sigmoid": ("σ", r"\sigma"),
@@ -129,7 +129,14 @@ def _sorted(terms: list[Tree]) -> list[Tree]:
 
 
 def _rank(x: Tree) -> tuple[int, str]:
-    return (0 if "'sum'" in str(x) or _is_number(x) else 1, order(str(x)))
+    return (0 if "'sum'" in str(x) or _is_number(x) else 1, _ordered(x))
+
+
+def _ordered(node: Any) -> str:
+    """A text by which trees are sorted, whatever the order their atoms were made in."""
+    if isinstance(node, (list, tuple)):
+        return f"({', '.join(map(_ordered, node))})"
+    return order(node) if isinstance(node, frozenset) else repr(node)
 
 
 def _is_negative(x: Tree) -> bool:
@@ -166,11 +173,7 @@ def _without(p: Poly, common: Mapping[Atom, int]) -> Poly:
 def _times(outer: Tree, inner: Tree) -> Tree:
     if inner[0] == "add":
         numbers = [x[1] if x[0] == "mul" else Fraction(1) for x in inner[1]]
-        common = Fraction(
-            math.gcd(*(abs(c.numerator) for c in numbers)), math.lcm(*(c.denominator for c in numbers))
-        )
-        if all(c < 0 for c in numbers):
-            common = -common
+        common = content(numbers)
         if common != 1:
             inner = ("add", _sorted([_scaled(x, 1 / common) for x in inner[1]]))
         return _positive(outer[1] * common, [*outer[2], (inner, 1)])
@@ -252,7 +255,8 @@ def _gathered(p: Poly) -> Poly:
             inner = add(inner, {atom[2]: p[monomial]})
         rest = {m: c for m, c in p.items() if all(m != x for x, _ in some)}
         first = inner[min(inner, key=order)]
-        c = content(inner) * (1 if first * content(inner) > 0 else -1)
+        c = content(inner.values())
+        c = c if first * c > 0 else -c
         gathered = ("several", letters, key_of(scale(inner, 1 / c)))
         return _gathered(add(rest, {outside | {(gathered, 1)}: c}))
     return p
@@ -314,7 +318,7 @@ class Style:
     def number(self, c: Fraction) -> str:
         if c.denominator == 1 and abs(c) < 10**15:
             return str(c).replace("-", "−") if not self.latex else str(c)
-        text = f"{float(c):.6g}"
+        text = repr(float(c)).removesuffix(".0")
         if "e" in text:
             mantissa, _, exponent = text.partition("e")
             power = (
@@ -328,7 +332,8 @@ class Style:
 
     # --- expressions ---
 
-    def write(self, node: Tree) -> Text:
+    def write(self, node: Tree, closed: bool = False) -> Text:
+        """``closed`` if something follows: a function of a name then has parentheses."""
         match node:
             case ("add", terms):
                 return self._added([self.write(x) for x in terms]), SUM
@@ -339,7 +344,7 @@ class Style:
             case ("max", row, letters, inner):
                 return self._largest(row, letters, inner), PRODUCT
             case ("f", name, nodes):
-                return self._function(name, nodes), ATOM
+                return self._function(name, nodes, closed), ATOM
             case ("is", sign, x, y):
                 return self._compared(sign, self.write(x)[0], self.write(y)[0]), ATOM
             case ("atom", atom):
@@ -381,7 +386,7 @@ class Style:
         above = sorted(((x, e) for x, e in parts if e > 0), key=self.place)
         below = sorted(((x, -e) for x, e in parts if e < 0), key=self.place)
         minus = ("-" if self.latex else "−") * (c < 0)
-        c = abs(c)
+        c = _exact(abs(c))
         exact = c.denominator <= 64 and c.numerator < 10**6
         top, bottom = (c.numerator, c.denominator) if exact else (c, 1)
         if not below and bottom == 1:
@@ -392,7 +397,7 @@ class Style:
         last = self.write(above[-1][0])[0] if above else ""
         apart = bool(above) and self._stands_apart(above[-1][0], len(last)) and above[-1][1] == 1
         head = above[:-1] if apart else above
-        over, under = self._row(top, head), self._row(bottom, below)
+        over, under = self._row(top, head, closed=not self.latex), self._row(bottom, below)
         if self.latex:
             over, under = (
                 self._bare(x, n, text) for x, n, text in ((head, top, over), (below, bottom, under))
@@ -400,8 +405,9 @@ class Style:
             fraction = rf"\frac{{{over}}}{{{under}}}"
         else:
             several = len(below) + (bottom != 1) > 1
-            if not several and below and below[0][0][0] == "sum" and below[0][1] == 1:
-                under = self.write(below[0][0])[0]
+            if not several and below:  # a sum has no end but that of the product
+                ends = not apart and below[0][0][0] in ("sum", "max", "f")
+                under = self._power(*below[0], last=ends)
             fraction = f"{over}/{self.paren(under) if several else under}"
         return f"{minus}{fraction}" + (f" {self._power(*above[-1], last=True)}" if apart else ""), PRODUCT
 
@@ -434,24 +440,37 @@ class Style:
                 rank = given
             case _:
                 rank = 6
-        return rank, number, order(str(node))
+        return rank, number, _ordered(node)
 
-    def _row(self, c: Any, parts: Sequence[tuple[Tree, int]]) -> str:
-        """Factors side by side."""
+    def _row(self, c: Any, parts: Sequence[tuple[Tree, int]], closed: bool = False) -> str:
+        """Factors side by side, the last in parentheses too if something follows that it must not take."""
         texts = [self.number(Fraction(c))] if c != 1 or not parts else []
         for k, (node, e) in enumerate(parts):
-            texts.append(self._power(node, e, last=k == len(parts) - 1))
+            texts.append(self._power(node, e, last=k == len(parts) - 1 and not closed))
             if not self.latex and k + 1 < len(parts) and node[0] == "atom" and node[1][0] == "d":
                 texts.append("·")
         return " ".join(texts)
 
     def _power(self, node: Tree, e: int, last: bool = False) -> str:
-        text, level = self.write(node)
+        text, level = self.write(node, closed=not last and e == 1)
         if e == 1:
             return self.paren(text) if level == SUM or (level == PRODUCT and not last) else text
-        bare = level == ATOM and not (node[0] == "atom" and node[1][0] == "d") and " " not in text
-        text = text if bare or (self.latex and node[0] == "f" and node[1] == "sqrt") else self.paren(text)
+        if self.latex and node[:2] == ("f", "sqrt"):
+            return f"{text}^{{{e}}}"
+        whole = level == ATOM and not (node[0] == "atom" and node[1][0] == "d")
+        return self._raised(text if whole else self.paren(text), e)
+
+    def _raised(self, text: str, e: int) -> str:
+        """A power, of a square ‖x‖² too; in parentheses what has blanks or a power already."""
+        square = r"\right\|^2" if self.latex else "‖²"
+        if text.endswith(square):
+            text, e = text[: -1 - self.latex], 2 * e
+        elif text[-1] not in ")|" and (" " in text or self._is_raised(text)):
+            text = self.paren(text)
         return f"{text}^{{{e}}}" if self.latex else text + str(e).translate(SUPERSCRIPT)
+
+    def _is_raised(self, text: str) -> bool:
+        return "^" in text if self.latex else text[-1] in RAISED
 
     def paren(self, text: str) -> str:
         return (
@@ -473,8 +492,8 @@ class Style:
         word = "max" if row == "maximum" else "min"
         return rf"\{word}_{{{names}}} {body}" if self.latex else f"{word}_{names} {body}"
 
-    def _function(self, name: str, nodes: Sequence[Tree]) -> str:
-        simple = len(nodes) == 1 and (nodes[0][0] == "atom" or _is_plain(nodes[0]))
+    def _function(self, name: str, nodes: Sequence[Tree], closed: bool) -> str:
+        simple = len(nodes) == 1 and (nodes[0][0] == "atom" or _is_plain(nodes[0])) and not closed
         return self._called(name, ", ".join(self.write(x)[0] for x in nodes), simple)
 
     def _called(self, name: str, inside: str, simple: bool) -> str:
@@ -483,7 +502,9 @@ class Style:
             return rf"\left|{inside}\right|" if self.latex else f"|{inside}|"
         if self.latex and name in ("exp", "sqrt"):
             return f"e^{{{inside}}}" if name == "exp" else rf"\sqrt{{{inside}}}"
-        word = WORDS.get(name, (name, rf"\operatorname{{{name}}}"))[self.latex]
+        plain = name, rf"\operatorname{{{name}}}"
+        words = WORDS.get(name, plain)
+        word = (plain if {*self.taken, *map(self.symbol, self.taken)} & {*words} else words)[self.latex]
         if simple and (name in ("log", "sqrt") or (self.latex and name in WORDS and name != "sigmoid")):
             return f"√{inside}" if name == "sqrt" else f"{word}{chr(92) + ',' if self.latex else ''} {inside}"
         return f"{word}{self.paren(inside)}"
@@ -507,7 +528,9 @@ class Style:
                 return self._contracted(letters, inner, axes)
             case ("f", name, nodes) if len(nodes) == 1:
                 text, level = self.matrix(nodes[0], axes)
-                return self._called(name, text, level == ATOM and len(text) < 3), ATOM
+                simple = level == ATOM and len(text) < 3
+                called = self._called(name, text, simple)
+                return called, PRODUCT if simple and " " in called else ATOM
             case ("is", sign, x, y) if not axes:
                 texts = [self.matrix(part, ()) for part in (x, y)]
                 return self._compared(sign, *(text for text, _ in texts)), ATOM
@@ -552,8 +575,7 @@ class Style:
                 self._elementwise([p for p, g in zip(rest, groups, strict=True) if x in g], (x,))
                 for x in axes
             ]
-            turned = self._grouped(columns[1]) + (r"^\top" if self.latex else "ᵀ")
-            body: Text = f"{self._right(columns[0])} {turned}", PRODUCT
+            body: Text = f"{self._right(columns[0])} {self._transposed(columns[1])}", PRODUCT
         elif all(g == set(axes) for g in groups):
             body = self._elementwise(rest, axes)
         else:
@@ -566,16 +588,15 @@ class Style:
         if node[0] == "atom" and (node[1][0] != "x" or node[1][1] not in self.inline):
             return node
         text, level = self.matrix(node, ())
-        return ("text", text, level, 2)
+        as_it_is = node[0] == "f" and text == self.write(node)[0]
+        return node if as_it_is else ("text", text, level, 2)
 
     def _elementwise(self, parts: Sequence[tuple[Tree, int]], axes: tuple[Letter, ...]) -> Text:
         texts = []
         for node, e in sorted(parts, key=self.place):
             text, level = self.matrix(node, axes)
             if e != 1:
-                if level != ATOM:
-                    text = self.paren(text)
-                text, level = f"{text}^{{{e}}}" if self.latex else text + str(e).translate(SUPERSCRIPT), ATOM
+                text, level = self._raised(text if level == ATOM else self.paren(text), e), ATOM
             texts.append((text, level))
         if len(texts) == 1:
             return texts[0]
@@ -586,6 +607,11 @@ class Style:
 
     def _grouped(self, text: Text) -> str:
         return text[0] if text[1] == ATOM else self.paren(text[0])
+
+    def _transposed(self, text: Text) -> str:
+        grouped = self._grouped(text)
+        grouped = self.paren(grouped) if self._is_raised(grouped) else grouped
+        return grouped + (r"^\top" if self.latex else "ᵀ")
 
     def _contracted(self, letters: Sequence[Letter], inner: Tree, axes: tuple[Letter, ...]) -> Text:
         c, parts = (inner[1], list(inner[2])) if inner[0] == "mul" else (Fraction(1), [(inner, 1)])
@@ -614,7 +640,7 @@ class Style:
                     left = self._elementwise(own, (first,))
                     rest = [p for p in parts if p not in own]
                     right = self._chain([x for x in letters if x != first], rest, (first,))
-                    return f"{self._grouped(left)}{self._top} {self._right(right)}", PRODUCT
+                    return f"{self._transposed(left)} {self._right(right)}", PRODUCT
             raise NotMatrixError
         here = [p for p in parts if start in _free(p[0])]
         if len(here) != 1 or here[0][1] != 1 or len(_free(here[0][0])) != 2:
@@ -631,10 +657,6 @@ class Style:
         right = self._chain(others, rest, (k,) if end is None else (k, end))
         return f"{self.factor(left)} {self._right(right)}", PRODUCT
 
-    @property
-    def _top(self) -> str:
-        return r"^\top" if self.latex else "ᵀ"
-
     def _right(self, text: Text) -> str:
         sign = "⊙" if not self.latex else r"\odot"
         return self.paren(text[0]) if text[1] == SUM or sign in text[0] else text[0]
@@ -649,7 +671,13 @@ class Style:
             raise NotMatrixError
         (x, _), (y, _) = sorted(parts, key=self.place)
         left, right = self.matrix(x, (k,)), self.matrix(y, (k,))
-        return f"{self._grouped(left)}{self._top} {self.factor(right)}", PRODUCT
+        return f"{self._transposed(left)} {self.factor(right)}", PRODUCT
+
+
+def _exact(c: Fraction) -> Fraction:
+    """The small fraction that a long float is, such as 1/3."""
+    near = c.limit_denominator(64)
+    return near if float(near) == float(c) and len(str(float(c))) > 12 else c
 
 
 def _with_letters(p: Poly, to: Mapping[Letter, Any]) -> Poly:

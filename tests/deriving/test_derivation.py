@@ -59,6 +59,12 @@ def test_premises_are_told_from_identities() -> None:
     )
 
 
+def test_what_is_differentiated_is_under_no_premise() -> None:
+    assert derivation("exp(sum(x))", [0.25, 0.25, 0.5]).results == {"x": "L"}
+    mean = derivation("sum(x*y)/sum(y)", {"x": [1.0, 2.0], "y": [0.25, 0.75]}, ["x", "y"])
+    assert mean.results == {"x": "y_i/Σ_k y_k", "y": "(x_i − L)/Σ_k y_k"}
+
+
 def test_rules_are_those_of_the_table() -> None:
     text = str(derivation("sum(tanh(x) * log(y))", {"x": [0.1, 0.2], "y": [1.0, 2.0]}, ["x", "y"]))
     assert "(tanh(x))′ = 1 − tanh(x)²" in text
@@ -83,6 +89,21 @@ def test_elements_that_differ_are_derived_one_by_one() -> None:
     assert found.results == {"x_0": "x_1", "x_1": "x_0", "x_2": "2 cos(x_2) sin(x_2)"}
 
 
+def test_elements_have_names_of_their_own() -> None:
+    def f(my_x, my):
+        return my_x[0] * my_x[1] + my_x[2] ** 2 * my[0] * my[1] ** 3
+
+    at = {"my_x": np.array([1.0, 2.0, 3.0]), "my": np.array([4.0, 5.0])}
+    assert derivation(f, at, "my_x").results == {
+        "my_x_0": "my_x_1",
+        "my_x_1": "my_x_0",
+        "my_x_2": "2 my_x_2 my_0 my_1³",
+    }
+    assert [*derivation(f, at, "my").results] == ["my_0", "my_1"]
+    clash = derivation(lambda x, x_0: x[0] * x_0 + x[1] ** 2, {"x": [1.0, 2.0], "x_0": 3.0}, ["x", "x_0"])
+    assert clash.results == {"x_0′": "x_0", "x_1": "2 x_1", "x_0": "x_0′"}
+
+
 def test_on_a_kink_the_rule_of_the_engine_holds_or_nothing_is_claimed() -> None:
     assert derivation(lambda x: np.abs(x), 0.0).results == {"x": "sign(x)"}
     tied = derivation(lambda x, y: np.maximum(x, y), {"x": 1.0, "y": 1.0})
@@ -102,6 +123,66 @@ def test_latex_and_html_are_balanced() -> None:
     assert "<script" not in html
     assert html.count("<math") == html.count("</math>") > 10
     assert not re.search(r"\\[a-z]+", re.sub(r"<annotation.*?</annotation>", "", html))
+
+
+def test_a_power_of_a_power_is_one_power_or_in_parentheses() -> None:
+    vector = {"a": [1.0, 2.0]}
+    assert derivation("1/(a@a)", vector).results == {"a": "−2 a/‖a‖⁴"}
+    assert r"\right\|^{4}" in derivation("1/(a@a)", vector).latex()
+    at = {"A": [[1.0, 2.0], [3.0, 4.0]], "x": [1.0, 2.0]}
+    cubes = derivation(lambda A, x: np.sum((A.T @ x) ** 4), at)
+    assert cubes.results == {"A": "4 x ((Aᵀ x)³)ᵀ"}
+    assert derivation(lambda A: np.sum(A.T**3 * A), at["A"]).results == {"A": "Aᵀ ⊙ ((Aᵀ)² + 3 A²)"}
+    assert not re.search(r"\^(\\top|\d|\{\w+\})\^", cubes.latex())
+
+
+def test_the_largest_is_in_parentheses_where_something_follows() -> None:
+    at = {"a": [1.0, 2.0], "b": [1.0, 3.0, 2.0], "c": [2.0, 5.0, 1.0, 1.0]}
+    found = derivation(lambda a, b, c: np.sum(a**2) * c.max() / b.max(), at)
+    assert found.results == {"a": "2 (max_k c_k) a/(max_k b_k)"}
+    assert "L = (max_k c_k)/(max_k b_k) Σ_k a_k²" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("formula", "line"),
+    [
+        ("x*0.123456789012", "0.123456789012"),
+        ("x*(1/3)", "1/3"),
+        ("x*(2/3)*y", "2 y/3"),
+        ("x*0.1", "0.1"),
+        ("1e-9*x + 1.5e20*x**2", "10⁻⁹ + 3 · 10²⁰ x"),
+    ],
+)
+def test_constants_are_written_whole(formula: str, line: str) -> None:
+    assert derivation(formula, {"x": 1.0, "y": 2.0} if "y" in formula else {"x": 1.0}).results == {"x": line}
+
+
+def test_a_number_beside_1_is_not_1() -> None:
+    assert "L = exp(1.00000001 a)" in str(derivation("exp(1.00000001*a)", {"a": 1.0}))
+    quadratic = derivation(lambda x: np.sum((x - 1 / 3) ** 2) / 7, [1.0, 2.0, 3.0])
+    assert "L = Σ_k x_k (x_k/7 − 2/21) + n/63" in str(quadratic)
+
+
+@pytest.mark.parametrize(
+    ("formula", "at", "results"),
+    [
+        ("2**x*y", {"y": 3.0, "x": 2.0}, {"y": "pow(2, x)", "x": "y pow(2, x) ln 2"}),
+        ("log(a)/b", {"a": 2.0, "b": 3.0}, {"a": "1/(a b)", "b": "−L/b"}),
+        ("exp(a)*log(a)*sin(b)", {"a": 2.0, "b": 3.0}, {"a": "ε sin(b) (1/a + ln a)", "b": "ε cos(b) ln a"}),
+        ("sum(a**b)", {"a": [1.0, 2.0], "b": [2.0, 3.0]},
+         {"a": "b_i pow(a_i, b_i − 1)", "b": "ln(a_i) pow(a_i, b_i)"}),
+        ("sum(log(exp(a))*b)", {"b": [2.0, 3.0], "a": [1.0, 2.0]}, {"b": "ln ε"}),
+    ],
+)  # fmt: skip
+def test_a_function_without_parentheses_ends_its_product(formula: str, at, results) -> None:
+    assert derivation(formula, at, [*results]).results == results
+
+
+@pytest.mark.parametrize("name", ["σ", "sigma"])
+def test_functions_have_other_words_than_arguments(name: str) -> None:
+    found = derivation(f"1/(1 + exp(-{name}*x))", {name: 2.0, "x": 3.0})
+    assert r"\operatorname{sigmoid}" in found.latex()
+    assert ("sigmoid(σ x)" if name == "σ" else "σ(sigma x)") in str(found)
 
 
 def test_html_without_its_library_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +230,8 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda x: x, [1.0, 2.0], None, "one output, got shape"),
         (lambda x, y: x * y, {"x": 1.0}, None, "at= gives no y; f takes x, y"),
         (lambda x: x, {"y": 1.0}, None, "at= gives y; f takes x"),
+        (lambda x: x, 1.0, [], "nothing to differentiate by"),
+        (lambda x, y: y * np.sum(x), {"x": [], "y": 1.0}, "x", "nothing to differentiate by"),
         (lambda x: x, 1.0, "y", "wrt names 'y'; f's arguments are x"),
         (lambda x: 2.0, 1.0, None, "f is a constant"),
         (lambda x: np.log(x), -1.0, None, "not finite at the point"),
