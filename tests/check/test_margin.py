@@ -597,3 +597,20 @@ class RNN:
     wrong = {line.claim.strip() for line in report.lines if line.verdict == "wrong"}
     assert wrong
     assert wrong <= {"db = da", "d = da * 2"}
+
+
+def test_no_adjoint_is_called_by_the_negative_of_a_name():
+    names = module("""
+import numpy as np
+class Sigmoid:
+    def forward(self, z):
+        self.z = z
+        return 1 / (1 + np.exp(-self.z))
+    def backward(self, g):
+        s = 1 / (1 + np.exp(-self.z))
+        dz = -g * s * (1 - s)
+        return dz
+""")
+    report = check_backward(names["Sigmoid"], at={"z": random.standard_normal(4)}, diagnosis=20.0)
+    assert report.explanations[0].formula == "dz = g * s * (1 - s)"
+    assert "∂L/∂(-" not in str(report)

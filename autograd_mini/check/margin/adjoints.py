@@ -117,9 +117,13 @@ def _known(passes: Derivation, trial: Trial, apart: bool) -> Places:
                 continue
             if part.adjoint.shape == whole.adjoint.shape and not close(part.adjoint, whole.adjoint):
                 places[site].append(part)
+                if ".append(" in where.within:  # to be kept is no use of its own
+                    continue
                 others = whole.adjoint - part.adjoint
                 rest = Known(where.text, part.value, others, f"all but {where.within}")
                 places["rest", site].append(rest)
+            continue
+        if where.text.startswith("-"):  # nobody calls an adjoint by the negative of a name
             continue
         found = known(where.text, result)
         if found.adjoint is not None or not passes.joined:
