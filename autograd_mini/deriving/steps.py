@@ -8,7 +8,7 @@ the derivative that the engine computes, at every point and size; else there is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from autograd_mini.deriving.algebra import (
 from autograd_mini.deriving.forward import Array, Forward, definition_rules
 from autograd_mini.deriving.numbers import Place, agrees, always
 from autograd_mini.deriving.writing import Style
+from autograd_mini.rolling.families import Operand
 
 ALLOWANCE = 10  # characters that a line without other derivatives may be longer than one with them
 SYMBOLS = "ijklmnpq"
@@ -35,11 +36,15 @@ SYMBOLS = "ijklmnpq"
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A term of the chain rule, through an array at ``letters``; ``slope`` is its partial, if verified."""
+    """A term of the chain rule, through an array at ``letters``; ``slope`` is its partial, if verified.
+
+    ``rows`` are those of the table between the two.
+    """
 
     through: str
     letters: tuple[Letter, ...]
     slope: Poly | None
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +57,12 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """The derivative by one array, with the rows of the table that its terms come from."""
+    """The derivative by one array."""
 
     array: Array
     letters: tuple[Letter, ...]
     terms: tuple[Term, ...]
     lines: tuple[Line, ...]
-    rows: tuple[str, ...]
     chain: Poly
     closed: Poly | None  # without other derivatives, however long
 
@@ -154,15 +158,14 @@ class Reverse:
                 seed = single(("d", user.name, k))
             else:
                 continue
-            terms.append(Term(user.name, k, slope))
+            terms.append(Term(user.name, k, slope, self._rows(array, user)))
             local = add(local, self.raw.sum(self.raw.mul(seed, slope), k))
         if not terms:
             return None
-        rows = self._rows(array, [term.through for term in terms])
         lines, closed = self._lines(array, target, local)
         held = [a.family for a in stops if a.kind != "output" and a.family not in (None, array.family)]
         terms = [self._partial(term, array, target, held) for term in terms]
-        return Step(array, target, tuple(terms), tuple(lines), rows, local, closed)
+        return Step(array, target, tuple(terms), tuple(lines), local, closed)
 
     def _partial(self, term: Term, array: Array, at: tuple[Letter, ...], held: Sequence[Any]) -> Term:
         """A term with its partial simplified, if that is what the engine says of some elements."""
@@ -173,8 +176,8 @@ class Reverse:
                 for place in self.places
                 if place.point is not None
             ):
-                return Term(term.through, term.letters, line.value)
-        return Term(term.through, term.letters, None)
+                return replace(term, slope=line.value)
+        return replace(term, slope=None)
 
     def _is_partial(
         self, p: Poly, term: Term, user: Array, array: Array, at: Any, held: Sequence[Any], place: Place
@@ -258,8 +261,8 @@ class Reverse:
 
     # --- the table's rows ---
 
-    def _rows(self, array: Array, users: Iterable[str]) -> tuple[str, ...]:
-        """The rows between an array and what it feeds."""
+    def _rows(self, array: Array, user: Array) -> tuple[str, ...]:
+        """The rows between an array and what it feeds that are not linear in what depends on it."""
         forward = self.forward
         found: dict[str, None] = {}
 
@@ -271,19 +274,29 @@ class Reverse:
             return any(map(depends, forward._operands(i)))
 
         def walk(i: int) -> None:
-            row = forward.families[i].row
-            for x in forward._operands(i) if row is not rules.detach else ():
-                if depends(x):
-                    if row is not None and row not in LINEAR:
-                        found[row.name] = None
-                    if x != array.family:
-                        walk(x)
+            family = forward.families[i]
+            row, operands = family.row, forward._operands(i)
+            if row is None or row is rules.detach:
+                return
+            places = [
+                isinstance(x, Operand) and x.family in operands and depends(x.family) for x in family.operands
+            ]
+            if any(places) and not is_linear(row, places, family.fold):
+                found["exponential" if row is rules.pow and places[1] else row.name] = None
+            for x in dict.fromkeys(operands):
+                if depends(x) and x != array.family:
+                    walk(x)
 
-        for name in users:
-            family = forward.arrays[name].family
-            if family is not None:
-                walk(family)
+        if user.family is not None:
+            walk(user.family)
         return tuple(found)
+
+
+def is_linear(row: rules.Primitive, places: Sequence[bool], fold: bool) -> bool:
+    """Whether a row is linear in its operands at these places."""
+    if row is rules.mul:
+        return sum(places) == 1 and not fold
+    return row in LINEAR or (row is rules.div and not places[1])
 
 
 LINEAR = (rules.add, rules.sub, rules.neg, rules.identity)

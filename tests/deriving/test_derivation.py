@@ -71,6 +71,23 @@ def test_rules_are_those_of_the_table() -> None:
     assert "(ln x)′ = 1/x" in text
 
 
+@pytest.mark.parametrize(
+    ("formula", "at", "rules"),
+    [
+        ("mean((z - mean(z))**2)", {"z": [1.0, 2.0, 4.0]}, ["power"]),
+        ("sum(z**2*y)/7", {"z": [1.0, 2.0], "y": [3.0, 4.0]}, ["power"]),
+        ("mean(z)", {"z": [1.0, 2.0]}, []),
+        ("x/(1 + x)", {"x": 2.0}, ["quotient"]),
+        ("y**x", {"x": 2.0, "y": 3.0}, ["exponential"]),
+        ("x*y", {"x": 2.0, "y": 3.0}, []),
+        ("x*x", {"x": 2.0}, ["product"]),
+        ("x**3/(1 + x)", {"x": 2.0}, []),
+    ],
+)
+def test_a_rule_of_arithmetic_is_named_where_it_is_certain(formula: str, at, rules: list[str]) -> None:
+    assert re.findall(r"(\w+) rule", str(derivation(formula, at, [*at][0]))) == rules
+
+
 def test_arrays_from_outside_are_names() -> None:
     X, y = np.arange(12.0).reshape(4, 3) / 7, np.ones(4)
     assert derivation(lambda w: np.mean((X @ w - y) ** 2), [1.0, 2.0, 3.0]).results == {
