@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from derivation_losses import LOSSES, named_layers, wrong_lines
 
-from autograd_mini import check_gradient, check_steps, cross_entropy, derivation, softmax
+from autograd_mini import check_gradient, check_steps, cross_entropy, derivation, named, softmax
 from autograd_mini.command_line import main
 from autograd_mini.deriving import Derivation
 
@@ -85,7 +85,7 @@ def test_rules_are_those_of_the_table() -> None:
     ],
 )
 def test_a_rule_of_arithmetic_is_named_where_it_is_certain(formula: str, at, rules: list[str]) -> None:
-    assert re.findall(r"(\w+) rule", str(derivation(formula, at, [*at][0]))) == rules
+    assert re.findall(r"(\w+) rule", str(derivation(formula, at, next(iter(at))))) == rules
 
 
 def test_arrays_from_outside_are_names() -> None:
@@ -119,6 +119,15 @@ def test_elements_have_names_of_their_own() -> None:
     assert [*derivation(f, at, "my").results] == ["my_0", "my_1"]
     clash = derivation(lambda x, x_0: x[0] * x_0 + x[1] ** 2, {"x": [1.0, 2.0], "x_0": 3.0}, ["x", "x_0"])
     assert clash.results == {"x_0′": "x_0", "x_1": "2 x_1", "x_0": "x_0′"}
+
+
+def test_the_output_has_a_name_of_its_own() -> None:
+    found = derivation("L*x**2", {"L": 2.0, "x": 3.0}, ["x", "L"])
+    assert found.out == "f"
+    assert found.results == {"x": "2 L x", "L": "x²"}
+    inside = derivation(lambda x, f: named(x * x, "L") ** 3 * f, {"x": 2.0, "f": 3.0})
+    assert "J = f L³" in str(inside)
+    assert derivation(lambda x: named(x * x, "L"), 2.0).out == "L"
 
 
 def test_on_a_kink_the_rule_of_the_engine_holds_or_nothing_is_claimed() -> None:
