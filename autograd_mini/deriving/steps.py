@@ -8,6 +8,7 @@ the derivative that the engine computes, at every point and size; else there is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,7 +129,7 @@ class Reverse:
                 self.closed[array.name] = step
                 for place in self.places:
                     if place.size < 0 and place.adjoints.get(array.name) is None:
-                        place.adjoints[array.name] = place.value(step.value, step.letters)
+                        place.adjoints[array.name] = _first_defined(place, step)
                 yield step
 
     def _depending(self) -> set[str]:
@@ -184,7 +185,10 @@ class Reverse:
     ) -> bool:
         letters = (*term.letters, *at)
         shape = tuple(x.dim[place.size] for x in term.letters)
-        numbers = place.value(p, letters).reshape(-1, *(x.dim[place.size] for x in at))
+        try:
+            numbers = place.value(p, letters).reshape(-1, *(x.dim[place.size] for x in at))
+        except ArithmeticError:  # another form may have a value there
+            return False
         assert place.point is not None
         assert user.family is not None
         assert array.family is not None
@@ -290,6 +294,15 @@ class Reverse:
         if user.family is not None:
             walk(user.family)
         return tuple(found)
+
+
+def _first_defined(place: Place, step: Step) -> Any:
+    """The derivative at a place by the last form that has a value there, or None: L/a has none at 0."""
+    for p in (*(line.value for line in reversed(step.lines)), step.chain, step.closed):
+        if p is not None:
+            with suppress(ArithmeticError, TypeError):
+                return place.value(p, step.letters)
+    return None
 
 
 def is_linear(row: rules.Primitive, places: Sequence[bool], fold: bool) -> bool:

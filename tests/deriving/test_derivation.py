@@ -130,6 +130,14 @@ def test_the_output_has_a_name_of_its_own() -> None:
     assert derivation(lambda x: named(x * x, "L"), 2.0).out == "L"
 
 
+def test_at_zero_there_is_a_form_without_a_quotient() -> None:
+    at = {"x": [0.0, 0.0], "y": [3.0, 2.0]}
+    found = derivation(lambda x, y: named(np.sum(x * y), "u") ** 3 * np.sum(y), at)
+    assert found.results == {"x": "3 u² y_i Σ_k y_k"}
+    cube = derivation(lambda x, f: named(x * x, "L") ** 3 * f, {"x": 0.0, "f": 3.0})
+    assert cube.results == {"x": "6 x f L²"}
+
+
 def test_on_a_kink_the_rule_of_the_engine_holds_or_nothing_is_claimed() -> None:
     assert derivation(lambda x: np.abs(x), 0.0).results == {"x": "sign(x)"}
     tied = derivation(lambda x, y: np.maximum(x, y), {"x": 1.0, "y": 1.0})
