@@ -110,7 +110,7 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
         )
 
     try:
-        return _indexed(([record(by_elements, elements)], [{}]), elements, wanted, out)
+        return _indexed(([record(by_elements, elements, apart=True)], [{}]), elements, wanted, out)
     except IRREGULAR as why:
         raise ValueError(f"derivation: f has no index notation: {why}") from None
 

@@ -106,6 +106,18 @@ def test_elements_that_differ_are_derived_one_by_one() -> None:
     assert found.results == {"x_0": "x_1", "x_1": "x_0", "x_2": "2 cos(x_2) sin(x_2)"}
 
 
+@pytest.mark.parametrize(
+    ("formula", "line"),
+    [
+        ("x**2*x**3", "5 x⁴"),
+        ("exp(2*x) + exp(3*x)", "2 ε + 3 η"),
+        ("log(1 + x)*log(2 + x)", "ln(2 + x)/(1 + x) + ln(1 + x)/(2 + x)"),
+    ],
+)
+def test_like_operations_with_other_constants_are_apart(formula: str, line: str) -> None:
+    assert derivation(formula, {"x": 2.0}).results == {"x": line}
+
+
 def test_elements_have_names_of_their_own() -> None:
     def f(my_x, my):
         return my_x[0] * my_x[1] + my_x[2] ** 2 * my[0] * my[1] ** 3
