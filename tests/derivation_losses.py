@@ -275,7 +275,7 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
             by_index = step is not None and left == style.derivative(name, step.letters)
             letters = "".join(x.name for x in step.letters) if step is not None and by_index else ""
             numbers = _read(text, known, np.shape(truth), letters)
-            if not np.allclose(numbers, truth, rtol=1e-6, atol=1e-9):
+            if not np.allclose(numbers, truth, rtol=1e-10, atol=1e-12):
                 yield f"{left} = {text}: {numbers}, and not {truth}"
 
 

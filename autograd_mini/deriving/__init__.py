@@ -51,9 +51,9 @@ def derivation(f: Any, at: Any, wrt: str | Sequence[str] | None = None, out: str
 
     ``at`` is the argument of a function of one argument, else a mapping from f's parameters to their values;
     ``wrt`` names the arguments differentiated, by default the first. ``f`` may be a formula as text, and
-    ``out`` is what its value is called. Steps are what `named` named, results of softmax and sigmoid, and
-    what a textbook would name. Arguments that sum to 1 or are signs at the point are taken to be so
-    everywhere unless they are differentiated, and where that is used it is said.
+    ``out`` is what its value is called, if nothing else is called so. Steps are what `named` named, results
+    of softmax and sigmoid, and what a textbook would name. Arguments that sum to 1 or are signs at the point
+    are taken to be so everywhere unless they are differentiated, and where that is used it is said.
 
     >>> from autograd_mini import cross_entropy, softmax
     >>> at = {"z": [1.5, -0.5, 0.75], "t": [0, 0, 1]}
@@ -110,7 +110,7 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
         )
 
     try:
-        return _indexed(([record(by_elements, elements)], [{}]), elements, wanted, out)
+        return _indexed(([record(by_elements, elements, apart=True)], [{}]), elements, wanted, out)
     except IRREGULAR as why:
         raise ValueError(f"derivation: f has no index notation: {why}") from None
 
@@ -146,10 +146,10 @@ def _indexed(
     alone = both[0] if not sizes[0] else record(forward.recordings[0].function, arguments)
     given = _given(alone, arguments, forward)
     order = {name: k for k, name in enumerate(forward.arrays)}
-    style = Style(False, out, frozenset(forward.arrays), order=order)
+    style = Style(False, forward.output, frozenset(forward.arrays), order=order)
     steps = tuple(Reverse(forward, wrt, [*places, given], without, style).steps())
     arrays = tuple(forward.arrays.values())
-    return Derivation(out, tuple(wrt), arrays, steps, given.adjoints, len(places), len(both))
+    return Derivation(forward.output, tuple(wrt), arrays, steps, given.adjoints, len(places), len(both))
 
 
 def _is_defined(array: Array, shown: Poly, places: Sequence[Place]) -> bool:

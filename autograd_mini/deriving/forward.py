@@ -41,6 +41,7 @@ from autograd_mini.rolling.families import Family, Numbers, Operand
 from autograd_mini.rolling.grids import Affine
 
 LINEAR = (rules.add, rules.sub, rules.neg, rules.identity, rules.detach)
+OUTPUTS = "L f J F"
 FREE = {  # names for what has none, the first that is free; of several kinds it is the first
     "softmax": "S P A",
     "sigmoid": "s p",
@@ -81,7 +82,7 @@ class Forward:
     def __init__(
         self, recordings: Sequence[Recording], inputs: Sequence[str], output: str, given: Mapping[int, int]
     ) -> None:
-        self.recordings, self.inputs, self.output, self.given = recordings, list(inputs), output, given
+        self.recordings, self.inputs, self.given = recordings, list(inputs), given
         self.families = recordings[0].families
         self.algebra = Algebra({})
         self.lengths = list(dict.fromkeys(
@@ -97,6 +98,8 @@ class Forward:
             letters = self.slots(i)
             self.arrays[name] = Array(name, i, letters, {}, {}, "input")
         self.reached = self._reached()
+        inside = {self._label(self.families[i]) for i in self.reached if i != self.root}
+        self.output = next(x for x in _names([output, *OUTPUTS.split()]) if x not in {*inputs, *inside})
         self._name_all()
 
     # --- families in index notation ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
@@ -22,7 +22,7 @@ INLINE = ("residual", "sigmoid", "scalar", "layer")  # arrays that a result writ
 LONGEST = 48  # characters of a result with definitions written out
 SHOWN = 5  # entries of an array
 ARITHMETIC = {"mul": "product rule", "div": "quotient rule", "reciprocal": "quotient rule",
-              "pow": "power rule", "square": "power rule"}  # fmt: skip
+              "pow": "power rule", "square": "power rule", "exponential": "exponential rule"}  # fmt: skip
 UNSAID = ("where", "detach", "equal", "less", "less_equal", "convention")
 
 
@@ -159,22 +159,22 @@ class Derivation:
     def _equations(self, step: Step, style: Style) -> Iterator[tuple[str, str, str]]:
         """Sign, text and comment of each line of a step."""
         words, name = style.words, step.array.name
-        rule = self._rule(step, style)
         chained = [x for x in step.terms if x.through != self.out]
         previous = ""
         if chained:
             fed = style.listed([style.symbol(x) for x in dict.fromkeys(x.through for x in step.terms)])
             previous = self._chain(step, style)
             yield "=", previous, words("as ") + style.symbol(name) + words(" feeds ") + fed
-            for k, term in enumerate(x for x in chained if x.slope is not None):
+            for term in (x for x in chained if x.slope is not None):
                 of = style.derivative(name, step.letters, term.through, term.letters)
                 slope = style.poly(term.slope) if term.slope is not None else ""
                 softmax = self._array(term.through).kind == "softmax"
-                yield "with", f"{of} = {slope}", words("softmax") if softmax else rule if not k else ""
+                yield "with", f"{of} = {slope}", words("softmax") if softmax else self._rule(term.rows, style)
+        rule = "" if chained else self._rule([row for term in step.terms for row in term.rows], style)
         for k, line in enumerate(step.lines):
             text = style.poly(line.value)
             if text != previous:
-                yield "=", text, self._because(step, k, style) or (rule if not chained and not k else "")
+                yield "=", text, self._because(step, k, style) or (rule if not k else "")
             previous = text
         yield "=", _numbers(self.numbers[name]), words("at the point")
         if name in self.marks:
@@ -206,13 +206,14 @@ class Derivation:
         texts = [x + style.words(f" ({'premise' if premise else 'identity'})") for x, premise in said]
         return style.words("as ") + style.listed(texts) if said else ""
 
-    def _rule(self, step: Step, style: Style) -> str:
-        """The rows of the table that a step takes, each with what it says."""
-        said = [name for name in step.rows if name not in (*ARITHMETIC, *UNSAID)]
+    def _rule(self, rows: Sequence[str], style: Style) -> str:
+        """The rows of the table that a line takes, each with what it says; of arithmetic only one alone."""
+        said = [name for name in rows if name not in (*ARITHMETIC, *UNSAID)]
         if said:
             known = list(dict.fromkeys(text for name in said for text in row_texts(name, style)))
             return ", ".join(known[:2]) or style.words(said[0])
-        return style.words(next((ARITHMETIC[name] for name in step.rows if name in ARITHMETIC), ""))
+        used = {ARITHMETIC[name] for name in rows if name in ARITHMETIC}
+        return style.words(used.pop()) if len(used) == 1 else ""
 
     def _said(self) -> str:
         """What was verified."""

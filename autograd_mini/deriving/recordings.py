@@ -114,8 +114,11 @@ class Point:
         return found.reshape(known.shape)
 
 
-def record(f: Callable[..., Any], arguments: Arguments) -> Recording:
-    """f at arguments of these shapes; ValueError unless it has one output that depends on them."""
+def record(f: Callable[..., Any], arguments: Arguments, apart: bool = False) -> Recording:
+    """f at arguments of these shapes; ValueError unless it has one output that depends on them.
+
+    ``apart`` if each operation is to be a family of its own.
+    """
 
     def one(*given: Any) -> Any:
         result = f(*given)
@@ -129,7 +132,7 @@ def record(f: Callable[..., Any], arguments: Arguments) -> Recording:
     code = program.code
     if code.inputs <= code.outputs[0] < code.first:
         raise ValueError("derivation: f is a constant")
-    rolled = roll(program.listing)
+    rolled = roll(program.listing, apart=apart)
     return Recording(f, code, program.listing.labels, rolled.families, rolled.outputs[0])
 
 

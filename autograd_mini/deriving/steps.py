@@ -8,7 +8,8 @@ the derivative that the engine computes, at every point and size; else there is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from autograd_mini.deriving.algebra import (
 from autograd_mini.deriving.forward import Array, Forward, definition_rules
 from autograd_mini.deriving.numbers import Place, agrees, always
 from autograd_mini.deriving.writing import Style
+from autograd_mini.rolling.families import Operand
 
 ALLOWANCE = 10  # characters that a line without other derivatives may be longer than one with them
 SYMBOLS = "ijklmnpq"
@@ -35,11 +37,15 @@ SYMBOLS = "ijklmnpq"
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A term of the chain rule, through an array at ``letters``; ``slope`` is its partial, if verified."""
+    """A term of the chain rule, through an array at ``letters``; ``slope`` is its partial, if verified.
+
+    ``rows`` are those of the table between the two.
+    """
 
     through: str
     letters: tuple[Letter, ...]
     slope: Poly | None
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +58,12 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """The derivative by one array, with the rows of the table that its terms come from."""
+    """The derivative by one array."""
 
     array: Array
     letters: tuple[Letter, ...]
     terms: tuple[Term, ...]
     lines: tuple[Line, ...]
-    rows: tuple[str, ...]
     chain: Poly
     closed: Poly | None  # without other derivatives, however long
 
@@ -124,7 +129,7 @@ class Reverse:
                 self.closed[array.name] = step
                 for place in self.places:
                     if place.size < 0 and place.adjoints.get(array.name) is None:
-                        place.adjoints[array.name] = place.value(step.value, step.letters)
+                        place.adjoints[array.name] = _first_defined(place, step)
                 yield step
 
     def _depending(self) -> set[str]:
@@ -154,15 +159,14 @@ class Reverse:
                 seed = single(("d", user.name, k))
             else:
                 continue
-            terms.append(Term(user.name, k, slope))
+            terms.append(Term(user.name, k, slope, self._rows(array, user)))
             local = add(local, self.raw.sum(self.raw.mul(seed, slope), k))
         if not terms:
             return None
-        rows = self._rows(array, [term.through for term in terms])
         lines, closed = self._lines(array, target, local)
         held = [a.family for a in stops if a.kind != "output" and a.family not in (None, array.family)]
         terms = [self._partial(term, array, target, held) for term in terms]
-        return Step(array, target, tuple(terms), tuple(lines), rows, local, closed)
+        return Step(array, target, tuple(terms), tuple(lines), local, closed)
 
     def _partial(self, term: Term, array: Array, at: tuple[Letter, ...], held: Sequence[Any]) -> Term:
         """A term with its partial simplified, if that is what the engine says of some elements."""
@@ -173,15 +177,18 @@ class Reverse:
                 for place in self.places
                 if place.point is not None
             ):
-                return Term(term.through, term.letters, line.value)
-        return Term(term.through, term.letters, None)
+                return replace(term, slope=line.value)
+        return replace(term, slope=None)
 
     def _is_partial(
         self, p: Poly, term: Term, user: Array, array: Array, at: Any, held: Sequence[Any], place: Place
     ) -> bool:
         letters = (*term.letters, *at)
         shape = tuple(x.dim[place.size] for x in term.letters)
-        numbers = place.value(p, letters).reshape(-1, *(x.dim[place.size] for x in at))
+        try:
+            numbers = place.value(p, letters).reshape(-1, *(x.dim[place.size] for x in at))
+        except ArithmeticError:  # another form may have a value there
+            return False
         assert place.point is not None
         assert user.family is not None
         assert array.family is not None
@@ -258,8 +265,8 @@ class Reverse:
 
     # --- the table's rows ---
 
-    def _rows(self, array: Array, users: Iterable[str]) -> tuple[str, ...]:
-        """The rows between an array and what it feeds."""
+    def _rows(self, array: Array, user: Array) -> tuple[str, ...]:
+        """The rows between an array and what it feeds that are not linear in what depends on it."""
         forward = self.forward
         found: dict[str, None] = {}
 
@@ -271,19 +278,38 @@ class Reverse:
             return any(map(depends, forward._operands(i)))
 
         def walk(i: int) -> None:
-            row = forward.families[i].row
-            for x in forward._operands(i) if row is not rules.detach else ():
-                if depends(x):
-                    if row is not None and row not in LINEAR:
-                        found[row.name] = None
-                    if x != array.family:
-                        walk(x)
+            family = forward.families[i]
+            row, operands = family.row, forward._operands(i)
+            if row is None or row is rules.detach:
+                return
+            places = [
+                isinstance(x, Operand) and x.family in operands and depends(x.family) for x in family.operands
+            ]
+            if any(places) and not is_linear(row, places, family.fold):
+                found["exponential" if row is rules.pow and places[1] else row.name] = None
+            for x in dict.fromkeys(operands):
+                if depends(x) and x != array.family:
+                    walk(x)
 
-        for name in users:
-            family = forward.arrays[name].family
-            if family is not None:
-                walk(family)
+        if user.family is not None:
+            walk(user.family)
         return tuple(found)
+
+
+def _first_defined(place: Place, step: Step) -> Any:
+    """The derivative at a place by the last form that has a value there, or None: L/a has none at 0."""
+    for p in (*(line.value for line in reversed(step.lines)), step.chain, step.closed):
+        if p is not None:
+            with suppress(ArithmeticError, TypeError):
+                return place.value(p, step.letters)
+    return None
+
+
+def is_linear(row: rules.Primitive, places: Sequence[bool], fold: bool) -> bool:
+    """Whether a row is linear in its operands at these places."""
+    if row is rules.mul:
+        return sum(places) == 1 and not fold
+    return row in LINEAR or (row is rules.div and not places[1])
 
 
 LINEAR = (rules.add, rules.sub, rules.neg, rules.identity)

@@ -19,6 +19,7 @@ from autograd_mini.deriving.algebra import (
     Poly,
     add,
     content,
+    factors,
     key_of,
     letters_in,
     order,
@@ -184,7 +185,7 @@ def _times(outer: Tree, inner: Tree) -> Tree:
 
 def _product(monomial: Monomial, c: Fraction) -> Tree:
     found: list[tuple[Tree, int]] = []
-    for atom, e in monomial:
+    for atom, e in factors(monomial):
         if atom[0] in ("sum", "several") and e == 1:
             _, letters, inner = _leaf(atom)
             factor = inner[1] if inner[0] == "mul" else Fraction(1)  # in front of the sum

@@ -106,11 +106,13 @@ class Rolled:
 
 
 @overload
-def roll(listing: Listing) -> Rolled: ...
+def roll(listing: Listing, *, apart: bool = False) -> Rolled: ...
 @overload
 def roll(listing: Listing, least: int) -> Rolled | None: ...
-def roll(listing: Listing, least: int = 0) -> Rolled | None:
+def roll(listing: Listing, least: int = 0, *, apart: bool = False) -> Rolled | None:
     """The instructions as families; None if there are less than so many for each kind of node.
+
+    ``apart`` leaves each in a family of its own.
 
     >>> from autograd_mini import trace
     >>> rolled = roll(trace(lambda W, x: W @ x, np.ones((3, 2)), np.ones(2)).listing)
@@ -123,7 +125,7 @@ def roll(listing: Listing, least: int = 0) -> Rolled | None:
         return None
     nodes = nodes_of(code)
     arrays, leaves = _slices(inputs), _slices(outputs)
-    marks: dict[tuple[int, int], object] = {}
+    marks: dict[tuple[int, int], object] = {(k, -1): k for k in range(code.slots)} if apart else {}
     colours = colours_of(nodes, arrays, {}, marks, len(code) / least if least else math.inf)
     if colours.order is None:
         return None

@@ -25,7 +25,7 @@ from derivation_losses import wrong_lines
 def drawn(seed: int) -> tuple[Callable[..., Any], dict[str, Any]]:
     """A random loss of a vector, a matrix and targets, and a point."""
     random = np.random.default_rng(seed)
-    kinds = random.integers(0, 16, random.integers(1, 5)).tolist()
+    kinds = random.integers(0, len(STEPS), random.integers(1, 5)).tolist()
     picks = random.integers(0, 99, 40).tolist()
     end = int(random.integers(0, 5))
     n = int(random.integers(2, 5))
@@ -60,6 +60,8 @@ STEPS: list[Callable[[Any, Any, Any], Any]] = [
     lambda u, v, A: softplus(u),
     lambda u, v, A: np.exp(u - np.max(u)),
     lambda u, v, A: A @ u - v,
+    lambda u, v, A: u * np.sum(v) / (np.sum(u * u) + 0.123456789012),
+    lambda u, v, A: u * (v @ v) ** 2 / 3,
 ]
 ENDS: list[Callable[[Any, Any, Any], Any]] = [
     lambda u, v, b: np.sum(u * v),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from derivation_losses import LOSSES, named_layers, wrong_lines
 
-from autograd_mini import check_gradient, check_steps, cross_entropy, derivation, softmax
+from autograd_mini import check_gradient, check_steps, cross_entropy, derivation, named, softmax
 from autograd_mini.command_line import main
 from autograd_mini.deriving import Derivation
 
@@ -71,6 +71,23 @@ def test_rules_are_those_of_the_table() -> None:
     assert "(ln x)′ = 1/x" in text
 
 
+@pytest.mark.parametrize(
+    ("formula", "at", "rules"),
+    [
+        ("mean((z - mean(z))**2)", {"z": [1.0, 2.0, 4.0]}, ["power"]),
+        ("sum(z**2*y)/7", {"z": [1.0, 2.0], "y": [3.0, 4.0]}, ["power"]),
+        ("mean(z)", {"z": [1.0, 2.0]}, []),
+        ("x/(1 + x)", {"x": 2.0}, ["quotient"]),
+        ("y**x", {"x": 2.0, "y": 3.0}, ["exponential"]),
+        ("x*y", {"x": 2.0, "y": 3.0}, []),
+        ("x*x", {"x": 2.0}, ["product"]),
+        ("x**3/(1 + x)", {"x": 2.0}, []),
+    ],
+)
+def test_a_rule_of_arithmetic_is_named_where_it_is_certain(formula: str, at, rules: list[str]) -> None:
+    assert re.findall(r"(\w+) rule", str(derivation(formula, at, next(iter(at))))) == rules
+
+
 def test_arrays_from_outside_are_names() -> None:
     X, y = np.arange(12.0).reshape(4, 3) / 7, np.ones(4)
     assert derivation(lambda w: np.mean((X @ w - y) ** 2), [1.0, 2.0, 3.0]).results == {
@@ -89,6 +106,18 @@ def test_elements_that_differ_are_derived_one_by_one() -> None:
     assert found.results == {"x_0": "x_1", "x_1": "x_0", "x_2": "2 cos(x_2) sin(x_2)"}
 
 
+@pytest.mark.parametrize(
+    ("formula", "line"),
+    [
+        ("x**2*x**3", "5 x⁴"),
+        ("exp(2*x) + exp(3*x)", "2 ε + 3 η"),
+        ("log(1 + x)*log(2 + x)", "ln(1 + x)/(2 + x) + ln(2 + x)/(1 + x)"),
+    ],
+)
+def test_like_operations_with_other_constants_are_apart(formula: str, line: str) -> None:
+    assert derivation(formula, {"x": 2.0}).results == {"x": line}
+
+
 def test_elements_have_names_of_their_own() -> None:
     def f(my_x, my):
         return my_x[0] * my_x[1] + my_x[2] ** 2 * my[0] * my[1] ** 3
@@ -102,6 +131,23 @@ def test_elements_have_names_of_their_own() -> None:
     assert [*derivation(f, at, "my").results] == ["my_0", "my_1"]
     clash = derivation(lambda x, x_0: x[0] * x_0 + x[1] ** 2, {"x": [1.0, 2.0], "x_0": 3.0}, ["x", "x_0"])
     assert clash.results == {"x_0′": "x_0", "x_1": "2 x_1", "x_0": "x_0′"}
+
+
+def test_the_output_has_a_name_of_its_own() -> None:
+    found = derivation("L*x**2", {"L": 2.0, "x": 3.0}, ["x", "L"])
+    assert found.out == "f"
+    assert found.results == {"x": "2 L x", "L": "x²"}
+    inside = derivation(lambda x, f: named(x * x, "L") ** 3 * f, {"x": 2.0, "f": 3.0})
+    assert "J = f L³" in str(inside)
+    assert derivation(lambda x: named(x * x, "L"), 2.0).out == "L"
+
+
+def test_at_zero_there_is_a_form_without_a_quotient() -> None:
+    at = {"x": [0.0, 0.0], "y": [3.0, 2.0]}
+    found = derivation(lambda x, y: named(np.sum(x * y), "u") ** 3 * np.sum(y), at)
+    assert found.results == {"x": "3 u² y_i Σ_k y_k"}
+    cube = derivation(lambda x, f: named(x * x, "L") ** 3 * f, {"x": 0.0, "f": 3.0})
+    assert cube.results == {"x": "6 x f L²"}
 
 
 def test_on_a_kink_the_rule_of_the_engine_holds_or_nothing_is_claimed() -> None:
