@@ -8,6 +8,7 @@ import pytest
 import autograd_mini as am
 from autograd_mini import (
     Value,
+    check_backward,
     check_gradient,
     check_jacobian,
     check_update,
@@ -355,3 +356,36 @@ def test_real_numbers_may_be_complex_ones_and_a_power_has_no_pole_at_negative_nu
     assert check_gradient(lambda x: np.sum(x**2), lambda x: 2 * x + 0j, at=at).verdict == "agrees"
     assert check_gradient(lambda x: np.sum(x**2), lambda x: 2 * x + 1e-3j, at=at).verdict == "disagrees"
     assert check_gradient(lambda x: np.sum(x**2), lambda x: 1 / 0, at=at).verdict == "disagrees"
+
+
+class ListsItsGradients:
+    def __init__(self, W, b):
+        self.W, self.b = W, b
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dout):
+        dW, db = self.x.T @ dout, np.sum(dout, axis=0)
+        return dout @ self.W.T, [dW, db]
+
+
+class MeansOne(ListsItsGradients):
+    def backward(self, dout):
+        dW = self.x.T @ dout
+        db = np.mean(dout, axis=0)
+        return dout @ self.W.T, [dW, db]
+
+
+class NamesNone(ListsItsGradients):
+    def backward(self, dout):
+        return dout @ self.W.T, [self.x.T @ dout, np.sum(dout, axis=0)]
+
+
+def test_gradients_in_a_list_that_is_returned_are_bound_or_asked_for():
+    at = {"W": np.ones((4, 5)), "b": np.zeros((1, 5)), "x": np.ones((3, 4))}
+    assert check_backward(ListsItsGradients, at=at).sections == dict.fromkeys("xWb", "agrees")
+    assert check_backward(MeansOne, at=at).sections["b"] == "disagrees"
+    with pytest.raises(TypeError, match=r"no gradient is given of W, b.*gradients="):
+        check_backward(NamesNone, at=at)

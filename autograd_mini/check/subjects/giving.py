@@ -17,6 +17,7 @@ from autograd_mini.check.subjects.naming import (
     Leaf,
     called_alike,
     folded,
+    inner_names,
     is_plain,
     leaves_of,
     meaning,
@@ -123,8 +124,13 @@ class Giving(Taking):
             leaf for leaf in self.targets
             if leaf.path[0] == INSTANCE and leaf.shape and is_floating(leaf.value) and leaf.text not in found
         ]  # fmt: skip
-        if without := [leaf.text for leaf in others if self._moves(leaf)]:
-            self.said.append(f"no gradient is given of {listed(without)}")
+        bound = {x.path for x in found.values()}
+        sizes = {np.size(x.value) for x in self.sources if x.path[0] == RESULT and x.path not in bound}
+        if without := [leaf for leaf in others if self._moves(leaf)]:
+            said = f"no gradient is given of {listed(leaf.text for leaf in without)}"
+            if any(np.size(leaf.value) in sizes for leaf in without):
+                self._unfound(said)
+            self.said.append(said)
 
     def _start_from_zero(self, found: Mapping[str, Found]) -> None:
         """Let gradients that may be added to start from 0, whatever an earlier pass has left there."""
@@ -154,8 +160,14 @@ class Giving(Taking):
         """The numbers that backward gives, or that are others, or 0, after it."""
         names = self.names if self.joined else returned_names(self.functions[BACKWARD], given)
         if isinstance(given, tuple):
+            inner = returned_names(self.functions[FORWARD if self.joined else BACKWARD], given, inner_names)
             for i, (part, name) in enumerate(zip(given, names, strict=True)):
                 if self.joined and (i,) in self.outputs:
+                    continue
+                if inner[i] and isinstance(part, (list, tuple)) and len(part) == len(inner[i]):
+                    for j, (x, own_name) in enumerate(zip(part, inner[i], strict=True)):
+                        named = (own_name,) if own_name else ()
+                        yield from leaves_of(x, (RESULT, i, j), own_name or f"result[{i}][{j}]", named)
                     continue
                 text, parts = name or f"result[{i}]", (name,) if name else ()
                 yield from leaves_of(part, (RESULT, i), text, parts)
@@ -209,8 +221,9 @@ class Giving(Taking):
 
     def _by_place(self, given: Any, found: Mapping[str, Found]) -> dict[str, Found]:
         """The gradients of arguments in their order, if the shapes leave no other."""
-        places = self._places(given)
         bound = {x.path: name for name, x in found.items()}
+        within = {path[:-1] for path in bound}  # lists with gradients that are called so
+        places = {path: x for path, x in self._places(given).items() if path not in within}
         arguments = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and len(leaf.path) == 2]
         floats = [leaf for leaf in arguments if is_floating(leaf.value)]
         asked = [self._target(name) for name in self.wrt or ()]

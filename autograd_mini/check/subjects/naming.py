@@ -142,23 +142,28 @@ def raised_in(error: BaseException) -> str:
     return f", in line {line}: {text}" + f", where {listed(said)}" * bool(said)
 
 
-def returned_names(f: Any, result: Any) -> list[str | None]:
+def returned_names(f: Any, result: Any, name: Callable[[ast.expr], Any] | None = None) -> list[Any]:
     """The names of what a function returns, as its text has them: of one thing, or of each in a tuple."""
     count = len(result) if isinstance(result, tuple) else 1
-    nothing: list[str | None] = [None] * count
+    nothing: list[Any] = [None] * count
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function_of(inspect.unwrap(f)))))
     except (OSError, TypeError, SyntaxError, ValueError):  # no text, or a lambda amid a line
         return nothing
     if not tree.body or not isinstance(tree.body[0], ast.FunctionDef):
         return nothing
-    found: set[tuple[str | None, ...]] = set()
+    found: set[tuple[Any, ...]] = set()
     for node in _returns(tree.body[0].body):
         parts = node.elts if isinstance(node, ast.Tuple) else [node]
         if len(parts) == count:
-            found.add(tuple(_name(part) for part in parts))
+            found.add(tuple(map(name or _name, parts)))
     columns = [set(column) for column in zip(*found, strict=True)]
     return [next(iter(column)) if len(column) == 1 else None for column in columns] or nothing
+
+
+def inner_names(node: ast.expr) -> tuple[str | None, ...]:
+    """The names in a list or a tuple, as of the gradients in ``return dx, [dW, db]``."""
+    return tuple(map(_name, node.elts)) if isinstance(node, (ast.List, ast.Tuple)) else ()
 
 
 def _returns(body: Iterable[ast.AST]) -> Iterator[ast.expr]:
