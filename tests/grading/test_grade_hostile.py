@@ -25,6 +25,7 @@ at = {"w": [0.5, -0.3], "x": [1.0, 2.0]}
 wrt = ["w"]
 """
 WRONG = "import numpy as np\ndef d_w(w, x):\n    return 2 * np.tanh(w * x) * x\n"
+MARK = "STARTED_IN"  # a variable that all have whom a test has started
 # Each does its deed while it is loaded, in the body of a class, or when it is asked for d_w.
 DEEDS = {
     "frames": """
@@ -216,7 +217,8 @@ def hand_in(deed):
 
 
 @pytest.fixture
-def course(tmp_path):
+def course(tmp_path, monkeypatch):
+    monkeypatch.setenv(MARK, str(tmp_path))
     (tmp_path / "reference.py").write_text(REFERENCE)
     (tmp_path / "handins").mkdir()
     return tmp_path
@@ -247,16 +249,16 @@ def test_no_verdict_is_turned_and_nothing_lives_on(course):
         f"{course}/handins/honest.py: right"
     ]
     assert "[right at the given point and wrong elsewhere" in done.stdout.decode()
-    assert ours(descendants(1) - before) == set()
+    assert ours(descendants(1) - before, course) == set()
 
 
-def ours(processes):
-    """Those of some processes that run something of the grader's."""
+def ours(processes, course):
+    """Those of some processes that were started in this test, by whatever the grader had started."""
     found = set()
     for process in processes:
         try:
-            with open(f"/proc/{process}/cmdline", "rb") as file:
-                if b"autograd_mini" in file.read():
+            with open(f"/proc/{process}/environ", "rb") as file:
+                if f"{MARK}={course}".encode() in file.read().split(b"\0"):
                     found.add(process)
         except OSError:
             pass
@@ -279,7 +281,7 @@ def test_nothing_lives_on_however_the_grader_ends(course, sign):
     grader.communicate(timeout=20)
     assert grader.returncode == (130 if sign == signal.SIGINT else -sign)
     end = time.monotonic() + 10
-    while (ours(started) or [*(course / "tmp").iterdir()]) and time.monotonic() < end:
+    while (ours(started, course) or [*(course / "tmp").iterdir()]) and time.monotonic() < end:
         time.sleep(0.01)
-    assert ours(started) == set()
+    assert ours(started, course) == set()
     assert [*(course / "tmp").iterdir()] == []
