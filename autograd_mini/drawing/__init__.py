@@ -240,8 +240,8 @@ def draw(
         each = replace(options, arrays=False)
         picture = picture_of(graph, select(graph, each), each)
         ways = [direction] if direction else ["LR", "TB"]
-        looks = (replace(look, legend=False, title="", direction=way) for way in ways)
-        return [str(digraph_of(picture, look).source) for look in looks]
+        plain = replace(look, legend=False, title="")
+        return [str(digraph_of(picture, replace(plain, direction=way)).source) for way in ways]
 
     return Drawing(digraph, graph.order, outputs, not selection.part, dpi, moving)
 
