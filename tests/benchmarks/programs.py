@@ -10,16 +10,18 @@ and NumPy's too; PyTorch and NumPy run on one thread, all others as they come. G
 and growth are measured by ready.py, in processes of their own. With ``--table``, some three minutes, layers
 join the networks, and one table has each engine's time as a multiple of that of NumPy by hand.
 
-From one run, Python 3.11 on two cores, in microseconds a call (JAX's shortest differed between runs):
+From one run, Python 3.11 on two cores, as multiples of the time by hand:
 
-                              ours   no numba    micrograd       JAX jit   CasADi   PyTorch   by hand
-    MLP 2-16-16-1, one sample  9.2         68        1,310      30 to 60      106       215        24
-    the same, Program.buffer   1.2                                           7.9
-    mean over 1,000 samples    217      4,130    1,200,000           198    8,680       556       226
-    softmax regression 64-10,
-    mean over 1,797 samples    565     11,400    6,000,000           454   21,200       555       330
-    MLP 784-32-10, one sample   75     61,700    1,100,000            68    1,640       207        51
-    mean over 256 samples    1,540    281,000  285,000,000           902  152,000     1,080       684
+                                          by hand      ours   no numba   JAX jit
+    MLP 2-16-16-1, one sample               47 µs      0.36       1.38      0.66
+    mean over 1,000 samples                754 µs      0.46       1.28      0.33
+    softmax regression 64-10, 1,797 samples 518 µs     1.14       1.12      0.93
+    MLP 784-32-10, one sample               83 µs      0.95       0.93      0.64
+    mean over 256 samples                  999 µs      1.20       1.11      1.02
+    batch norm 256 x 64                    173 µs      1.42       1.41      0.60
+    attention head of 16 on 32 x 64         79 µs      1.72       1.68      0.97
+    convolution 3 x 3 on 28 x 28           155 µs      1.51       1.50      0.26
+    LSTM of 20 steps, 8-16                 724 µs      0.15       2.25      0.19
 
 From a new function to its first result took 10 ms (CasADi 4 ms, JAX 260 ms, for code on scalars 430 ms); the
 first program ever 5 s, in which numba compiles the evaluator for the computer, and the first one in a later
