@@ -13,8 +13,14 @@ The upper floors, programs, drawings and checks, are imported when one of their 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# imported for what they register with arrays and Values, which is why nothing here uses them
-from autograd_mini import compositions, copies, linear_algebra, ordering, scalars, ufuncs  # noqa: F401
+from autograd_mini import (  # noqa: F401 - for what they register with arrays and Values
+    compositions,
+    copies,
+    linear_algebra,
+    ordering,
+    scalars,
+    ufuncs,
+)
 from autograd_mini.arrays import ValueArray, named, values
 from autograd_mini.functions import (
     absolute_error,

@@ -113,7 +113,8 @@ class Edit(NamedTuple):
         elif self.text == "None" and isinstance(self.slot.parent, ast.Slice):
             return None
         elif self.slot.field == "slice":
-            new = ast.parse(f"_[{self.text}]", mode="eval").body.slice  # type: ignore[attr-defined]  # a Subscript
+            picked: Any = ast.parse(f"_[{self.text}]", mode="eval").body
+            new = picked.slice
         else:
             new = ast.parse(self.text, mode="eval").body
         if isinstance(getattr(old, "ctx", None), ast.Store):
@@ -520,7 +521,8 @@ class Edits:
 
     def _one_hot(self, slot: Slot, node: ast.AST, text: str) -> Iterator[Edit]:
         """One-hot vectors in the place of classes that are subtracted from an array."""
-        other = ast.unparse(slot.parent.left if slot.field == "right" else slot.parent.right)  # type: ignore[attr-defined]  # a sum
+        parent: Any = slot.parent
+        other = ast.unparse(parent.left if slot.field == "right" else parent.right)
         shape = self.scope[other].shape if other in self.scope else ()
         own = {ast.unparse(x) for x in ast.walk(node) if isinstance(x, ast.expr)}
         for t in [text] if isinstance(node, ast.Constant) else own & {*self.leaves}:

@@ -151,6 +151,11 @@ def generators_of(f: Any) -> list[Any]:
     return found
 
 
+def _cell(f: FunctionType, name: str) -> CellType:
+    """The cell of a variable that a function has from around it."""
+    return (f.__closure__ or ())[f.__code__.co_freevars.index(name)]
+
+
 @dataclass(frozen=True)
 class World:
     """What passes work on: functions, the variables that they reach, their instances, and arguments.
@@ -192,7 +197,7 @@ class World:
         """The variables among which functions find the name; a change of them is not one of a cell's."""
         for f in map(function_of, self.functions.values()):
             if name in f.__code__.co_freevars:
-                return {name: f.__closure__[f.__code__.co_freevars.index(name)].cell_contents}  # type: ignore[index]  # it has cells
+                return {name: _cell(f, name).cell_contents}
             if name in f.__globals__:
                 return f.__globals__
         return {}
@@ -220,8 +225,7 @@ class World:
         if path[0] == VARIABLE:
             for f in map(function_of, self.functions.values()):
                 if path[1] in f.__code__.co_freevars:
-                    cell = f.__closure__[f.__code__.co_freevars.index(path[1])]  # type: ignore[index]  # it has cells
-                    cell.cell_contents = changed[path[1]]
+                    _cell(f, path[1]).cell_contents = changed[path[1]]
                 elif path[1] in f.__globals__ or path[1] in self.reached.get(id(f.__globals__), ()):
                     f.__globals__[path[1]] = changed[path[1]]
 

@@ -116,7 +116,8 @@ class Running:
         if isinstance(forward, type) and backward is None:
             static = [inspect.getattr_static(forward, name, None) for name in (FORWARD, BACKWARD)]
             if all(isinstance(f, staticmethod) for f in static):
-                return forward.forward, forward.backward, held  # type: ignore[attr-defined]  # found above
+                ahead, back = (getattr(forward, name) for name in (FORWARD, BACKWARD))
+                return ahead, back, held
             own = {name: held[name] for name in parameters_of(forward) or {} if name in held}
             taken = parameters_of(self._method(forward, FORWARDS)) or {}
             forward, held = forward(**own), {n: x for n, x in held.items() if n not in own or n in taken}

@@ -1,7 +1,7 @@
 """Functions written for PyTorch or JAX: run on floats, in double precision, and judged by differences alone.
 
-The engine cannot follow them, as tensors hold no Values. Neither library is imported: who has a function for
-one of them has imported it.
+The engine cannot follow them, as tensors hold no Values. Neither framework is imported: who has a function
+for one of them has imported it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from autograd_mini.arrays import holds_values
 from autograd_mini.rebuilding import follow
 from autograd_mini.trees import map_leaves
 
-LIBRARIES = {"torch": "PyTorch", "jax": "JAX"}
+FRAMEWORKS = {"torch": "PyTorch", "jax": "JAX"}
 
 
 class Runner:
@@ -25,56 +25,58 @@ class Runner:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.f = f
-        self.library = ""  # whose tensors f gives
+        self.framework = ""  # whose tensors f gives
         self.on_tensors = False  # and takes nothing else
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        loaded = sys.modules.keys() & LIBRARIES.keys()
+        loaded = sys.modules.keys() & FRAMEWORKS.keys()
         if not loaded or holds_values((args, named)):
-            if self.library:
-                raise TypeError(f"f is written for {LIBRARIES[self.library]}, whose tensors hold no Values")
+            if self.framework:
+                raise TypeError(
+                    f"f is written for {FRAMEWORKS[self.framework]}, whose tensors hold no Values"
+                )
             return follow(self.f, *args, **named)
         with _double():
             try:
-                return self._run(self.library if self.on_tensors else "", args, named)
+                return self._run(self.framework if self.on_tensors else "", args, named)
             except (AttributeError, TypeError) as error:
                 failure: Exception | None = None
-                for library in () if self.library else loaded:
+                for framework in () if self.framework else loaded:
                     try:
-                        result = self._run(library, args, named)
+                        result = self._run(framework, args, named)
                     except Exception as on_tensors:
                         failure = on_tensors
                     else:
-                        self.library, self.on_tensors = library, True
+                        self.framework, self.on_tensors = framework, True
                         return result
                 raise error from failure
 
-    def _run(self, library: str, args: Any, named: Any) -> Any:
-        """The result on numbers, or on a library's tensors."""
-        if library:
-            args, named = map_leaves(_tensor_of(library), (args, named))
+    def _run(self, framework: str, args: Any, named: Any) -> Any:
+        """The result on numbers, or on a framework's tensors."""
+        if framework:
+            args, named = map_leaves(_tensor_of(framework), (args, named))
         return map_leaves(self._floats, self.f(*args, **named))
 
     def _floats(self, leaf: Any) -> Any:
-        self.library = _library_of(leaf) or self.library
+        self.framework = _framework_of(leaf) or self.framework
         return floats(leaf)
 
 
 def floats(leaf: Any) -> Any:
     """A tensor as an array, without its gradient; anything else stays."""
-    library = _library_of(leaf)
-    return np.asarray(leaf.detach().cpu() if library == "torch" else leaf) if library else leaf
+    framework = _framework_of(leaf)
+    return np.asarray(leaf.detach().cpu() if framework == "torch" else leaf) if framework else leaf
 
 
-def _library_of(leaf: Any) -> str:
-    library = type(leaf).__module__.partition(".")[0].removesuffix("lib")
-    return library if library in LIBRARIES and hasattr(leaf, "shape") else ""
+def _framework_of(leaf: Any) -> str:
+    framework = type(leaf).__module__.partition(".")[0].removesuffix("lib")
+    return framework if framework in FRAMEWORKS and hasattr(leaf, "shape") else ""
 
 
-def _tensor_of(library: str) -> Callable[[Any], Any]:
+def _tensor_of(framework: str) -> Callable[[Any], Any]:
     """What makes a tensor of a float or an array of numbers; anything else stays."""
-    make = sys.modules["torch"].tensor if library == "torch" else sys.modules["jax"].numpy.asarray
-    double = sys.modules[library].float64 if library == "torch" else None
+    make = sys.modules["torch"].tensor if framework == "torch" else sys.modules["jax"].numpy.asarray
+    double = sys.modules[framework].float64 if framework == "torch" else None
 
     def tensor(leaf: Any) -> Any:
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biuf":
