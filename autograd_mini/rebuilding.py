@@ -570,6 +570,7 @@ def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
     new = FunctionType(code, f.__globals__, f.__name__, f.__defaults__, closure)
     new.__kwdefaults__ = {**(f.__kwdefaults__ or {}), FOLLOW: follow}
     new.__qualname__ = f.__qualname__
+    new.__wrapped__ = f  # type: ignore[attr-defined]  # whose signature it has
     return new
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from autograd_mini import check_gradient, grad, hessian, hvp, jacobian, jvp, trace, value_and_grad, vjp
 from autograd_mini.numpy import OpenArray
-from autograd_mini.rebuilding import follow
+from autograd_mini.rebuilding import Rebuilt, follow
 
 pytestmark = pytest.mark.version
 
@@ -365,3 +365,10 @@ def f(x):
     namespace: dict[str, Any] = {}
     exec(text, namespace)
     np.testing.assert_allclose(grad(namespace["f"])(2.0), np.exp(2.0))
+
+
+def test_a_followed_function_has_the_signature_of_its_text() -> None:
+    def f(x: float, *, scale: float = 2.0) -> float:
+        return x * scale
+
+    assert inspect.signature(Rebuilt(f)(f)) == inspect.signature(f)

@@ -26,7 +26,7 @@ from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 from autograd_mini.progress import progress
 
-IN_CODE, BY_HAND = 0.75, 0.25  # of the time of a diagnosis, for lines that are wrong
+IN_CODE, BY_HAND = 0.75, 0.1  # of the time of a diagnosis, for lines that are wrong
 FEW = 2000  # instructions that are swept again for each of f's constants
 LONGEST = 8  # characters of a constant that somebody rounded
 PREMISE = (
@@ -165,7 +165,7 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     more = [*report.more, *(digits or [PREMISE] * _is_special(report))]
     report = replace(report, more=tuple(more))
     seconds = report.settings.diagnosis
-    margin = explain(report, IN_CODE * seconds) if explain else None
+    margin = explain(report, IN_CODE * seconds) if explain and seconds else None
     if margin is not None:
         report = replace(report, explanations=margin.explanations, lines=margin.lines)
     points = _points_of_dispute(subject, report)
@@ -175,8 +175,9 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     def graph(point: Point) -> Graph | None:
         return subject.graph_if_any(point.arguments)
 
-    slips = [] if explain else mended_by_hand(subject, _trials(subject, report), BY_HAND * seconds)
-    deadline = time.perf_counter() + (1 - (IN_CODE if explain else BY_HAND)) * seconds
+    lines = (IN_CODE if explain else BY_HAND) * seconds
+    slips = [] if explain or not seconds else mended_by_hand(subject, _trials(subject, report), lines)
+    deadline = time.perf_counter() + seconds - lines
     evidence = Evidence(points, graph, subject.call, subject.out, deadline)
     explanations = report.explanations
     if margin is None or not margin.mends:
