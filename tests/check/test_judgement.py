@@ -377,6 +377,39 @@ def test_a_hessian_a_tuple_of_one_and_a_result_for_every_argument_are_recognised
     assert "one result for each of x, y, say so with wrt=" in both.reason
 
 
+def _product(x, y):
+    return np.sum(x * y**2)
+
+
+@pytest.mark.parametrize(
+    "hand",
+    [
+        lambda x, y: (y**2, 2 * x * y),
+        lambda x, y: [y**2, 2 * x * y],
+        lambda x, y: np.array([y**2, 2 * x * y]),
+        [lambda x, y: y**2, lambda x, y: 2 * x * y],
+        (lambda x, y: y**2, lambda x, y: 2 * x * y),
+        ("y**2", "2*x*y"),
+        am.grad(_product, argnums=(0, 1)),
+    ],
+)
+@pytest.mark.parametrize("at", [(2.0, 3.0), ([1.0, 2.0], [3.0, 4.0])])
+def test_one_result_for_each_argument_is_held_against_each(hand, at):
+    at = dict(zip("xy", map(np.asarray, at), strict=True))
+    assert check_gradient(_product, hand, at=at).sections == {"x": "agrees", "y": "agrees"}
+    assert check_gradient(_product, hand, at=at, wrt=["x", "y"])
+    report = check_gradient(lambda x, y: _product(x, y) + 1e-3 * np.sum(y), hand, at=at, diagnosis=0)
+    assert report.sections == {"x": "agrees", "y": "disagrees"}
+
+
+def test_printed_figures_for_each_argument():
+    at = {"x": 2.0, "y": 3.0}
+    assert check_gradient(_product, ["9", "12.0"], at=at).sections == {"x": "agrees", "y": "agrees"}
+    assert check_gradient(_product, ["9", "12.3"], at=at).sections == {"x": "agrees", "y": "disagrees"}
+    with pytest.raises(TypeError, match="one for each of x, got 3 functions"):
+        check_gradient(_product, [np.sin, np.sin, np.sin], at=at)
+
+
 def test_parameters_with_defaults_stay_at_them_in_both_functions():
     def f(x, k=3.0):
         return k * x**2

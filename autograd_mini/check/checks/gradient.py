@@ -42,12 +42,13 @@ def check_gradient(
 
     ``at`` is the argument of a function of one argument, else a mapping from f's parameters to their
     values; lists of numbers become arrays. ``wrt`` names the arguments differentiated: by default the keys
-    of a hand result that is a mapping, else the first.
+    of a hand result that is a mapping, all where it holds one result for each, of its shape, else the first.
 
     ``hand`` is a function whose parameters are named like f's (or ``out``, f's result), a formula as text
-    whose free indices i, j, k, … stand for the axes of the result, plain numbers, or a mapping with one of
-    these for each of several arguments. Numbers count at ``at`` only. Printed ones, with ``decimals`` digits
-    after the point or in strings such as ``"-0.0300"``, are right within one unit of their last digit.
+    whose free indices i, j, k, … stand for the axes of the result, plain numbers, or a mapping or a list
+    with one of these for each of several arguments. Numbers count at ``at`` only. Printed ones, with
+    ``decimals`` digits after the point or in strings such as ``"-0.0300"``, are right within one unit of
+    their last digit.
 
     What is no number is also checked at ``points`` random points (5), drawn with ``seed`` (0). ``domain``
     says from where, for each argument or for the only one: ``(low, high)``, ``"real"``, ``"positive"``,

@@ -179,6 +179,15 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
     return claim
 
 
+def parts_of(result: Any) -> list[Any]:
+    """What a hand result holds one after the other, as one for each of several arguments; [] if it is one."""
+    if isinstance(result, Claim):
+        pairs = zip(result.numbers, result.unit, strict=True) if result.numbers.ndim else ()
+        return [replace(result, numbers=np.asarray(n), unit=np.asarray(unit)) for n, unit in pairs]
+    several = isinstance(result, (list, tuple)) or (isinstance(result, np.ndarray) and result.ndim)
+    return list(result) if several else []
+
+
 def nan_in(name: str, numbers: Floats) -> str:
     """What is said of a result that holds nan."""
     index = tuple(map(int, np.argwhere(np.isnan(numbers))[0]))

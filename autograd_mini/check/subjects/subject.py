@@ -34,7 +34,7 @@ from autograd_mini.check.subjects.arguments import (
     plain,
     sample,
 )
-from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, prepared
+from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, parts_of, prepared
 from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.check.subjects.naming import bases
 from autograd_mini.check.subjects.passes import generators_of
@@ -242,11 +242,30 @@ class _Function(Subject):
         if wrt is None:
             is_function = callable(hand) and not isinstance(hand, Formula)
             given = self._attempt(hand, self.arguments, plain(self.start_output)) if is_function else hand
-            if isinstance(given, Mapping):
-                self._start([name for name in self.arguments if name in given], scalar)
-        if isinstance(hand, list) and len(hand) == len(self.shapes) and any(map(callable, hand)):
+            if names := self._claimed(given):
+                self._start(names, scalar)
+        if isinstance(hand, (list, tuple)) and any(map(callable, hand)):
+            if len(hand) != len(self.shapes):
+                one_each = f"one for each of {listed(self.shapes)}, got {len(hand)} functions or formulas"
+                raise TypeError(f'check: expected {one_each}; {{"name": function, …}} says whose they are')
             self.hand = dict(zip(self.shapes, hand, strict=True))
-        self.fixed = is_fixed(hand)
+        self.fixed = is_fixed(self.hand)
+
+    def _claimed(self, given: Any) -> list[str]:
+        """The arguments that a hand result names, or all if it holds one for each; [] for the first alone."""
+        if isinstance(given, Mapping):
+            return [name for name in self.arguments if name in given]
+        names = [name for name, x in self.arguments.items() if is_floating(x)]
+        parts = parts_of(given)
+        if len(parts) != len(names):
+            return []
+        try:
+            for name, part in zip(names, parts, strict=True):
+                if not callable(part):
+                    claim_of(name, part, self.rows + np.shape(self.arguments[name]))
+        except RejectedError:
+            return []
+        return names
 
     def _start(self, wrt: Sequence[str], scalar: str) -> None:
         """Settle the arguments differentiated and f at the given point; errors of f propagate.
@@ -417,9 +436,10 @@ def _by_name(result: Any, wrt: list[str], arguments: Arguments) -> dict[str, Any
         return {name: result[name] for name in wrt}
     if len(wrt) == 1:  # a tuple of one is what grad gives for argnums=(0,)
         return {wrt[0]: result[0] if isinstance(result, tuple) and len(result) == 1 else result}
-    if not isinstance(result, (list, tuple)) or len(result) != len(wrt):
+    parts = parts_of(result)
+    if len(parts) != len(wrt):
         raise RejectedError(f"the hand result must hold one array for each of {listed(wrt)}")
-    return dict(zip(wrt, result, strict=True))
+    return dict(zip(wrt, parts, strict=True))
 
 
 class _Graph(Subject):
