@@ -34,6 +34,7 @@ from autograd_mini.expressions.notation import (
 from autograd_mini.expressions.vocabulary import (
     CONSTANTS,
     REDUCTIONS,
+    OpenError,
     Operands,
     array_of,
     beside,
@@ -77,11 +78,6 @@ INSTEAD = {"&": "conditions are multiplied: (x > 0) * (x < 1)"}
 LONG = (
     (r"\d[\w.]{100}", "a number has more than 100 digits"),
     (r"(?:[-+]\s*){20}", "more than 20 signs in a row"),
-)
-# A number before a letter, or two words; 1e-3 is a number, and if and else are no operands.
-BESIDE = (
-    r"(?<![\w.])\d+\.?\d*(?![eE][-+]?\d)(?=[^\W\d])(?!if|else)"
-    r"|(?<!if)(?<!else)\b\s+(?=\w)(?!(?:if|else)\b)"
 )
 MANY = ((r"\*\*", "powers"), (r"\bif\b", "conditions"))
 
@@ -141,9 +137,6 @@ def parsed(text: Any) -> tuple[ast.expr, tuple[str, ...] | None]:
     except SyntaxError as error:
         message = error.msg.partition(". ")[0].replace("'eval'", "formula")
         column = min(max((error.offset or 1) - 1, 0) + indent, len(line))
-        if found := re.search(BESIDE, line):
-            message = "a product is written with *, and the argument of a function in brackets"
-            column = found.end()
         raise ExpressionError(f"this is no formula: {message}", line, column) from None
     except (Warning, ValueError, MemoryError, RecursionError) as error:
         raise ExpressionError(f"this is no formula: {error or type(error).__name__}", line) from None
@@ -232,6 +225,8 @@ class Compiler(ast.NodeVisitor):
             return function(*arguments, **options)
         except (DomainError, TraceError, ExpressionError):
             raise
+        except OpenError as error:
+            raise AmbiguousError(str(error), self.line, getattr(node, "col_offset", 0)) from None
         except (ArithmeticError, IndexError, MemoryError, TypeError, ValueError) as error:
             self.refuse(node, str(error) or type(error).__name__)
 

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import TypeVar
 
 INDICES = "ijklmn"
@@ -127,6 +128,12 @@ ACCENTS = {"hat": "hat", "widehat": "hat", "bar": "bar", "overline": "bar", "til
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n", strict=True))
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₜ", "0123456789ijklmnt", strict=True))
 FRACTIONS = {c: unicodedata.numeric(c) for c in "½⅓⅔¼¾⅕⅛"}
+# Factors side by side: a number, which is no 0xff, 1e-3 or 1j, and a letter or a bracket; two words; a
+# bracket and what follows it.
+BESIDE = (
+    r"(?<![\w.])(?!0[xXbBoO])\d+\.?\d*(?![eE][-+]?\d|[jJ]\b)\s*(?=[^\W\d_]|\()"
+    r"|\b\s+(?=\w)|\)\s*(?=[\w(])"
+)
 PRINTED = {*"\\^{}|∂∇′⊤ᵀ·⊙", *SUPERSCRIPTS, *SUBSCRIPTS, *FRACTIONS, *OPERATORS} - PLAIN
 
 
@@ -140,7 +147,11 @@ TOKEN = re.compile(
 
 def is_printed(line: str) -> bool:
     """Whether a text has what plain formulas do not have."""
-    return not PRINTED.isdisjoint(line) or re.search(r"\b(Σ\s*[_(]|(σ|sigma)\()", line) is not None
+    return (
+        not PRINTED.isdisjoint(line)
+        or re.search(r"\b(Σ\s*[_(]|(σ|sigma)\()", line) is not None
+        or (re.search(BESIDE, line) is not None and not any(map(iskeyword, re.findall(r"\w+", line))))
+    )
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,10 @@ def power(operands: Operands, x: Any, y: Any) -> Any:
     return operands.apply(rules.pow, x, y)
 
 
+class OpenError(TypeError):
+    """What is written means several things for operands of these shapes."""
+
+
 def beside(operands: Operands, x: Any, is_row: bool, y: Any, becomes_row: bool) -> tuple[Any, bool]:
     """The product of x and y side by side, and whether it is a row: vectors are columns unless transposed."""
     if not np.ndim(x) or not np.ndim(y):
@@ -188,7 +192,7 @@ def beside(operands: Operands, x: Any, is_row: bool, y: Any, becomes_row: bool) 
     if column and row:
         return _outer(operands, x, y), False
     if column or row:
-        raise TypeError(
+        raise OpenError(
             "two vectors side by side: write xᵀy or x @ y for the inner product, x ⊙ y or x * y by entries"
         )
     return matmul(operands, x, y), np.ndim(x) == 1 and np.ndim(y) == 2

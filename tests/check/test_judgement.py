@@ -402,6 +402,13 @@ def test_one_result_for_each_argument_is_held_against_each(hand, at):
     assert report.sections == {"x": "agrees", "y": "disagrees"}
 
 
+def test_a_complex_point_and_a_value_beside_the_gradient_are_said():
+    with pytest.raises(TypeError, match="expected real numbers, at= gives x as 1j"):
+        check_gradient(lambda x: x * x, lambda x: 2 * x, at=1j)
+    report = check_gradient(lambda x: x * x, lambda x: (x * x, 2 * x), at=3.0)
+    assert "of a pair (value, gradient) return the gradient alone" in report.reason
+
+
 def test_printed_figures_for_each_argument():
     at = {"x": 2.0, "y": 3.0}
     assert check_gradient(_product, ["9", "12.0"], at=at).sections == {"x": "agrees", "y": "agrees"}

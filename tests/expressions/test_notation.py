@@ -59,6 +59,17 @@ FORMULAS = [
     # a product by entries takes the product beside it whole
     ("z ⊙ A w", z * (A @ w)),
     ("S ⊙ Wᵀ · d", S * (W.T @ d)),
+    # nothing printed but what stands side by side
+    ("2x", 2 * x),
+    ("2.5 a x", 2.5 * a * x),
+    ("2 sin(x) cos(x)", np.sin(2 * x)),
+    ("3(x + 1)", 3 * (x + 1)),
+    ("(x + 1)(x + a)", (x + 1) * (x + a)),
+    ("x/(2a)", x / (2 * a)),
+    ("1e-3x", 1e-3 * x),
+    ("0x10 + 1_000", 1016.0),
+    ("sin 2x", np.sin(2 * x)),
+    ("X.T (X w - y)", X.T @ r),
     # brackets and bars of other kinds
     (r"b\left[x + a\right]", b * (x + a)),
     ("2[x + a]²", 2 * (x + a) ** 2),

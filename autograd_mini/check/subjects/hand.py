@@ -163,19 +163,18 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
     if isinstance(result, RejectedError):
         raise result
     claim: Claim = result
+    pair = isinstance(result, tuple) and len(result) == 2 and np.shape(result[1]) == shape
+    hint = "; of a pair (value, gradient) return the gradient alone" * pair
     if not isinstance(result, Claim):
         try:
             numbers = numbers_of(result)
         except (TypeError, ValueError) as error:
             what = f"the hand result for {name} is not an array of numbers: {error}"
-            hint = "; is there a return?" * (result is None)
-            if isinstance(result, tuple) and len(result) == 2 and np.shape(result[1]) == shape:
-                hint = "; of a pair (value, gradient) return the gradient alone"
-            raise RejectedError(what + hint) from None
+            raise RejectedError(what + (hint or "; is there a return?" * (result is None))) from None
         claim = Claim(numbers, np.zeros(numbers.shape), epsilon_of(result))
     if claim.numbers.shape != shape:
         said = f"the hand result for {name} has the wrong shape: expected {shape}, got {claim.numbers.shape}"
-        raise RejectedError(said, claim.numbers)
+        raise RejectedError(said + hint, claim.numbers)
     return claim
 
 

@@ -272,6 +272,9 @@ class _Function(Subject):
 
         It is noted which arguments f changes in place, which does no harm as they are copies.
         """
+        for name in wrt:
+            if np.iscomplexobj(x := self.arguments[name]):
+                raise TypeError(f"check: expected real numbers, at= gives {name} as {x}")
         self.shapes = {name: _numbers(f"at= gives {name}", self.arguments[name]).shape for name in wrt}
         given = self.placed(self.arguments, self.flat(self.arguments))
         mine = own(given)
