@@ -34,7 +34,7 @@ from autograd_mini.check.subjects.arguments import (
     plain,
     sample,
 )
-from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, prepared
+from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, prepared, single
 from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.check.subjects.naming import bases
 from autograd_mini.check.subjects.passes import generators_of
@@ -188,9 +188,9 @@ def subject_of(
     scalar: str = "",
 ) -> Subject:
     """The subject of a check; one that is called ``scalar`` needs f to have one output."""
-    if hand is None or (isinstance(hand, Mapping) and any(part is None for part in hand.values())):
+    if hand is None or (isinstance(hand, Mapping) and (not hand or any(x is None for x in hand.values()))):
         raise TypeError(
-            "check: expected a hand result: a function, a formula, or numbers, got None; a function that "
+            f"check: expected a hand result: a function, a formula, or numbers, got {hand}; a function that "
             "returns its value and its gradient is checked alone, by check_backward(f, at=…)"
         )
     if isinstance(f, str):
@@ -244,8 +244,9 @@ class _Function(Subject):
             given = self._attempt(hand, self.arguments, plain(self.start_output)) if is_function else hand
             if isinstance(given, Mapping):
                 self._start([name for name in self.arguments if name in given], scalar)
-        if isinstance(hand, list) and len(hand) == len(self.shapes) and any(map(callable, hand)):
-            self.hand = dict(zip(self.shapes, hand, strict=True))
+        if isinstance(hand, list) and any(map(callable, hand)):
+            several = hand if len(hand) == len(self.shapes) else single(hand)
+            self.hand = dict(zip(self.shapes, several, strict=True))
         self.fixed = is_fixed(hand)
 
     def _start(self, wrt: Sequence[str], scalar: str) -> None:
