@@ -394,6 +394,14 @@ def test_a_hand_result_that_cannot_be_used_disagrees(hand, reason):
         ("S[i] * zz", "the formula asks for zz; there are z, S; .*did you mean z?"),
         (None, "expected a hand result: a function, a formula, or numbers, got None"),
         ({"z": None}, "expected a hand result"),
+        ({}, "expected a hand result: a function, a formula, or numbers, got {}"),
+        (object(), "expected a hand result: .*: expected numbers, got object"),
+        ({"z": {1.0, 2.0}}, "expected a hand result: .*: expected numbers, got set"),
+        ([None, 1.0, 2.0], "expected a hand result: .*: expected numbers, got NoneType"),
+        ((1.0, range), "expected one hand result, got a list of functions or formulas"),
+        (["z[0]", "z[1]", "0"], r"expected one hand result, .* a formula of an array is"),
+        ([["z[0]", "0"], ["0", "z[1]"]], "expected one hand result, got a list of functions or formulas"),
+        ({"z": [lambda z: z[0], lambda z: z[1]]}, "expected one hand result, .* a function returns it"),
     ],
 )
 def test_a_call_that_cannot_be_judged_is_an_error_and_no_verdict(hand, reason):

@@ -320,8 +320,8 @@ def test_numbers_of_other_libraries_are_numbers():
     sympy = pytest.importorskip("sympy")
     assert check_gradient(lambda x: x * x, 2 * sympy.sqrt(2), at=2**0.5)
     assert check_gradient(lambda x: x * x, Decimal("6"), at=3.0)
-    report = check_gradient(lambda x: x * x, 2 * sympy.Symbol("q"), at=3.0)
-    assert report.reason == "the hand result for x is not an array of numbers: expected numbers, got 2*q"
+    with pytest.raises(TypeError, match=r"expected a hand result: .*: expected numbers, got 2\*q"):
+        check_gradient(lambda x: x * x, 2 * sympy.Symbol("q"), at=3.0)
 
 
 def test_a_backward_pass_may_take_all_inputs_together():

@@ -79,11 +79,13 @@ def prepared(form: Any, decimals: int | None) -> Any:
     """A hand result with its texts read: printed figures become a Claim, formulas a Formula.
 
     ``decimals`` says how many digits after the point numbers were printed with; a number in a string,
-    as in ``["-0.030020", "6.1e-5"]``, says it itself. Functions and arrays of numbers stay as they are.
-    Raises ValueError for ``decimals`` with nothing printed, and the parser's error for a bad formula.
+    as in ``["-0.030020", "6.1e-5"]``, says it itself. Functions and arrays of numbers stay as they are; what
+    is neither is a list of results, one for each argument.
+    Raises ValueError for ``decimals`` with nothing printed, TypeError for what can be no result, and the
+    parser's error for a bad formula.
     """
     if isinstance(form, Mapping):
-        return {name: prepared(part, decimals) for name, part in form.items()}
+        return {name: single(prepared(part, decimals)) for name, part in form.items()}
     if isinstance(form, str):
         return figures(form, None) if _is_figure(form) else Formula(form)
     if callable(form):
@@ -92,13 +94,37 @@ def prepared(form: Any, decimals: int | None) -> Any:
         return form
     texts = _texts(form)
     if any(not _is_figure(text) for text in texts):
-        return [prepared(part, decimals) for part in form]
+        return [single(prepared(part, decimals)) for part in form]
     if not texts and decimals is None:
-        return form
+        return form if isinstance(form, Claim) else _numeric(form)
     try:
         return figures(form, decimals)
     except ValueError:  # arrays of several shapes, one for each argument
         return [figures(part, decimals) for part in form]
+
+
+def _numeric(form: Any) -> Any:
+    """Numbers as they are, and a list of several results with each of them read."""
+    try:
+        numbers_of(form)
+    except ValueError:  # rows of several lengths
+        return form
+    except TypeError as error:
+        if isinstance(form, (list, tuple)):
+            return [single(prepared(part, None)) for part in form]
+        said = "check: expected a hand result: a function, a formula, or numbers"
+        raise TypeError(f"{said}: {error}") from None
+    return form
+
+
+def single(form: Any) -> Any:
+    """A prepared form of one result; TypeError for a list of functions or formulas."""
+    if isinstance(form, list) and any(map(callable, form)):
+        raise TypeError(
+            "check: expected one hand result, got a list of functions or formulas; for several arguments "
+            'name them, wrt=["w", "x"]; a formula of an array is "[2*x, y]", and a function returns it'
+        )
+    return form
 
 
 def figures(printed: Any, decimals: int | None) -> Claim:

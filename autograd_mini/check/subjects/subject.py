@@ -34,7 +34,15 @@ from autograd_mini.check.subjects.arguments import (
     plain,
     sample,
 )
-from autograd_mini.check.subjects.hand import Claim, Formula, claim_of, is_fixed, parts_of, prepared
+from autograd_mini.check.subjects.hand import (
+    Claim,
+    Formula,
+    claim_of,
+    is_fixed,
+    parts_of,
+    prepared,
+    single,
+)
 from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.check.subjects.naming import bases
 from autograd_mini.check.subjects.passes import generators_of
@@ -188,9 +196,9 @@ def subject_of(
     scalar: str = "",
 ) -> Subject:
     """The subject of a check; one that is called ``scalar`` needs f to have one output."""
-    if hand is None or (isinstance(hand, Mapping) and any(part is None for part in hand.values())):
+    if hand is None or (isinstance(hand, Mapping) and (not hand or any(x is None for x in hand.values()))):
         raise TypeError(
-            "check: expected a hand result: a function, a formula, or numbers, got None; a function that "
+            f"check: expected a hand result: a function, a formula, or numbers, got {hand}; a function that "
             "returns its value and its gradient is checked alone, by check_backward(f, at=…)"
         )
     if isinstance(f, str):
@@ -244,11 +252,9 @@ class _Function(Subject):
             given = self._attempt(hand, self.arguments, plain(self.start_output)) if is_function else hand
             if names := self._claimed(given):
                 self._start(names, scalar)
-        if isinstance(hand, (list, tuple)) and any(map(callable, hand)):
-            if len(hand) != len(self.shapes):
-                one_each = f"one for each of {listed(self.shapes)}, got {len(hand)} functions or formulas"
-                raise TypeError(f'check: expected {one_each}; {{"name": function, …}} says whose they are')
-            self.hand = dict(zip(self.shapes, hand, strict=True))
+        if isinstance(hand, list) and any(map(callable, hand)):
+            several = hand if len(hand) == len(self.shapes) else single(hand)
+            self.hand = dict(zip(self.shapes, several, strict=True))
         self.fixed = is_fixed(self.hand)
 
     def _claimed(self, given: Any) -> list[str]:
