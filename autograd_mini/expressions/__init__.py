@@ -24,7 +24,6 @@ from autograd_mini.arrays import ValueArray, values
 from autograd_mini.expressions.grammar import (
     AmbiguousError,
     Compiler,
-    ExpressionError,
     Function,
     limits_in,
     names_in,
@@ -32,7 +31,7 @@ from autograd_mini.expressions.grammar import (
     parsed,
 )
 from autograd_mini.expressions.names import resolved
-from autograd_mini.expressions.notation import INDICES, is_printed
+from autograd_mini.expressions.notation import INDICES, ExpressionError, is_printed
 from autograd_mini.expressions.vocabulary import CONSTANTS, Operands, array_of, unknown_name
 from autograd_mini.number_types import kind_of
 from autograd_mini.rules import as_number
@@ -57,7 +56,7 @@ def parse(text: str) -> Expression:
 
     >>> parse("9**9**9")
     Traceback (most recent call last):
-    autograd_mini.expressions.grammar.ExpressionError: the number is too large for a float
+    autograd_mini.expressions.notation.ExpressionError: the number is too large for a float
       9**9**9
       ^
     """
