@@ -30,7 +30,7 @@ from autograd_mini.expressions.grammar import (
     on_one_line,
     parsed,
 )
-from autograd_mini.expressions.names import resolved
+from autograd_mini.expressions.names import Resolver
 from autograd_mini.expressions.notation import INDICES, ExpressionError, is_printed
 from autograd_mini.expressions.vocabulary import CONSTANTS, Operands, array_of, unknown_name
 from autograd_mini.number_types import kind_of
@@ -79,7 +79,7 @@ class Expression:
         self._line = on_one_line(text)
         compiler = Compiler(self._line)
         if known:
-            tree = resolved(tree, known, is_printed(self._line), compiler.refuse)
+            tree = Resolver(known, is_printed(self._line), compiler.refuse).visit(tree)
         self._function = compiler.compile(tree)
         self._columns = names_in(tree)
         self._limits = limits_in(tree) - set(self._columns)

@@ -293,8 +293,11 @@ class Compiler(ast.NodeVisitor):
         return lambda operands: self.at(node, add, operands)
 
     def visit_Constant(self, node: ast.Constant) -> Function:
-        number = _finite(node.value)
-        if number is None:
+        try:
+            number = float(node.value) if type(node.value) in (int, float) else math.inf
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
             self.refuse(node, "a constant must be a real number that a float can hold")
         return lambda operands: number
 
@@ -445,15 +448,6 @@ def _is_constant(node: ast.expr) -> bool:
     return not any(
         isinstance(part, (ast.Name, ast.Subscript, ast.List, ast.Tuple)) for part in ast.walk(node)
     )
-
-
-def _finite(constant: Any) -> float | None:
-    """A constant as a float, None if it is not a real number or too large."""
-    try:
-        number = float(constant) if type(constant) in (int, float) else math.inf
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 COMPARISONS: dict[type, Callable[..., Any]] = {
