@@ -15,6 +15,7 @@ import numpy as np
 from autograd_mini.check.subjects.arguments import as_array, is_floating, listed
 from autograd_mini.check.subjects.naming import (
     Leaf,
+    called,
     called_alike,
     folded,
     inner_names,
@@ -137,7 +138,7 @@ class Giving(Taking):
         for x in found.values():
             left: Any = None if x.path[0] == RESULT else self.world.there(x.path)
             if is_plain(left) and np.any(left):
-                self.world.put(x.path, left * 0)
+                self.world.put(left * 0, x.path)
                 self.said.append(f"{x.said} starts from 0, and not from what an earlier pass has left")
 
     def _asked(self, default: Iterable[str] | None = None) -> list[str]:
@@ -148,8 +149,7 @@ class Giving(Taking):
         return [self._target(name).text for name in self.wrt]
 
     def _target(self, name: str) -> Leaf:
-        found = [leaf for leaf in self.targets if leaf.text == name]
-        found = found or [leaf for leaf in self.targets if leaf.parts[-1] == name]
+        found = called(name, self.targets)
         if len(found) != 1:
             several = f"{name!r} may be {' or '.join(x.text for x in found)}" if found else f"no {name!r}"
             known = listed(leaf.text for leaf in self.targets)
@@ -342,7 +342,7 @@ class Giving(Taking):
             (world,) = self.world.copied()
             random = np.random.default_rng(1)
             moved = leaf.value + plain_number(random.uniform(0.25, 0.5, leaf.shape))
-            world.put_all((leaf.path, *leaf.others), moved)
+            world.put(moved, leaf.path, *leaf.others)
             try:
                 with alike():
                     output = self.run(world, plain)[0]

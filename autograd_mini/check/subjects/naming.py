@@ -17,10 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_mini.check.subjects.arguments import listed, numbers_of
-from autograd_mini.check.subjects.passes import HEAP, RESULT, Path, attributes, function_of
-from autograd_mini.rebuilding import STANDARD
+from autograd_mini.check.subjects.passes import HEAP, RESULT, Path, attributes, function_of, is_users
 from autograd_mini.trees import leaves
-from autograd_mini.value import HOMES
 
 # ∂L/∂W in the letters of code: what stands before the name, and after it.
 BEFORE = re.compile(
@@ -81,6 +79,13 @@ def meaning(part: Any) -> Any:
     return next((min(names) for names in ALIKE if folded(part) in names), folded(part))
 
 
+def called(name: str, known: Iterable[Leaf]) -> list[Leaf]:
+    """Those that are written so, or else whose last part is the name."""
+    known = [*known]
+    found = [leaf for leaf in known if leaf.text == name]
+    return found or [leaf for leaf in known if leaf.parts[-1] == name]
+
+
 def called_alike(source: Leaf, target: Leaf, alike: Callable[[Any], Any], is_suffix: bool) -> bool:
     """Whether a gradient is called like the gradient of an argument, or of the last parts of its name."""
     targets = [tuple(map(alike, key)) for key in _target_keys(target.parts)]
@@ -125,8 +130,7 @@ def _target_keys(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 def raised_in(error: BaseException) -> str:
     """The line of the user's code that an error came from, and the shapes of the arrays that it names."""
     frames = [*traceback.walk_tb(error.__traceback__)]
-    own = [x for x in frames if not x[0].f_code.co_filename.startswith((*HOMES, STANDARD))]
-    own = [x for x in own if "site-packages" not in x[0].f_code.co_filename]
+    own = [x for x in frames if is_users(x[0].f_code)]
     if not own or not (text := linecache.getline(own[-1][0].f_code.co_filename, own[-1][1]).strip()):
         return ""
     frame, line = own[-1]

@@ -100,7 +100,7 @@ class Taking(Running):
     def _output_with(self, leaf: Leaf, moved: Any) -> Any:
         """The output with something else in the place of an argument."""
         (world,) = self.world.copied()
-        world.put_all((leaf.path, *leaf.others), moved)
+        world.put(moved, leaf.path, *leaf.others)
         with alike():
             return self.run(world, plain)[0]
 
