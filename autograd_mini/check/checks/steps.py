@@ -20,8 +20,7 @@ from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
 from autograd_mini.check.judgement.rule import Judgement, Program, judged, settled
-from autograd_mini.check.reports.derivation import derived
-from autograd_mini.check.reports.picture import draw_step
+from autograd_mini.check.reports.picture import derived, draw_step
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Options, Settings, settings_of
 from autograd_mini.check.subjects.arguments import (
