@@ -61,6 +61,7 @@ BACKWARDS = (
 ).split()
 CONTEXTS = ("ctx", "context")
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call the output
+LOSSES = "loss cost J total_loss data_loss error objective L E nll".split()
 
 
 class Context:
