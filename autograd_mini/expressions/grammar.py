@@ -293,8 +293,9 @@ class Compiler(ast.NodeVisitor):
         return lambda operands: self.at(node, add, operands)
 
     def visit_Constant(self, node: ast.Constant) -> Function:
+        constant: Any = node.value
         try:
-            number = float(node.value) if type(node.value) in (int, float) else math.inf
+            number = float(constant) if type(constant) in (int, float) else math.inf
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):

@@ -327,13 +327,13 @@ class _Copier:
         kind: Any = type(x)
         match x:
             case np.ndarray():
-                new = x.copy()
+                array = x.copy()
                 if x.dtype == object and not isinstance(x, ValueArray):
                     for i, element in enumerate(x.flat):
-                        new.flat[i] = self(element)
-                return new
+                        array.flat[i] = self(element)
+                return array
             case dict() | list():
-                new = self.memo[id(x)] = copy.copy(x)
+                new: Any = self.memo[id(x)] = copy.copy(x)
                 for key, part in [*x.items()] if isinstance(x, dict) else enumerate(x):
                     new[key] = self(part)
                 return new
