@@ -333,7 +333,7 @@ class _Copier:
                         array.flat[i] = self(element)
                 return array
             case dict() | list():
-                new: Any = self.memo[id(x)] = copy.copy(x)
+                new = self.memo[id(x)] = copy.copy(x)
                 for key, part in [*x.items()] if isinstance(x, dict) else enumerate(x):
                     new[key] = self(part)
                 return new
