@@ -150,8 +150,10 @@ class Expression:
             ]
             for entry in entries:
                 if np.shape(entry):
-                    message = f"with indices it must be a number, got an array of shape {np.shape(entry)}"
-                    raise ExpressionError(message, self._line)
+                    raise ExpressionError(
+                        f"with indices it must be a number, got an array of shape {np.shape(entry)}",
+                        self._line,
+                    )
             return array_of(operands, entries, len(entries)).reshape(shape)
 
         return self._run(table, names, indices)

@@ -94,8 +94,7 @@ def _scan(line: str) -> None:
             hint = f": {INSTEAD[character]}" if character in INSTEAD else ""
             raise ExpressionError(f"{character!r} has no meaning in a formula{hint}", line, column)
     if open_brackets:
-        column = open_brackets[-1]
-        raise ExpressionError(f"{line[column]} is never closed", line, column)
+        raise ExpressionError(f"{line[open_brackets[-1]]} is never closed", line, open_brackets[-1])
     for pattern, message in LONG:
         if found := re.search(pattern, line):
             raise ExpressionError(message, line, found.start())

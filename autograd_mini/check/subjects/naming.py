@@ -89,14 +89,11 @@ def called(name: str, known: Iterable[Leaf]) -> list[Leaf]:
 def called_alike(source: Leaf, target: Leaf, alike: Callable[[Any], Any], is_suffix: bool) -> bool:
     """Whether a gradient is called like the gradient of an argument, or of the last parts of its name."""
     targets = [tuple(map(alike, key)) for key in _target_keys(target.parts)]
-    for key in _source_keys(source):
-        given = tuple(map(alike, key))
-        if any(given == t or (is_suffix and given == t[-len(given) :]) for t in targets):
-            return True
-    return False
+    sources = [tuple(map(alike, key)) for key in _source_keys(source)]
+    return any(s == t or (is_suffix and s == t[-len(s) :]) for s in sources for t in targets)
 
 
-def _source_keys(source: Leaf) -> list[tuple[Any, ...]]:
+def _source_keys(source: Leaf) -> Iterator[tuple[Any, ...]]:
     """What a gradient may be of, part by part, if anything in its name says that it is a gradient."""
     choices: list[list[tuple[tuple[Any, ...], bool]]] = []
     for part in source.parts:
@@ -108,12 +105,10 @@ def _source_keys(source: Leaf) -> list[tuple[Any, ...]]:
     is_given = source.path[0] == RESULT and not (
         len(source.parts) == 1 and len(source.path) == 2 and isinstance(source.path[1], int)
     )
-    keys = []
     for choice in itertools.product(*choices):
         key = tuple(part for parts, _ in choice for part in parts)
         if key and (is_given or any(decorated for _, decorated in choice)):
-            keys.append(key)
-    return keys
+            yield key
 
 
 def _target_keys(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -218,15 +213,11 @@ def leaves_of(
     if len(seen) == DEPTH or id(x) in seen:
         return
     if isinstance(x, (dict, list, tuple)):
-        inner = [
-            (key, f"{text}[{key!r}]", part)
-            for key, part in (x.items() if isinstance(x, dict) else enumerate(x))
-        ]
+        items = x.items() if isinstance(x, dict) else enumerate(x)
+        inner = [(key, f"{text}[{key!r}]", part) for key, part in items]
     else:
-        dot = "." * bool(text)
-        inner = [
-            (n, f"{text}{dot}{n}", part) for n, part in (attributes(x).items() if is_instance(x) else ())
-        ]
+        dot, own = "." * bool(text), attributes(x) if is_instance(x) else {}
+        inner = [(name, f"{text}{dot}{name}", part) for name, part in own.items()]
     for key, name, part in inner:
         yield from leaves_of(part, (*path, key), name, (*parts, key), seen | {id(x)})
 

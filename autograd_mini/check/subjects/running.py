@@ -248,7 +248,10 @@ class Running:
             (lifted,) = self.world.copied()
             lifted.arguments.update({n: as_values(x, n) for n, x in self.held.items() if is_floating(x)})
             try:
-                return map_leaves(_data, self._forward(lifted, following))
+                return map_leaves(
+                    lambda x: plain_number(numbers_of(x)) if holds_values(x) else x,
+                    self._forward(lifted, following),
+                )
             except Exception:
                 raise error from None
 
@@ -281,7 +284,3 @@ def _as_given(x: Any) -> Any:
         x = array.astype(float) if array.dtype.kind == "f" else array
     is_of_arrays = isinstance(x, (list, tuple)) and any(isinstance(part, np.ndarray) for part in x)
     return x if is_of_arrays else as_array(x)
-
-
-def _data(leaf: Any) -> Any:
-    return plain_number(numbers_of(leaf)) if holds_values(leaf) else leaf
