@@ -12,8 +12,6 @@ import ast
 import builtins
 import functools
 import importlib.abc
-import importlib.machinery
-import importlib.util
 import io
 import itertools
 import json
@@ -26,6 +24,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import spec_from_file_location
 from types import ModuleType
 from typing import Any
 
@@ -337,23 +336,15 @@ class _Beside(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         for folder in folders:
             place = os.path.join(folder, name.rpartition(".")[2])
             if os.path.isfile(f"{place}.py"):
-                return importlib.machinery.ModuleSpec(name, self, origin=f"{place}.py")
+                return spec_from_file_location(name, f"{place}.py", loader=self)
             if os.path.isdir(place) and any(file.endswith(".py") for file in os.listdir(place)):
-                spec = importlib.machinery.ModuleSpec(name, self, is_package=True)
-                spec.submodule_search_locations = [place]
                 init = os.path.join(place, "__init__.py")
-                spec.origin = init if os.path.isfile(init) else None
-                return spec
-        return None
-
-    def create_module(self, spec: Any) -> None:
+                return spec_from_file_location(name, init, loader=self, submodule_search_locations=[place])
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        origin = getattr(module.__spec__, "origin", None)
-        if origin:
-            module.__file__ = origin
-            _define(origin, module.__dict__, self.left_out)
+        if os.path.isfile(str(module.__file__)):
+            _define(str(module.__file__), module.__dict__, self.left_out)
 
 
 @contextmanager

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 from autograd_mini.check.subjects.arguments import listed
 from autograd_mini.check.subjects.naming import bases, returned_names
-from autograd_mini.check.subjects.running import BACKWARDS, FORWARDS
-from autograd_mini.check.subjects.taking import LOSSES
+from autograd_mini.check.subjects.running import BACKWARDS, FORWARDS, LOSSES
 from autograd_mini.definitions import Definitions
 
 AHEAD = set("forward fwd fprop feedforward feed pass propagation prop propagate f fn".split())

@@ -24,15 +24,14 @@ from autograd_mini.arrays import ValueArray, values
 from autograd_mini.expressions.grammar import (
     AmbiguousError,
     Compiler,
-    ExpressionError,
     Function,
     limits_in,
     names_in,
     on_one_line,
     parsed,
 )
-from autograd_mini.expressions.names import resolved
-from autograd_mini.expressions.notation import INDICES, is_printed
+from autograd_mini.expressions.names import Resolver
+from autograd_mini.expressions.notation import INDICES, ExpressionError, is_printed
 from autograd_mini.expressions.vocabulary import CONSTANTS, Operands, array_of, unknown_name
 from autograd_mini.number_types import kind_of
 from autograd_mini.rules import as_number
@@ -57,7 +56,7 @@ def parse(text: str) -> Expression:
 
     >>> parse("9**9**9")
     Traceback (most recent call last):
-    autograd_mini.expressions.grammar.ExpressionError: the number is too large for a float
+    autograd_mini.expressions.notation.ExpressionError: the number is too large for a float
       9**9**9
       ^
     """
@@ -80,7 +79,7 @@ class Expression:
         self._line = on_one_line(text)
         compiler = Compiler(self._line)
         if known:
-            tree = resolved(tree, known, is_printed(self._line), compiler.refuse)
+            tree = Resolver(known, is_printed(self._line), compiler.refuse).visit(tree)
         self._function = compiler.compile(tree)
         self._columns = names_in(tree)
         self._limits = limits_in(tree) - set(self._columns)
@@ -151,8 +150,10 @@ class Expression:
             ]
             for entry in entries:
                 if np.shape(entry):
-                    message = f"with indices it must be a number, got an array of shape {np.shape(entry)}"
-                    raise ExpressionError(message, self._line)
+                    raise ExpressionError(
+                        f"with indices it must be a number, got an array of shape {np.shape(entry)}",
+                        self._line,
+                    )
             return array_of(operands, entries, len(entries)).reshape(shape)
 
         return self._run(table, names, indices)

@@ -22,8 +22,8 @@ from autograd_mini import formulas, rules
 from autograd_mini.expressions.notation import (
     INDICES,
     Entry,
+    ExpressionError,
     Norm,
-    NotationError,
     Power,
     Product,
     Reader,
@@ -55,19 +55,6 @@ DEPTH = 40  # brackets in brackets, and operations in operations beside sums and
 Function = Callable[[Operands], Any]
 
 
-class ExpressionError(ValueError):
-    """A formula that cannot be read or evaluated; the message points at the column, which counts from 0."""
-
-    def __init__(self, message: str, text: str = "", column: int = 0) -> None:
-        super().__init__(message, text, column)
-        self.message, self.text, self.column = message, text, column
-
-    def __str__(self) -> str:
-        start = max(0, self.column - 60) if len(self.text) > 100 else 0
-        excerpt = self.text[start : start + 100]
-        return f"{self.message}\n  {excerpt}\n  {' ' * (self.column - start)}^"
-
-
 class AmbiguousError(ExpressionError):
     """A formula of which it is open what it means for operands of these names and shapes."""
 
@@ -88,8 +75,6 @@ def on_one_line(text: str) -> str:
 
 def _scan(line: str) -> None:
     """ExpressionError for all that could take Python's parser long, deep or elsewhere."""
-    if len(line) > LENGTH:
-        raise ExpressionError(f"a formula has at most {LENGTH} characters, got {len(line)}", line, LENGTH)
     if not line.strip():
         raise ExpressionError("the formula is empty", line)
     open_brackets: list[int] = []
@@ -105,8 +90,7 @@ def _scan(line: str) -> None:
             hint = f": {INSTEAD[character]}" if character in INSTEAD else ""
             raise ExpressionError(f"{character!r} has no meaning in a formula{hint}", line, column)
     if open_brackets:
-        column = open_brackets[-1]
-        raise ExpressionError(f"{line[column]} is never closed", line, column)
+        raise ExpressionError(f"{line[open_brackets[-1]]} is never closed", line, open_brackets[-1])
     for pattern, message in LONG:
         if found := re.search(pattern, line):
             raise ExpressionError(message, line, found.start())
@@ -126,8 +110,14 @@ def parsed(text: Any) -> tuple[ast.expr, tuple[str, ...] | None]:
     if not isinstance(text, str):
         raise ExpressionError(f"a formula is text, got {type(text).__name__}")
     line = on_one_line(text)
+    if len(line) > LENGTH:
+        raise ExpressionError(f"a formula has at most {LENGTH} characters, got {len(line)}", line, LENGTH)
     if is_printed(line):
-        return _printed(line)
+        reader = Reader(line)
+        try:
+            return reader.read(), reader.axes
+        except RecursionError:
+            raise ExpressionError(f"brackets are nested more than {DEPTH} deep", line) from None
     _scan(line)
     indent = len(line) - len(line.lstrip())
     try:
@@ -144,18 +134,6 @@ def parsed(text: Any) -> tuple[ast.expr, tuple[str, ...] | None]:
         if hasattr(node, "col_offset"):  # which counts bytes
             node.col_offset = indent + len(line.lstrip().encode()[: node.col_offset].decode())
     return tree, None
-
-
-def _printed(line: str) -> tuple[ast.expr, tuple[str, ...] | None]:
-    if len(line) > LENGTH:
-        raise ExpressionError(f"a formula has at most {LENGTH} characters, got {len(line)}", line, LENGTH)
-    try:
-        reader = Reader(line)
-        return reader.read(), reader.axes
-    except NotationError as error:
-        raise ExpressionError(error.message, line, error.column) from None
-    except RecursionError:
-        raise ExpressionError(f"brackets are nested more than {DEPTH} deep", line) from None
 
 
 def names_in(tree: ast.expr) -> dict[str, int]:
@@ -309,8 +287,12 @@ class Compiler(ast.NodeVisitor):
         return lambda operands: self.at(node, add, operands)
 
     def visit_Constant(self, node: ast.Constant) -> Function:
-        number = _finite(node.value)
-        if number is None:
+        constant: Any = node.value
+        try:
+            number = float(constant) if type(constant) in (int, float) else math.inf
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
             self.refuse(node, "a constant must be a real number that a float can hold")
         return lambda operands: number
 
@@ -336,7 +318,14 @@ class Compiler(ast.NodeVisitor):
         while isinstance(spine[-1].left, ast.BinOp):
             spine.append(spine[-1].left)
         first = self.function(spine[-1].left)
-        steps = [(step.right, self.operator(step), self.function(step.right)) for step in reversed(spine)]
+        steps = [
+            (
+                step.left if isinstance(step, Power) else step.right,
+                self.operator(step),
+                self.function(step.right),
+            )
+            for step in reversed(spine)
+        ]
 
         def compute(operands: Operands) -> Any:
             result = first(operands)
@@ -356,8 +345,7 @@ class Compiler(ast.NodeVisitor):
         row = rules.table[formulas.OPERATORS[type(node.op)]]
         return lambda operands, x, y: operands.apply(row, x, y)
 
-    def visit_Power(self, node: Power) -> Function:
-        return self.visit_BinOp(node)
+    visit_Power = visit_BinOp  # noqa: N815
 
     def visit_Compare(self, node: ast.Compare) -> Function:
         """``a < b < c`` holds where both comparisons do."""
@@ -394,17 +382,13 @@ class Compiler(ast.NodeVisitor):
 
         return choose
 
-    def visit_List(self, node: ast.List | ast.Tuple) -> Function:
+    def visit_Tuple(self, node: ast.List | ast.Tuple) -> Function:
         entries = [self.function(entry) for entry in node.elts]
         return lambda operands: self.at(
             node, array_of, operands, (entry(operands) for entry in entries), len(entries)
         )
 
-    def visit_Tuple(self, node: ast.Tuple) -> Function:
-        return self.visit_List(node)
-
-    def visit_Entry(self, node: Entry) -> Function:
-        return self.visit_Subscript(node)
+    visit_List = visit_Tuple  # noqa: N815
 
     def visit_Subscript(self, node: ast.Subscript) -> Function:
         array = self.function(node.value)
@@ -417,6 +401,8 @@ class Compiler(ast.NodeVisitor):
             return entry(array(operands), places)
 
         return lambda operands: self.at(node, pick, operands)
+
+    visit_Entry = visit_Subscript  # noqa: N815
 
     def index(self, node: ast.expr) -> Function:
         if isinstance(node, ast.Slice):
@@ -457,15 +443,6 @@ def _is_constant(node: ast.expr) -> bool:
     return not any(
         isinstance(part, (ast.Name, ast.Subscript, ast.List, ast.Tuple)) for part in ast.walk(node)
     )
-
-
-def _finite(constant: Any) -> float | None:
-    """A constant as a float, None if it is not a real number or too large."""
-    try:
-        number = float(constant) if type(constant) in (int, float) else math.inf
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 COMPARISONS: dict[type, Callable[..., Any]] = {

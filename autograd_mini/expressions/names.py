@@ -42,19 +42,14 @@ def variants(name: str) -> Iterator[str]:
         yield written.replace("_", "")
 
 
-def resolved(
-    tree: ast.expr, known: Iterable[str], is_printed: bool, refuse: Callable[[ast.AST, str], NoReturn]
-) -> ast.expr:
-    """The tree with names as they are among ``known``; of a printed formula words may be products."""
-    resolver = _Resolver(set(known), is_printed, refuse)
-    found: ast.expr = resolver.visit(tree)
-    return found
+class Resolver(ast.NodeTransformer):
+    """Gives names in a tree what they mean among ``known``; in a printed formula words may be products."""
 
-
-class _Resolver(ast.NodeTransformer):
-    def __init__(self, known: set[str], is_printed: bool, refuse: Callable[[ast.AST, str], NoReturn]) -> None:
-        self.known, self.is_printed, self.refuse = known, is_printed, refuse
-        self.indices = set(INDICES) - known
+    def __init__(
+        self, known: Iterable[str], is_printed: bool, refuse: Callable[[ast.AST, str], NoReturn]
+    ) -> None:
+        self.known, self.is_printed, self.refuse = set(known), is_printed, refuse
+        self.indices = set(INDICES) - self.known
 
     def visit_Sum(self, node: Sum) -> ast.expr:
         before = self.indices

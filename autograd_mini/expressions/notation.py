@@ -11,9 +11,8 @@ import ast
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from keyword import iskeyword
-from typing import TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 INDICES = "ijklmn"
 
@@ -73,12 +72,17 @@ class Sum(ast.expr):
 Node = TypeVar("Node", bound=ast.expr)
 
 
-class NotationError(ValueError):
-    """What cannot be read, and its column."""
+class ExpressionError(ValueError):
+    """A formula that cannot be read or evaluated; the message points at the column, which counts from 0."""
 
-    def __init__(self, message: str, column: int) -> None:
-        super().__init__(message)
-        self.message, self.column = message, column
+    def __init__(self, message: str, text: str = "", column: int = 0) -> None:
+        super().__init__(message, text, column)
+        self.message, self.text, self.column = message, text, column
+
+    def __str__(self) -> str:
+        start = max(0, self.column - 60) if len(self.text) > 100 else 0
+        excerpt = self.text[start : start + 100]
+        return f"{self.message}\n  {excerpt}\n  {' ' * (self.column - start)}^"
 
 
 # --- the words of mathematics -------------------------------------------------------------------------
@@ -125,8 +129,11 @@ STYLES = set(
     "mathbf boldsymbol bm mathrm mathsf mathit mathcal mathbb vec text operatorname textbf textrm".split()
 )
 ACCENTS = {"hat": "hat", "widehat": "hat", "bar": "bar", "overline": "bar", "tilde": "tilde", "dot": "dot"}
-SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n", strict=True))
-SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₜ", "0123456789ijklmnt", strict=True))
+SUPERSCRIPTS, SUBSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₜ"
+SMALL = {  # what they stand for
+    "up": ("^", str.maketrans(SUPERSCRIPTS, "0123456789-n")),
+    "down": ("_", str.maketrans(SUBSCRIPTS, "0123456789ijklmnt")),
+}
 FRACTIONS = {c: unicodedata.numeric(c) for c in "½⅓⅔¼¾⅕⅛"}
 # Factors side by side: a number, which is no 0xff, 1e-3 or 1j, and a letter or a bracket; two words; a
 # bracket and what follows it.
@@ -137,10 +144,10 @@ BESIDE = (
 PRINTED = {*"\\^{}|∂∇′⊤ᵀ·⊙", *SUPERSCRIPTS, *SUBSCRIPTS, *FRACTIONS, *OPERATORS} - PLAIN
 
 
-LETTER = rf"(?![ᵀ{''.join(SUPERSCRIPTS)}{''.join(SUBSCRIPTS)}Σ])[^\W_]"
+LETTER = rf"(?![ᵀ{SUPERSCRIPTS}{SUBSCRIPTS}Σ])[^\W_]"
 TOKEN = re.compile(
     r"(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)|(?P<sign>\\(?:[A-Za-z]+|.)|\*\*|<=|>=|==|!=)"
-    rf"|(?P<up>[{''.join(SUPERSCRIPTS)}]+)|(?P<down>[{''.join(SUBSCRIPTS)}]+)|(?P<fraction>[{''.join(FRACTIONS)}])"
+    rf"|(?P<up>[{SUPERSCRIPTS}]+)|(?P<down>[{SUBSCRIPTS}]+)|(?P<fraction>[{''.join(FRACTIONS)}])"
     rf"|(?P<word>(?!\d)(?:{LETTER})+)|(?P<other>.)"
 )
 
@@ -154,15 +161,15 @@ def is_printed(line: str) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Token:
-    kind: str  # number, word, up, down, fraction, sign, or end
+class Token(NamedTuple):
+    kind: str  # number, word, fraction, sign, or end
     text: str
     column: int
     spaced: bool  # whether a space stands before it
 
 
 def tokens(line: str) -> list[Token]:
+    """The tokens of a text; what is raised or lowered, as in x² and zᵢ, stands in braces after ^ or _."""
     found, column, spaced = [], 0, False
     while column < len(line):
         if silent := re.compile(r"\s+|~").match(line, column) or SILENT.match(line, column):
@@ -172,15 +179,24 @@ def tokens(line: str) -> list[Token]:
         assert match is not None  # the last alternative matches anything
         kind, text = str(match.lastgroup), match[0]
         name = text.removeprefix("\\")
-        if kind == "sign" and name in GREEK | SPELLED:
+        if kind == "sign" and (name in GREEK or name in SPELLED or name in PREFIXES):
             kind, text = "word", SPELLED.get(name, name)
-        elif kind == "sign" and name in PREFIXES and text != name:
-            kind, text = "word", name
         elif kind in ("sign", "other"):
             kind, text = "sign", OPERATORS.get(text, text)
-        found.append(Token(kind, text, column, spaced))
+        if kind in SMALL:
+            found += _in_braces(kind, text, column)
+        else:
+            found.append(Token(kind, text, column, spaced))
         column, spaced = match.end(), False
     return [*found, Token("end", "", len(line), spaced)]
+
+
+def _in_braces(kind: str, text: str, column: int) -> list[Token]:
+    sign, letters = SMALL[kind]
+    *inside, end = tokens(text.translate(letters))
+    found = [Token("sign", sign, 0, False), Token("sign", "{", 0, False), *inside]
+    found.append(end._replace(kind="sign", text="}"))
+    return [token._replace(column=column + token.column) for token in found]
 
 
 # --- from tokens to a tree ------------------------------------------------------------------------------
@@ -194,6 +210,7 @@ COMPARISONS = {
     "==": ast.Eq,
     "!=": ast.NotEq,
 }
+OPERATIONS = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "⊙": ast.Mult, "/": ast.Div, "@": ast.MatMult}
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -203,6 +220,7 @@ class Reader:
     def __init__(self, line: str) -> None:
         self.line, self.tokens, self.at = line, tokens(line), 0
         self.is_latex = "\\" in line or "{" in line
+        self.in_bars = False  # where a bar closes
         self.axes: tuple[str, ...] | None = None  # the indices on the left of an equation
 
     @property
@@ -216,17 +234,31 @@ class Reader:
 
     def one(self, kind: str) -> Token:
         if self.token.kind != kind:
-            raise NotationError(f"expected a {kind} here", self.token.column)
+            self.refuse(f"expected a {kind} here", self.token.column)
         return self.next()
 
-    def is_at(self, *texts: str) -> bool:
-        return self.token.kind == "sign" and self.token.text in texts
+    def is_at(self, *signs: str) -> bool:
+        return self.token.kind == "sign" and self.token.text in signs
 
-    def skip(self, text: str) -> None:
-        if not self.is_at(text):
-            got = self.token.text or "the end"
-            raise NotationError(f"expected {text} here, got {got}", self.token.column)
-        self.next()
+    def took(self, *signs: str) -> bool:
+        """Whether one of the signs stood here, which is then behind."""
+        found = self.is_at(*signs)
+        self.at += found
+        return found
+
+    def skip(self, *signs: str) -> None:
+        for sign in signs:
+            if not self.took(sign):
+                got = self.written(self.token) or "the end"
+                self.refuse(f"expected {sign} here, got {got}", self.token.column)
+
+    def written(self, token: Token) -> str:
+        """The token, or the small letters that it stands for."""
+        match = TOKEN.match(self.line, token.column)
+        return match[0] if match and match.lastgroup in SMALL else token.text
+
+    def refuse(self, message: str, column: int) -> NoReturn:
+        raise ExpressionError(message, self.line, column)
 
     def read(self) -> ast.expr:
         """The tree of the whole text; of an equation such as ∂L/∂zᵢ = yᵢ − tᵢ that of its right side."""
@@ -240,14 +272,13 @@ class Reader:
         if equals is not None:
             left = self.tokens[:equals]
             if not any(token.text in ("∂", "∇", "d", "′") for token in left):
-                raise NotationError(
-                    "the left side of = is no derivative such as ∂L/∂x", self.tokens[equals].column
-                )
+                column = self.tokens[equals].column
+                self.refuse("the left side of = is no derivative such as ∂L/∂x", column)
             self.axes = _indices_of(left)
             self.at = equals + 1
         tree = self.comparison()
         if self.token.kind != "end":
-            raise NotationError(f"{self.token.text} has no meaning here", self.token.column)
+            self.refuse(f"{self.written(self.token)} has no meaning here", self.token.column)
         return tree
 
     def comparison(self) -> ast.expr:
@@ -263,92 +294,69 @@ class Reader:
             self.next()
             test = self.comparison()
             if self.next().text != "else":
-                raise NotationError("a condition is written a if c else b", self.tokens[self.at - 1].column)
+                self.refuse("a condition is written a if c else b", self.tokens[self.at - 1].column)
             return placed(ast.IfExp(test, left, self.comparison()), column)
         return left
 
     def sum(self) -> ast.expr:
-        left = self.product()
-        while self.is_at("+", "-"):
-            token = self.next()
-            operator: ast.operator = ast.Add() if token.text == "+" else ast.Sub()
-            left = placed(ast.BinOp(left, operator, self.product()), token.column)
+        left, token = self.product(), self.token
+        while self.took("+", "-"):
+            left = placed(ast.BinOp(left, OPERATIONS[token.text](), self.product()), token.column)
+            token = self.token
         return left
 
     def product(self) -> ast.expr:
-        if self.is_at("-", "+"):
-            token = self.next()
+        token = self.token
+        if self.took("-", "+"):
             operand = self.product()
             return operand if token.text == "+" else placed(ast.UnaryOp(ast.USub(), operand), token.column)
         left, divided = self.power(), False
         while True:
             token = self.token
-            if self.is_at("*", "⊙", "@", "/"):
-                self.next()
+            if self.took("*", "⊙", "@", "/"):
                 divided = token.text == "/"
-                kind: ast.operator = {"@": ast.MatMult, "/": ast.Div}.get(token.text, ast.Mult)()
                 right = self.signed()
-                while token.text in ("*", "⊙") and (self.is_at("·") or self.begins()):  # S ⊙ Wᵀd
-                    self.at += self.is_at("·")
+                while token.text in ("*", "⊙") and (self.took("·") or self.begins()):  # S ⊙ Wᵀd
                     right = placed(Product([*_factors(right), self.signed()]), token.column)
-                left = placed(ast.BinOp(left, kind, right), token.column)
+                left = placed(ast.BinOp(left, OPERATIONS[token.text](), right), token.column)
             elif self.is_at("·") or self.begins():
-                if self.is_at("·"):
-                    self.next()
-                elif divided and not token.spaced and not self.is_at("Σ"):
-                    raise NotationError(
-                        "write (a/b)*c or a/(b*c): what a product after / belongs to is open", token.column
-                    )
+                if not self.took("·") and divided and not token.spaced and not self.is_at("Σ"):
+                    open_end = "write (a/b)*c or a/(b*c): what a product after / belongs to is open"
+                    self.refuse(open_end, token.column)
                 divided = False
                 left = placed(Product([*_factors(left), self.signed()]), token.column)
             else:
                 return left
 
     def signed(self) -> ast.expr:
-        if self.is_at("-"):
-            column = self.next().column
+        column = self.token.column
+        if self.took("-"):
             return placed(ast.UnaryOp(ast.USub(), self.signed()), column)
         return self.power()
 
     def begins(self) -> bool:
         """Whether a factor begins here; a bar opens if nothing waits for it to close."""
-        if self.token.kind in ("number", "word", "fraction"):
-            return self.token.text not in ("if", "else")
-        return (
-            self.token.kind == "sign"
-            and (
-                self.token.text in ("(", "{", "[", "Σ", "√")
-                or (
-                    self.token.text.startswith("\\")
-                    and self.token.text != "\\\\"
-                    and self.token.text != "\\end"
-                )
-            )
-        ) or (self.is_at("|", "‖") and not self.bars)
-
-    bars: tuple[str, ...] = ()
+        kind, text = self.token.kind, self.token.text
+        if kind in ("number", "word", "fraction"):
+            return text not in ("if", "else")
+        if self.is_at("|", "‖"):
+            return not self.in_bars
+        is_command = text.startswith("\\") and text not in ("\\\\", "\\end")
+        return kind == "sign" and (text in ("(", "{", "[", "Σ", "√") or is_command)
 
     def power(self) -> ast.expr:
         is_open = not self.is_at("(", "[")
         base = self.atom()
         while True:
             token = self.token
-            if self.is_at("ᵀ"):
-                self.next()
+            if self.took("ᵀ"):
                 base = placed(Transpose(base, is_open=is_open), token.column)
-            elif token.kind == "up":
-                self.next()
-                exponent = Reader("".join(SUPERSCRIPTS[c] for c in token.text)).read()
-                base = self.raised(base, exponent, token.column, is_open)
-            elif self.is_at("^"):
-                self.next()
-                exponent = (
-                    self.group() if self.is_at("{") else self.signed() if not self.is_latex else self.single()
-                )
+            elif self.took("^"):
+                exponent = self.single() if self.is_latex or self.is_at("{") else self.signed()
                 last, after = self.tokens[self.at - 1], self.token
                 beside = after.kind == "word" or (last.text == "1" and self.is_at("/"))  # e^2x, x^1/2
                 if last.kind == "number" and beside and not after.spaced and not self.is_latex:
-                    raise NotationError("where the exponent ends is open: put it in brackets", after.column)
+                    self.refuse("where the exponent ends is open: put it in brackets", after.column)
                 base = self.raised(base, exponent, token.column, is_open)
             elif self.is_at("[") and not (token.spaced or self.is_latex or isinstance(base, ast.Constant)):
                 base = placed(ast.Subscript(base, self.entries(), ast.Load()), token.column)
@@ -363,25 +371,33 @@ class Reader:
         return placed(Power(base, exponent, is_open), column)
 
     def single(self) -> ast.expr:
-        """What ^ and _ take in LaTeX without braces: one character, or a command."""
-        token = self.token
-        if token.kind == "word" and self.line[token.column] == "\\":
-            return placed(ast.Name(self.next().text, ast.Load()), token.column)
-        if token.kind not in ("number", "word") or token.text[0] == ".":
+        """What ^ and commands take: a group in braces, a command, or one character."""
+        if self.token.kind not in ("number", "word") or self.token.text[0] == ".":
             return self.atom()
-        head, rest = token.text[0], token.text[1:]
-        self.tokens[self.at] = Token(token.kind, rest, token.column + 1, False)
-        self.at += not rest
-        node = ast.Constant(float(head)) if token.kind == "number" else ast.Name(head, ast.Load())
+        token = self.character()
+        node = ast.Constant(float(token.text)) if token.kind == "number" else ast.Name(token.text, ast.Load())
         return placed(node, token.column)
+
+    def character(self) -> Token:
+        """The first character of a word or a number, of which the rest is left; else the token."""
+        token = self.token
+        head, rest = token.text[:1], token.text[1:]
+        if not rest or token.kind == "sign" or self.line[token.column] == "\\":
+            return self.next()
+        self.tokens[self.at] = Token(token.kind, rest, token.column + 1, False)
+        return token._replace(text=head)
 
     def group(self) -> ast.expr:
         """What stands in braces: {…}."""
         self.skip("{")
-        bars, self.bars = self.bars, ()
+        return self.within("}")
+
+    def within(self, *closing: str, in_bars: bool = False) -> ast.expr:
+        """What stands before the signs that close it."""
+        before, self.in_bars = self.in_bars, in_bars
         inner = self.comparison()
-        self.bars = bars
-        self.skip("}")
+        self.in_bars = before
+        self.skip(*closing)
         return inner
 
     def entries(self) -> ast.expr:
@@ -390,105 +406,81 @@ class Reader:
         return _one(self.listed("]"), column)
 
     def listed(self, closing: str) -> list[ast.expr]:
-        """What stands between commas, up to the bracket that closes it; within, a bar opens anew."""
-        bars, self.bars = self.bars, ()
-        found = [self.comparison()]
-        while self.is_at(","):
-            self.next()
-            found.append(self.comparison())
-        self.bars = bars
+        """What stands between commas, up to the bracket that closes it."""
+        found = [self.within()]
+        while self.took(","):
+            found.append(self.within())
         self.skip(closing)
         return found
 
     def atom(self) -> ast.expr:
         token = self.next()
-        if token.kind == "number":
-            return placed(ast.Constant(float(token.text)), token.column)
-        if token.kind == "fraction":
-            return placed(ast.Constant(FRACTIONS[token.text]), token.column)
-        if token.kind == "word":
-            return self.word(token)
-        if token.kind == "sign" and token.text in ("(", "{"):
-            self.at -= 1
-            return self.parenthesis(token.text)
-        if token.text == "[" and token.kind == "sign":
-            self.at -= 1
-            inner = self.entries()  # a vector, or a bracket as any other, of a comparison Iverson's
-            if isinstance(inner, ast.Tuple):
-                inner = placed(ast.List(inner.elts, ast.Load()), token.column)
-            return inner
-        if token.kind == "sign" and token.text in ("|", "‖"):
-            doubled = token.text == "|" and self.is_at("|") and not self.token.spaced
-            self.at += doubled
-            bars, self.bars = self.bars, (*self.bars, token.text)
-            inner = self.comparison()
-            self.bars = bars
-            for _ in range(1 + doubled):
-                self.skip(token.text)
-            if doubled or token.text == "‖":
-                if self.is_at("_") or self.token.kind == "down":
-                    self.norm_of_two()
-                return placed(Norm(inner), token.column)
-            return placed(ast.Call(ast.Name("abs", ast.Load()), [inner], []), token.column)
-        if self.tokens[self.at - 1].text == "ᵀ":
-            return placed(ast.Name("ᵀ", ast.Load()), token.column)
-        if token.kind == "sign" and token.text == "√":
-            return self.applied("sqrt", token)
-        if token.kind == "sign" and token.text == "Σ":
-            return self.summation(token)
-        if token.text.startswith("\\") and token.kind == "sign":
-            return self.command(token)
-        what = "the formula ends here" if token.kind == "end" else f"{token.text} has no meaning here"
-        raise NotationError(what, token.column)
+        match token.kind, token.text:
+            case (("number" | "fraction"), text):
+                return placed(ast.Constant(FRACTIONS.get(text) or float(text)), token.column)
+            case "word", _:
+                return self.word(token)
+            case "sign", ("(" | "{") as opening:
+                return self.within(CLOSING[opening])
+            case "sign", "[":  # a vector, or a bracket as any other, of a comparison Iverson's
+                found = self.listed("]")
+                return found[0] if len(found) == 1 else placed(ast.List(found, ast.Load()), token.column)
+            case "sign", ("|" | "‖") as bar:
+                doubled = bar == "|" and not self.token.spaced and self.took("|")
+                inner = self.within(*[bar] * (1 + doubled), in_bars=True)
+                if doubled or bar == "‖":
+                    return self.norm(inner, token.column)
+                return placed(ast.Call(ast.Name("abs", ast.Load()), [inner], []), token.column)
+            case "sign", "ᵀ":
+                return placed(ast.Name("ᵀ", ast.Load()), token.column)
+            case "sign", "√":
+                return self.applied("sqrt", token)
+            case "sign", "Σ":
+                return self.summation(token)
+            case "sign", text if text.startswith("\\"):
+                return self.command(token)
+        what = (
+            "the formula ends here" if token.kind == "end" else f"{self.written(token)} has no meaning here"
+        )
+        self.refuse(what, token.column)
 
-    def parenthesis(self, opening: str) -> ast.expr:
-        self.next()
-        bars, self.bars = self.bars, ()
-        inner = self.comparison()
-        self.bars = bars
-        self.skip(CLOSING[opening])
-        return inner
+    def norm(self, inner: ast.expr, column: int) -> ast.expr:
+        """‖x‖₂ is the only norm that has a row."""
+        if self.took("_"):
+            place = self.token.column
+            if self.below() != "2":
+                self.refuse("the only norm is the Euclidean one, ‖x‖", place)
+        return placed(Norm(inner), column)
 
     # --- names and functions ---
 
     def word(self, token: Token) -> ast.expr:
         name = token.text
-        if name in ("np", "numpy", "math") and self.is_at("."):
-            self.next()
+        if name in ("np", "numpy", "math") and self.took("."):
             return self.applied(self.next().text, token)
         if name in PREFIXES or (name in FUNCTIONS and self.is_at("(")):
             return self.applied(name, token)
         if self.is_at("(") and not self.token.spaced and not self.is_latex and len(name) > 1:
-            raise NotationError(
-                f"there is no function {name}; a product is written with a space or ·", token.column
-            )
+            unknown = f"there is no function {name}; a product is written with a space or ·"
+            self.refuse(unknown, token.column)
         return self.subscripted(name, token.column)
 
     def subscripted(self, name: str, column: int) -> ast.expr:
         """A name with what stands below it: in one word with letters and digits, else as entries."""
-        node: ast.expr = placed(ast.Name(name, ast.Load()), column)
-        if self.token.kind == "down":
-            below: str | ast.expr = "".join(SUBSCRIPTS[c] for c in self.next().text)
-        elif self.is_at("_") and not self.token.spaced:
-            self.next()
-            below = self.below()
-        elif self.is_at(".") and self.line.startswith(".T", self.token.column):
+        node = placed(ast.Name(name, ast.Load()), column)
+        if self.is_at(".") and self.line.startswith(".T", self.token.column):
             self.at += 2
             return placed(Transpose(node, is_open=True), column)
-        else:
+        if self.token.spaced or not self.took("_"):
             return node
+        below = self.below()
         if isinstance(below, str):
             return placed(ast.Name(f"{name}_{below}", ast.Load()), column)
         return placed(Entry(node, below, ast.Load()), column)
 
     def below(self) -> str | ast.expr:
         if not self.is_at("{"):
-            token = self.next()
-            if self.is_latex and len(token.text) > 1 and self.line[token.column] != "\\":
-                self.at -= 1
-                self.tokens[self.at] = Token(token.kind, token.text[1:], token.column + 1, False)
-                return token.text[0]
-            return token.text
+            return (self.character() if self.is_latex else self.next()).text
         end = next((k for k in range(self.at, len(self.tokens)) if self.tokens[k].text == "}"), None)
         inside = self.tokens[self.at + 1 : end]
         if all(token.kind in ("word", "number") or token.text == "," for token in inside):
@@ -500,55 +492,32 @@ class Reader:
     def applied(self, name: str, token: Token) -> ast.expr:
         """A function on what follows it: in brackets, or one factor."""
         exponent, column = None, self.token.column
-        if self.is_at("^"):
-            self.next()
-            exponent = self.group() if self.is_at("{") else self.single()
-        elif self.token.kind == "up":
-            exponent = Reader("".join(SUPERSCRIPTS[c] for c in self.next().text)).read()
-        if exponent is not None and not _is_positive(exponent):
-            raise NotationError(f"write 1/{name}(…), or its inverse by its name", column)
+        if self.took("^"):
+            exponent = self.single()
+            if not _is_positive(exponent):
+                self.refuse(f"write 1/{name}(…), or its inverse by its name", column)
         if self.is_at("_"):
             instead = "; write a quotient of logarithms" * (FUNCTIONS.get(name) == "log")
-            raise NotationError(f"what stands below {name} is not read{instead}", self.token.column)
-        if self.is_at("("):
-            self.next()
+            self.refuse(f"what stands below {name} is not read{instead}", self.token.column)
+        if self.took("("):
             arguments = self.listed(")")
         else:
-            argument = self.signed() if not self.is_at("{") else self.group()
-            if (
-                isinstance(argument, ast.Constant)
-                and self.begins()
-                and not self.is_at("(")
-                and name in PREFIXES
-            ):
+            argument = self.group() if self.is_at("{") else self.signed()
+            is_factor = isinstance(argument, ast.Constant) and name in PREFIXES  # sin 2x
+            if is_factor and self.begins() and not self.is_at("("):
                 argument = placed(Product([argument, self.power()]), token.column)
             is_open = name in PREFIXES and self.is_at("/")  # log p/q
             if is_open or (self.begins() and self.token.text not in PREFIXES and not self.is_at("Σ")):
-                raise NotationError(f"what {name} applies to is open: write {name}(…)", token.column)
+                self.refuse(f"what {name} applies to is open: write {name}(…)", token.column)
             arguments = [argument]
         function = placed(ast.Name(FUNCTIONS.get(name, name), ast.Load()), token.column)
-        call = ast.Call(function, arguments, [])
-        call.written = token.text  # type: ignore[attr-defined]  # σ may be a name after all
-        node: ast.expr = placed(call, token.column)
+        node = placed(ast.Call(function, arguments, []), token.column)
+        node.written = token.text  # type: ignore[attr-defined]  # σ may be a name after all
         return node if exponent is None else placed(ast.BinOp(node, ast.Pow(), exponent), column)
 
     def summation(self, token: Token) -> ast.expr:
-        indices: list[str] = []
-        first: float | None = None
-        last: ast.expr | None = None
-        apart: ast.expr | None = None
-        if self.token.kind == "down":
-            indices = [SUBSCRIPTS[c] for c in self.next().text]
-        elif self.is_at("_"):
-            self.next()
-            if not self.is_at("{"):
-                indices = [str(self.below())]
-            else:
-                condition = self.group_of_indices()
-                indices, first, apart = condition
-        if self.is_at("^"):
-            self.next()
-            last = self.group() if self.is_at("{") else self.single()
+        indices, first, apart = self.under_sum() if self.took("_") else ([], None, None)
+        last = self.single() if indices and self.took("^") else None
         body = self.product()
         if not indices:
             return placed(ast.Call(ast.Name("sum", ast.Load()), [body], []), token.column)
@@ -558,89 +527,74 @@ class Reader:
             body = placed(Sum(body, index, first, last), token.column)
         return body
 
-    def group_of_indices(self) -> tuple[list[str], float | None, ast.expr | None]:
+    def under_sum(self) -> tuple[list[str], float | None, ast.expr | None]:
         """What stands under a sum: its indices, where the first begins, and an index that is left out."""
-        self.skip("{")
+        if not self.took("{"):
+            return [str(self.below())], None, None
         indices, first, apart = list(self.one("word").text), None, None
-        while self.is_at(","):
-            self.next()
+        while self.took(","):
             indices += self.one("word").text
-        if self.is_at("="):
-            self.next()
+        column = self.token.column
+        if self.took("="):
             first = float(self.one("number").text)
-        elif self.is_at("!="):
-            column = self.next().column
+        elif self.took("!="):
             names = [placed(ast.Name(x, ast.Load()), column) for x in (indices[0], self.one("word").text)]
             apart = placed(ast.Compare(names[0], [ast.NotEq()], [names[1]]), column)
         self.skip("}")
         return indices, first, apart
 
-    def norm_of_two(self) -> None:
-        """‖x‖₂ is the only norm that has a row."""
-        token = self.next()
-        if token.kind != "down":
-            token = self.next()
-        if token.text not in ("2", "₂"):
-            raise NotationError("the only norm is the Euclidean one, ‖x‖", token.column)
-
     # --- LaTeX's commands ---
 
     def command(self, token: Token) -> ast.expr:
-        name = token.text[1:]
-        if name in ("frac", "dfrac", "tfrac"):
-            above = self.group() if self.is_at("{") else self.single()
-            below = self.group() if self.is_at("{") else self.single()
-            return placed(ast.BinOp(above, ast.Div(), below), token.column)
-        if name == "sqrt":
-            root = self.entries() if self.is_at("[") else None
-            inner = self.group()
-            half = ast.Constant(1.0)
-            if root is None:
-                return placed(ast.Call(ast.Name("sqrt", ast.Load()), [inner], []), token.column)
-            power = placed(ast.BinOp(placed(half, token.column), ast.Div(), root), token.column)
-            return placed(ast.BinOp(inner, ast.Pow(), power), token.column)
-        if name in ACCENTS:
-            inner = self.group() if self.is_at("{") else self.single()
-            if not isinstance(inner, ast.Name):
-                raise NotationError(f"\\{name} stands over a name", token.column)
-            return self.subscripted(f"{inner.id}_{ACCENTS[name]}", token.column)
-        if name in STYLES:
-            inner = self.group() if self.is_at("{") else self.single()
-            if isinstance(inner, ast.Constant) and inner.value == 1 and self.is_at("(", "["):
-                return self.parenthesis(self.token.text)  # an indicator
-            if not isinstance(inner, ast.Name):
-                return inner
-            return self.word(Token("word", inner.id, token.column, token.spaced))
-        if name == "begin":
-            return self.cases(token)
-        raise NotationError(f"\\{name} has no meaning here", token.column)
+        column = token.column
+        match token.text[1:]:
+            case "frac" | "dfrac" | "tfrac":
+                above, below = self.single(), self.single()
+                return placed(ast.BinOp(above, ast.Div(), below), column)
+            case "sqrt":
+                root = self.entries() if self.is_at("[") else None
+                inner = self.group()
+                if root is None:
+                    return placed(ast.Call(ast.Name("sqrt", ast.Load()), [inner], []), column)
+                power = placed(ast.BinOp(placed(ast.Constant(1.0), column), ast.Div(), root), column)
+                return placed(ast.BinOp(inner, ast.Pow(), power), column)
+            case accent if accent in ACCENTS:
+                inner = self.single()
+                if not isinstance(inner, ast.Name):
+                    self.refuse(f"\\{accent} stands over a name", column)
+                return self.subscripted(f"{inner.id}_{ACCENTS[accent]}", column)
+            case style if style in STYLES:
+                inner = self.single()
+                if isinstance(inner, ast.Constant) and inner.value == 1 and self.is_at("(", "["):
+                    return self.within(CLOSING[self.next().text])  # an indicator
+                return self.word(token._replace(text=inner.id)) if isinstance(inner, ast.Name) else inner
+            case "begin":
+                return self.cases(column)
+            case name:
+                self.refuse(f"\\{name} has no meaning here", column)
 
-    def cases(self, token: Token) -> ast.expr:
+    def cases(self, column: int) -> ast.expr:
         r"""\begin{cases} a & c \\ b & \text{otherwise} \end{cases}."""
         if not self.line.startswith("{cases}", self.token.column):
-            raise NotationError("of environments only cases is read", token.column)
+            self.refuse("of environments only cases is read", column)
         self.at += 3
         rows: list[tuple[ast.expr, ast.expr | None]] = []
-        while not rows or self.is_at("\\\\"):
-            if rows:
-                self.next()
+        while not rows or self.took("\\\\"):
             value = self.comparison()
-            if self.is_at(","):
-                self.next()
+            self.took(",")
             self.skip("&")
             rows.append((value, self.condition()))
         self.skip("\\end")
         self.at += 3
-        zero = placed(ast.Constant(0.0), token.column)
-        result: ast.expr = placed(ast.BinOp(zero, ast.Div(), zero), token.column)  # what holds in no case
+        zero = placed(ast.Constant(0.0), column)
+        result: ast.expr = placed(ast.BinOp(zero, ast.Div(), zero), column)  # what holds in no case
         for value, condition in reversed(rows):
-            result = value if condition is None else placed(ast.IfExp(condition, value, result), token.column)
+            result = value if condition is None else placed(ast.IfExp(condition, value, result), column)
         return result
 
     def condition(self) -> ast.expr | None:
         """What a case holds for; None for otherwise."""
-        if self.is_at("\\text", "\\mathrm", "\\textrm"):
-            self.next()
+        if self.took("\\text", "\\mathrm", "\\textrm"):
             self.skip("{")
             word = self.one("word").text
             self.skip("}")
@@ -669,7 +623,6 @@ def placed(node: Node, column: int) -> Node:
 
 def _indices_of(left: Iterable[Token]) -> tuple[str, ...] | None:
     """The indices of ∂S_i/∂z_j, in the order of the axes of the result."""
-    text = "".join(SUBSCRIPTS.get(c, c) for token in left for c in token.text)
-    found = re.findall(r"_\{?([i-n,]+)\}?", text) or []
+    found = re.findall(r"_\{?([i-n,]+)\}?", "".join(token.text for token in left))
     letters = tuple(letter for group in found for letter in group.replace(",", ""))
     return letters if letters and len(set(letters)) == len(letters) else None

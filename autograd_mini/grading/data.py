@@ -41,12 +41,13 @@ def loads(line: bytes) -> Any:
 def _written(x: Any) -> Any:
     if x is None or type(x) in (bool, int, float, str):
         return x
-    if isinstance(x, Mapping):
-        return {"dict": [[_written(key), _written(part)] for key, part in x.items()]}
-    if isinstance(x, list):
-        return [_written(part) for part in x]
-    if isinstance(x, tuple):
-        return {"tuple": [_written(part) for part in x]}
+    match x:
+        case Mapping():
+            return {"dict": [[_written(key), _written(part)] for key, part in x.items()]}
+        case list():
+            return [_written(part) for part in x]
+        case tuple():
+            return {"tuple": [_written(part) for part in x]}
     array = np.asarray(x)
     if array.dtype.kind == "O":  # Values by their data
         numbers = [float(getattr(element, "data", element)) for element in array.flat]
@@ -62,15 +63,16 @@ def _written(x: Any) -> Any:
 
 
 def _read(x: Any) -> Any:
-    if isinstance(x, list):
-        return [_read(part) for part in x]
-    if not isinstance(x, dict):
-        return x
-    if "dict" in x:
-        return {_read(key): _read(part) for key, part in x["dict"]}
-    if "tuple" in x:
-        return tuple(_read(part) for part in x["tuple"])
-    kind = np.dtype(str(x["type"]))
-    if kind.kind not in KINDS:
-        raise TypeError(f"expected numbers, got {kind}")
-    return np.frombuffer(base64.b64decode(x["bytes"], validate=True), kind).reshape(x["shape"]).copy()
+    match x:
+        case list():
+            return [_read(part) for part in x]
+        case {"dict": pairs}:
+            return {_read(key): _read(part) for key, part in pairs}
+        case {"tuple": parts}:
+            return tuple(_read(part) for part in parts)
+        case dict():
+            kind = np.dtype(str(x["type"]))
+            if kind.kind not in KINDS:
+                raise TypeError(f"expected numbers, got {kind}")
+            return np.frombuffer(base64.b64decode(x["bytes"], validate=True), kind).reshape(x["shape"]).copy()
+    return x

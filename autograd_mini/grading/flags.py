@@ -36,13 +36,14 @@ def _imports(tree: ast.AST) -> Iterator[str]:
     modules: set[str] = set()
     used: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            modules.add(node.module)
-            used |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Attribute):
-            used.add(node.attr)
+        match node:
+            case ast.Import(names):
+                modules |= {alias.name for alias in names}
+            case ast.ImportFrom(str() as module, names, 0):
+                modules.add(module)
+                used |= {alias.name for alias in names}
+            case ast.Attribute(_, name):
+                used.add(name)
     for module in sorted(modules):
         root = module.partition(".")[0]
         if root in ENGINES:
@@ -62,22 +63,23 @@ def _differences(tree: ast.AST) -> Iterator[str]:
 
     def callee(node: ast.expr) -> str:
         """The function of the file's own of which an expression is a value."""
-        if isinstance(node, ast.Name):
-            return called.get(node.id, "")
-        if not isinstance(node, ast.Call):
-            return ""
-        name = ast.unparse(node.func)
-        return "" if name.partition(".")[0] in imported or hasattr(builtins, name) else name
+        match node:
+            case ast.Name(name):
+                return called.get(name, "")
+            case ast.Call(function):
+                name = ast.unparse(function)
+                return "" if name.partition(".")[0] in imported or hasattr(builtins, name) else name
+        return ""
 
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            called[node.targets[0].id] = callee(node.value)
+        match node:
+            case ast.Assign([ast.Name(name), *_], value):
+                called[name] = callee(value)
     for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            above = node.left
-            if isinstance(above, ast.BinOp) and isinstance(above.op, ast.Sub):
-                name = callee(above.left)
-                if name and name == callee(above.right):
+        match node:
+            case ast.BinOp(ast.BinOp(left, ast.Sub(), right), ast.Div()):
+                name = callee(left)
+                if name and name == callee(right):
                     yield (
                         f"line {node.lineno}: a difference of two values of {name}, divided: "
                         "a derivative by differences?"

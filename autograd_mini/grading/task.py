@@ -144,19 +144,16 @@ class _Trial:
 
     def tried(self, offers: Mapping[str, Any], read: Mapping[str, str]) -> tuple[list[Mark], list[str]]:
         """A mark for each step or parameter, those that are asked for and missing among them."""
-        if offers["steps"]:
-            marks = self._steps(offers["steps"])
-            there = {node for _, node in map(_named, offers["steps"])}
-            form = "step {}"
+        if steps := offers["steps"]:
+            marks, what = self._steps(steps), "step"
+            there = {node for _, node in map(_named, steps)}
         else:
             asked = self._asked(offers, read)
-            marks = self._gradients(asked)
-            there = set(asked)
-            form = "derivative for {}"
+            marks, what = self._gradients(asked), "derivative for"
+            there = {*asked}
         missing = [name for name in self.task.wrt or () if name not in there]
-        for name in missing:
-            why = f"there is no {form.format(name)}"
-            marks.append(self._mark(name, WRONG, why, why))
+        said = [f"there is no {what} {name}" for name in missing]
+        marks += [self._mark(name, WRONG, why, why) for name, why in zip(missing, said, strict=True)]
         return marks, self.flags
 
     def _mark(self, name: str, verdict: str, *said: str) -> Mark:

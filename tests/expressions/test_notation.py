@@ -282,6 +282,13 @@ def test_the_left_side_says_which_axis_is_which() -> None:
     assert f(z).shape == (2,)
 
 
+def test_small_letters_on_the_left_side_say_it_as_well() -> None:
+    right = "∂fₖ/∂zᵢ = Wₖᵢ(1 − tanh²(zᵢ))"
+    at = {"z": z[:2], "W": W[:, :2]}
+    assert parse(right).axes == ("k", "i")
+    assert check_jacobian(lambda z, W: W @ np.tanh(z), right, at=at, wrt="z").verdict == "agrees"
+
+
 def test_nothing_but_its_own_error_comes_out_of_mutated_texts() -> None:
     draw = random.Random(5)
     alphabet = r"""\{}()[]^_·−²ᵢΣ√|‖=,&+-*/.'′∂ σxSWzT12 """ + "\\\\frac\\sum"

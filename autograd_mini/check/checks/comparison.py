@@ -15,8 +15,7 @@ from autograd_mini.check.diagnosis.evidence import Evidence, Point
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
 from autograd_mini.check.judgement.rule import Judgement, settled
 from autograd_mini.check.margin import Margin, Trial, mended_by_hand
-from autograd_mini.check.reports.derivation import derived
-from autograd_mini.check.reports.picture import draw_mistake
+from autograd_mini.check.reports.picture import derived, draw_mistake
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subjects.arguments import Floats, listed

@@ -20,8 +20,7 @@ from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
 from autograd_mini.check.judgement.rule import Judgement, Program, judged, settled
-from autograd_mini.check.reports.derivation import derived
-from autograd_mini.check.reports.picture import draw_step
+from autograd_mini.check.reports.picture import derived, draw_step
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Options, Settings, settings_of
 from autograd_mini.check.subjects.arguments import (
@@ -229,16 +228,18 @@ def _subject(f: Any, claims: Sequence[_Claimed], at: Any) -> tuple[Subject, list
 # --- the steps at one point -------------------------------------------------------------------------
 
 
-class _Application(NamedTuple):
+class _Trial(NamedTuple):
     """A step applied to some results of earlier steps, judged by the truth and by what follows from these."""
 
     earlier: Given
     asked: Mapping[str, Any]
-    expected: Floats  # what is correct given these
+    truth: Floats
+    expected: Floats  # what is correct given the earlier results
     yours: Floats | None
     trouble: str = ""  # what keeps it from being compared
     judgement: Judgement | None = None
     given: Judgement | None = None
+    verdict: str = ""
 
     @property
     def fits(self) -> bool:
@@ -250,15 +251,10 @@ class _Application(NamedTuple):
         """Whether nothing in it is wrong given the earlier results."""
         return self.given is not None and not (self.given.verdicts == DISAGREES).any()
 
-
-class _Trial(NamedTuple):
-    """A step at one point."""
-
-    verdict: str
-    own: _Application  # to the user's earlier results
-    truth: Floats
-    replaced: list[str]  # earlier steps that failed
-    carried: list[str]  # earlier steps that are not right here
+    @property
+    def passed_on(self) -> Floats:
+        """What later steps take for its result."""
+        return self.truth if self.trouble or self.yours is None else self.yours
 
 
 class _Derivation:
@@ -277,48 +273,44 @@ class _Derivation:
 
     def steps(self) -> tuple[Step, ...]:
         """Every step with its verdict over all points."""
-        trials = zip(*map(self._tried, self.heard), strict=True)
-        return tuple(self._step(claim, tried) for claim, tried in zip(self.claims, trials, strict=True))
+        tried = [self._tried(at) for at in self.heard]
+        return tuple(self._step(claim, tried) for claim in self.claims)
 
-    def _tried(self, at: _Heard) -> list[_Trial]:
+    def _tried(self, at: _Heard) -> dict[str, _Trial]:
         """Every step at one point, in order."""
         trials: dict[str, _Trial] = {}
-        mine: dict[str, tuple[str, Floats]] = {}
-        correct: dict[str, tuple[str, Floats]] = {}
         for claim in self.claims:
-            truth = at.on(claim.node).truth.reshape(at.loss.nodes(claim.node).shape)
-            uses = self._uses(claim, mine, at.loss)
-            wrong = [name for name in uses if trials[name].verdict != RIGHT]
-            own = self._applied(claim, at, {name: mine[name] for name in uses}, bool(wrong))
-            right = own
-            if wrong and callable(claim.result):
-                right = self._applied(claim, at, {name: correct[name] for name in uses}, False)
+            uses = self._uses(claim, [*trials], at.loss)
+            is_wrong = any(trials[name].verdict != RIGHT for name in uses)
+            mine = {name: (self.nodes[name], trials[name].passed_on) for name in uses}
+            own = right = self._applied(claim, at, mine, is_wrong)
+            if is_wrong and callable(claim.result):
+                correct = {name: (self.nodes[name], trials[name].truth) for name in uses}
+                right = self._applied(claim, at, correct, False)
             if own.fits:
                 clear = own.judgement is not None and (own.judgement.verdicts == AGREES).all()
                 verdict = RIGHT if clear else INCONCLUSIVE
             else:
-                excused = right.fits or (wrong and not callable(claim.result) and own.follows)
+                excused = right.fits or (is_wrong and not callable(claim.result) and own.follows)
                 verdict = CARRIED if excused else WRONG
-            replaced = [name for name in uses if trials[name].own.trouble]
-            carried = [x for x in uses if trials[x].verdict in (CARRIED, WRONG) and x not in replaced]
-            trials[claim.name] = _Trial(verdict, own, truth, replaced, carried)
-            correct[claim.name] = claim.node, truth
-            mine[claim.name] = claim.node, truth if own.trouble or own.yours is None else own.yours
-        return [*trials.values()]
+            trials[claim.name] = own._replace(verdict=verdict)
+        return trials
 
-    def _uses(self, claim: _Claimed, earlier: Given, loss: Loss) -> tuple[str, ...]:
+    def _uses(self, claim: _Claimed, earlier: Sequence[str], loss: Loss) -> list[str]:
         """The earlier steps that a step asks for; numbers come from that for the same node, or from any."""
         if not callable(claim.result):
-            return tuple(name for name in earlier if earlier[name][0] == claim.node) or tuple(earlier)
+            return [name for name in earlier if self.nodes[name] == claim.node] or [*earlier]
         asked = claim.asks({*earlier, *loss.names})
-        return tuple(name for name in asked if name in earlier and not loss.takes(name))
+        return [name for name in asked if name in earlier and not loss.takes(name)]
 
-    def _applied(self, claim: _Claimed, at: _Heard, earlier: Given, otherwise: bool) -> _Application:
+    def _applied(self, claim: _Claimed, at: _Heard, earlier: Given, otherwise: bool) -> _Trial:
         """A step applied to earlier results; ``otherwise`` says that these are not the true ones."""
         loss, testimony = at.loss, at.on(claim.node)
         shape = loss.nodes(claim.node).shape
-        expected = loss.given(claim.node, earlier) if otherwise else testimony.truth.reshape(shape)
+        truth = testimony.truth.reshape(shape)
+        expected = loss.given(claim.node, earlier) if otherwise else truth
         asked: dict[str, Any] = {}
+        trial = _Trial(earlier, asked, truth, expected, None)
         try:
             for name, required in claim.asks({*earlier, *loss.names}).items():
                 if name in earlier:
@@ -329,12 +321,11 @@ class _Derivation:
             if np.isnan(result.numbers).any():
                 raise RejectedError(nan_in(claim.name, result.numbers), result.numbers)
         except RejectedError as rejected:
-            return _Application(earlier, asked, expected, rejected.numbers, str(rejected))
+            return trial._replace(yours=rejected.numbers, trouble=str(rejected))
         except (UnknownNameError, AmbiguousError):
             raise
         except Exception as error:  # a step that fails is wrong, not a reason to stop
-            trouble = f"failed: {type(error).__name__}: {error}".partition("\n")[0]
-            return _Application(earlier, asked, expected, None, trouble)
+            return trial._replace(trouble=f"failed: {type(error).__name__}: {error}".partition("\n")[0])
         numbers, largest = result.reshaped(1, -1), self.largest[claim.node]
 
         def program() -> Program | None:
@@ -344,32 +335,35 @@ class _Derivation:
         judgement = given = judged(numbers, testimony, self.settings, largest, fixed, program)
         if otherwise:
             given = judged(numbers, testimony.given(expected.reshape(1, -1)), self.settings, largest)
-        return _Application(earlier, asked, expected, result.numbers, "", judgement, given)
+        return trial._replace(yours=result.numbers, judgement=judgement, given=given)
 
-    def _step(self, claim: _Claimed, trials: Sequence[_Trial]) -> Step:
+    def _step(self, claim: _Claimed, tried: Sequence[Mapping[str, _Trial]]) -> Step:
+        trials = [steps[claim.name] for steps in tried]
         verdicts = [trial.verdict for trial in trials]
-        if verdicts[0] == INCONCLUSIVE and settled([trial.own.judgement for trial in trials]):
+        if verdicts[0] == INCONCLUSIVE and settled([trial.judgement for trial in trials]):
             verdicts[0] = RIGHT  # what rounding left open there is clear elsewhere
         ranking = (WRONG, *verdicts[:1] * (verdicts[0] == INCONCLUSIVE), CARRIED, RIGHT, INCONCLUSIVE)
         verdict = next(v for v in ranking if v in verdicts)
         point = verdicts.index(verdict)
-        shown = trials[point]
-        notes = [f"with the truth in the place of {listed(shown.replaced)}" * bool(shown.replaced)]
+        shown, others = trials[point], tried[point]
+        failed = [name for name in shown.earlier if others[name].trouble]
+        notes = [f"with the truth in the place of {listed(failed)}" * bool(failed)]
         explanations: list[Explanation] = []
         if verdict == WRONG:
             explanations = self._explained(claim, trials)
-            notes.append(shown.own.trouble or self._worst(claim.node, point, shown))
-            if not explanations and not shown.own.trouble and self.settings.diagnosis:
+            notes.append(shown.trouble or self._worst(claim.node, point, shown))
+            if not explanations and not shown.trouble and self.settings.diagnosis:
                 notes.append("no known mistake reproduces it")
-                for x in (name for name in shown.own.earlier if self.nodes[name] == name):
+                for x in (name for name in shown.earlier if self.nodes[name] == name):
                     notes.append(
                         f'{x} is your ∂{self.out}/∂{x}: for its value, call that step ("d{x}", "{x}")'
                     )
         elif verdict == CARRIED:
-            notes.append(f"with the error of {listed(shown.carried)}")
-        elif verdict == INCONCLUSIVE and shown.own.judgement is not None:
-            left_open = shown.own.judgement.verdicts == INCONCLUSIVE
-            why = next(filter(None, shown.own.judgement.notes[left_open]), "")
+            carried = [x for x in shown.earlier if others[x].verdict in (CARRIED, WRONG) and x not in failed]
+            notes.append(f"with the error of {listed(carried)}")
+        elif verdict == INCONCLUSIVE and shown.judgement is not None:
+            left_open = shown.judgement.verdicts == INCONCLUSIVE
+            why = next(filter(None, shown.judgement.notes[left_open]), "")
             notes.append(f"{why}, at the given point")
         derivative = f"∂{self.out}/∂{claim.node}"
         return Step(
@@ -379,24 +373,23 @@ class _Derivation:
             note="; ".join(filter(None, notes)),
             explanations=tuple(explanations),
             node=claim.node,
-            yours=shown.own.yours,
-            expected=shown.own.expected,
+            yours=shown.yours,
+            expected=shown.expected,
             truth=shown.truth,
             point=point,
-            uses=tuple(shown.own.earlier),
+            uses=tuple(shown.earlier),
         )
 
     def _worst(self, node: str, point: int, trial: _Trial) -> str:
         """The entry that is off by most."""
-        own = trial.own
-        if own.follows or own.given is None or own.yours is None:
+        if trial.follows or trial.given is None or trial.yours is None:
             return "an earlier error hides that it is wrong: with correct earlier steps it is not the truth"
-        off = abs(own.yours - own.expected) / own.given.allowed.reshape(own.expected.shape)
+        off = abs(trial.yours - trial.expected) / trial.given.allowed.reshape(trial.expected.shape)
         index = np.unravel_index(int(np.argmax(np.nan_to_num(off, posinf=np.inf))), off.shape)
         where = f" at random point {point}" if point else ""
-        given = f" given your {listed(trial.own.earlier)}" if trial.own.earlier else ""
+        given = f" given your {listed(trial.earlier)}" if trial.earlier else ""
         named = f"∂{self.out}/∂{subscript(node, [*map(int, index)])}"
-        return f"{named} is {own.expected[index]:.8g}{given}, yours {own.yours[index]:.8g}{where}"
+        return f"{named} is {trial.expected[index]:.8g}{given}, yours {trial.yours[index]:.8g}{where}"
 
     def _explained(self, claim: _Claimed, trials: Sequence[_Trial]) -> list[Explanation]:
         """What is wrong with a step given the user's own earlier results; if these hide it, random ones."""
@@ -404,28 +397,27 @@ class _Derivation:
         clear = [
             (at, trial)
             for at, trial in zip(self.heard, trials, strict=True)
-            if trial.own.judgement is not None and (trial.own.judgement.verdicts != INCONCLUSIVE).all()
+            if trial.judgement is not None and (trial.judgement.verdicts != INCONCLUSIVE).all()
         ]
-        found = self._diagnosed(claim.node, [(at.loss, trial.own) for at, trial in clear], deadline)
-        if found or not callable(claim.result) or not trials[0].own.earlier:
+        found = self._diagnosed(claim.node, clear, deadline)
+        if found or not callable(claim.result) or not trials[0].earlier:
             return found
         random = np.random.default_rng(self.settings.seed)
         applied = []
         for at, trial in clear:
-            nodes = {name: self.nodes[name] for name in trial.own.earlier}
             earlier = {
-                name: (node, random.standard_normal(at.loss.nodes(node).shape))
-                for name, node in nodes.items()
+                name: (node, random.standard_normal(numbers.shape))
+                for name, (node, numbers) in trial.earlier.items()
             }
-            applied.append((at.loss, self._applied(claim, at, earlier, True)))
+            applied.append((at, self._applied(claim, at, earlier, True)))
         return self._diagnosed(claim.node, applied, deadline)
 
     def _diagnosed(
-        self, node: str, applied: Sequence[tuple[Loss, _Application]], deadline: float
+        self, node: str, trials: Sequence[tuple[_Heard, _Trial]], deadline: float
     ) -> list[Explanation]:
         graphs: dict[int, Callable[[], Graph]] = {}
         points: list[Point] = []
-        for loss, step in applied:
+        for (_, loss, _), step in trials:
             if step.yours is not None and step.given is not None:
                 slack = step.given.allowed + 1e-9 * np.max(abs(step.expected), initial=0.0)
                 parts = step.expected, step.yours, slack.reshape(step.expected.shape)

@@ -1,8 +1,9 @@
-"""The picture of a report: f's graph at the given point, marked where the derivation went wrong."""
+"""What a report shows when it is asked: f's graph, or the right derivation, marked where yours went wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from autograd_mini.check.subjects.subject import Graph
 from autograd_mini.value import Value, topological_order
 
 if TYPE_CHECKING:
+    from autograd_mini.check.subjects.subject import Subject
     from autograd_mini.check.witnesses.adjoints import Loss
+    from autograd_mini.deriving import Derivation
     from autograd_mini.drawing import Drawing
 
 
@@ -53,3 +56,14 @@ def _marked(
             below.update(node.args)
     path = [node for node in order if node in inputs | above & below]
     return draw(graph.outputs, **{"mark": path, **options})
+
+
+def derived(subject: Subject, names: Sequence[str], marks: Mapping[str, str]) -> Derivation:
+    """The derivation by the arguments among ``names``, the first if there is none."""
+    from autograd_mini.deriving import derivation
+
+    if subject.function is None:
+        raise ValueError("derivation: only a function is derived, not a graph that exists")
+    wrt = [name for name in names if name in subject.arguments] or None
+    found = derivation(subject.function, subject.arguments, wrt, subject.out)
+    return replace(found, marks=dict(marks))

@@ -237,12 +237,12 @@ class Report:
         if self.derive is None:
             raise ValueError("derivation: this report knows no function to derive")
         names = [getattr(part, "node", part.name) for part in self.parts]
-        wrong = [(name, part) for name, part in zip(names, self.parts, strict=True) if self._is_wrong(part)]
-        return self.derive(names, {name: self._departs(part) for name, part in wrong})
-
-    @staticmethod
-    def _is_wrong(part: Part) -> bool:
-        return bool(part.verdict) and SHADES[part.verdict] == DISAGREES
+        marks = {
+            name: self._departs(part)
+            for name, part in zip(names, self.parts, strict=True)
+            if SHADES.get(part.verdict) == DISAGREES
+        }
+        return self.derive(names, marks)
 
     def _departs(self, part: Part) -> str:
         wrong = [e for e in self.entries if e.verdict == DISAGREES and e.name == part.name and not e.point]
@@ -251,13 +251,8 @@ class Report:
         return f"yours departs here: {derivative(self.out, wrong[0])} = {wrong[0].yours:.4g} in yours"
 
     def __getstate__(self) -> dict[str, Any]:
-        findings = tuple(finding.alone for finding in self.findings)
-        return {
-            **vars(self),
-            "findings": findings,
-            "picture": None,
-            "derive": None,
-        }  # nothing of the user's functions
+        alone = tuple(finding.alone for finding in self.findings)  # nothing of the user's functions
+        return {**vars(self), "findings": alone, "picture": None, "derive": None}
 
     def __str__(self) -> str:
         return self.text(colour=wants_colour())
@@ -404,15 +399,18 @@ def _grid(verdicts: dict[Index, str]) -> list[list[str]]:
 
 def as_json(x: Any) -> Any:
     """``x`` in JSON's types: infinities are "inf" and "-inf", which `float` reads, and nan is None."""
-    if is_dataclass(x) or isinstance(x, Entry):
-        return as_json(x._asdict() if isinstance(x, Entry) else vars(x))
-    if isinstance(x, (np.ndarray, np.generic)):
-        return as_json(x.tolist())
-    if isinstance(x, dict):
-        return {str(key): as_json(part) for key, part in x.items()}
-    if isinstance(x, float) and not math.isfinite(x):
-        return None if math.isnan(x) else str(x)
-    return [as_json(part) for part in x] if isinstance(x, (list, tuple)) else x
+    match x:
+        case Entry():
+            return as_json(x._asdict())
+        case np.ndarray() | np.generic():
+            return as_json(x.tolist())
+        case dict():
+            return {str(key): as_json(part) for key, part in x.items()}
+        case list() | tuple():
+            return [as_json(part) for part in x]
+        case float() if not math.isfinite(x):
+            return None if math.isnan(x) else str(x)
+    return as_json(vars(x)) if is_dataclass(x) else x
 
 
 def _gravity(entry: Entry) -> tuple[int, float]:

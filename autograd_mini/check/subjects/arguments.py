@@ -79,8 +79,10 @@ def arguments_of(f: Any, at: Any) -> dict[str, Any]:
     if parameters is None:
         return given
     if {*required(parameters)} - {*given} or {*given} - {*parameters}:
-        said = f"at= gives {listed(given) if whole is at else 'no names'}"
-        raise TypeError(f"check: f takes {listed(parameters)}; {said}: write at={_example(parameters)}")
+        raise TypeError(
+            f"check: f takes {listed(parameters)}; at= gives {listed(given) if whole is at else 'no names'}: "
+            f"write at={_example(parameters)}"
+        )
     return {name: given[name] for name in parameters if name in given}
 
 
@@ -185,11 +187,11 @@ def plain(x: Nodes) -> Any:
     return x.copy() if x.shape else x.item()
 
 
+@np.errstate(all="ignore")
 def sample(function: Callable[[Any], Any], x: Any, size: int) -> Floats:
     """f at one point, flat; nan where it is outside its domain, and says so by whatever error it likes."""
     try:
-        with np.errstate(all="ignore"):
-            return np.asarray(function(x), dtype=float).reshape(size)
+        return np.asarray(function(x), dtype=float).reshape(size)
     except Exception:
         return np.full(size, np.nan)
 

@@ -1,17 +1,64 @@
 """The passes that people have, bound to each other by names and shapes.
 
-`running` finds the functions and calls them, `taking` says what backward takes, `giving` what it gives. Where
-names and shapes leave a choice, nothing is guessed: the error says what there is, and how to write what is
-meant.
+`running` finds the functions and calls them; what is here says what backward takes and gives. Each of its
+parameters is an argument, what forward has left, or a cotangent: names say it first, those of arguments, of
+what forward returns, of caches, rates and gradients; what is left over is bound in order. A gradient is bound
+to what it is of by its name, ``dW``, ``grad_W``, ``grads["W"]`` for ``W``, else by its place in a tuple; that
+of a parameter which a backward pass changes is what this step implies. Where names and shapes leave a choice,
+nothing is guessed: the error says what there is, and how to write what is meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
-from autograd_mini.check.subjects.giving import Giving
-from autograd_mini.check.subjects.passes import ARGUMENT, Passes, function_of, is_own
+import numpy as np
+
+from autograd_mini.check.subjects.arguments import as_array, is_floating, listed, required
+from autograd_mini.check.subjects.naming import (
+    Leaf,
+    bases,
+    called,
+    called_alike,
+    folded,
+    inner_names,
+    is_plain,
+    is_tree,
+    leaves_of,
+    meaning,
+    numbers_in,
+    plain_number,
+    raised_in,
+    returned_names,
+    same,
+)
+from autograd_mini.check.subjects.passes import (
+    ARGUMENT,
+    BACKWARD,
+    COTANGENT,
+    FORWARD,
+    INSTANCE,
+    LOSS,
+    RESULT,
+    Call,
+    Passes,
+    Path,
+    World,
+    alike,
+    attributes,
+    function_of,
+    got,
+    is_own,
+    plain,
+)
+from autograd_mini.check.subjects.running import LOSSES, OUTPUTS, Running, refused
+from autograd_mini.check.subjects.subject import own
+from autograd_mini.trees import leaves, map_leaves
 
 
 def passes_of(
@@ -24,7 +71,7 @@ def passes_of(
     loss: Callable[..., Any] | None = None,
 ) -> Passes:
     """The passes that somebody has, bound to each other; TypeError where that leaves a choice."""
-    bound = Giving(forward, backward, at, wrt, out, gradients or {}, loss)
+    bound = _Binding(forward, backward, at, wrt, out, gradients or {}, loss)
     arguments = {x.text: x for x in bound.targets if x.path[0] == ARGUMENT or x.text in bound.found}
     return Passes(
         arguments={text: leaf.value for text, leaf in arguments.items()},
@@ -39,3 +86,606 @@ def passes_of(
         run=bound.run,
         pull=bound.pulled,
     )
+
+
+CACHES = "cache caches memo saved tape res residual residuals state ctx context intermediates".split()
+RATE = re.compile(r"(learn(ing)?_?)?rate|(.*_)?lr|l_?rate|eta|alpha|step(_?size)?", re.I)
+TARGETS = re.compile(r"(.*_)?(true|targets?|labels?|ts?|ys?|truth|expected)$", re.I)
+GRADIENT = re.compile(
+    r"(d(?!ata$|im|type|epth|ecay|rop|etach|elay|egree|ebug)|grad|delta|err|cotangent|ct$|g$|gy$|gout|upstream|"
+    r"top_|next_|out_).*|.*(_?grad(ient)?s?|_?delta|_?error|_?diff|_bar)$",
+    re.I,
+)
+REQUIRED = inspect.Parameter("required", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+THE_OUTPUT: Path = ("output",)  # until it is known which part of the result that is
+
+
+# How names are compared, and whether the last parts of one will do, the strictest way first.
+WAYS = ((str, False), (str, True), (folded, False), (folded, True), (meaning, True))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The gradient of one argument: where it is, or, at a rate, the argument after a step."""
+
+    path: Path
+    said: str
+    rate: float | None = None
+
+
+class _Binding(Running):
+    """The two passes, and what is bound to what.
+
+    ``takes`` has the paths of what each parameter of backward is given, among arguments, forward's results
+    and cotangents; ``outputs`` are the paths of the output in forward's result, ``loss_takes`` what a loss is
+    given, None for the output; ``found`` has the gradients by the names of arguments.
+    """
+
+    def __init__(
+        self,
+        forward: Any,
+        backward: Any,
+        at: Any,
+        wrt: str | Sequence[str] | None,
+        out: str | Sequence[str] | None,
+        gradients: Mapping[str, str | int],
+        loss: Any,
+    ) -> None:
+        super().__init__(forward, backward, at, out, loss)
+        self.wrt = [wrt] if isinstance(wrt, str) else wrt
+        self.given = gradients
+        self.targets = self._targets()
+        self.parts = [*self.result] if isinstance(self.result, tuple) else [self.result]
+        self.takes: dict[str, Path] = {}
+        self.outputs: tuple[Path, ...] = (self._loss_of(self.result),) if self.joined else ()
+        if not self.joined:
+            self._take()
+        self.loss_takes = self._loss_takes() if LOSS in self.functions else {}
+        self.taken = any(path[0] == COTANGENT for path in self.takes.values())
+        with alike():
+            self.start = self._output(self.world, self.result, plain)
+        self.elementwise = self._is_elementwise()
+        if not (self.taken or self.elementwise or np.size(numbers_in(self.start)) == 1):
+            raise refused(
+                f"backward takes ({listed(self.parameters[BACKWARD] or ['…'])}), and none of that is the "
+                f"gradient of forward's output, which has shape {np.shape(numbers_in(self.start))}: give the "
+                "loss that it starts from, loss=lambda out, …: …"
+            )
+        self.moving: dict[Path, bool] = {}
+        self.sources: list[Leaf] = []
+        self.found = self._found()
+
+    # --- runs ---
+
+    def _output(self, world: World, result: Any, call: Call) -> Any:
+        parts = [got(result, path) for path in self.outputs]
+        output = parts[0] if len(parts) == 1 else tuple(parts)
+        if LOSS not in self.functions:
+            return output
+        known = {name: output if of is None else world.arguments[of] for name, of in self.loss_takes.items()}
+        return self._called(LOSS, world, known, call)
+
+    def run(self, world: World, call: Call) -> tuple[Any, Any]:
+        """The output of forward, and its result."""
+        result = self._forward(world, call)
+        return self._output(world, result, call), result
+
+    def _output_with(self, leaf: Leaf, moved: Any) -> Any:
+        """The output with something else in the place of an argument."""
+        return self._moved(leaf, moved)[0]
+
+    def _moved(self, leaf: Leaf, moved: Any) -> tuple[Any, Any]:
+        """The output with something else there, and what is there then."""
+        (world,) = self.world.copied()
+        world.put(moved, leaf.path, *leaf.others)
+        with alike():
+            return self.run(world, plain)[0], world.get(leaf.path)
+
+    def _backward(self, world: World, result: Any, cotangent: Any, call: Call) -> Any:
+        if self.joined:
+            return result
+        known = {ARGUMENT: world.arguments, RESULT: result, COTANGENT: cotangent}
+        return self._called(
+            BACKWARD, world, {name: got(known, path) for name, path in self.takes.items()}, call
+        )
+
+    # --- what backward takes ---
+
+    def _take(self) -> None:
+        """Settle what each parameter of backward is, and which parts of forward's result are the output."""
+        parameters, parts, is_tuple = self._backwards(), self.parts, isinstance(self.result, tuple)
+        takes, states, loose = self._by_name(parameters)
+        free = [i for i in range(len(parts)) if (RESULT, i) not in takes.values()]
+        plain_parts = [i for i in free if is_plain(parts[i])] or [i for i in free if is_tree(parts[i])]
+        is_scalar = bool(plain_parts) and np.size(numbers_in(parts[plain_parts[0]])) == 1
+        cotangents = self._cotangents(parameters, loose, is_scalar)
+        outputs = self._outputs(cotangents, plain_parts)
+        loose = [name for name in loose if name not in cotangents]
+        rest: list[Path] = [(RESULT, i) for i in free if i not in outputs]
+        if len(parts) == 1:
+            rest = [] if is_plain(parts[0]) else [(RESULT,)]
+        wanted = [name for name in parameters if name in states + loose]
+        if wanted and len(wanted) == len(rest) and (len(rest) == 1 or self._are_alike(wanted, rest)):
+            takes |= zip(wanted, rest, strict=True)
+        elif wanted:
+            unnamed = [name for name in self._forwards() if name not in parameters]
+            if states or len(loose) > len(unnamed) or (rest and is_tuple):
+                self._stop(wanted, cotangents)
+            takes |= {name: (ARGUMENT, of) for name, of in zip(loose, unnamed, strict=False)}
+            self.said += [f"{name} of backward is {takes[name][1]}" for name in loose]
+        elif rest and all(map(is_plain, parts)) and not (self.is_method or self._are_said(cotangents)):
+            if max(map(np.size, parts)) > 1:
+                raise refused(
+                    f"forward gives {len(parts)} results{self._named_parts()}, and backward takes "
+                    f"({listed(parameters)}): say with out= which of the results it starts from"
+                )
+            outputs = [*range(len(parts))]
+        many = len(cotangents) > 1
+        takes |= {name: (COTANGENT, i) if many else (COTANGENT,) for i, name in enumerate(cotangents)}
+        self.outputs = ((),)
+        if is_tuple:
+            self.outputs = tuple((i,) for i in outputs)
+            names = " and ".join(self.names[i] or f"number {i + 1}" for i in outputs)
+            self.said.append(f"the output is {names} of forward's results")
+        output = (RESULT, *self.outputs[0])
+        self.takes = {x: output if takes[x] == THE_OUTPUT else takes[x] for x in parameters if x in takes}
+
+    def _are_alike(self, wanted: Sequence[str], rest: Sequence[Path]) -> bool:
+        """Whether parameters are called like the results in whose order they stand, or are all caches."""
+        pairs = [
+            (folded(name), folded(self.names[i] or "")) for name, (_, i) in zip(wanted, rest, strict=True)
+        ]
+        return all(b and (a in b or b in a or ("cache" in a and "cache" in b)) for a, b in pairs)
+
+    def _backwards(self) -> dict[str, inspect.Parameter]:
+        """The parameters of backward; of one that does not tell, a cotangent and all of forward's."""
+        own = self.parameters[BACKWARD]
+        kinds = (
+            {p.kind for p in inspect.signature(self.functions[BACKWARD]).parameters.values()} if own else ()
+        )
+        if own is None or (len(own) == 1 and inspect.Parameter.VAR_POSITIONAL in kinds):
+            return {**(own or {"grad_out": REQUIRED}), **dict.fromkeys(self._forwards(), REQUIRED)}
+        return own
+
+    def _by_name(
+        self, parameters: Mapping[str, inspect.Parameter]
+    ) -> tuple[dict[str, Path], list[str], list[str]]:
+        """What the names of parameters say; those for what forward leaves; and those that say nothing."""
+        takes: dict[str, Path] = {}
+        states: list[str] = []
+        loose: list[str] = []
+        forwards = self.parameters[FORWARD] or {}
+        for name in parameters:
+            needed = name in required(parameters)
+            is_state = name in CACHES or "cache" in name.lower()
+            place = self.names.index(name) if name in self.names else None
+            if name in self.held and not (place is not None and (is_state or name in self.out)):
+                if place is not None and not self.out and not same(self.parts[place], self.held[name]):
+                    raise refused(
+                        f"backward takes {name}, which is an argument of forward and the name "
+                        f"of what it returns: say with out={name!r} that it is the latter, or with out='out' "
+                        "that it is not"
+                    )
+                takes[name] = (ARGUMENT, name)
+            elif name in self.out or (name in OUTPUTS and place is None):
+                takes[name] = THE_OUTPUT
+            elif place is not None and len(self.parts) > 1 and not RATE.fullmatch(name):
+                takes[name] = (RESULT, place)
+            elif is_state:
+                states.append(name)
+            elif needed and (name in forwards or RATE.fullmatch(name)):  # the default, or a rate of 1
+                self.world.arguments[name] = forwards[name].default if name in forwards else 1.0
+                takes[name] = (ARGUMENT, name)
+            elif needed:
+                loose.append(name)
+        return takes, states, loose
+
+    def _cotangents(
+        self, parameters: Mapping[str, inspect.Parameter], loose: Sequence[str], is_scalar: bool
+    ) -> list[str]:
+        """The parameters that are gradients of the output: those called so, else the first."""
+        found = [name for name in loose if GRADIENT.fullmatch(name)]
+        is_first = loose[:1] == [*parameters][:1] and (self.is_method or len(parameters) > 1)
+        if not found and loose and is_first:
+            return [loose[0]]
+        if not found and LOSS not in self.functions and not is_scalar:
+            optional = [name for name in parameters if name not in required(parameters)]
+            return [name for name in optional if GRADIENT.fullmatch(name) and name not in self.held][:1]
+        return found
+
+    def _outputs(self, cotangents: Sequence[str], plain_parts: Sequence[int]) -> list[int]:
+        """Which parts of forward's result the cotangents are of: by their names, else the first ones."""
+        if self.left_in:
+            return [*range(len(self.left_in))]
+        if named := [self.names.index(name) for name in self.out if name in self.names]:
+            return named
+        by_name = [{self.names.index(name) for name in bases(d) if name in self.names} for d in cotangents]
+        if cotangents and all(len(found) == 1 for found in by_name):
+            return [min(found) for found in by_name]
+        if len(cotangents) > max(1, len(plain_parts)):
+            raise refused(
+                f"{listed(cotangents)} of backward may all be gradients of an output, and "
+                f"forward gives {len(plain_parts)}{self._named_parts()}; give those that are none with at=, "
+                "or let backward be a function that takes only one"
+            )
+        return [*plain_parts[: max(1, len(cotangents))]] or [0]
+
+    def _are_said(self, cotangents: Sequence[str]) -> bool:
+        """Whether names say which results cotangents are of."""
+        return any(name in self.names for name in (*self.out, *itertools.chain(*map(bases, cotangents))))
+
+    def _named_parts(self) -> str:
+        return f" ({listed(name or '…' for name in self.names)})" if any(self.names) else ""
+
+    def _stop(self, wanted: Sequence[str], cotangents: Sequence[str]) -> None:
+        arguments, first = self._forwards(), (cotangents or ["grad_out"])[0]
+        if wanted[0] in CACHES and not isinstance(self.result, tuple):
+            raise refused(
+                f"backward asks for {wanted[0]}, which forward does not give; let it take "
+                "forward's arguments or its output by name, as "
+                f"backward({listed([first, *arguments, 'out'])})"
+            )
+        raise refused(
+            f"backward takes {listed(self._backwards())}; forward takes {listed(arguments)}"
+            + f" and gives {len(self.parts)} results{self._named_parts()}" * isinstance(self.result, tuple)
+            + f": what {listed(wanted)} should be is not known; call it as forward does, or give it with at="
+        )
+
+    def _loss_takes(self) -> dict[str, str | None]:
+        """What each parameter of the loss is: an argument by name, or None for forward's output."""
+        parameters = self.parameters[LOSS] or {}
+        needed = [name for name in required(parameters) if name not in self.held]
+        outputs = [name for name in needed if not TARGETS.fullmatch(name)]
+        others = [name for name in needed if name not in outputs]
+        targets = [name for name in self.held if TARGETS.fullmatch(name) and name not in parameters]
+        if len(outputs) != 1 or len(others) > len(targets) or len(targets) > len(others) > 0:
+            raise refused(
+                f"loss takes {listed(parameters)}; it must take forward's output and what at= "
+                f"gives, by name: {listed(self.held)}"
+            )
+        of = {outputs[0]: None, **dict(zip(others, targets, strict=False))}
+        return {name: of.get(name, name) for name in parameters if name in of or name in self.held}
+
+    def _loss_of(self, result: Any) -> Path:
+        """Where in the result of one function the loss is: what is called so, else the first scalar."""
+        if not isinstance(result, (tuple, dict)):
+            raise refused(
+                "backward= is missing, and forward does not return (loss, gradients); give the "
+                "backward pass too"
+            )
+        items = result.items() if isinstance(result, dict) else enumerate(result)
+        names = [*result] if isinstance(result, dict) else self.names
+        scalars = {
+            i: n
+            for (i, x), n in zip(items, names, strict=True)
+            if is_plain(x) and is_floating(x) and np.size(x) == 1
+        }
+        if not scalars:
+            raise refused("backward= is missing, and forward returns no scalar that could be a loss")
+        return (next((i for i, name in scalars.items() if name in LOSSES), next(iter(scalars))),)
+
+    # --- a backward pass that gives f′ of each element ---
+
+    def _is_elementwise(self) -> bool:
+        """Whether backward gives f′(x) for each element of an f that acts on each alone."""
+        if self.taken or self.joined or LOSS in self.functions or np.size(numbers_in(self.start)) == 1:
+            return False
+        floats = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and is_floating(leaf.value)]
+        if len(floats) != 1 or floats[0].shape != np.shape(self.start):
+            return False
+        for k in range(min(3, np.size(self.start))):
+            moved = floats[0].value.copy()
+            moved.flat[k] += 0.125
+            changed = np.ravel(self._output_with(floats[0], moved) != self.start)
+            if (np.flatnonzero(changed) != k).any():
+                return False
+        self.said.append("backward takes no gradient, and gives f′ of each element")
+        self._settle_elementwise(floats[0])
+        return True
+
+    def _settle_elementwise(self, leaf: Leaf) -> None:
+        """Let backward take the output, as σ′ = s(1 − s) does, if that alone gives the slope."""
+        before, h = self.takes, 1e-5
+        if [path[0] for path in before.values()] != [ARGUMENT]:
+            return
+        slope = (self._output_with(leaf, leaf.value + h) - self._output_with(leaf, leaf.value - h)) / (2 * h)
+        fits = []
+        for takes in (before, dict.fromkeys(before, (RESULT, *self.outputs[0]))):
+            self.takes = takes
+            (world,) = self.world.copied()
+            with alike():
+                given = self._backward(world, self.result, None, plain)
+            fits.append(
+                np.shape(given) == np.shape(slope) and np.allclose(given, slope, rtol=1e-4, atol=1e-6)
+            )
+        if fits == [False, True]:
+            (name,) = before
+            self.said = [said for said in self.said if not said.startswith(f"{name} of backward")]
+            self.said.append(f"{name} of backward is the output of forward")
+        else:
+            self.takes = before
+
+    def pulled(self, world: World, result: Any, cotangent: Any, call: Call) -> dict[str, Any]:
+        """The gradients, from what forward has left."""
+        steps = {name: own(world.get(x.path)) for name, x in self.found.items() if x.rate is not None}
+        given = self._backward(world, result, cotangent, call)
+        gradients: dict[str, Any] = {}
+        for name, place in self.found.items():
+            x = got(given, place.path[1:]) if place.path[0] == RESULT else world.get(place.path)
+            if place.rate is not None:
+                x = (steps[name] - x) / place.rate
+            gradients[name] = cotangent * x if self.elementwise else x
+        return gradients
+
+    # --- what backward gives ---
+
+    def _found(self) -> dict[str, Found]:
+        random = np.random.default_rng(0)
+        cotangent = map_leaves(lambda x: plain_number(random.standard_normal(np.shape(x))), self.start)
+        (before,) = self.world.copied()
+        with alike():
+            _, result = self.run(before, plain)
+        after, result = before.copied(result)
+        try:
+            with alike():
+                given = self._backward(after, result, cotangent, plain)
+        except Exception as error:
+            takes = listed(f"{name}: {' '.join(map(str, path))}" for name, path in self.takes.items())
+            said = f"backward raises {type(error).__name__}: {error}{raised_in(error)}; it was given {takes}"
+            raise refused(said) from error
+        self.sources = [*self._sources(given, before, after)]
+        found = self._by_hand()
+        self._by_names(found)
+        found |= self._by_place(given, found)
+        self._start_from_zero(found)
+        ones = cotangent if self.taken else map_leaves(np.ones_like, self.start)
+        found |= self._by_steps(before, after, ones, found)
+        self._remark_on_others(found)
+        if unknown := [name for name in self._asked(()) if name not in found]:
+            self._unfound(f"there is no gradient of {listed(unknown)}")
+        if not found:
+            self._unfound("no gradient was found")
+        return {name: x for name, x in found.items() if name in self._asked(found)}
+
+    def _remark_on_others(self, found: Mapping[str, Found]) -> None:
+        """Say which arrays of the instance have no gradient, though the output depends on them."""
+        others = [
+            leaf for leaf in self.targets
+            if leaf.path[0] == INSTANCE and leaf.shape and is_floating(leaf.value) and leaf.text not in found
+        ]  # fmt: skip
+        bound = {x.path for x in found.values()}
+        sizes = {np.size(x.value) for x in self.sources if x.path[0] == RESULT and x.path not in bound}
+        if without := [leaf for leaf in others if self._moves(leaf)]:
+            said = f"no gradient is given of {listed(leaf.text for leaf in without)}"
+            if any(np.size(leaf.value) in sizes for leaf in without):
+                self._unfound(said)
+            self.said.append(said)
+
+    def _start_from_zero(self, found: Mapping[str, Found]) -> None:
+        """Let gradients that may be added to start from 0, whatever an earlier pass has left there."""
+        for x in found.values():
+            left: Any = None if x.path[0] == RESULT else self.world.there(x.path)
+            if is_plain(left) and np.any(left):
+                self.world.put(left * 0, x.path)
+                self.said.append(f"{x.said} starts from 0, and not from what an earlier pass has left")
+
+    def _asked(self, default: Iterable[str] | None = None) -> list[str]:
+        """The names in ``wrt``, as arguments are written."""
+        if self.wrt is None:
+            first = [leaf.text for leaf in self.targets if leaf.path[0] == ARGUMENT][:1]
+            return [*(first if default is None else default)]
+        return [self._target(name).text for name in self.wrt]
+
+    def _target(self, name: str) -> Leaf:
+        found = called(name, self.targets)
+        if len(found) != 1:
+            several = f"{name!r} may be {' or '.join(x.text for x in found)}" if found else f"no {name!r}"
+            known = listed(leaf.text for leaf in self.targets)
+            raise ValueError(f"check_backward: there is {several}; there are {known}")
+        return found[0]
+
+    def _sources(self, given: Any, before: World, after: World) -> Iterator[Leaf]:
+        """The numbers that backward gives, or that are others, or 0, after it."""
+        names = self.names if self.joined else returned_names(self.functions[BACKWARD], given)
+        if isinstance(given, tuple):
+            inner = returned_names(self.functions[FORWARD if self.joined else BACKWARD], given, inner_names)
+            for i, (part, name) in enumerate(zip(given, names, strict=True)):
+                if self._is_output((RESULT, i)):
+                    continue
+                if inner[i] and isinstance(part, (list, tuple)) and len(part) == len(inner[i]):
+                    for j, (x, own_name) in enumerate(zip(part, inner[i], strict=True)):
+                        named = (own_name,) if own_name else ()
+                        yield from leaves_of(x, (RESULT, i, j), own_name or f"result[{i}][{j}]", named)
+                    continue
+                text, parts = name or f"result[{i}]", (name,) if name else ()
+                yield from leaves_of(part, (RESULT, i), text, parts)
+                if isinstance(part, (list, tuple)) and (whole := as_array(part)) is not part:
+                    yield Leaf((RESULT, i), text, whole, parts)
+        else:
+            parts = () if isinstance(given, (dict, list)) or names[0] is None else (names[0],)
+            found = leaves_of(given, (RESULT,), names[0] or "result", parts)
+            yield from (leaf for leaf in found if not self._is_output(leaf.path))
+        for leaf in self._kept(after):
+            left = before.there(leaf.path)
+            if left is None or not np.any(leaf.value) or not same(left, leaf.value):
+                yield leaf
+
+    def _by_hand(self) -> dict[str, Found]:
+        """The gradients as they were given."""
+        found: dict[str, Found] = {}
+        for name, where in self.given.items():
+            target = self._target(name)
+            sources = _first_of_equal([leaf for leaf in self.sources if where in leaf.calls])
+            if len(sources) != 1:
+                what = f"it may be {len(sources)}" if sources else "nothing that backward gives is it"
+                self._unfound(f"gradients= says {where!r} for {name}, and {what}")
+            found[target.text] = Found(sources[0].path, sources[0].text)
+        return found
+
+    def _by_names(self, found: dict[str, Found]) -> None:
+        """Add the gradients that are called so."""
+        bound = {x.path for x in found.values()}
+        for way, is_suffix in WAYS:
+            loosely = is_suffix or way is not str
+            pairs = [
+                (source, target)
+                for source in self.sources
+                for target in self.targets
+                if source.path not in bound
+                and target.text not in found
+                and called_alike(source, target, way, is_suffix)
+                and (not loosely or source.shape == target.shape)
+                and self._moves(target)
+            ]
+            for target in dict.fromkeys(t.text for _, t in pairs):
+                sources = _first_of_equal([s for s, t in pairs if t.text == target])
+                others = {t.text for s, t in pairs if s in sources}
+                if len(sources) > 1 and target in self._asked([target]):
+                    self._unfound(f"the gradient of {target} may be {' or '.join(s.text for s in sources)}")
+                if len(others) == 1:
+                    found[target] = Found(sources[0].path, sources[0].text)
+                    bound.update(s.path for s, t in pairs if t.text == target)
+
+    def _by_place(self, given: Any, found: Mapping[str, Found]) -> dict[str, Found]:
+        """The gradients of arguments in their order, if the shapes leave no other."""
+        bound = {x.path: name for name, x in found.items()}
+        within = {path[:-1] for path in bound}  # lists with gradients that are called so
+        places = {path: x for path, x in self._places(given).items() if path not in within}
+        arguments = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and len(leaf.path) == 2]
+        floats = [leaf for leaf in arguments if is_floating(leaf.value)]
+        asked = [self._target(name) for name in self.wrt or ()]
+        if len(places) == 1 and not isinstance(given, list):
+            ((path, x),) = places.items()
+            targets = asked or floats or arguments
+            is_free = path not in bound and is_plain(x) and targets
+            return self._by_shape(path, x, targets, found) if is_free else {}
+        targets = next((x for x in (asked, arguments, floats) if len(x) == len(places)), [])
+        pairs = [*zip(places.items(), targets, strict=False)]
+        if any(bound.get(path, target.text) != target.text for (path, _), target in pairs):
+            return {}
+        free = [
+            (path, np.shape(x), target)
+            for (path, x), target in pairs
+            if x is not None and path not in bound and target.text not in found
+        ]
+        differ = any(shape != target.shape for _, shape, target in free)
+        if differ and sorted(shape for _, shape, _ in free) == sorted(target.shape for *_, target in free):
+            self._unfound("what is returned has the shapes of the arguments in another order")
+        if differ and self.joined:
+            return {}
+        return {t.text: Found(path, f"number {path[-1] + 1} of what is returned") for path, _, t in free}
+
+    def _by_shape(
+        self, path: Path, x: Any, targets: Sequence[Leaf], found: Mapping[str, Found]
+    ) -> dict[str, Found]:
+        """The gradient that alone is returned, with a loss or without; the first argument's if it may be."""
+        first = targets[0]
+        if not self.joined and first.text in found:
+            return {}
+        fitting = [leaf for leaf in targets if leaf.shape == np.shape(x)]
+        is_first = not fitting or first in fitting
+        if len(targets) > 1 and (len(fitting) != 1 if self.joined else not is_first):
+            self._unfound(f"what is returned, of shape {np.shape(x)}, is not known to be of {first.text}")
+        target = fitting[0] if self.joined and fitting else first
+        if found and not np.ndim(x) and target.shape:  # a loss, or a norm
+            self.said.append("the number that backward returns is not compared")
+            return {}
+        return {target.text: Found(path, "the gradient that is returned")}
+
+    def _places(self, given: Any) -> dict[Path, Any]:
+        """What is returned, each by its place; for a loss and one more, that or its parts."""
+        if not isinstance(given, (tuple, list)):
+            return {} if self.joined else {(RESULT,): given}
+        places = {(RESULT, i): x for i, x in enumerate(given) if not self._is_output((RESULT, i))}
+        match [*places.items()]:
+            case [(path, list() | tuple() as parts)] if self.joined:
+                return {(*path, i): part for i, part in enumerate(parts)}
+        return places
+
+    def _is_output(self, path: Path) -> bool:
+        """Whether one function gives the loss there, beside the gradients."""
+        return self.joined and path[1:] in self.outputs
+
+    # --- steps ---
+
+    def _by_steps(
+        self, before: World, after: World, cotangent: Any, found: Mapping[str, Found]
+    ) -> dict[str, Found]:
+        """The gradients that follow from parameters that backward changes."""
+        name, rate = self._rate()
+        changed = [x for x in self.targets if not same(before.get(x.path), after.get(x.path))]
+        if not changed:
+            self._refuse_rates()
+        moved = [
+            leaf
+            for leaf in changed
+            if leaf.text not in found
+            and is_floating(leaf.value)
+            and (name or leaf.path[0] != ARGUMENT)
+            and same(before.get(leaf.path), leaf.value)
+            and self._moves(leaf)
+        ]
+        if rate is None and moved:
+            steps = [before.get(leaf.path) - after.get(leaf.path) for leaf in moved]
+            fitted = [self._fitted_rate(*pair, cotangent) for pair in zip(moved, steps, strict=True)]
+            down = [x for x in fitted if x > 0] or [1.0]
+            rate = next((x for x in down if x == float(f"{x:.3g}")), down[0])  # that of a right step is round
+            self.said.append(f"the rate of the steps is taken to be {rate:g}")
+        said = f"(before − after)/{name or f'{rate:g}'} of " if moved else ""
+        return {leaf.text: Found(leaf.path, said + leaf.text, rate) for leaf in moved}
+
+    def _refuse_rates(self) -> None:
+        """TypeError for a parameter that was taken to be the rate of steps, where none is taken."""
+        known = {*self.held, *(self.parameters.get(FORWARD) or {})}
+        for name, path in self.takes.items():
+            if path == (ARGUMENT, name) and name not in known:
+                raise refused(f"backward takes {name}: say what it is in at=, as in at={{…, {name!r}: 0.1}}")
+
+    def _rate(self) -> tuple[str, float | None]:
+        """The name and the rate of the steps that backward takes, None where no name says it."""
+        for name, parameter in (self.parameters.get(BACKWARD) or {}).items():
+            if RATE.fullmatch(name):
+                return name, float(self.world.arguments.get(name, parameter.default))
+        homes = {**self._variables(self.world), **attributes(self.world.instance)}
+        rates = {n: x for n, x in homes.items() if RATE.fullmatch(n) and n != "alpha" and is_floating(x)}
+        return next(((n, float(x)) for n, x in rates.items() if np.size(x) == 1), ("", None))
+
+    def _fitted_rate(self, leaf: Leaf, step: Any, cotangent: Any) -> float:
+        """The rate at which the step goes down as far as a gradient would; not positive if it goes up."""
+
+        def loss(t: float) -> float:
+            moved = self._output_with(leaf, leaf.value + t * step)
+            return sum(float(np.sum(g * x)) for g, x in zip(leaves(cotangent), leaves(moved), strict=True))
+
+        h = 1e-4 / np.max(abs(step))
+        slope = (loss(h) - loss(-h)) / (2 * h)
+        rate = float(np.sum(step * step)) / slope if slope else 0.0
+        few = float(f"{rate:.3g}")
+        return few if abs(few - rate) <= 1e-6 * rate else rate
+
+    def _moves(self, leaf: Leaf) -> bool:
+        """Whether it is an argument, or else what the output depends on and forward leaves alone."""
+        if leaf.path[0] == ARGUMENT:
+            return True
+        if leaf.path not in self.moving:
+            moved = leaf.value + plain_number(np.random.default_rng(1).uniform(0.25, 0.5, leaf.shape))
+            try:
+                output, left = self._moved(leaf, moved)
+                self.moving[leaf.path] = same(left, moved) and not same(output, self.start)
+            except Exception:
+                self.moving[leaf.path] = False
+        return self.moving[leaf.path]
+
+    def _unfound(self, why: str) -> NoReturn:
+        known = listed(str(leaf) for leaf in self.targets if is_floating(leaf.value))
+        gives = listed(str(leaf) for leaf in self.sources)
+        raise refused(
+            f"{why}. Forward works on {known}; backward gives {gives}. Say which is which, as "
+            'in gradients={"W": "dW", "x": 0}, by names or by the place among the results'
+        )
+
+
+def _first_of_equal(sources: Sequence[Leaf]) -> list[Leaf]:
+    """The different ones, results of backward before what it leaves."""
+    results = [leaf for leaf in sources if leaf.path[0] == RESULT] or sources
+    return [leaf for i, leaf in enumerate(results) if not any(same(leaf.value, x.value) for x in results[:i])]

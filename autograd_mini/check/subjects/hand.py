@@ -19,6 +19,7 @@ from autograd_mini.check.subjects.arguments import (
     numbers_of,
 )
 from autograd_mini.expressions import INDICES, parse
+from autograd_mini.trees import elements
 
 MOST = 300  # decimals, of which a float can hold the unit
 
@@ -70,8 +71,8 @@ class Formula:
             return expression.tabulate(known, shape, expression.axes) if constant else found
         indices = [letter for letter in expression.axes or INDICES if letter not in known][: len(shape)]
         if unknown := sorted(free - set(indices)):
-            axes = f"the indices of a result of shape {shape} are {listed(indices)}" * bool(shape)
-            raise UnknownNameError("the formula", unknown, known, axes)
+            more = f"the indices of a result of shape {shape} are {listed(indices)}"
+            raise UnknownNameError("the formula", unknown, known, more * bool(shape))
         return expression.tabulate(known, shape, indices)
 
 
@@ -92,7 +93,7 @@ def prepared(form: Any, decimals: int | None) -> Any:
         if decimals is not None:
             raise ValueError("check: decimals= is for printed figures, and the hand result is a function")
         return form
-    texts = _texts(form)
+    texts = [x for x in elements(form) if isinstance(x, str)]
     if any(not _is_figure(text) for text in texts):
         return [single(prepared(part, decimals)) for part in form]
     if not texts and decimals is None:
@@ -165,14 +166,6 @@ def _is_figure(text: str) -> bool:
         return math.isfinite(Decimal(text.strip().replace("−", "-")))
     except (InvalidOperation, ValueError):  # no number, or a signalling nan
         return False
-
-
-def _texts(form: Any) -> list[str]:
-    if isinstance(form, str):
-        return [form]
-    if isinstance(form, (list, tuple)) or (isinstance(form, np.ndarray) and form.dtype.kind in "OU"):
-        return [text for part in form for text in _texts(part)]
-    return []
 
 
 def is_fixed(form: Any) -> bool:

@@ -17,10 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_mini.check.subjects.arguments import listed, numbers_of
-from autograd_mini.check.subjects.passes import HEAP, RESULT, Path, attributes, function_of
-from autograd_mini.rebuilding import STANDARD
+from autograd_mini.check.subjects.passes import HEAP, RESULT, Path, attributes, function_of, is_users
 from autograd_mini.trees import leaves
-from autograd_mini.value import HOMES
 
 # ∂L/∂W in the letters of code: what stands before the name, and after it.
 BEFORE = re.compile(
@@ -81,17 +79,21 @@ def meaning(part: Any) -> Any:
     return next((min(names) for names in ALIKE if folded(part) in names), folded(part))
 
 
+def called(name: str, known: Iterable[Leaf]) -> list[Leaf]:
+    """Those that are written so, or else whose last part is the name."""
+    known = [*known]
+    found = [leaf for leaf in known if leaf.text == name]
+    return found or [leaf for leaf in known if leaf.parts[-1] == name]
+
+
 def called_alike(source: Leaf, target: Leaf, alike: Callable[[Any], Any], is_suffix: bool) -> bool:
     """Whether a gradient is called like the gradient of an argument, or of the last parts of its name."""
     targets = [tuple(map(alike, key)) for key in _target_keys(target.parts)]
-    for key in _source_keys(source):
-        given = tuple(map(alike, key))
-        if any(given == t or (is_suffix and given == t[-len(given) :]) for t in targets):
-            return True
-    return False
+    sources = [tuple(map(alike, key)) for key in _source_keys(source)]
+    return any(s == t or (is_suffix and s == t[-len(s) :]) for s in sources for t in targets)
 
 
-def _source_keys(source: Leaf) -> list[tuple[Any, ...]]:
+def _source_keys(source: Leaf) -> Iterator[tuple[Any, ...]]:
     """What a gradient may be of, part by part, if anything in its name says that it is a gradient."""
     choices: list[list[tuple[tuple[Any, ...], bool]]] = []
     for part in source.parts:
@@ -103,12 +105,10 @@ def _source_keys(source: Leaf) -> list[tuple[Any, ...]]:
     is_given = source.path[0] == RESULT and not (
         len(source.parts) == 1 and len(source.path) == 2 and isinstance(source.path[1], int)
     )
-    keys = []
     for choice in itertools.product(*choices):
         key = tuple(part for parts, _ in choice for part in parts)
         if key and (is_given or any(decorated for _, decorated in choice)):
-            keys.append(key)
-    return keys
+            yield key
 
 
 def _target_keys(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -125,8 +125,7 @@ def _target_keys(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 def raised_in(error: BaseException) -> str:
     """The line of the user's code that an error came from, and the shapes of the arrays that it names."""
     frames = [*traceback.walk_tb(error.__traceback__)]
-    own = [x for x in frames if not x[0].f_code.co_filename.startswith((*HOMES, STANDARD))]
-    own = [x for x in own if "site-packages" not in x[0].f_code.co_filename]
+    own = [x for x in frames if is_users(x[0].f_code)]
     if not own or not (text := linecache.getline(own[-1][0].f_code.co_filename, own[-1][1]).strip()):
         return ""
     frame, line = own[-1]
@@ -214,15 +213,11 @@ def leaves_of(
     if len(seen) == DEPTH or id(x) in seen:
         return
     if isinstance(x, (dict, list, tuple)):
-        inner = [
-            (key, f"{text}[{key!r}]", part)
-            for key, part in (x.items() if isinstance(x, dict) else enumerate(x))
-        ]
+        items = x.items() if isinstance(x, dict) else enumerate(x)
+        inner = [(key, f"{text}[{key!r}]", part) for key, part in items]
     else:
-        dot = "." * bool(text)
-        inner = [
-            (n, f"{text}{dot}{n}", part) for n, part in (attributes(x).items() if is_instance(x) else ())
-        ]
+        dot, own = "." * bool(text), attributes(x) if is_instance(x) else {}
+        inner = [(name, f"{text}{dot}{name}", part) for name, part in own.items()]
     for key, name, part in inner:
         yield from leaves_of(part, (*path, key), name, (*parts, key), seen | {id(x)})
 

@@ -41,9 +41,7 @@ ARGUMENT, VARIABLE, INSTANCE, RESULT = "argument", "variable", "instance", "resu
 COTANGENT = "cotangent"
 
 
-def plain(f: Callable[..., Any]) -> Callable[..., Any]:
-    """``f`` on floats, or on the tensors of the library that it is written for."""
-    return Runner(f)
+plain: Call = Runner  # on floats, or on the tensors of the library that a function is written for
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,7 @@ class Passes:
         """The output at a point, and the state that is left."""
         (world,) = self.world.copied()
         for name, x in arguments.items():
-            new = x.copy() if isinstance(x, np.ndarray) else x
-            world.put_all(self.paths[name], new)
+            world.put(x.copy() if isinstance(x, np.ndarray) else x, *self.paths[name])
         with alike():
             output, result = self.run(world, call)
         return output, (world, result)
@@ -130,25 +127,32 @@ def generators_of(f: Any) -> list[Any]:
     >>> generators_of(lambda x: x * draw.random()) == [draw]
     True
     """
-    found: list[Any] = []
-    left: list[Any] = [inspect.unwrap(f)]
+    kinds = (np.random.Generator, np.random.RandomState, random.Random)
+    return [x for x in _walked([inspect.unwrap(f)], _held) if isinstance(x, kinds)]
+
+
+def _held(x: Any) -> Iterable[Any]:
+    """What something holds, or finds outside itself, of all that may draw at random."""
+    match x:
+        case MethodType():
+            return x.__func__, x.__self__
+        case FunctionType():
+            return _near(x) if is_own(x) else ()
+        case dict() | list() | tuple():
+            return [*(x.values() if isinstance(x, dict) else x)][:HELD]
+    is_made = type(x).__flags__ & HEAP and not isinstance(x, ATOMS)
+    return attributes(x).values() if is_made else ()
+
+
+def _walked(left: list[Any], near: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
+    """Some things, and all that is near them, each once."""
     seen: set[int] = set()
     while left:
         x = left.pop()
-        if id(x) in seen or isinstance(x, ATOMS):
-            continue
-        seen.add(id(x))
-        if isinstance(x, (np.random.Generator, np.random.RandomState, random.Random)):
-            found.append(x)
-        elif isinstance(x, MethodType):
-            left += [x.__func__, x.__self__]
-        elif is_own(x):
-            left += _near(x)
-        elif isinstance(x, (dict, list, tuple)):
-            left += [*(x.values() if isinstance(x, dict) else x)][:HELD]
-        elif type(x).__flags__ & HEAP:
-            left += attributes(x).values()
-    return found
+        if id(x) not in seen:
+            seen.add(id(x))
+            yield x
+            left += near(x)
 
 
 def _cell(f: FunctionType, name: str) -> CellType:
@@ -166,13 +170,6 @@ class World:
     functions: Mapping[str, Callable[..., Any]]
     arguments: dict[str, Any]
     reached: Mapping[int, frozenset[str]]
-
-    @classmethod
-    def of(cls, functions: Mapping[str, Callable[..., Any]], arguments: Mapping[str, Any]) -> World:
-        """A copy of the caller's."""
-        own: World
-        (own,) = cls(functions, dict(arguments), reached_by(functions.values())).copied()
-        return own
 
     def copied(self, *also: Any) -> tuple[Any, ...]:
         """A copy of the world, and of what else refers to it."""
@@ -213,21 +210,20 @@ class World:
         except (AttributeError, KeyError, IndexError, TypeError):
             return None
 
-    def put_all(self, paths: Iterable[Path], new: Any) -> None:
-        """Put something else in each of several places."""
+    def put(self, new: Any, *paths: Path) -> None:
+        """Put something else in each of these places."""
         for path in paths:
-            self.put(path, new)
+            changed = placed(*self.root(path), new)
+            if path[0] == VARIABLE:
+                self._assign(path[1], changed[path[1]])
 
-    def put(self, path: Path, new: Any) -> None:
-        """Put something else there."""
-        root, steps = self.root(path)
-        changed = placed(root, steps, new)
-        if path[0] == VARIABLE:
-            for f in map(function_of, self.functions.values()):
-                if path[1] in f.__code__.co_freevars:
-                    _cell(f, path[1]).cell_contents = changed[path[1]]
-                elif path[1] in f.__globals__ or path[1] in self.reached.get(id(f.__globals__), ()):
-                    f.__globals__[path[1]] = changed[path[1]]
+    def _assign(self, name: str, new: Any) -> None:
+        """Give a variable of the functions another value."""
+        for f in map(function_of, self.functions.values()):
+            if name in f.__code__.co_freevars:
+                _cell(f, name).cell_contents = new
+            elif name in f.__globals__ or name in self.reached.get(id(f.__globals__), ()):
+                f.__globals__[name] = new
 
 
 def got(root: Any, steps: Path) -> Any:
@@ -259,7 +255,7 @@ def function_of(f: Any) -> FunctionType:
     return f if isinstance(f, FunctionType) else NO_FUNCTION
 
 
-NO_FUNCTION = FunctionType(plain.__code__, {})  # reaches no variables
+NO_FUNCTION = FunctionType((lambda: None).__code__, {})  # reaches no variables
 
 
 # --- copies -------------------------------------------------------------------------------------------
@@ -267,24 +263,21 @@ NO_FUNCTION = FunctionType(plain.__code__, {})  # reaches no variables
 
 def is_own(f: Any) -> TypeGuard[FunctionType]:
     """Whether it is a function of the user's, and of no library."""
-    if not isinstance(f, FunctionType):
-        return False
-    file = f.__code__.co_filename
+    return isinstance(f, FunctionType) and is_users(f.__code__)
+
+
+def is_users(code: CodeType) -> bool:
+    """Whether it is code of the user's."""
+    file = code.co_filename
     return not file.startswith((*HOMES, STANDARD)) and "site-packages" not in file
 
 
 def reached_by(functions: Any) -> dict[int, frozenset[str]]:
     """The names of variables that functions use, and those that they call, by the id of their globals."""
     found: dict[int, set[str]] = {}
-    left: list[FunctionType] = [f for f in map(function_of, functions) if is_own(f)]
-    seen: set[int] = set()
-    while left:
-        f = left.pop()
-        if id(f) in seen:
-            continue
-        seen.add(id(f))
+    own = [f for f in map(function_of, functions) if is_own(f)]
+    for f in _walked(own, lambda f: filter(is_own, _near(f))):
         found.setdefault(id(f.__globals__), set()).update(_names(f.__code__))
-        left += filter(is_own, _near(f))
     return {home: frozenset(names) for home, names in found.items()}
 
 
@@ -293,7 +286,7 @@ def _near(f: FunctionType) -> Iterator[Any]:
     for name in _names(f.__code__):
         yield f.__globals__.get(name)
     for cell in f.__closure__ or ():
-        if not _is_empty(cell):
+        if cell != EMPTY:
             yield cell.cell_contents
     yield from f.__defaults__ or ()
 
@@ -308,14 +301,7 @@ def _names(code: CodeType) -> tuple[str, ...]:
     return (*own, *(name for part in inner for name in _names(part)))
 
 
-def _is_empty(cell: CellType) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return True
-    return False
-
-
+EMPTY = CellType()  # only such are equal to it
 ATOMS = (int, float, complex, str, bytes, bool, type, ModuleType, BuiltinFunctionType, np.ufunc, Value)
 
 
@@ -338,28 +324,28 @@ class _Copier:
         return self.memo[id(x)]
 
     def _copy(self, x: Any) -> Any:
-        kind = type(x)
-        new: Any
-        if isinstance(x, np.ndarray):
-            new = x.copy()
-            if x.dtype == object and not isinstance(x, ValueArray):
-                for i, element in enumerate(x.flat):
-                    new.flat[i] = self(element)
-            return new
-        if isinstance(x, (dict, list)):
-            new = self.memo[id(x)] = copy.copy(x)
-            for key, part in [*x.items()] if isinstance(x, dict) else enumerate(x):
-                new[key] = self(part)
-            return new
-        if isinstance(x, tuple):
-            parts = map(self, x)
-            return kind(*parts) if hasattr(x, "_fields") else tuple(parts)
-        if isinstance(x, FunctionType):
-            return self._function(x) if id(x.__globals__) in self.before else x
-        if isinstance(x, MethodType):
-            return MethodType(self(x.__func__), self(x.__self__))
-        make: Any = kind.__new__
-        if make is object.__new__ and kind.__flags__ & HEAP and not hasattr(kind, "__deepcopy__"):
+        kind: Any = type(x)
+        match x:
+            case np.ndarray():
+                array = x.copy()
+                if x.dtype == object and not isinstance(x, ValueArray):
+                    for i, element in enumerate(x.flat):
+                        array.flat[i] = self(element)
+                return array
+            case dict() | list():
+                new = self.memo[id(x)] = copy.copy(x)
+                for key, part in [*x.items()] if isinstance(x, dict) else enumerate(x):
+                    new[key] = self(part)
+                return new
+            case tuple():
+                parts = map(self, x)
+                return kind(*parts) if hasattr(x, "_fields") else tuple(parts)
+            case FunctionType():
+                return self._function(x) if id(x.__globals__) in self.before else x
+            case MethodType():
+                return MethodType(self(x.__func__), self(x.__self__))
+        is_made = kind.__new__ is object.__new__ and kind.__flags__ & HEAP
+        if is_made and not hasattr(kind, "__deepcopy__"):
             new = self.memo[id(x)] = object.__new__(kind)
             for name, part in attributes(x).items():
                 object.__setattr__(new, name, self(part))
@@ -380,7 +366,7 @@ class _Copier:
         new.__defaults__, new.__kwdefaults__ = self(f.__defaults__), self(f.__kwdefaults__)
         new.__dict__.update({name: self(x) for name, x in f.__dict__.items()})
         for cell, own in zip(cells, empty, strict=True):
-            if _is_empty(own) and not _is_empty(cell):
+            if own == EMPTY != cell:
                 own.cell_contents = self(cell.cell_contents)
         if is_new:
             self.reached[id(home)] = names = self.before[id(variables)]

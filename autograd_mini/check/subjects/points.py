@@ -50,11 +50,14 @@ def domains_of(domain: Any, subject: Subject) -> dict[str, Any]:
         if named and given in ROWS and not shape:
             raise ValueError(f"check: the domain {given!r} is for arrays, and {name} is a scalar")
         if named and given in MATRICES and (len(shape) < 2 or shape[-1] != shape[-2]):
-            said = f"is for square matrices, and {name} has shape {shape}"
-            raise ValueError(f"check: the domain {given!r} {said}")
+            raise ValueError(
+                f"check: the domain {given!r} is for square matrices, and {name} has shape {shape}"
+            )
         if not (given in DOMAINS if named else _is_interval(given)):
-            known = f"(low, high) or one of {listed(map(repr, DOMAINS))}"
-            raise ValueError(f"check: the domain of {name} must be {known}, got {given!r}")
+            raise ValueError(
+                f"check: the domain of {name} must be (low, high) or one of {listed(map(repr, DOMAINS))}, "
+                f"got {given!r}"
+            )
     return dict(domain)
 
 

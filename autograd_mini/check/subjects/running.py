@@ -25,6 +25,7 @@ from autograd_mini.check.subjects.arguments import (
 )
 from autograd_mini.check.subjects.naming import (
     Leaf,
+    called,
     is_instance,
     leaves_of,
     names_of,
@@ -46,6 +47,7 @@ from autograd_mini.check.subjects.passes import (
     function_of,
     plain,
     random_state,
+    reached_by,
 )
 from autograd_mini.check.subjects.tensors import floats
 from autograd_mini.rebuilding import following
@@ -59,6 +61,7 @@ BACKWARDS = (
 ).split()
 CONTEXTS = ("ctx", "context")
 OUTPUTS = ("out", "output", "outputs", "result")  # what a backward pass may call the output
+LOSSES = "loss cost J total_loss data_loss error objective L E nll".split()
 
 
 class Context:
@@ -96,7 +99,9 @@ class Running:
         self.is_method = isinstance(forward, MethodType) or isinstance(backward, MethodType)
         self.parameters = {part: parameters_of(f) for part, f in self.functions.items()}
         self.held = self._arguments(held)
-        self.world = self._with_attributes(World.of(self.functions, self.held))
+        reached = reached_by(self.functions.values())
+        (self.world,) = World(self.functions, dict(self.held), reached).copied()
+        self._put_attributes()
         (world,) = self.world.copied()
         self.left_in: list[Path] = []
         with alike():
@@ -159,16 +164,16 @@ class Running:
             )
         return {**context, **held}
 
-    def _with_attributes(self, world: World) -> World:
-        """The world with what is given and no parameter put where it is an attribute or a variable."""
+    def _put_attributes(self) -> None:
+        """Put what is given and no parameter where it is an attribute or a variable."""
+        world = self.world
         if self.parameters[FORWARD] is None:
-            return world
+            return
         taken = {name for known in self.parameters.values() for name in known or ()}
         known = [*self._attributes(world)]
         variables = {name for names in world.reached.values() for name in names}
         for name in [name for name in self.held if name not in taken]:
-            places = [leaf.path for leaf in known if name == leaf.text]
-            places = places or [leaf.path for leaf in known if name == leaf.parts[-1]]
+            places = [leaf.path for leaf in called(name, known)]
             if not places and name in attributes(world.instance):
                 places = [(INSTANCE, name)]
             elif not places and (name in variables or world.variables(name)):
@@ -180,9 +185,8 @@ class Running:
                     f"at= gives {name}, which neither forward nor backward takes, and which is "
                     f"no attribute or variable of theirs; forward takes {listed(self._forwards())}"
                 )
-            world.put(places[0], self.held.pop(name))
+            world.put(self.held.pop(name), places[0])
             del world.arguments[name]
-        return world
 
     # --- what forward works on ---
 
@@ -244,7 +248,10 @@ class Running:
             (lifted,) = self.world.copied()
             lifted.arguments.update({n: as_values(x, n) for n, x in self.held.items() if is_floating(x)})
             try:
-                return map_leaves(_data, self._forward(lifted, following))
+                return map_leaves(
+                    lambda x: plain_number(numbers_of(x)) if holds_values(x) else x,
+                    self._forward(lifted, following),
+                )
             except Exception:
                 raise error from None
 
@@ -277,7 +284,3 @@ def _as_given(x: Any) -> Any:
         x = array.astype(float) if array.dtype.kind == "f" else array
     is_of_arrays = isinstance(x, (list, tuple)) and any(isinstance(part, np.ndarray) for part in x)
     return x if is_of_arrays else as_array(x)
-
-
-def _data(leaf: Any) -> Any:
-    return plain_number(numbers_of(leaf)) if holds_values(leaf) else leaf

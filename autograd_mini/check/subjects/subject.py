@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arrays import ValueArray, noting
+from autograd_mini.arrays import ValueArray, holds_values, noting
 from autograd_mini.check.subjects.arguments import (
     EPSILON,
     Floats,
@@ -28,7 +28,6 @@ from autograd_mini.check.subjects.arguments import (
     is_floating,
     listed,
     matched,
-    nodes_of,
     numbers_of,
     parameters_of,
     plain,
@@ -162,8 +161,7 @@ class Subject(ABC):
         """What ``of`` tells of each claim's entries, outputs by inputs; ``missing`` of rejected ones."""
         blocks = [np.empty((math.prod(self.rows), 0))]
         for name, shape in self.shapes.items():
-            claim = claims[name]
-            numbers = missing if isinstance(claim, RejectedError) else of(claim)
+            numbers = missing if isinstance(claims[name], RejectedError) else of(claims[name])
             blocks.append(np.broadcast_to(numbers, self.rows + shape).reshape(len(blocks[0]), -1))
         return np.concatenate(blocks, axis=1)
 
@@ -273,6 +271,7 @@ class _Function(Subject):
             return []
         return names
 
+    @np.errstate(all="ignore")
     def _start(self, wrt: Sequence[str], scalar: str) -> None:
         """Settle the arguments differentiated and f at the given point; errors of f propagate.
 
@@ -284,15 +283,14 @@ class _Function(Subject):
         self.shapes = {name: _numbers(f"at= gives {name}", self.arguments[name]).shape for name in wrt}
         given = self.placed(self.arguments, self.flat(self.arguments))
         mine = own(given)
-        with np.errstate(all="ignore"):
-            try:
-                result = self.call(mine)
-                output = _numbers("f", result)
-            except (AttributeError, TypeError):  # f calls methods of Value
-                self.lifted, self.medium = True, "f's forward data on Values"
-                mine = own(self._lifted(given))
-                result = self.call(mine)
-                output = _numbers("f", result)
+        try:
+            result = self.call(mine)
+            output = _numbers("f", result)
+        except (AttributeError, TypeError):  # f calls methods of Value
+            self.lifted, self.medium = True, "f's forward data on Values"
+            mine = own(self._lifted(given))
+            result = self.call(mine)
+            output = _numbers("f", result)
         kind = np.asarray(result).dtype
         self.coarse = float(np.finfo(kind).eps) / EPSILON if kind.kind == "f" and kind.itemsize < 8 else 1.0
         self.changed = tuple(
@@ -302,9 +300,9 @@ class _Function(Subject):
         )
         self._differentiates(self.shapes, output, scalar)
 
+    @np.errstate(all="ignore")
     def evaluate(self, arguments: Arguments) -> Floats:
-        with np.errstate(all="ignore"):
-            return _numbers("f", self.call(own(self._lifted(arguments) if self.lifted else arguments)))
+        return _numbers("f", self.call(own(self._lifted(arguments) if self.lifted else arguments)))
 
     def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
         lifted = self._lifted(arguments)
@@ -374,20 +372,19 @@ class _Function(Subject):
             kind = "formula" if isinstance(hand, Formula) else "function"
             return RejectedError(f"the hand {kind} raises {type(error).__name__}: {error}", raised=True)
 
+    @np.errstate(all="ignore")
     def _call_hand(self, hand: Any, arguments: Arguments, output: Any, name: str | None = None) -> Any:
         known = self._asked(hand, arguments, self.known(arguments, output))
         names = list(self.arguments)
-        with np.errstate(all="ignore"):
-            if isinstance(hand, Formula):
-                shape = self.shapes[name or next(iter(self.shapes))]
-                return hand(known, self.rows + shape)
-            try:
-                return caller(hand)(matched(hand, known, names))
-            except (AttributeError, TypeError):
-                if not self.lifted:
-                    raise
-            # A derivation that calls an f which only runs on Values.
-            return caller(hand)(matched(hand, {**known, **self._lifted(arguments)}, names))
+        if isinstance(hand, Formula):
+            return hand(known, self.rows + self.shapes[name or next(iter(self.shapes))])
+        try:
+            return caller(hand)(matched(hand, known, names))
+        except (AttributeError, TypeError):
+            if not self.lifted:
+                raise
+        # A derivation that calls an f which only runs on Values.
+        return caller(hand)(matched(hand, {**known, **self._lifted(arguments)}, names))
 
     def _asked(self, hand: Any, arguments: Arguments, known: dict[str, Any]) -> dict[str, Any]:
         """What is known, and the labelled intermediates of f that a hand derivation asks for by name."""
@@ -401,7 +398,7 @@ class _Function(Subject):
         except Exception:  # it has no intermediates that could be asked for
             return known
         order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
-        on_values = any(isinstance(x, Value) for part in arguments.values() for x in nodes_of(part))
+        on_values = holds_values([*arguments.values()])
         there = {*labels_of(order), *named}
         if isinstance(hand, Formula):  # S_i asks for S, if that is what there is
             wanted = {*hand.names({*known, *there})}
@@ -517,17 +514,17 @@ def labelled(order: list[Value], name: str, shape: Index = ()) -> Nodes:
     else:
         found.pop((), None)
     if len({len(index) for index in found}) != 1:
-        labels = listed(labels_of(order))
-        said = f"check: no node or array of the graph is labelled {name!r}; there are: {labels}"
-        raise ValueError(f"{said}; {_how_to_label(name, order)}")
+        raise ValueError(
+            f"check: no node or array of the graph is labelled {name!r}; there are: "
+            f"{listed(labels_of(order))}; {_how_to_label(name, order)}"
+        )
     extents = [max(axis) + 1 for axis in zip(*found, strict=True)]
     if len(shape) == len(extents):
         extents = [max(pair) for pair in zip(extents, shape, strict=True)]
     nodes = np.full(extents, None, dtype=object)
     for index, (node, *others) in found.items():
         if others:
-            count = f"{len(others) + 1} nodes of the graph are"
-            raise ValueError(f"check: {count} labelled {node.label!r}")
+            raise ValueError(f"check: {len(others) + 1} nodes of the graph are labelled {node.label!r}")
         nodes[index] = node
     return nodes
 
