@@ -917,3 +917,82 @@ def test_the_rate_of_steps_is_that_of_one_that_is_right():
 
     at = {"W1": W, "W2": random.standard_normal((5, 2)), "x": X}
     assert verdicts(Net, at=at, diagnosis=0.1) == {"W1": "disagrees", "W2": "agrees"}
+
+
+# --- parameters in lists ---
+
+
+def _layers(x, weights, biases):
+    activations = [x]
+    for W, b in zip(weights, biases, strict=True):
+        activations.append(np.tanh(activations[-1] @ W + b))
+    return activations
+
+
+def _pulled(delta, activations, weights):
+    """Lists of the gradients of weights and biases."""
+    of_weights, of_biases = [], []
+    for W, before, after in zip(weights[::-1], activations[-2::-1], activations[::-1], strict=False):
+        delta = delta * (1 - after**2)
+        of_weights.insert(0, before.T @ delta)
+        of_biases.insert(0, delta.sum(axis=0))
+        delta = delta @ W.T
+    return of_weights, of_biases
+
+
+class Deep:
+    def __init__(self):
+        random = np.random.default_rng(0)
+        self.weights = [random.normal(size=(3, 4)), random.normal(size=(4, 2))]
+        self.biases = [random.normal(size=4), random.normal(size=2)]
+        self.speeds = [np.zeros((3, 4)), np.zeros((4, 2))]
+
+    def cost(self, x, y):
+        return 0.5 * np.sum((_layers(x, self.weights, self.biases)[-1] - y) ** 2)
+
+    def backprop(self, x, y):
+        activations = _layers(x, self.weights, self.biases)
+        nabla_w, nabla_b = _pulled(activations[-1] - y, activations, self.weights)
+        return nabla_b, nabla_w
+
+    def descend(self, x, y, rate=0.1):
+        for i, gradient in enumerate(self.backprop(x, y)[1]):
+            self.weights[i] = self.weights[i] - rate * gradient
+
+
+DATA = {"x": np.random.default_rng(1).normal(size=(5, 3)), "y": np.random.default_rng(2).normal(size=(5, 2))}
+IN_LISTS = ["weights[0]", "weights[1]", "biases[0]", "biases[1]"]
+
+
+def test_lists_of_gradients_are_those_of_the_lists_of_parameters_with_their_shapes():
+    net = Deep()
+    assert verdicts(net.cost, net.backprop, at=DATA) == dict.fromkeys(IN_LISTS, "agrees")
+    assert verdicts(net.cost, net.descend, at=DATA) == dict.fromkeys(IN_LISTS[:2], "agrees")
+
+    def twice(x, y):
+        of_biases, of_weights = net.backprop(x, y)
+        return of_biases, [of_weights[0], 2 * of_weights[1]]
+
+    wrong = verdicts(net.cost, twice, at=DATA, diagnosis=0)
+    assert wrong == {**dict.fromkeys(IN_LISTS, "agrees"), "weights[1]": "disagrees"}
+
+
+def test_one_list_of_gradients_for_a_list_of_parameters():
+    net = Deep()
+
+    def loss(parameters, x, y):
+        return 0.5 * np.sum((_layers(x, parameters[:2], parameters[2:])[-1] - y) ** 2)
+
+    def gradients(parameters, x, y):
+        activations = _layers(x, parameters[:2], parameters[2:])
+        of_weights, of_biases = _pulled(activations[-1] - y, activations, parameters[:2])
+        return of_weights + of_biases
+
+    at = {"parameters": net.weights + net.biases, **DATA}
+    assert verdicts(loss, gradients, at=at) == {f"parameters[{i}]": "agrees" for i in range(4)}
+    square = {
+        "parameters": [np.eye(3) + 0.1, np.eye(3), np.ones(3), np.zeros(3)],
+        "x": np.eye(3),
+        "y": np.eye(3),
+    }
+    assert verdicts(loss, gradients, at=square) == {f"parameters[{i}]": "agrees" for i in range(4)}

@@ -437,6 +437,7 @@ class _Binding(Running):
         found = self._by_hand()
         self._by_names(found)
         found |= self._by_place(given, found)
+        found |= self._by_lists(found)
         self._start_from_zero(found)
         ones = cotangent if self.taken else map_leaves(np.ones_like, self.start)
         found |= self._by_steps(before, after, ones, found)
@@ -550,7 +551,11 @@ class _Binding(Running):
         """The gradients of arguments in their order, if the shapes leave no other."""
         bound = {x.path: name for name, x in found.items()}
         within = {path[:-1] for path in bound}  # lists with gradients that are called so
-        places = {path: x for path, x in self._places(given).items() if path not in within}
+        places = {
+            path: x
+            for path, x in self._places(given).items()
+            if path not in within and (x is None or is_plain(as_array(x)))
+        }
         arguments = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and len(leaf.path) == 2]
         floats = [leaf for leaf in arguments if is_floating(leaf.value)]
         asked = [self._target(name) for name in self.wrt or ()]
@@ -574,6 +579,24 @@ class _Binding(Running):
         if differ and self.joined:
             return {}
         return {t.text: Found(path, f"number {path[-1] + 1} of what is returned") for path, _, t in free}
+
+    def _by_lists(self, found: Mapping[str, Found]) -> dict[str, Found]:
+        """The gradients in a list that is returned, whose shapes only one list of parameters has."""
+        bound = {x.path for x in found.values()}
+        given = _in_lists(x for x in self.sources if x.path[0] == RESULT and x.path not in bound)
+        parameters = _in_lists(leaf for leaf in self.targets if leaf.text not in found)
+        pairs = [
+            (gradients, leaves)
+            for gradients in given
+            for leaves in parameters
+            if [x.shape for x in gradients] == [x.shape for x in leaves] and all(map(self._moves, leaves))
+        ]
+        return {
+            leaf.text: Found(gradient.path, gradient.text)
+            for gradients, leaves in pairs
+            if sum(gradients is x or leaves is y for x, y in pairs) == 1
+            for gradient, leaf in zip(gradients, leaves, strict=True)
+        }
 
     def _by_shape(
         self, path: Path, x: Any, targets: Sequence[Leaf], found: Mapping[str, Found]
@@ -683,6 +706,15 @@ class _Binding(Running):
             f"{why}. Forward works on {known}; backward gives {gives}. Say which is which, as "
             'in gradients={"W": "dW", "x": 0}, by names or by the place among the results'
         )
+
+
+def _in_lists(leaves: Iterable[Leaf]) -> list[list[Leaf]]:
+    """Those that stand in a list, list by list."""
+    lists: dict[Path, list[Leaf]] = {}
+    for leaf in leaves:
+        if isinstance(leaf.path[-1], int):
+            lists.setdefault(leaf.path[:-1], []).append(leaf)
+    return [*lists.values()]
 
 
 def _first_of_equal(sources: Sequence[Leaf]) -> list[Leaf]:
