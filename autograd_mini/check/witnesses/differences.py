@@ -110,7 +110,7 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
     on a line by chance: where float32 holds all of them, their noise is at least its rounding.
     """
     random = np.random.default_rng(0)
-    direction = np.maximum(abs(x), 1e-3) * random.choice([-1.0, 1.0], x.shape)  # no power of two
+    direction = np.maximum(0.999 * abs(x), 2.0**-10) * random.choice([-1.0, 1.0], x.shape)
     found = np.zeros(size)
     for spacing in SPACINGS:
         points = [x + k * spacing * direction for k in range(-3, 5)]
@@ -123,7 +123,7 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
                     found = np.fmax(found, np.sqrt(np.mean(table**2, axis=0) / math.comb(2 * k, k)))
         if (still < STILL).all():
             break
-    for kind in (np.float32, np.float16):
+    for kind in (np.float32, np.float16) if spacing > SPACINGS[0] else ():
         with np.errstate(all="ignore"):
             held = (still < 1) & (numbers.astype(kind) == numbers).all(axis=0)
             rounding = np.finfo(kind).eps / 2 * np.max(abs(numbers), axis=0)
