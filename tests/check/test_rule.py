@@ -67,6 +67,14 @@ def test_a_printed_figure_has_one_unit_and_nothing_else():
     assert verdict(1.01 + 1e-7, told(), unit=0.01, printed=True) == "disagrees"
 
 
+def test_a_rounding_beside_which_no_derivative_is_seen_tells_nothing():
+    assert verdict(0.0, told(0.3), unit=0.4) == "inconclusive"
+    assert verdict(0.0, told(0.3), unit=0.4, printed=True) == "agrees"
+    assert verdict(0.3, told(0.3), unit=0.2) == "agrees"
+    assert verdict(1.0, told(0.3), unit=0.4) == "disagrees"
+    assert verdict(0.0, told(0.0), unit=0.0) == "agrees"
+
+
 def test_numbers_of_few_digits_have_four_of_their_epsilons():
     single = 2.0**-23
     assert verdict(1 + 1e-6 + 3.9 * single, told(), epsilon=single) == "agrees"
