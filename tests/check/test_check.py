@@ -409,6 +409,10 @@ def test_a_call_that_cannot_be_judged_is_an_error_and_no_verdict(hand, reason):
         check_jacobian(textbook_softmax, hand, at=Z, out="S")
 
 
+def test_of_a_hand_function_that_gives_nothing_it_is_not_said_that_it_is_right_at_the_given_point():
+    assert "right at the given point" not in str(check_jacobian(textbook_softmax, lambda z: {}, at=Z))
+
+
 def test_an_intermediate_that_is_named_in_f_may_stand_in_a_hand_derivation():
     def tempered(q, T):
         return np.sum(named(softmax(named(q / T, "u")), "p") * np.arange(3.0))

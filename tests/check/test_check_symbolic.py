@@ -8,6 +8,7 @@ import pytest
 
 import autograd_mini as am
 from autograd_mini import check_gradient, check_jacobian, cross_entropy
+from autograd_mini.check.witnesses import symbols
 from autograd_mini.check.witnesses.symbols import is_zero
 
 sympy = pytest.importorskip("sympy")
@@ -146,3 +147,21 @@ def test_what_is_proved_for_positive_numbers_only_says_so():
     report = check_gradient(lambda x: am.abs(x), lambda x: 1.0, at=0.5, domain=(0, 1), symbolic=True)
     assert report.proof == "proved"
     assert report.remarks[-1] == "proved with SymPy for every x > 0"
+
+
+def test_symbols_are_real_numbers():
+    """√x² is |x| for these, and not for complex ones."""
+    report = check_gradient(lambda x: am.sqrt(x * x), lambda x: x / am.abs(x), at=1.3, symbolic=True)
+    assert report.proof == "proved"
+
+
+def test_where_no_process_can_be_started_nothing_is_proved(monkeypatch):
+    def refused(*_, **__):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(symbols, "run", refused)
+    report = check_gradient(lambda x: x * x, lambda x: 3 * x - x, at=1.3, symbolic=True)
+    assert report.proof == "proved"  # the engine's derivative to the letter, which takes no process
+    report = check_gradient(lambda x: am.sin(2 * x), lambda x: 2 - 4 * am.sin(x) ** 2, at=1.3, symbolic=True)
+    assert report.verdict == "agrees"
+    assert report.proof != "proved"

@@ -217,6 +217,17 @@ def test_an_update_in_float32_or_beside_large_parameters():
     assert not check_update(lambda w: w * 3.0, 1e3 - 1e-9 * 30.0, rate=1e-9, at=1e3)
 
 
+def test_an_update_that_is_rounded_away_tells_nothing_of_any_gradient():
+    w = np.array([0.5, -1.5], np.float32)
+    for sign in 1, -1:  # ascent, and descent
+        after = w - np.float32(sign * 1e-9) * np.float32(2 * w)
+        report = check_update(lambda w: np.sum(w * w), after, rate=1e-9, at=w)
+        assert report.verdict == "inconclusive"
+        assert "the step is smaller than the rounding of what it changes" in report.reason
+    beside = check_update(lambda w: np.sum(w * w), [0.4, 1e3], rate=0.1, at=[0.5, 1e3 / 0.8])
+    assert beside.verdict == "agrees"
+
+
 def test_a_kink_excuses_only_what_it_changes():
     def f(x, y):
         return am.relu(x) + 3 * y

@@ -142,6 +142,27 @@ def test_a_change_of_a_hundred_roundings_is_seen(slope, reach):
     assert np.max(abs(asked)) == reach
 
 
+def test_the_longest_steps_go_with_the_size_of_an_input():
+    link, asked = link_of(lambda x: x[0] + 1e-30 * x[1], [1.0, 8.0])
+    np.testing.assert_array_equal(np.unique(abs(asked[:, 1])), [0, 2.0**-3, 8 * 64, 8 * 4096])
+    assert link.unseen[0, 1] == pytest.approx(8 * 4 * U / (8 * 4096), rel=1e-6)
+
+
+def test_an_input_that_is_seen_is_not_asked_again_for_the_sake_of_another():
+    """The longest step takes the second out of the domain on both sides."""
+
+    def f(x):
+        return x[0] + am.log(2.0**-7 - x[1] + 5) + am.log(2.0**-7 + x[1] - 5)
+
+    def on_floats(x):
+        return x[0] + np.log(2.0**-7 - x[1] + 5) + np.log(2.0**-7 + x[1] - 5)
+
+    link, asked = link_of(f, [1.0, 5.001], on_floats)
+    assert (link.unseen == 0).all()
+    np.testing.assert_array_equal(np.unique(abs(asked[:, 0])), [0, 2.0**-6])
+    assert len(np.unique(abs(asked[:, 1]))) > 2
+
+
 def test_a_derivative_of_zero_that_is_hidden_is_not_looked_for_farther_away():
     link, asked = link_of(lambda x: x[0] + 0 * x[1], [1.0, 1.0])
     assert np.max(abs(asked)) == 2.0**-6

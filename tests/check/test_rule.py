@@ -67,6 +67,14 @@ def test_a_printed_figure_has_one_unit_and_nothing_else():
     assert verdict(1.01 + 1e-7, told(), unit=0.01, printed=True) == "disagrees"
 
 
+def test_a_rounding_beside_which_no_derivative_is_seen_tells_nothing():
+    assert verdict(0.0, told(0.3), unit=0.4) == "inconclusive"
+    assert verdict(0.0, told(0.3), unit=0.4, printed=True) == "agrees"
+    assert verdict(0.3, told(0.3), unit=0.2) == "agrees"
+    assert verdict(1.0, told(0.3), unit=0.4) == "disagrees"
+    assert verdict(0.0, told(0.0), unit=0.0) == "agrees"
+
+
 def test_numbers_of_few_digits_have_four_of_their_epsilons():
     single = 2.0**-23
     assert verdict(1 + 1e-6 + 3.9 * single, told(), epsilon=single) == "agrees"
@@ -99,8 +107,18 @@ def test_the_hand_results_own_program_decides_in_between():
     assert verdict(1.01, told(), program=program(1.01, False)) == "inconclusive"
     assert verdict(1.01, told(), program=program(np.nan, True)) == "inconclusive"
     assert verdict(1.02, told(), program=program(1.0, True)) == "disagrees"  # beyond what its rounding does
+    assert verdict(1.01, told(), program=program(1.0, True), rtol=0.0) == "agrees"  # it is the truth itself
     single = 2.0**-23  # whose bound counts as if it were computed so
     assert verdict(1.01, told(), epsilon=single, program=program(1.01, False, 1e-3 / 2**29)) == "inconclusive"
+
+
+def test_many_digits_of_the_hands_own_program_are_asked_only_where_something_is_open():
+    def never():
+        raise AssertionError
+
+    program = Program(1e-3 * ONE, never, True)
+    assert verdict(1.02, told(), program=program) == "disagrees"
+    assert verdict(1.0, told(), program=program) == "agrees"
 
 
 def test_what_f_hides_is_neither_right_nor_wrong():
@@ -128,6 +146,8 @@ def test_differences_acquit_and_accuse_so_far_as_they_are_sure():
     assert verdict(1.0, by_differences(5.2e-5)) == "inconclusive"
     assert verdict(1.3, by_differences(9e-3)) == "disagrees"
     assert verdict(1.3, by_differences(1.4e-2)) == "inconclusive"
+    assert verdict(1.0, by_differences(1e-2, 0.5)) == "disagrees"
+    assert verdict(0.0, by_differences(0.0, 0.0)) == "agrees"
     assert verdict(0.0, by_differences(1e-10, 0.0), largest=1.0) == "agrees"
     assert verdict(0.0, by_differences(1e-8, 0.0), largest=1.0) == "inconclusive"
 

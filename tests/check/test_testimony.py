@@ -1,5 +1,6 @@
 """What is known of a derivative at a point before any claim: its truth, its sides, and who says so."""
 
+import itertools
 import math
 import random
 from dataclasses import replace
@@ -69,10 +70,17 @@ def test_a_contradiction_is_looked_for_at_the_given_point_and_away_from_kinks_on
     assert heard(lambda x: f(x) + am.relu(x - 3), 3.0).trouble == ""
 
 
-def test_what_quotients_leave_out_contradicts_nothing():
-    testimony = heard(lambda x: am.sin(1e25 * x), 3.0)
+@pytest.mark.parametrize("steep", [1e25, 1e26, 2e26, 3e26])
+def test_what_quotients_leave_out_contradicts_nothing(steep):
+    testimony = heard(lambda x: am.sin(steep * x), 3.0)
     assert testimony.trouble == ""
     assert testimony.exact
+
+
+@pytest.mark.parametrize("scale", [1e40, 1e60, 1e170])
+def test_a_derivative_is_told_beside_terms_that_are_larger_by_as_many_digits_as_there_are(scale):
+    assert heard(lambda x: (scale * x + x) - scale * x, 3.0).truth == 1
+    assert heard(lambda x: scale * x - scale * x, 3.0).truth == 0
 
 
 def test_truth_is_told_at_many_digits_at_the_first_two_points_alone():
@@ -139,6 +147,11 @@ def test_one_sided_derivatives_differ_on_a_kink_and_only_there():
     assert set(testimony.kinks) == {"relu(x0 = 0)", "abs(x2 = 0)"}
 
 
+def test_a_kink_is_seen_wherever_it_lies():
+    for at in 1.0, 1e-3, 1e6, 1e-200:
+        assert heard(lambda x, at=at: am.abs(x - at), at).open.all()
+
+
 @pytest.mark.parametrize("f", [lambda x: am.relu(x) ** 2, lambda x: am.relu(x) * x, lambda x: am.abs(x) ** 3])
 def test_a_function_whose_slope_alone_has_a_kink_has_a_derivative(f):
     testimony = heard(f, 0.0)
@@ -197,6 +210,27 @@ def test_a_function_that_draws_is_random_and_one_that_repeats_is_not():
     assert heard(lambda x: x + 3.0, 1.0).trouble == ""
     assert heard(unfollowed(lambda x: x + random.random()), 1.0).trouble == RANDOM
     assert heard(unfollowed(lambda x: x / 0.0 if x else x), np.float64(0.0)).trouble == ""
+
+
+@pytest.mark.parametrize(("by", "trouble"), [(1.5e-12, ""), (3e-12, RANDOM)])
+def test_a_function_repeats_within_ten_thousand_units_of_its_last_digit(by, trouble):
+    turn = itertools.cycle([0.0, by])
+    assert heard(unfollowed(lambda x: x * (1 + next(turn))), 1.0).trouble == trouble
+
+
+def test_what_stopped_the_engine_is_said_in_one_line():
+    def f(x):
+        if isinstance(x, am.Value):
+            raise TypeError("floats only\nand more")
+        return 2.0 * x
+
+    assert heard(f, 1.0).remarks == ("the engine could not follow: TypeError: floats only",)
+
+
+def test_an_output_that_is_weighted_twice_has_the_sum_of_its_weights():
+    recorded = recorded_of(lambda x: [x[0], x[1], x[0]], [1.0, 2.0])
+    seeds = recorded.seeds(np.array([[2.0, 0.0, 3.0], [0.0, 1.0, 0.0]]))
+    np.testing.assert_array_equal(recorded.bounded(seeds)[1], [[5.0, 0.0], [0.0, 1.0]])
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -278,6 +312,12 @@ def test_differences_that_do_not_settle_to_one_number_are_open(scale):
     assert heard(unfollowed(lambda x: scale * np.abs(x)), 0.0).open.all()
     assert heard(unfollowed(oscillating), 0.0).open.all()
     assert not heard(unfollowed(lambda x: scale * np.sin(x)), 0.1).open.any()
+
+
+def test_differences_of_every_output_settle_by_themselves():
+    testimony = heard(unfollowed(lambda x: np.array([1e6 * x[0], np.sin(x[1])])), [1.0, 0.5])
+    assert not testimony.open.any()
+    np.testing.assert_allclose(testimony.truth, [[1e6, 0], [0, math.cos(0.5)]], rtol=1e-8, atol=1e-6)
 
 
 def test_a_derivative_of_zero_settles_beside_one_that_is_not():

@@ -219,7 +219,7 @@ def _is_special(report: Report) -> bool:
     given = report.findings[0]
     judgements = [given.of(name) for name in report.sections]
     right = [j is not None and bool((j.verdicts == AGREES).all()) for j in judgements]
-    return report.settings.domain is None and all(right)
+    return report.settings.domain is None and any(right) and all(right)
 
 
 def _clear(report: Report) -> Iterator[tuple[Finding, Judgement, Floats]]:

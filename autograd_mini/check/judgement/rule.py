@@ -38,6 +38,7 @@ SURE, COARSE = 5e-4, 1e-2  # relative errors of differences that still acquit, a
 
 TIED = "0 by convention (a tied edge): "
 UNSEEN = "f's own rounding hides this derivative: it rests on the engine's word alone"
+UNTOLD = "the step is smaller than the rounding of what it changes, which tells no digit of the derivative"
 ROUNDED = "it differs by what rounding may have done; at this point nothing can be said"
 ONE_SIDED = "the one-sided derivatives differ: one-sided {left:.6g} and {right:.6g}"
 NO_DERIVATIVE = "there is no finite derivative here: one-sided {left:.6g} and {right:.6g}"
@@ -107,6 +108,9 @@ def judged(
     size = np.fmax(abs(claim.numbers), abs(testimony.truth))
     hidden = (testimony.unseen > size / HIDDEN) & ((size > 0) | np.isinf(testimony.unseen)) & (right | wrong)
     verdicts[hidden], notes[hidden] = INCONCLUSIVE, UNSEEN
+    untold = right & (claim.unit > size) & np.logical_not(claim.printed)
+    if (untold | (testimony.truth == 0)).all():
+        verdicts[untold], notes[untold] = INCONCLUSIVE, UNTOLD
     verdicts[testimony.open] = INCONCLUSIVE  # no derivative, or two: nobody is right or wrong about it
     notes[testimony.open] = NO_DERIVATIVE if testimony.followed else UNSETTLED
     if testimony.followed:

@@ -106,13 +106,15 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
 
     At equally spaced points next to each other, high differences of a smooth function vanish, and
     those of independent errors of size σ have variance σ² (2k)! / k!² (Hamming; Moré and Wild, Estimating
-    computational noise, 2011). The points lie as close as f tells them apart.
+    computational noise, 2011). The points lie as close as f tells them apart. Numbers of few digits may lie
+    on a line by chance: where float32 holds all of them, their noise is at least its rounding.
     """
     random = np.random.default_rng(0)
-    direction = np.maximum(abs(x), 2.0**-10) * random.choice([-1.0, 1.0], x.shape)
+    direction = np.maximum(0.999 * abs(x), 2.0**-10) * random.choice([-1.0, 1.0], x.shape)
     found = np.zeros(size)
     for spacing in SPACINGS:
-        table = np.array([sample(function, x + k * spacing * direction, size) for k in range(-3, 5)])
+        points = [x + k * spacing * direction for k in range(-3, 5)]
+        numbers = table = np.array([sample(function, point, size) for point in points])
         with np.errstate(all="ignore"):
             still = (np.diff(table, axis=0) == 0).mean(axis=0)  # where f does not move, as one in float32
             for k in range(1, 6):
@@ -121,4 +123,9 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
                     found = np.fmax(found, np.sqrt(np.mean(table**2, axis=0) / math.comb(2 * k, k)))
         if (still < STILL).all():
             break
+    for kind in (np.float32, np.float16) if spacing > SPACINGS[0] else ():
+        with np.errstate(all="ignore"):
+            held = (still < 1) & (numbers.astype(kind) == numbers).all(axis=0)
+            rounding = np.finfo(kind).eps / 2 * np.max(abs(numbers), axis=0)
+        found = np.where(held, np.fmax(found, rounding), found)
     return found

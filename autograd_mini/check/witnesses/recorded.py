@@ -152,7 +152,7 @@ class Recorded:
         if bounds is not None:
             near = evaluate(self.tape.code, columns, ARRAY)
             numbers = np.array([np.broadcast_to(number, len(x)) for number in near], dtype=float)
-            return numbers.T, np.broadcast_to(2 * bounds, (len(x), bounds.size))
+            return numbers.T, np.broadcast_to(bounds, (len(x), bounds.size))
         found = evaluate(self.tape.code, [(column, 0.0) for column in columns], bounded(ARRAY))
         pairs = [[np.broadcast_to(part, len(x)) for part in pair] for pair in found]
         own = np.array(pairs, dtype=float).reshape(-1, 2, len(x))
@@ -164,7 +164,7 @@ def _resolved(compute: Callable[[FormulaType], list[Any]], bounds: Floats) -> Fl
     bounds = np.where(np.isfinite(bounds), bounds, 0.0)
     for count in DIGITS:
         found = np.array([float(x) for x in compute(digits(count))], dtype=float).reshape(bounds.shape)
-        lost = (found != 0) & (abs(found) < bounds * (10.0 ** (SURE - count) / U))  # bounds / U may overflow
+        lost = abs(found) < bounds * (10.0 ** (SURE - count) / U)  # bounds / U may overflow
         if not lost.any():
             break
     return np.where(lost, 0.0, found)

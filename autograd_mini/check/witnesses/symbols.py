@@ -212,7 +212,7 @@ def is_zero(expression: Any) -> bool:
     import sympy
 
     def cancelled(x: Any) -> Any:
-        return sympy.cancel(sympy.together(sympy.expand(_with_free_choices(x), power_exp=True)))
+        return sympy.cancel(sympy.together(sympy.expand(_with_free_choices(x))))
 
     attempts = (
         sympy.expand,
