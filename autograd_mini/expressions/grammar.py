@@ -143,43 +143,23 @@ def parsed(text: Any) -> tuple[ast.expr, tuple[str, ...] | None]:
     return tree, None
 
 
-def names_in(tree: ast.expr) -> dict[str, int]:
-    """The names that stand for operands in the order of the text, with the column of their first place."""
-    called = {part for node in ast.walk(tree) if isinstance(node, ast.Call) for part in ast.walk(node.func)}
-    bound = {
-        part
-        for node in ast.walk(tree)
-        if isinstance(node, Sum)
-        for part in ast.walk(node)
-        if isinstance(part, ast.Name) and part.id == node.index
-    }
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in called | bound]
-    columns: dict[str, int] = {}
-    for name in sorted(names, key=lambda name: name.col_offset):
-        columns.setdefault(name.id, name.col_offset)
-    return columns
-
-
-def limits_in(tree: ast.expr) -> set[str]:
-    """The names in the limits of sums, which may be without a value."""
-    return {name for node in ast.walk(tree) if isinstance(node, Sum) for name in lengths_in(node)}
-
-
-def lengths_in(node: Sum) -> set[str]:
-    """The names in the upper limit of a sum."""
-    return {part.id for part in ast.walk(node.last or ast.Pass()) if isinstance(part, ast.Name)}
-
-
 # --- the grammar ------------------------------------------------------------------------------------
 
 
 class Compiler(ast.NodeVisitor):
-    """Makes each node a function of the operands; a node without a method here is refused."""
+    """Makes each node a function of the operands; a node without a method here is refused.
+
+    ``columns`` has then the names of operands with their first places, ``limits`` the names in the upper
+    limits of sums, which may be without a value.
+    """
 
     def __init__(self, line: str) -> None:
         self.line = line
         self.depth = 0
         self.known = functions()
+        self.columns: dict[str, int] = {}
+        self.limits: set[str] = set()
+        self.bound: frozenset[str] = frozenset()  # the indices of the sums around
 
     def compile(self, tree: ast.expr) -> Function:
         function = self.function(tree)
@@ -254,9 +234,11 @@ class Compiler(ast.NodeVisitor):
 
         Printed limits have to name the whole axis, from 0 or 1; a name without a value stands for its length.
         """
-        body, last = self.function(node.body), node.last and self.function(node.last)
+        outside, self.bound = self.bound, self.bound | {node.index}
+        body, limit = self.function(node.body), Compiler(self.line)
+        last = node.last and limit.function(node.last)
+        self.limits |= {*limit.columns}
         first = 1.0 if node.first is None else node.first
-        lengths = lengths_in(node)
         arrays = [
             (self.function(part.value), axis)
             for part in ast.walk(node.body)
@@ -264,6 +246,7 @@ class Compiler(ast.NodeVisitor):
             for axis, key in enumerate(getattr(part.slice, "elts", [part.slice]))
             if isinstance(key, ast.Name) and key.id == node.index
         ]
+        self.bound = outside
 
         def add(operands: Operands) -> Any:
             if not arrays:
@@ -275,7 +258,8 @@ class Compiler(ast.NodeVisitor):
             count = sizes.pop()
             named = {
                 name: float(operands.lengths.setdefault(name, count))
-                for name in lengths - set(INDICES[:4]) - set(operands.names)
+                for name in limit.columns
+                if name not in INDICES[:4] and name not in operands.names
             }
             end = last and as_number(last(operands.rounded().at(named)))
             if first not in (0, 1) or end not in (None, count - 1 + first):
@@ -302,6 +286,9 @@ class Compiler(ast.NodeVisitor):
         return lambda operands: number
 
     def visit_Name(self, node: ast.Name) -> Function:
+        if node.id not in self.bound:
+            self.columns[node.id] = min(node.col_offset, self.columns.get(node.id, LENGTH))
+
         def look_up(operands: Operands) -> Any:
             if node.id in operands.names:
                 return operands.names[node.id]

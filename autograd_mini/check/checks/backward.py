@@ -15,10 +15,17 @@ from autograd_mini.check.checks.comparison import compare, places_of
 from autograd_mini.check.margin import Margin, Recorded, Trial, explained
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import settings_of
-from autograd_mini.check.subjects.arguments import EPSILON, as_array, is_floating, numbers_of, with_parameters
+from autograd_mini.check.subjects.arguments import (
+    EPSILON,
+    as_array,
+    is_floating,
+    is_plain,
+    numbers_of,
+    with_parameters,
+)
 from autograd_mini.check.subjects.binding import passes_of
 from autograd_mini.check.subjects.hand import Claim
-from autograd_mini.check.subjects.naming import is_plain, plain_number
+from autograd_mini.check.subjects.naming import plain_number
 from autograd_mini.check.subjects.passes import plain
 from autograd_mini.check.subjects.subject import Subject, subject_of
 from autograd_mini.progress import printing_once

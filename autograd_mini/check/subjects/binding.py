@@ -19,7 +19,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import as_array, is_floating, listed, required
+from autograd_mini.check.subjects.arguments import (
+    as_array,
+    is_floating,
+    is_plain,
+    is_tree,
+    listed,
+    required,
+)
 from autograd_mini.check.subjects.naming import (
     Leaf,
     bases,
@@ -27,8 +34,6 @@ from autograd_mini.check.subjects.naming import (
     called_alike,
     folded,
     inner_names,
-    is_plain,
-    is_tree,
     leaves_of,
     meaning,
     numbers_in,
@@ -165,6 +170,7 @@ class _Binding(Running):
         known = {name: output if of is None else world.arguments[of] for name, of in self.loss_takes.items()}
         return self._called(LOSS, world, known, call)
 
+    @alike()
     def run(self, world: World, call: Call) -> tuple[Any, Any]:
         """The output of forward, and its result."""
         result = self._forward(world, call)
@@ -178,8 +184,7 @@ class _Binding(Running):
         """The output with something else there, and what is there then."""
         (world,) = self.world.copied()
         world.put(moved, leaf.path, *leaf.others)
-        with alike():
-            return self.run(world, plain)[0], world.get(leaf.path)
+        return self.run(world, plain)[0], world.get(leaf.path)
 
     def _backward(self, world: World, result: Any, cotangent: Any, call: Call) -> Any:
         if self.joined:
@@ -220,8 +225,8 @@ class _Binding(Running):
                     f"({listed(parameters)}): say with out= which of the results it starts from"
                 )
             outputs = [*range(len(parts))]
-        many = len(cotangents) > 1
-        takes |= {name: (COTANGENT, i) if many else (COTANGENT,) for i, name in enumerate(cotangents)}
+        places: list[Path] = [(COTANGENT, i) for i in range(len(cotangents))]
+        takes |= zip(cotangents, places if len(cotangents) > 1 else [(COTANGENT,)], strict=False)
         self.outputs = ((),)
         if is_tuple:
             self.outputs = tuple((i,) for i in outputs)
@@ -423,8 +428,7 @@ class _Binding(Running):
         random = np.random.default_rng(0)
         cotangent = map_leaves(lambda x: plain_number(random.standard_normal(np.shape(x))), self.start)
         (before,) = self.world.copied()
-        with alike():
-            _, result = self.run(before, plain)
+        _, result = self.run(before, plain)
         after, result = before.copied(result)
         try:
             with alike():
@@ -469,12 +473,9 @@ class _Binding(Running):
                 self.world.put(left * 0, x.path)
                 self.said.append(f"{x.said} starts from 0, and not from what an earlier pass has left")
 
-    def _asked(self, default: Iterable[str] | None = None) -> list[str]:
-        """The names in ``wrt``, as arguments are written."""
-        if self.wrt is None:
-            first = [leaf.text for leaf in self.targets if leaf.path[0] == ARGUMENT][:1]
-            return [*(first if default is None else default)]
-        return [self._target(name).text for name in self.wrt]
+    def _asked(self, default: Iterable[str]) -> list[str]:
+        """The names in ``wrt``, as arguments are written, or by default others."""
+        return [*default] if self.wrt is None else [self._target(name).text for name in self.wrt]
 
     def _target(self, name: str) -> Leaf:
         found = called(name, self.targets)
