@@ -87,12 +87,11 @@ def examined(
     findings: list[Finding] = []
     for place, testimony in zip(places, told, strict=True):
         if testimony is None:
-            findings.append(
-                Finding(place, open="f is not finite at the given point: nothing can be said there")
-            )
-            continue
-        findings.append(found_at(place, subject, testimony, settings, largest))
-        if findings[-1].failure or findings[-1].mute:
+            found = Finding(place, open="f is not finite at the given point: nothing can be said there")
+        else:
+            found = found_at(place, subject, testimony, settings, largest)
+        findings.append(found)
+        if found.failure or found.mute:
             break
     return tuple(findings), redrawn
 

@@ -213,9 +213,8 @@ class Running:
 
     def _targets(self) -> list[Leaf]:
         """All numbers that forward works on: arguments, attributes, variables."""
-        found: list[Leaf] = []
-        for name in self._forwards():
-            found += leaves_of(self.world.arguments[name], (ARGUMENT, name), name)
+        arguments = {name: self.world.arguments[name] for name in self._forwards()}
+        found = [leaf for name, x in arguments.items() for leaf in leaves_of(x, (ARGUMENT, name), name)]
         for leaf in self._kept(self.world):
             place = next((i for i, x in enumerate(found) if x.value is leaf.value and leaf.shape), None)
             if place is not None and found[place].path[0] != ARGUMENT:
