@@ -37,7 +37,6 @@ from autograd_mini.expressions.vocabulary import (
     Operands,
     array_of,
     beside,
-    entry,
     functions,
     matmul,
     no_function,
@@ -60,17 +59,17 @@ class AmbiguousError(ExpressionError):
 
 # --- before Python's parser -------------------------------------------------------------------------
 
-INSTEAD = {"&": "conditions are multiplied: (x > 0) * (x < 1)"}
-LONG = (
-    (r"\d[\w.]{100}", "a number has more than 100 digits"),
-    (r"(?:[-+]\s*){20}", "more than 20 signs in a row"),
+TOO_MUCH = (  # how often a pattern must not be found
+    (r"\d[\w.]{100}", 1, "a number has more than 100 digits"),
+    (r"(?:[-+]\s*){20}", 1, "more than 20 signs in a row"),
+    (r"\*\*", 31, "more than 30 powers"),
+    (r"\bif\b", 31, "more than 30 conditions"),
 )
 # A number before a letter, or two words; 1e-3 is a number, and if and else are no operands.
 BESIDE = (
     r"(?<![\w.])\d+\.?\d*(?![eE][-+]?\d)(?=[^\W\d])(?!if|else)"
     r"|(?<!if)(?<!else)\b\s+(?=\w)(?!(?:if|else)\b)"
 )
-MANY = ((r"\*\*", "powers"), (r"\bif\b", "conditions"))
 
 
 def on_one_line(text: str) -> str:
@@ -91,16 +90,14 @@ def _scan(line: str) -> None:
             if not open_brackets or line[open_brackets.pop()] + character not in ("()", "[]"):
                 raise ExpressionError(f"nothing is open that {character} could close", line, column)
         elif not (character in " .,+-*/@<>=!:" or ("a" + character).isidentifier()):
-            hint = f": {INSTEAD[character]}" if character in INSTEAD else ""
+            hint = ": conditions are multiplied: (x > 0) * (x < 1)" * (character == "&")
             raise ExpressionError(f"{character!r} has no meaning in a formula{hint}", line, column)
     if open_brackets:
         raise ExpressionError(f"{line[open_brackets[-1]]} is never closed", line, open_brackets[-1])
-    for pattern, message in LONG:
-        if found := re.search(pattern, line):
-            raise ExpressionError(message, line, found.start())
-    for pattern, what in MANY:
-        if len(places := [found.start() for found in re.finditer(pattern, line)]) > 30:
-            raise ExpressionError(f"more than 30 {what}", line, places[30])
+    for pattern, count, message in TOO_MUCH:
+        places = [found.start() for found in re.finditer(pattern, line)]
+        if len(places) >= count:
+            raise ExpressionError(message, line, places[count - 1])
     for word in re.finditer(r"[^\W\d]\w*", line):
         if keyword.iskeyword(word[0]) and word[0] not in ("if", "else"):
             raise ExpressionError(f"{word[0]!r} is not part of a formula", line, word.start())
@@ -390,7 +387,10 @@ class Compiler(ast.NodeVisitor):
             places = [part(operands) for part in index]
             if isinstance(node, Entry) and any(isinstance(place, int) and place < 0 for place in places):
                 raise IndexError(f"the index {min(places)} lies before the first, which is 0")
-            return entry(array(operands), places)
+            entries = array(operands)
+            if not isinstance(entries, np.ndarray):
+                raise TypeError("a number has no entries to pick")
+            return entries[tuple(places)]
 
         return lambda operands: self.at(node, pick, operands)
 
