@@ -97,13 +97,13 @@ class HandIn:
 
     def _gradients(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What the backward pass gives, bound at the first point for which it is asked."""
-        from autograd_mini.check.subjects.binding import passes_of
+        from autograd_mini.check.subjects.binding import Passes
 
         cotangent = arguments.pop(COTANGENT, 1.0)
         if isinstance(self.passes, dict):
             takes = _takes(self.passes)
             at = {name: x for name, x in arguments.items() if name in takes or not isinstance(x, int)}
-            self.passes = passes_of(**self.passes, at=at)  # without a size that nobody takes
+            self.passes = Passes(**self.passes, at=at)  # without a size that nobody takes
         passes = self.passes
         short = {name: re.findall(r"\w+", name)[-1] for name in passes.arguments}  # of params['W'] it is W
         own = {name: arguments[x] for name, x in short.items() if x in arguments}

@@ -23,7 +23,7 @@ from autograd_mini.check.subjects.arguments import (
     numbers_of,
     with_parameters,
 )
-from autograd_mini.check.subjects.binding import passes_of
+from autograd_mini.check.subjects.binding import Passes
 from autograd_mini.check.subjects.hand import Claim
 from autograd_mini.check.subjects.naming import plain_number
 from autograd_mini.check.subjects.passes import plain
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from autograd_mini.check.settings import Options
-    from autograd_mini.check.subjects.passes import Passes
 
 
 TRIALS = 3  # at which a changed line is tried
@@ -107,7 +106,7 @@ def check_backward(
             return torch.autograd.grad(Exp.apply(x), x, grad_out)[0]
         check_backward(Exp.apply, backward, at=x)
     """
-    passes = passes_of(forward, backward, at, wrt, out, gradients, loss)
+    passes = Passes(forward, backward, at, wrt, out, gradients, loss)
     is_large = sum(map(np.size, passes.arguments.values())) > LARGE
     settings = settings_of("check_backward", {**({"points": FEW} if is_large else {}), **options})
     subject = _subject(passes, settings.seed)

@@ -50,8 +50,8 @@ from autograd_mini.check.subjects.passes import (
     INSTANCE,
     LOSS,
     RESULT,
+    SEED,
     Call,
-    Passes,
     Path,
     World,
     alike,
@@ -64,34 +64,6 @@ from autograd_mini.check.subjects.passes import (
 from autograd_mini.check.subjects.running import LOSSES, OUTPUTS, Running, refused
 from autograd_mini.check.subjects.subject import own
 from autograd_mini.trees import leaves, map_leaves
-
-
-def passes_of(
-    forward: Any,
-    backward: Any = None,
-    at: Any = None,
-    wrt: str | Sequence[str] | None = None,
-    out: str | Sequence[str] | None = None,
-    gradients: Mapping[str, str | int] | None = None,
-    loss: Callable[..., Any] | None = None,
-) -> Passes:
-    """The passes that somebody has, bound to each other; TypeError where that leaves a choice."""
-    bound = _Binding(forward, backward, at, wrt, out, gradients or {}, loss)
-    arguments = {x.text: x for x in bound.targets if x.path[0] == ARGUMENT or x.text in bound.found}
-    return Passes(
-        arguments={text: leaf.value for text, leaf in arguments.items()},
-        wrt=tuple(text for text in arguments if text in bound.found),
-        roots=tuple(f for f in map(function_of, bound.functions.values()) if is_own(f)),
-        bound=(*bound.said, *(f"{x.said} is ∂L/∂{name}" for name, x in bound.found.items())),
-        joined=bound.joined,
-        seeded=bound.taken or bound.elementwise,
-        rates={name: x.rate for name, x in bound.found.items() if x.rate is not None},
-        world=bound.world,
-        paths={text: (leaf.path, *leaf.others) for text, leaf in arguments.items()},
-        run=bound.run,
-        pull=bound.pulled,
-    )
-
 
 CACHES = "cache caches memo saved tape res residual residuals state ctx context intermediates".split()
 RATE = re.compile(r"(learn(ing)?_?)?rate|(.*_)?lr|l_?rate|eta|alpha|step(_?size)?", re.I)
@@ -118,27 +90,40 @@ class Found:
     rate: float | None = None
 
 
-class _Binding(Running):
-    """The two passes, and what is bound to what.
+class Passes(Running):
+    """A forward pass and the backward pass derived from it, bound to each other.
 
-    ``takes`` has the paths of what each parameter of backward is given, among arguments, forward's results
-    and cotangents; ``outputs`` are the paths of the output in forward's result, ``loss_takes`` what a loss is
-    given, None for the output; ``found`` has the gradients by the names of arguments.
+    ``arguments`` are those at the given point, by names: parameters of the forward pass, attributes of its
+    instance, variables of its module, and of a tree each leaf. A forward pass gives its output, a number, an
+    array or a tree of these, and a state. A backward pass takes what a forward pass has left, which it does
+    not change, and a cotangent like the output, and gives the gradient with respect to each of ``wrt``. Both
+    call ``call(f)`` in the place of a user's function ``f``, a copy of one of ``roots`` with its code, or a
+    method: `rebuilding.following` runs them on Values, and others may watch or edit them.
+
+    Where ``joined``, one function gives loss and gradients: the forward pass is the whole of it, and the
+    backward pass picks the gradients from what it has left. ``seeded`` says that a cotangent is taken at all;
+    without, the output is a scalar, and its own the gradients. ``rates`` are those of arguments whose
+    gradient is what a step of backward implies. ``bound`` says in sentences what is bound to what.
+
+    Of what that follows from, ``takes`` has the paths of what each parameter of backward is given, among
+    arguments, forward's results and cotangents; ``outputs`` are the paths of the output in forward's result,
+    ``loss_takes`` what a loss is given, None for the output; ``found`` has the gradients by the names of
+    arguments. TypeError where names and shapes leave a choice.
     """
 
     def __init__(
         self,
         forward: Any,
-        backward: Any,
-        at: Any,
-        wrt: str | Sequence[str] | None,
-        out: str | Sequence[str] | None,
-        gradients: Mapping[str, str | int],
-        loss: Any,
+        backward: Any = None,
+        at: Any = None,
+        wrt: str | Sequence[str] | None = None,
+        out: str | Sequence[str] | None = None,
+        gradients: Mapping[str, str | int] | None = None,
+        loss: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__(forward, backward, at, out, loss)
-        self.wrt = [wrt] if isinstance(wrt, str) else wrt
-        self.given = gradients
+        self.wanted = [wrt] if isinstance(wrt, str) else wrt
+        self.given = gradients or {}
         self.targets = self._targets()
         self.parts = [*self.result] if isinstance(self.result, tuple) else [self.result]
         self.takes: dict[str, Path] = {}
@@ -159,6 +144,40 @@ class _Binding(Running):
         self.moving: dict[Path, bool] = {}
         self.sources: list[Leaf] = []
         self.found = self._found()
+        named = {x.text: x for x in self.targets if x.path[0] == ARGUMENT or x.text in self.found}
+        self.arguments = {text: leaf.value for text, leaf in named.items()}
+        self.paths = {text: (leaf.path, *leaf.others) for text, leaf in named.items()}
+        self.wrt = tuple(text for text in named if text in self.found)
+        self.roots = tuple(f for f in map(function_of, self.functions.values()) if is_own(f))
+        self.bound = (*self.said, *(f"{x.said} is ∂L/∂{name}" for name, x in self.found.items()))
+        self.seeded = self.taken or self.elementwise
+        self.rates = {name: x.rate for name, x in self.found.items() if x.rate is not None}
+
+    def forward(self, arguments: Mapping[str, Any], call: Call = plain) -> tuple[Any, Any]:
+        """The output at a point, and the state that is left."""
+        (world,) = self.world.copied()
+        for name, x in arguments.items():
+            world.put(x.copy() if isinstance(x, np.ndarray) else x, *self.paths[name])
+        output, result = self.run(world, call)
+        return output, (world, result)
+
+    def backward(
+        self, state: Any, cotangent: Any, arguments: Mapping[str, Any], call: Call = plain
+    ) -> dict[str, Any]:
+        """The gradients of Σ cotangent · output by the names of arguments, from what a forward pass left."""
+        world, result = state
+        world, result, cotangent = world.copied(result, cotangent)
+        steps = {name: own(world.get(self.found[name].path)) for name in self.rates}
+        with alike(SEED + 1):  # a mask that is drawn again is another
+            given = self._backward(world, result, cotangent, call)
+        gradients: dict[str, Any] = {}
+        for name in self.wrt:
+            place = self.found[name]
+            x = got(given, place.path[1:]) if place.path[0] == RESULT else world.get(place.path)
+            if place.rate is not None:
+                x = (steps[name] - x) / place.rate
+            gradients[name] = cotangent * x if self.elementwise else x
+        return gradients
 
     # --- runs ---
 
@@ -410,18 +429,6 @@ class _Binding(Running):
         else:
             self.takes = before
 
-    def pulled(self, world: World, result: Any, cotangent: Any, call: Call) -> dict[str, Any]:
-        """The gradients, from what forward has left."""
-        steps = {name: own(world.get(x.path)) for name, x in self.found.items() if x.rate is not None}
-        given = self._backward(world, result, cotangent, call)
-        gradients: dict[str, Any] = {}
-        for name, place in self.found.items():
-            x = got(given, place.path[1:]) if place.path[0] == RESULT else world.get(place.path)
-            if place.rate is not None:
-                x = (steps[name] - x) / place.rate
-            gradients[name] = cotangent * x if self.elementwise else x
-        return gradients
-
     # --- what backward gives ---
 
     def _found(self) -> dict[str, Found]:
@@ -475,7 +482,7 @@ class _Binding(Running):
 
     def _asked(self, default: Iterable[str]) -> list[str]:
         """The names in ``wrt``, as arguments are written, or by default others."""
-        return [*default] if self.wrt is None else [self._target(name).text for name in self.wrt]
+        return [*default] if self.wanted is None else [self._target(name).text for name in self.wanted]
 
     def _target(self, name: str) -> Leaf:
         found = called(name, self.targets)
@@ -554,7 +561,7 @@ class _Binding(Running):
         places = {path: x for path, x in self._places(given).items() if path not in within}
         arguments = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and len(leaf.path) == 2]
         floats = [leaf for leaf in arguments if is_floating(leaf.value)]
-        asked = [self._target(name) for name in self.wrt or ()]
+        asked = [self._target(name) for name in self.wanted or ()]
         if len(places) == 1 and not isinstance(given, list):
             ((path, x),) = places.items()
             targets = asked or floats or arguments
@@ -690,3 +697,6 @@ def _first_of_equal(sources: Sequence[Leaf]) -> list[Leaf]:
     """The different ones, results of backward before what it leaves."""
     results = [leaf for leaf in sources if leaf.path[0] == RESULT] or sources
     return [leaf for i, leaf in enumerate(results) if not any(same(leaf.value, x.value) for x in results[:i])]
+
+
+passes_of = Passes  # of what somebody has
