@@ -195,11 +195,7 @@ class Passes(Running):
         result = self._forward(world, call)
         return self._output(world, result, call), result
 
-    def _output_with(self, leaf: Leaf, moved: Any) -> Any:
-        """The output with something else in the place of an argument."""
-        return self._moved(leaf, moved)[0]
-
-    def _moved(self, leaf: Leaf, moved: Any) -> tuple[Any, Any]:
+    def _with(self, leaf: Leaf, moved: Any) -> tuple[Any, Any]:
         """The output with something else there, and what is there then."""
         (world,) = self.world.copied()
         world.put(moved, leaf.path, *leaf.others)
@@ -400,7 +396,7 @@ class Passes(Running):
         for k in range(min(3, np.size(self.start))):
             moved = floats[0].value.copy()
             moved.flat[k] += 0.125
-            changed = np.ravel(self._output_with(floats[0], moved) != self.start)
+            changed = np.ravel(self._with(floats[0], moved)[0] != self.start)
             if (np.flatnonzero(changed) != k).any():
                 return False
         self.said.append("backward takes no gradient, and gives f′ of each element")
@@ -412,7 +408,7 @@ class Passes(Running):
         before, h = self.takes, 1e-5
         if [path[0] for path in before.values()] != [ARGUMENT]:
             return
-        slope = (self._output_with(leaf, leaf.value + h) - self._output_with(leaf, leaf.value - h)) / (2 * h)
+        slope = (self._with(leaf, leaf.value + h)[0] - self._with(leaf, leaf.value - h)[0]) / (2 * h)
         fits = []
         for takes in (before, dict.fromkeys(before, (RESULT, *self.outputs[0]))):
             self.takes = takes
@@ -662,7 +658,7 @@ class Passes(Running):
         """The rate at which the step goes down as far as a gradient would; not positive if it goes up."""
 
         def loss(t: float) -> float:
-            moved = self._output_with(leaf, leaf.value + t * step)
+            moved = self._with(leaf, leaf.value + t * step)[0]
             return sum(float(np.sum(g * x)) for g, x in zip(leaves(cotangent), leaves(moved), strict=True))
 
         h = 1e-4 / np.max(abs(step))
@@ -678,7 +674,7 @@ class Passes(Running):
         if leaf.path not in self.moving:
             moved = leaf.value + plain_number(np.random.default_rng(1).uniform(0.25, 0.5, leaf.shape))
             try:
-                output, left = self._moved(leaf, moved)
+                output, left = self._with(leaf, moved)
                 self.moving[leaf.path] = same(left, moved) and not same(output, self.start)
             except Exception:
                 self.moving[leaf.path] = False
