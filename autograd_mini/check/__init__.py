@@ -10,9 +10,8 @@ The wings, each knowing only those before it: ``verdicts`` and ``settings``; ``s
 """
 
 from autograd_mini.check.checks.backward import check_backward, check_vjp
-from autograd_mini.check.checks.gradient import check_gradient, check_jacobian, check_update
+from autograd_mini.check.checks.functions import check_gradient, check_jacobian, check_update, check_value
 from autograd_mini.check.checks.steps import check_steps
-from autograd_mini.check.checks.value import check_value
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.judgement.finding import Entry
 from autograd_mini.check.reports.report import InconclusiveError, Report, as_json

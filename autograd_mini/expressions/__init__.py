@@ -25,8 +25,6 @@ from autograd_mini.expressions.grammar import (
     AmbiguousError,
     Compiler,
     Function,
-    limits_in,
-    names_in,
     on_one_line,
     parsed,
 )
@@ -81,8 +79,8 @@ class Expression:
         if known:
             tree = Resolver(known, is_printed(self._line), compiler.refuse).visit(tree)
         self._function = compiler.compile(tree)
-        self._columns = names_in(tree)
-        self._limits = limits_in(tree) - set(self._columns)
+        self._columns = dict(sorted(compiler.columns.items(), key=lambda name: name[1]))
+        self._limits = compiler.limits - set(self._columns)
         self.names = tuple(name for name in self._columns if name not in CONSTANTS)
         self.constants = tuple(name for name in self._columns if name in CONSTANTS)
         self.__name__ = "f"

@@ -38,7 +38,6 @@ from autograd_mini.expressions.vocabulary import (
     Operands,
     array_of,
     beside,
-    entry,
     functions,
     matmul,
     no_function,
@@ -61,12 +60,12 @@ class AmbiguousError(ExpressionError):
 
 # --- before Python's parser -------------------------------------------------------------------------
 
-INSTEAD = {"&": "conditions are multiplied: (x > 0) * (x < 1)"}
-LONG = (
-    (r"\d[\w.]{100}", "a number has more than 100 digits"),
-    (r"(?:[-+]\s*){20}", "more than 20 signs in a row"),
+TOO_MUCH = (  # how often a pattern must not be found
+    (r"\d[\w.]{100}", 1, "a number has more than 100 digits"),
+    (r"(?:[-+]\s*){20}", 1, "more than 20 signs in a row"),
+    (r"\*\*", 31, "more than 30 powers"),
+    (r"\bif\b", 31, "more than 30 conditions"),
 )
-MANY = ((r"\*\*", "powers"), (r"\bif\b", "conditions"))
 
 
 def on_one_line(text: str) -> str:
@@ -87,16 +86,14 @@ def _scan(line: str) -> None:
             if not open_brackets or line[open_brackets.pop()] + character not in ("()", "[]"):
                 raise ExpressionError(f"nothing is open that {character} could close", line, column)
         elif not (character in " .,+-*/@<>=!:" or ("a" + character).isidentifier()):
-            hint = f": {INSTEAD[character]}" if character in INSTEAD else ""
+            hint = ": conditions are multiplied: (x > 0) * (x < 1)" * (character == "&")
             raise ExpressionError(f"{character!r} has no meaning in a formula{hint}", line, column)
     if open_brackets:
         raise ExpressionError(f"{line[open_brackets[-1]]} is never closed", line, open_brackets[-1])
-    for pattern, message in LONG:
-        if found := re.search(pattern, line):
-            raise ExpressionError(message, line, found.start())
-    for pattern, what in MANY:
-        if len(places := [found.start() for found in re.finditer(pattern, line)]) > 30:
-            raise ExpressionError(f"more than 30 {what}", line, places[30])
+    for pattern, count, message in TOO_MUCH:
+        places = [found.start() for found in re.finditer(pattern, line)]
+        if len(places) >= count:
+            raise ExpressionError(message, line, places[count - 1])
     for word in re.finditer(r"[^\W\d]\w*", line):
         if keyword.iskeyword(word[0]) and word[0] not in ("if", "else"):
             raise ExpressionError(f"{word[0]!r} is not part of a formula", line, word.start())
@@ -136,43 +133,23 @@ def parsed(text: Any) -> tuple[ast.expr, tuple[str, ...] | None]:
     return tree, None
 
 
-def names_in(tree: ast.expr) -> dict[str, int]:
-    """The names that stand for operands in the order of the text, with the column of their first place."""
-    called = {part for node in ast.walk(tree) if isinstance(node, ast.Call) for part in ast.walk(node.func)}
-    bound = {
-        part
-        for node in ast.walk(tree)
-        if isinstance(node, Sum)
-        for part in ast.walk(node)
-        if isinstance(part, ast.Name) and part.id == node.index
-    }
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in called | bound]
-    columns: dict[str, int] = {}
-    for name in sorted(names, key=lambda name: name.col_offset):
-        columns.setdefault(name.id, name.col_offset)
-    return columns
-
-
-def limits_in(tree: ast.expr) -> set[str]:
-    """The names in the limits of sums, which may be without a value."""
-    return {name for node in ast.walk(tree) if isinstance(node, Sum) for name in lengths_in(node)}
-
-
-def lengths_in(node: Sum) -> set[str]:
-    """The names in the upper limit of a sum."""
-    return {part.id for part in ast.walk(node.last or ast.Pass()) if isinstance(part, ast.Name)}
-
-
 # --- the grammar ------------------------------------------------------------------------------------
 
 
 class Compiler(ast.NodeVisitor):
-    """Makes each node a function of the operands; a node without a method here is refused."""
+    """Makes each node a function of the operands; a node without a method here is refused.
+
+    ``columns`` has then the names of operands with their first places, ``limits`` the names in the upper
+    limits of sums, which may be without a value.
+    """
 
     def __init__(self, line: str) -> None:
         self.line = line
         self.depth = 0
         self.known = functions()
+        self.columns: dict[str, int] = {}
+        self.limits: set[str] = set()
+        self.bound: frozenset[str] = frozenset()  # the indices of the sums around
 
     def compile(self, tree: ast.expr) -> Function:
         function = self.function(tree)
@@ -249,9 +226,11 @@ class Compiler(ast.NodeVisitor):
 
         Printed limits have to name the whole axis, from 0 or 1; a name without a value stands for its length.
         """
-        body, last = self.function(node.body), node.last and self.function(node.last)
+        outside, self.bound = self.bound, self.bound | {node.index}
+        body, limit = self.function(node.body), Compiler(self.line)
+        last = node.last and limit.function(node.last)
+        self.limits |= {*limit.columns}
         first = 1.0 if node.first is None else node.first
-        lengths = lengths_in(node)
         arrays = [
             (self.function(part.value), axis)
             for part in ast.walk(node.body)
@@ -259,6 +238,7 @@ class Compiler(ast.NodeVisitor):
             for axis, key in enumerate(getattr(part.slice, "elts", [part.slice]))
             if isinstance(key, ast.Name) and key.id == node.index
         ]
+        self.bound = outside
 
         def add(operands: Operands) -> Any:
             if not arrays:
@@ -270,7 +250,8 @@ class Compiler(ast.NodeVisitor):
             count = sizes.pop()
             named = {
                 name: float(operands.lengths.setdefault(name, count))
-                for name in lengths - set(INDICES[:4]) - set(operands.names)
+                for name in limit.columns
+                if name not in INDICES[:4] and name not in operands.names
             }
             end = last and as_number(last(operands.rounded().at(named)))
             if first not in (0, 1) or end not in (None, count - 1 + first):
@@ -297,6 +278,9 @@ class Compiler(ast.NodeVisitor):
         return lambda operands: number
 
     def visit_Name(self, node: ast.Name) -> Function:
+        if node.id not in self.bound:
+            self.columns[node.id] = min(node.col_offset, self.columns.get(node.id, LENGTH))
+
         def look_up(operands: Operands) -> Any:
             if node.id in operands.names:
                 return operands.names[node.id]
@@ -398,7 +382,10 @@ class Compiler(ast.NodeVisitor):
             places = [part(operands) for part in index]
             if isinstance(node, Entry) and any(isinstance(place, int) and place < 0 for place in places):
                 raise IndexError(f"the index {min(places)} lies before the first, which is 0")
-            return entry(array(operands), places)
+            entries = array(operands)
+            if not isinstance(entries, np.ndarray):
+                raise TypeError("a number has no entries to pick")
+            return entries[tuple(places)]
 
         return lambda operands: self.at(node, pick, operands)
 

@@ -364,10 +364,11 @@ class Reader:
                 return base
 
     def raised(self, base: ast.expr, exponent: ast.expr, column: int, is_open: bool) -> ast.expr:
-        if isinstance(exponent, ast.Name) and exponent.id in ("T", "ᵀ"):
-            return placed(Transpose(base, exponent.id, is_open), column)
-        if isinstance(base, Norm) and isinstance(exponent, ast.Constant) and exponent.value == 2:
-            return placed(Norm(base.operand, squared=True), column)
+        match base, exponent:
+            case _, ast.Name("T" | "ᵀ" as letter):
+                return placed(Transpose(base, letter, is_open), column)
+            case Norm(), ast.Constant(2):
+                return placed(Norm(base.operand, squared=True), column)
         return placed(Power(base, exponent, is_open), column)
 
     def single(self) -> ast.expr:

@@ -257,12 +257,6 @@ def array_of(operands: Operands, entries: Iterable[Any], count: int) -> Any:
     return np.array(made, dtype=float)
 
 
-def entry(array: Any, index: Sequence[Any]) -> Any:
-    if not isinstance(array, np.ndarray):
-        raise TypeError("a number has no entries to pick")
-    return array[tuple(index)]
-
-
 def whole(x: Any) -> int:
     number = None if isinstance(x, Value) else as_number(x)
     if number is None or not number.is_integer():

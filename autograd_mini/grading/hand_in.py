@@ -74,7 +74,11 @@ class HandIn:
             raise TypeError("steps must be a mapping from names to functions")
         self.passes = _passes([names[name] for name in found.own if name in names])
         return {
-            "functions": {name: _asks(x) for name, x in names.items() if _is_function(x)},
+            "functions": {
+                name: _asks(x)
+                for name, x in names.items()
+                if callable(x) and not isinstance(x, (BuiltinFunctionType, Missing, np.ufunc, type))
+            },
             "numbers": {name: x for name, x in names.items() if name[:2] == "d_" and not callable(x)},
             "steps": _steps(steps),
             "passes": _takes(self.passes) if self.passes else None,
@@ -93,13 +97,13 @@ class HandIn:
 
     def _gradients(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What the backward pass gives, bound at the first point for which it is asked."""
-        from autograd_mini.check.subjects.binding import passes_of
+        from autograd_mini.check.subjects.binding import Passes
 
         cotangent = arguments.pop(COTANGENT, 1.0)
         if isinstance(self.passes, dict):
             takes = _takes(self.passes)
             at = {name: x for name, x in arguments.items() if name in takes or not isinstance(x, int)}
-            self.passes = passes_of(**self.passes, at=at)  # without a size that nobody takes
+            self.passes = Passes(**self.passes, at=at)  # without a size that nobody takes
         passes = self.passes
         short = {name: re.findall(r"\w+", name)[-1] for name in passes.arguments}  # of params['W'] it is W
         own = {name: arguments[x] for name, x in short.items() if x in arguments}
@@ -147,10 +151,6 @@ def failure(error: BaseException, path: str) -> str:
     at = f"line {lines[-1]}: " if lines else ""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return f"{at}{type(error).__name__}{f': {text}' if text else ''}".partition("\n")[0]
-
-
-def _is_function(x: Any) -> bool:
-    return callable(x) and not isinstance(x, (BuiltinFunctionType, Missing, np.ufunc, type))
 
 
 def _asks(function: Any) -> dict[str, bool]:

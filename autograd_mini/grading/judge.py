@@ -17,10 +17,10 @@ from typing import Any
 from autograd_mini.grading.confinement import adopt, limit, private_pipes
 from autograd_mini.grading.data import dumps, loads
 from autograd_mini.grading.flags import flags_of
-from autograd_mini.grading.grades import FAILED, Grade, Mark, gravest
+from autograd_mini.grading.grades import FAILED, Grade, gravest
 from autograd_mini.grading.hand_in import LONGEST, failure
 from autograd_mini.grading.pupil import HandInError, Pupil
-from autograd_mini.grading.task import Task
+from autograd_mini.grading.task import Outcome, Task
 from autograd_mini.processes import end_descendants, printable
 
 JUDGE = 4  # times the memory of a hand-in
@@ -75,29 +75,27 @@ class Judge:
         start = time.perf_counter()
         drawn = secrets.randbits(32) if seed is None else seed
         folder = tempfile.mkdtemp(dir=self.folder)
-        marks: list[Mark] = []
-        notes: list[str] = []
-        path, reason = os.path.abspath(hand_in), ""
+        path, reason, found = os.path.abspath(hand_in), "", Outcome([], [], [])
         flags = flags_of(path)
         pupil = Pupil(path, folder, timeout, memory)
         try:
             with pupil:
-                marks, notes, more = self.task.outcome(pupil, drawn, diagnosis)
-            flags, reason = flags + more, pupil.trouble
+                found = self.task.outcome(pupil, drawn, diagnosis)
+            reason = pupil.trouble
         except HandInError as error:
             reason = str(error)
         except Exception as error:  # what was handed in is nothing that can be checked
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         finally:
             self._clear(folder)
-        notes += [f"left out: {said}" for said in pupil.left_out]
+        notes = [*found.read, *(f"left out: {said}" for said in pupil.left_out)]
         return Grade(
             hand_in,
-            FAILED if reason else gravest(marks),
-            tuple(marks),
+            FAILED if reason else gravest(found.marks),
+            tuple(found.marks),
             printable(reason)[:LONGEST],
             tuple(map(printable, notes)),
-            tuple(flags),
+            (*flags, *found.flags),
             round(time.perf_counter() - start, 3),
             drawn,
             diagnosis > 0,

@@ -15,10 +15,17 @@ from autograd_mini.check.checks.comparison import compare, places_of
 from autograd_mini.check.margin import Margin, Recorded, Trial, explained
 from autograd_mini.check.reports.report import Report
 from autograd_mini.check.settings import settings_of
-from autograd_mini.check.subjects.arguments import EPSILON, as_array, is_floating, numbers_of, with_parameters
-from autograd_mini.check.subjects.binding import passes_of
+from autograd_mini.check.subjects.arguments import (
+    EPSILON,
+    as_array,
+    is_floating,
+    is_plain,
+    numbers_of,
+    with_parameters,
+)
+from autograd_mini.check.subjects.binding import Passes
 from autograd_mini.check.subjects.hand import Claim
-from autograd_mini.check.subjects.naming import is_plain, plain_number
+from autograd_mini.check.subjects.naming import plain_number
 from autograd_mini.check.subjects.passes import plain
 from autograd_mini.check.subjects.subject import Subject, subject_of
 from autograd_mini.progress import printing_once
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from autograd_mini.check.settings import Options
-    from autograd_mini.check.subjects.passes import Passes
 
 
 TRIALS = 3  # at which a changed line is tried
@@ -100,7 +106,7 @@ def check_backward(
             return torch.autograd.grad(Exp.apply(x), x, grad_out)[0]
         check_backward(Exp.apply, backward, at=x)
     """
-    passes = passes_of(forward, backward, at, wrt, out, gradients, loss)
+    passes = Passes(forward, backward, at, wrt, out, gradients, loss)
     is_large = sum(map(np.size, passes.arguments.values())) > LARGE
     settings = settings_of("check_backward", {**({"points": FEW} if is_large else {}), **options})
     subject = _subject(passes, settings.seed)

@@ -87,12 +87,11 @@ def examined(
     findings: list[Finding] = []
     for place, testimony in zip(places, told, strict=True):
         if testimony is None:
-            findings.append(
-                Finding(place, open="f is not finite at the given point: nothing can be said there")
-            )
-            continue
-        findings.append(found_at(place, subject, testimony, settings, largest))
-        if findings[-1].failure or findings[-1].mute:
+            found = Finding(place, open="f is not finite at the given point: nothing can be said there")
+        else:
+            found = found_at(place, subject, testimony, settings, largest)
+        findings.append(found)
+        if found.failure or found.mute:
             break
     return tuple(findings), redrawn
 
@@ -160,8 +159,8 @@ def _remarks(subject: Subject, settings: Settings) -> Iterator[str]:
 
 def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Report:
     """The report with what is said of a wrong result."""
-    digits = [*_digits(report)]
-    more = [*report.more, *(digits or [PREMISE] * _is_special(report))]
+    digits = _digits(report)
+    more = [*report.more, digits or PREMISE * _is_special(report)]
     report = replace(report, more=tuple(more))
     seconds = report.settings.diagnosis
     margin = explain(report, IN_CODE * seconds) if explain and seconds else None
@@ -189,18 +188,17 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     return replace(report, explanations=explanations, picture=picture, more=tuple(more))
 
 
-def _digits(report: Report) -> Iterator[str]:
+def _digits(report: Report) -> str:
     """To how many digits a wrong result agrees, and the constant of few digits in f that may be why."""
     wrong = [e for e in report.entries if e.verdict == DISAGREES]
     apart = np.max([e.error / abs(e.truth) if e.truth else np.inf for e in wrong], initial=0.0)
     if not 0 < apart < 1e-2:
-        return
+        return ""
     said = f"agrees to {int(-np.log10(apart))} digits"
     testimony, yours = report.findings[0].testimony, report.findings[0].yours
     recorded = None if testimony is None else testimony.recorded
     if testimony is None or recorded is None or yours is None or len(recorded) > FEW:
-        yield said
-        return
+        return said
     code = recorded.tape.code
     few = [c for c in code.constants if not isinstance(c, str) and c % 1 and len(repr(abs(c))) <= LONGEST]
     for c in dict.fromkeys(few):
@@ -208,10 +206,9 @@ def _digits(report: Report) -> Iterator[str]:
         other = replace(recorded, tape=replace(recorded.tape, code=without))
         truth = other.exact(testimony.seeds, testimony.bound)
         if np.allclose(truth, yours, rtol=1e-3 * apart + 1e-12, atol=0):
-            yield f"{said}; f holds {c:g} where yours has nothing"
-            return
+            return f"{said}; f holds {c:g} where yours has nothing"
     names = listed(f"{c:g}" for c in dict.fromkeys(few))
-    yield said + f"; f holds {names}, which may be rounded" * bool(few)
+    return said + f"; f holds {names}, which may be rounded" * bool(few)
 
 
 def _is_special(report: Report) -> bool:

@@ -25,6 +25,7 @@ from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Options, Settings, settings_of
 from autograd_mini.check.subjects.arguments import (
     Floats,
+    Leaves,
     RejectedError,
     UnknownNameError,
     arguments_of,
@@ -36,7 +37,6 @@ from autograd_mini.check.subjects.arguments import (
     required,
 )
 from autograd_mini.check.subjects.hand import Formula, claim_of, nan_in, prepared
-from autograd_mini.check.subjects.leaves import Leaves
 from autograd_mini.check.subjects.subject import Graph, Subject, subject_of
 from autograd_mini.check.verdicts import AGREES, CARRIED, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
 from autograd_mini.check.witnesses.adjoints import Given, Loss
@@ -242,19 +242,14 @@ class _Trial(NamedTuple):
     verdict: str = ""
 
     @property
-    def fits(self) -> bool:
-        """Whether nothing in the result is wrong."""
-        return self.judgement is not None and not (self.judgement.verdicts == DISAGREES).any()
-
-    @property
-    def follows(self) -> bool:
-        """Whether nothing in it is wrong given the earlier results."""
-        return self.given is not None and not (self.given.verdicts == DISAGREES).any()
-
-    @property
     def passed_on(self) -> Floats:
         """What later steps take for its result."""
         return self.truth if self.trouble or self.yours is None else self.yours
+
+
+def _holds(judgement: Judgement | None) -> bool:
+    """Whether nothing is wrong in what was judged."""
+    return judgement is not None and not (judgement.verdicts == DISAGREES).any()
 
 
 class _Derivation:
@@ -287,11 +282,13 @@ class _Derivation:
             if is_wrong and callable(claim.result):
                 correct = {name: (self.nodes[name], trials[name].truth) for name in uses}
                 right = self._applied(claim, at, correct, False)
-            if own.fits:
+            if _holds(own.judgement):
                 clear = own.judgement is not None and (own.judgement.verdicts == AGREES).all()
                 verdict = RIGHT if clear else INCONCLUSIVE
             else:
-                excused = right.fits or (is_wrong and not callable(claim.result) and own.follows)
+                excused = _holds(right.judgement) or (
+                    is_wrong and not callable(claim.result) and _holds(own.given)
+                )
                 verdict = CARRIED if excused else WRONG
             trials[claim.name] = own._replace(verdict=verdict)
         return trials
@@ -382,7 +379,7 @@ class _Derivation:
 
     def _worst(self, node: str, point: int, trial: _Trial) -> str:
         """The entry that is off by most."""
-        if trial.follows or trial.given is None or trial.yours is None:
+        if _holds(trial.given) or trial.given is None or trial.yours is None:
             return "an earlier error hides that it is wrong: with correct earlier steps it is not the truth"
         off = abs(trial.yours - trial.expected) / trial.given.allowed.reshape(trial.expected.shape)
         index = np.unravel_index(int(np.argmax(np.nan_to_num(off, posinf=np.inf))), off.shape)

@@ -19,7 +19,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import as_array, is_floating, listed, required
+from autograd_mini.check.subjects.arguments import (
+    as_array,
+    is_floating,
+    is_plain,
+    is_tree,
+    listed,
+    required,
+)
 from autograd_mini.check.subjects.naming import (
     Leaf,
     bases,
@@ -27,8 +34,6 @@ from autograd_mini.check.subjects.naming import (
     called_alike,
     folded,
     inner_names,
-    is_plain,
-    is_tree,
     leaves_of,
     meaning,
     numbers_in,
@@ -45,8 +50,8 @@ from autograd_mini.check.subjects.passes import (
     INSTANCE,
     LOSS,
     RESULT,
+    SEED,
     Call,
-    Passes,
     Path,
     World,
     alike,
@@ -59,34 +64,6 @@ from autograd_mini.check.subjects.passes import (
 from autograd_mini.check.subjects.running import LOSSES, OUTPUTS, Running, refused
 from autograd_mini.check.subjects.subject import own
 from autograd_mini.trees import leaves, map_leaves
-
-
-def passes_of(
-    forward: Any,
-    backward: Any = None,
-    at: Any = None,
-    wrt: str | Sequence[str] | None = None,
-    out: str | Sequence[str] | None = None,
-    gradients: Mapping[str, str | int] | None = None,
-    loss: Callable[..., Any] | None = None,
-) -> Passes:
-    """The passes that somebody has, bound to each other; TypeError where that leaves a choice."""
-    bound = _Binding(forward, backward, at, wrt, out, gradients or {}, loss)
-    arguments = {x.text: x for x in bound.targets if x.path[0] == ARGUMENT or x.text in bound.found}
-    return Passes(
-        arguments={text: leaf.value for text, leaf in arguments.items()},
-        wrt=tuple(text for text in arguments if text in bound.found),
-        roots=tuple(f for f in map(function_of, bound.functions.values()) if is_own(f)),
-        bound=(*bound.said, *(f"{x.said} is ∂L/∂{name}" for name, x in bound.found.items())),
-        joined=bound.joined,
-        seeded=bound.taken or bound.elementwise,
-        rates={name: x.rate for name, x in bound.found.items() if x.rate is not None},
-        world=bound.world,
-        paths={text: (leaf.path, *leaf.others) for text, leaf in arguments.items()},
-        run=bound.run,
-        pull=bound.pulled,
-    )
-
 
 CACHES = "cache caches memo saved tape res residual residuals state ctx context intermediates".split()
 RATE = re.compile(r"(learn(ing)?_?)?rate|(.*_)?lr|l_?rate|eta|alpha|step(_?size)?", re.I)
@@ -113,27 +90,40 @@ class Found:
     rate: float | None = None
 
 
-class _Binding(Running):
-    """The two passes, and what is bound to what.
+class Passes(Running):
+    """A forward pass and the backward pass derived from it, bound to each other.
 
-    ``takes`` has the paths of what each parameter of backward is given, among arguments, forward's results
-    and cotangents; ``outputs`` are the paths of the output in forward's result, ``loss_takes`` what a loss is
-    given, None for the output; ``found`` has the gradients by the names of arguments.
+    ``arguments`` are those at the given point, by names: parameters of the forward pass, attributes of its
+    instance, variables of its module, and of a tree each leaf. A forward pass gives its output, a number, an
+    array or a tree of these, and a state. A backward pass takes what a forward pass has left, which it does
+    not change, and a cotangent like the output, and gives the gradient with respect to each of ``wrt``. Both
+    call ``call(f)`` in the place of a user's function ``f``, a copy of one of ``roots`` with its code, or a
+    method: `rebuilding.following` runs them on Values, and others may watch or edit them.
+
+    Where ``joined``, one function gives loss and gradients: the forward pass is the whole of it, and the
+    backward pass picks the gradients from what it has left. ``seeded`` says that a cotangent is taken at all;
+    without, the output is a scalar, and its own the gradients. ``rates`` are those of arguments whose
+    gradient is what a step of backward implies. ``bound`` says in sentences what is bound to what.
+
+    Of what that follows from, ``takes`` has the paths of what each parameter of backward is given, among
+    arguments, forward's results and cotangents; ``outputs`` are the paths of the output in forward's result,
+    ``loss_takes`` what a loss is given, None for the output; ``found`` has the gradients by the names of
+    arguments. TypeError where names and shapes leave a choice.
     """
 
     def __init__(
         self,
         forward: Any,
-        backward: Any,
-        at: Any,
-        wrt: str | Sequence[str] | None,
-        out: str | Sequence[str] | None,
-        gradients: Mapping[str, str | int],
-        loss: Any,
+        backward: Any = None,
+        at: Any = None,
+        wrt: str | Sequence[str] | None = None,
+        out: str | Sequence[str] | None = None,
+        gradients: Mapping[str, str | int] | None = None,
+        loss: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__(forward, backward, at, out, loss)
-        self.wrt = [wrt] if isinstance(wrt, str) else wrt
-        self.given = gradients
+        self.wanted = [wrt] if isinstance(wrt, str) else wrt
+        self.given = gradients or {}
         self.targets = self._targets()
         self.parts = [*self.result] if isinstance(self.result, tuple) else [self.result]
         self.takes: dict[str, Path] = {}
@@ -154,6 +144,40 @@ class _Binding(Running):
         self.moving: dict[Path, bool] = {}
         self.sources: list[Leaf] = []
         self.found = self._found()
+        named = {x.text: x for x in self.targets if x.path[0] == ARGUMENT or x.text in self.found}
+        self.arguments = {text: leaf.value for text, leaf in named.items()}
+        self.paths = {text: (leaf.path, *leaf.others) for text, leaf in named.items()}
+        self.wrt = tuple(text for text in named if text in self.found)
+        self.roots = tuple(f for f in map(function_of, self.functions.values()) if is_own(f))
+        self.bound = (*self.said, *(f"{x.said} is ∂L/∂{name}" for name, x in self.found.items()))
+        self.seeded = self.taken or self.elementwise
+        self.rates = {name: x.rate for name, x in self.found.items() if x.rate is not None}
+
+    def forward(self, arguments: Mapping[str, Any], call: Call = plain) -> tuple[Any, Any]:
+        """The output at a point, and the state that is left."""
+        (world,) = self.world.copied()
+        for name, x in arguments.items():
+            world.put(x.copy() if isinstance(x, np.ndarray) else x, *self.paths[name])
+        output, result = self.run(world, call)
+        return output, (world, result)
+
+    def backward(
+        self, state: Any, cotangent: Any, arguments: Mapping[str, Any], call: Call = plain
+    ) -> dict[str, Any]:
+        """The gradients of Σ cotangent · output by the names of arguments, from what a forward pass left."""
+        world, result = state
+        world, result, cotangent = world.copied(result, cotangent)
+        steps = {name: own(world.get(self.found[name].path)) for name in self.rates}
+        with alike(SEED + 1):  # a mask that is drawn again is another
+            given = self._backward(world, result, cotangent, call)
+        gradients: dict[str, Any] = {}
+        for name in self.wrt:
+            place = self.found[name]
+            x = got(given, place.path[1:]) if place.path[0] == RESULT else world.get(place.path)
+            if place.rate is not None:
+                x = (steps[name] - x) / place.rate
+            gradients[name] = cotangent * x if self.elementwise else x
+        return gradients
 
     # --- runs ---
 
@@ -165,21 +189,17 @@ class _Binding(Running):
         known = {name: output if of is None else world.arguments[of] for name, of in self.loss_takes.items()}
         return self._called(LOSS, world, known, call)
 
+    @alike()
     def run(self, world: World, call: Call) -> tuple[Any, Any]:
         """The output of forward, and its result."""
         result = self._forward(world, call)
         return self._output(world, result, call), result
 
-    def _output_with(self, leaf: Leaf, moved: Any) -> Any:
-        """The output with something else in the place of an argument."""
-        return self._moved(leaf, moved)[0]
-
-    def _moved(self, leaf: Leaf, moved: Any) -> tuple[Any, Any]:
+    def _with(self, leaf: Leaf, moved: Any) -> tuple[Any, Any]:
         """The output with something else there, and what is there then."""
         (world,) = self.world.copied()
         world.put(moved, leaf.path, *leaf.others)
-        with alike():
-            return self.run(world, plain)[0], world.get(leaf.path)
+        return self.run(world, plain)[0], world.get(leaf.path)
 
     def _backward(self, world: World, result: Any, cotangent: Any, call: Call) -> Any:
         if self.joined:
@@ -220,8 +240,8 @@ class _Binding(Running):
                     f"({listed(parameters)}): say with out= which of the results it starts from"
                 )
             outputs = [*range(len(parts))]
-        many = len(cotangents) > 1
-        takes |= {name: (COTANGENT, i) if many else (COTANGENT,) for i, name in enumerate(cotangents)}
+        places: list[Path] = [(COTANGENT, i) for i in range(len(cotangents))]
+        takes |= zip(cotangents, places if len(cotangents) > 1 else [(COTANGENT,)], strict=False)
         self.outputs = ((),)
         if is_tuple:
             self.outputs = tuple((i,) for i in outputs)
@@ -376,7 +396,7 @@ class _Binding(Running):
         for k in range(min(3, np.size(self.start))):
             moved = floats[0].value.copy()
             moved.flat[k] += 0.125
-            changed = np.ravel(self._output_with(floats[0], moved) != self.start)
+            changed = np.ravel(self._with(floats[0], moved)[0] != self.start)
             if (np.flatnonzero(changed) != k).any():
                 return False
         self.said.append("backward takes no gradient, and gives f′ of each element")
@@ -388,7 +408,7 @@ class _Binding(Running):
         before, h = self.takes, 1e-5
         if [path[0] for path in before.values()] != [ARGUMENT]:
             return
-        slope = (self._output_with(leaf, leaf.value + h) - self._output_with(leaf, leaf.value - h)) / (2 * h)
+        slope = (self._with(leaf, leaf.value + h)[0] - self._with(leaf, leaf.value - h)[0]) / (2 * h)
         fits = []
         for takes in (before, dict.fromkeys(before, (RESULT, *self.outputs[0]))):
             self.takes = takes
@@ -405,26 +425,13 @@ class _Binding(Running):
         else:
             self.takes = before
 
-    def pulled(self, world: World, result: Any, cotangent: Any, call: Call) -> dict[str, Any]:
-        """The gradients, from what forward has left."""
-        steps = {name: own(world.get(x.path)) for name, x in self.found.items() if x.rate is not None}
-        given = self._backward(world, result, cotangent, call)
-        gradients: dict[str, Any] = {}
-        for name, place in self.found.items():
-            x = got(given, place.path[1:]) if place.path[0] == RESULT else world.get(place.path)
-            if place.rate is not None:
-                x = (steps[name] - x) / place.rate
-            gradients[name] = cotangent * x if self.elementwise else x
-        return gradients
-
     # --- what backward gives ---
 
     def _found(self) -> dict[str, Found]:
         random = np.random.default_rng(0)
         cotangent = map_leaves(lambda x: plain_number(random.standard_normal(np.shape(x))), self.start)
         (before,) = self.world.copied()
-        with alike():
-            _, result = self.run(before, plain)
+        _, result = self.run(before, plain)
         after, result = before.copied(result)
         try:
             with alike():
@@ -470,12 +477,9 @@ class _Binding(Running):
                 self.world.put(left * 0, x.path)
                 self.said.append(f"{x.said} starts from 0, and not from what an earlier pass has left")
 
-    def _asked(self, default: Iterable[str] | None = None) -> list[str]:
-        """The names in ``wrt``, as arguments are written."""
-        if self.wrt is None:
-            first = [leaf.text for leaf in self.targets if leaf.path[0] == ARGUMENT][:1]
-            return [*(first if default is None else default)]
-        return [self._target(name).text for name in self.wrt]
+    def _asked(self, default: Iterable[str]) -> list[str]:
+        """The names in ``wrt``, as arguments are written, or by default others."""
+        return [*default] if self.wanted is None else [self._target(name).text for name in self.wanted]
 
     def _target(self, name: str) -> Leaf:
         found = called(name, self.targets)
@@ -558,7 +562,7 @@ class _Binding(Running):
         }
         arguments = [leaf for leaf in self.targets if leaf.path[0] == ARGUMENT and len(leaf.path) == 2]
         floats = [leaf for leaf in arguments if is_floating(leaf.value)]
-        asked = [self._target(name) for name in self.wrt or ()]
+        asked = [self._target(name) for name in self.wanted or ()]
         if len(places) == 1 and not isinstance(given, list):
             ((path, x),) = places.items()
             targets = asked or floats or arguments
@@ -677,7 +681,7 @@ class _Binding(Running):
         """The rate at which the step goes down as far as a gradient would; not positive if it goes up."""
 
         def loss(t: float) -> float:
-            moved = self._output_with(leaf, leaf.value + t * step)
+            moved = self._with(leaf, leaf.value + t * step)[0]
             return sum(float(np.sum(g * x)) for g, x in zip(leaves(cotangent), leaves(moved), strict=True))
 
         h = 1e-4 / np.max(abs(step))
@@ -693,7 +697,7 @@ class _Binding(Running):
         if leaf.path not in self.moving:
             moved = leaf.value + plain_number(np.random.default_rng(1).uniform(0.25, 0.5, leaf.shape))
             try:
-                output, left = self._moved(leaf, moved)
+                output, left = self._with(leaf, moved)
                 self.moving[leaf.path] = same(left, moved) and not same(output, self.start)
             except Exception:
                 self.moving[leaf.path] = False
@@ -721,3 +725,6 @@ def _first_of_equal(sources: Sequence[Leaf]) -> list[Leaf]:
     """The different ones, results of backward before what it leaves."""
     results = [leaf for leaf in sources if leaf.path[0] == RESULT] or sources
     return [leaf for i, leaf in enumerate(results) if not any(same(leaf.value, x.value) for x in results[:i])]
+
+
+passes_of = Passes  # of what somebody has

@@ -85,14 +85,15 @@ def prepared(form: Any, decimals: int | None) -> Any:
     Raises ValueError for ``decimals`` with nothing printed, TypeError for what can be no result, and the
     parser's error for a bad formula.
     """
-    if isinstance(form, Mapping):
-        return {name: single(prepared(part, decimals)) for name, part in form.items()}
-    if isinstance(form, str):
-        return figures(form, None) if _is_figure(form) else Formula(form)
-    if callable(form):
-        if decimals is not None:
-            raise ValueError("check: decimals= is for printed figures, and the hand result is a function")
-        return form
+    match form:
+        case Mapping():
+            return {name: single(prepared(part, decimals)) for name, part in form.items()}
+        case str():
+            return figures(form, None) if _is_figure(form) else Formula(form)
+        case _ if callable(form):
+            if decimals is not None:
+                raise ValueError("check: decimals= is for printed figures, and the hand result is a function")
+            return form
     texts = [x for x in elements(form) if isinstance(x, str)]
     if any(not _is_figure(text) for text in texts):
         return [single(prepared(part, decimals)) for part in form]
@@ -170,10 +171,11 @@ def _is_figure(text: str) -> bool:
 
 def is_fixed(form: Any) -> bool:
     """Whether a prepared form holds numbers, which count at the given point only."""
-    if isinstance(form, Mapping):
-        return any(map(is_fixed, form.values()))
-    if isinstance(form, list):
-        return not form or any(map(is_fixed, form))
+    match form:
+        case Mapping():
+            return any(map(is_fixed, form.values()))
+        case list():
+            return not form or any(map(is_fixed, form))
     return not callable(form)
 
 

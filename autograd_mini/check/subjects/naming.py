@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_mini.check.subjects.arguments import listed, numbers_of
+from autograd_mini.check.subjects.arguments import is_plain, listed, numbers_of
 from autograd_mini.check.subjects.passes import HEAP, RESULT, Path, attributes, function_of, is_users
 from autograd_mini.trees import leaves
 
@@ -188,17 +188,6 @@ def is_instance(x: Any) -> bool:
     """Whether it is of a class that code in Python has made, and no class itself."""
     made = bool(type(x).__flags__ & HEAP) and type(x).__module__ != "functools"
     return made and not isinstance(x, (type, np.ndarray))
-
-
-def is_plain(x: Any) -> bool:
-    """Whether it is a number or an array of numbers."""
-    return isinstance(x, (int, float, np.number)) or (isinstance(x, np.ndarray) and x.dtype.kind in "iufb")
-
-
-def is_tree(x: Any) -> bool:
-    """Whether it is a tree of numbers and arrays."""
-    found = leaves(x) if isinstance(x, (list, tuple, dict)) else [x]
-    return bool(found) and all(map(is_plain, found))
 
 
 def leaves_of(

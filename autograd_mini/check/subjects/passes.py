@@ -1,9 +1,9 @@
-"""A forward pass and the backward pass that was derived from it, as functions of arguments by name.
+"""What a forward and a backward pass work on, as a world of copies.
 
 What people have are functions and methods that keep something for each other: a cache that one returns and
-the other takes, attributes of an instance, variables of a module. `Passes` runs them in a world of copies, so
-that nothing of the caller's is changed, a run is the same whenever it is repeated, and what a forward pass
-has left can be given to a backward pass as often as one likes.
+the other takes, attributes of an instance, variables of a module. In a `World` of copies nothing of the
+caller's is changed, a run is the same whenever it is repeated, and what a forward pass has left can be given
+to a backward pass as often as one likes.
 """
 
 from __future__ import annotations
@@ -42,55 +42,6 @@ COTANGENT = "cotangent"
 
 
 plain: Call = Runner  # on floats, or on the tensors of the library that a function is written for
-
-
-@dataclass(frozen=True)
-class Passes:
-    """A forward pass, the backward pass derived from it, and what is bound to what.
-
-    ``arguments`` are those at the given point, by names: parameters of the forward pass, attributes of its
-    instance, variables of its module, and of a tree each leaf. A forward pass gives its output, a number, an
-    array or a tree of these, and a state. A backward pass takes what a forward pass has left, which it does
-    not change, and a cotangent like the output, and gives the gradient with respect to each of ``wrt``. Both
-    call ``call(f)`` in the place of a user's function ``f``, a copy of one of ``roots`` with its code, or a
-    method: `rebuilding.following` runs them on Values, and others may watch or edit them.
-
-    Where ``joined``, one function gives loss and gradients: the forward pass is the whole of it, and the
-    backward pass picks the gradients from what it has left. ``seeded`` says that a cotangent is taken at all;
-    without, the output is a scalar, and its own the gradients. ``bound`` says in sentences what is bound to
-    what.
-    """
-
-    arguments: Mapping[str, Any]
-    wrt: tuple[str, ...]
-    roots: tuple[FunctionType, ...]
-    bound: tuple[str, ...]
-    joined: bool
-    seeded: bool
-    rates: Mapping[str, float]  # of arguments whose gradient is what a step of backward implies
-    world: World
-    paths: Mapping[str, tuple[Path, ...]]  # where in the world each argument is
-    run: Callable[[World, Call], tuple[Any, Any]]  # gives the output and the result of the forward pass
-    pull: Callable[[World, Any, Any, Call], Mapping[str, Any]]  # from that result and a cotangent
-
-    def forward(self, arguments: Mapping[str, Any], call: Call = plain) -> tuple[Any, Any]:
-        """The output at a point, and the state that is left."""
-        (world,) = self.world.copied()
-        for name, x in arguments.items():
-            world.put(x.copy() if isinstance(x, np.ndarray) else x, *self.paths[name])
-        with alike():
-            output, result = self.run(world, call)
-        return output, (world, result)
-
-    def backward(
-        self, state: Any, cotangent: Any, arguments: Mapping[str, Any], call: Call = plain
-    ) -> dict[str, Any]:
-        """The gradients of Σ cotangent · output by the names of arguments, from what a forward pass left."""
-        world, result = state
-        world, result, cotangent = world.copied(result, cotangent)
-        with alike(SEED + 1):  # a mask that is drawn again is another
-            found = self.pull(world, result, cotangent, call)
-        return {name: found[name] for name in self.wrt}
 
 
 @contextmanager

@@ -15,20 +15,19 @@ if TYPE_CHECKING:
 ROWS: dict[str, Callable[[tuple[int, ...], np.random.Generator], Any]] = {
     "simplex": lambda shape, random: random.dirichlet(np.ones(shape[-1]), shape[:-1]),
     "one-hot": lambda shape, random: np.eye(shape[-1])[random.integers(shape[-1], size=shape[:-1])],
-    "unit": lambda shape, random: _unit(random.standard_normal(shape)),
 }
 MATRICES: dict[str, Callable[[Floats], Floats]] = {
     "symmetric": lambda square: (square + np.swapaxes(square, -1, -2)) / 2,
     "spd": lambda x: x @ np.swapaxes(x, -1, -2) / len(x) + np.eye(x.shape[-1]) / 4,
     "orthogonal": lambda square: np.linalg.qr(square)[0],
 }
-SHAPED: dict[str, Callable[[Floats], Floats]] = {"real": np.asarray, "positive": np.exp, **MATRICES}
-DOMAINS = ("real", "positive", *ROWS, *MATRICES)
-
-
-def _unit(rows: Floats) -> Floats:
-    """The rows divided by their lengths."""
-    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True))
+SHAPED: dict[str, Callable[[Floats], Floats]] = {
+    "real": np.asarray,
+    "positive": np.exp,
+    "unit": lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True),
+    **MATRICES,
+}
+DOMAINS = ("real", "positive", *ROWS, "unit", *MATRICES)
 
 
 def domains_of(domain: Any, subject: Subject) -> dict[str, Any]:
@@ -47,7 +46,7 @@ def domains_of(domain: Any, subject: Subject) -> dict[str, Any]:
             raise ValueError(f"check: domain= names {name!r}; f's arguments are {listed(subject.arguments)}")
         shape = numbers_of(subject.arguments[name]).shape
         named = isinstance(given, str)
-        if named and given in ROWS and not shape:
+        if named and given in (*ROWS, "unit") and not shape:
             raise ValueError(f"check: the domain {given!r} is for arrays, and {name} is a scalar")
         if named and given in MATRICES and (len(shape) < 2 or shape[-1] != shape[-2]):
             raise ValueError(

@@ -173,11 +173,12 @@ class Running:
         known = [*self._attributes(world)]
         variables = {name for names in world.reached.values() for name in names}
         for name in [name for name in self.held if name not in taken]:
-            places = [leaf.path for leaf in called(name, known)]
-            if not places and name in attributes(world.instance):
-                places = [(INSTANCE, name)]
-            elif not places and (name in variables or world.variables(name)):
-                places = [(VARIABLE, name)]
+            choices: tuple[list[Path], ...] = (
+                [leaf.path for leaf in called(name, known)],
+                [(INSTANCE, name)] * (name in attributes(world.instance)),
+                [(VARIABLE, name)] * (name in variables or bool(world.variables(name))),
+            )
+            places = next(filter(None, choices), [])
             if len(places) > 1:
                 raise refused(f"at= gives {name}, and there are {len(places)} attributes called so")
             if not places:
@@ -212,9 +213,8 @@ class Running:
 
     def _targets(self) -> list[Leaf]:
         """All numbers that forward works on: arguments, attributes, variables."""
-        found: list[Leaf] = []
-        for name in self._forwards():
-            found += leaves_of(self.world.arguments[name], (ARGUMENT, name), name)
+        arguments = {name: self.world.arguments[name] for name in self._forwards()}
+        found = [leaf for name, x in arguments.items() for leaf in leaves_of(x, (ARGUMENT, name), name)]
         for leaf in self._kept(self.world):
             place = next((i for i, x in enumerate(found) if x.value is leaf.value and leaf.shape), None)
             if place is not None and found[place].path[0] != ARGUMENT:

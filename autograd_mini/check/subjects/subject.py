@@ -24,6 +24,7 @@ from autograd_mini.check.subjects.arguments import (
     UnknownNameError,
     arguments_of,
     as_values,
+    by_leaves,
     caller,
     is_floating,
     listed,
@@ -42,7 +43,6 @@ from autograd_mini.check.subjects.hand import (
     prepared,
     single,
 )
-from autograd_mini.check.subjects.leaves import by_leaves
 from autograd_mini.check.subjects.naming import bases
 from autograd_mini.check.subjects.passes import generators_of
 from autograd_mini.expressions import AmbiguousError, parse
