@@ -169,8 +169,10 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
             raise RejectedError(what + hint) from None
         claim = Claim(numbers, np.zeros(numbers.shape), epsilon_of(result))
     if claim.numbers.shape != shape:
-        said = f"the hand result for {name} has the wrong shape: expected {shape}, got {claim.numbers.shape}"
-        raise RejectedError(said, claim.numbers)
+        raise RejectedError(
+            f"the hand result for {name} has the wrong shape: expected {shape}, got {claim.numbers.shape}",
+            claim.numbers,
+        )
     return claim
 
 
