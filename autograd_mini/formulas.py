@@ -179,11 +179,11 @@ def apply(
     """
 
     def visit(node: ast.expr) -> Any:
-        if isinstance(node, ast.Call):
-            assert isinstance(node.func, ast.Name)
-            return call(node.func.id, [visit(argument) for argument in node.args])
-        if isinstance(node, ast.Name):
-            return names[node.id] if node.id in names else number(math.pi)
+        match node:
+            case ast.Call(ast.Name(name), arguments):
+                return call(name, [visit(argument) for argument in arguments])
+            case ast.Name(name):
+                return names[name] if name in names else number(math.pi)
         return number(float(ast.literal_eval(node)))
 
     return visit(functional(formula))

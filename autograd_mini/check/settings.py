@@ -59,8 +59,9 @@ class Settings:
             whole = name in ("points", "seed")
             kinds = (int, np.integer) if whole else (int, float, np.number, type(None))
             if not isinstance(given, kinds) or (given is not None and not given >= 0):
-                kind = "whole number" if whole else "number"
-                raise ValueError(f"check: {name} must be a {kind}, 0 or more, got {given!r}")
+                raise ValueError(
+                    f"check: {name} must be a {'whole ' * whole}number, 0 or more, got {given!r}"
+                )
 
 
 def settings_of(check: str, options: Mapping[str, Any]) -> Settings:

@@ -191,11 +191,10 @@ class Compiler(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> Function:
         if node.attr != "T":
             self.refuse(node, f"a formula has no attributes such as .{node.attr}")
-        array = self.function(node.value)
-        return lambda operands: self.at(node, np.transpose, array(operands))
+        return self.visit_Transpose(node)
 
-    def visit_Transpose(self, node: Transpose) -> Function:
-        array = self.function(node.operand)
+    def visit_Transpose(self, node: Transpose | ast.Attribute) -> Function:
+        array = self.function(node.operand if isinstance(node, Transpose) else node.value)
         return lambda operands: self.at(node, np.transpose, array(operands))
 
     def visit_Product(self, node: Product) -> Function:

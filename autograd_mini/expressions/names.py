@@ -85,8 +85,11 @@ class Resolver(ast.NodeTransformer):
         node.args = [self.visit(argument) for argument in node.args]
         written = getattr(node, "written", getattr(node.func, "id", ""))
         if written in ("σ", "sigma") and (name := self.spelling(written)):
-            ways = f"write sigmoid(…) or {name}·(…)"
-            self.refuse(node, f"{written}(…) may be the sigmoid or a product, as {name} is a name: {ways}")
+            self.refuse(
+                node,
+                f"{written}(…) may be the sigmoid or a product, as {name} is a name: write sigmoid(…) or "
+                f"{name}·(…)",
+            )
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -108,8 +111,11 @@ class Resolver(ast.NodeTransformer):
             return _name(known, node)
         base, _, below = name.rpartition("_")
         if below.isdigit() and (known := self.spelling(base)):
-            entry = f"write {known}[{below}] for the entry that Python calls so"
-            self.refuse(node, f"{name} may count from 0 or from 1: {entry}")
+            self.refuse(
+                node,
+                f"{name} may count from 0 or from 1: write {known}[{below}] for the entry that Python "
+                "calls so",
+            )
         if base and self.indices.issuperset(below):
             return self.entry(base, [_name(letter, node) for letter in below], node)
         if not base and self.is_printed and 1 < len(name) <= LONGEST:

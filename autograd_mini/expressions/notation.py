@@ -402,9 +402,10 @@ class Reader:
         return inner
 
     def entries(self) -> ast.expr:
-        """What stands in brackets: [i, j]."""
-        column = self.next().column
-        return _one(self.listed("]"), column)
+        """What stands in brackets, [i, j]: one expression as it is, several as a tuple."""
+        opening = self.next()
+        found = self.listed(CLOSING[opening.text])
+        return found[0] if len(found) == 1 else placed(ast.Tuple(found, ast.Load()), opening.column)
 
     def listed(self, closing: str) -> list[ast.expr]:
         """What stands between commas, up to the bracket that closes it."""
@@ -480,6 +481,8 @@ class Reader:
         return placed(Entry(node, below, ast.Load()), column)
 
     def below(self) -> str | ast.expr:
+        if self.is_at("_", "^"):
+            self.refuse(f"{self.written(self.token)} has no meaning here", self.token.column)
         if not self.is_at("{"):
             return (self.character() if self.is_latex else self.next()).text
         end = next((k for k in range(self.at, len(self.tokens)) if self.tokens[k].text == "}"), None)
@@ -487,8 +490,7 @@ class Reader:
         if all(token.kind in ("word", "number") or token.text == "," for token in inside):
             self.at += len(inside) + 2
             return "".join(token.text for token in inside).replace(",", "")
-        column = self.next().column
-        return _one(self.listed("}"), column)
+        return self.entries()
 
     def applied(self, name: str, token: Token) -> ast.expr:
         """A function on what follows it: in brackets, or one factor."""
@@ -606,11 +608,6 @@ class Reader:
 
 def _factors(node: ast.expr) -> list[ast.expr]:
     return node.factors if isinstance(node, Product) else [node]
-
-
-def _one(found: list[ast.expr], column: int) -> ast.expr:
-    """One expression as it is, several as a tuple."""
-    return found[0] if len(found) == 1 else placed(ast.Tuple(found, ast.Load()), column)
 
 
 def _is_positive(node: ast.expr) -> bool:

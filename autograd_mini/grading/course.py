@@ -42,13 +42,12 @@ def sources(patterns: Sequence[str], reference: str) -> list[Source]:
     """The hand-ins of folders, patterns and files, in order; the reference is none."""
     found: dict[str, None] = {}
     for pattern in patterns:
-        if os.path.isdir(pattern):
-            names = sorted(glob.glob(os.path.join(glob.escape(pattern), "**", "*"), recursive=True))
-        else:
-            names = sorted(glob.glob(pattern, recursive=True)) or [pattern]
-        several = os.path.isdir(pattern) or names != [pattern]
+        is_folder = os.path.isdir(pattern)
+        within = os.path.join(glob.escape(pattern), "**", "*") if is_folder else pattern
+        names = sorted(glob.glob(within, recursive=True)) or [pattern] * (not is_folder)
+        is_meant = not is_folder and names == [pattern]
         for name in names:
-            if not several or (name.endswith(SUFFIXES) and not os.path.samefile(name, reference)):
+            if is_meant or (name.endswith(SUFFIXES) and not os.path.samefile(name, reference)):
                 found[name] = None
     return [read(name) for name in found]
 

@@ -71,9 +71,11 @@ class Pupil(AbstractContextManager["Pupil"]):
     ) -> Callable[..., Any]:
         """A function of the hand-in, whose parameters go by the names that ``read`` gives them."""
         names = {(read or {}).get(name, name): name for name in asks}
-        kind = Parameter.POSITIONAL_OR_KEYWORD
         own = Signature(
-            [Parameter(x, kind, default=Parameter.empty if asks[name] else None) for x, name in names.items()]
+            [
+                Parameter(x, Parameter.POSITIONAL_OR_KEYWORD, default=Parameter.empty if asks[name] else None)
+                for x, name in names.items()
+            ]
         )
 
         def ask(*args: Any, **named: Any) -> Any:

@@ -289,6 +289,15 @@ def test_small_letters_on_the_left_side_say_it_as_well() -> None:
     assert check_jacobian(lambda z, W: W @ np.tanh(z), right, at=at, wrt="z").verdict == "agrees"
 
 
+@pytest.mark.parametrize(
+    ("text", "column"), [("S_ᵢ·2", 2), ("S__i·2", 2), ("2·S_²", 4), ("²S", 0), ("Σ²S", 1)]
+)
+def test_letters_that_are_raised_or_lowered_stand_behind_something(text: str, column: int) -> None:
+    with pytest.raises(ExpressionError, match="has no meaning here") as refused:
+        parse(text)
+    assert refused.value.column == column
+
+
 def test_nothing_but_its_own_error_comes_out_of_mutated_texts() -> None:
     draw = random.Random(5)
     alphabet = r"""\{}()[]^_·−²ᵢΣ√|‖=,&+-*/.'′∂ σxSWzT12 """ + "\\\\frac\\sum"

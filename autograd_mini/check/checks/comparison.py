@@ -49,8 +49,10 @@ def compare(title: str, subject: Subject, settings: Settings, explain: Explain |
             try:
                 return _diagnosed(report, subject, explain)
             except Exception as error:  # that it is wrong is known, and stands without a reason
-                said = f"the diagnosis failed, {type(error).__name__}: {error}"
-                return replace(report, more=(*report.more, said))
+                return replace(
+                    report,
+                    more=(*report.more, f"the diagnosis failed, {type(error).__name__}: {error}"),
+                )
         if not settings.symbolic:
             return report
         from autograd_mini.check.witnesses.symbols import prove
@@ -213,8 +215,7 @@ def _digits(report: Report) -> str:
 
 def _is_special(report: Report) -> bool:
     """Whether all is right at the given point, and only random ones, drawn from anywhere, are wrong."""
-    given = report.findings[0]
-    judgements = [given.of(name) for name in report.sections]
+    judgements = [report.findings[0].of(name) for name in report.sections]
     right = [j is not None and bool((j.verdicts == AGREES).all()) for j in judgements]
     return report.settings.domain is None and any(right) and all(right)
 

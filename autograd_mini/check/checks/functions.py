@@ -191,8 +191,14 @@ def check_value(
     place = Place(0, point, value)
 
     def reported(finding: Finding) -> Report:
-        parts = parts_of([""], [finding])
-        return Report("check_value", subject.out, parts, (finding,), settings, medium=subject.medium)
+        return Report(
+            "check_value",
+            subject.out,
+            parts_of([""], [finding]),
+            (finding,),
+            settings,
+            medium=subject.medium,
+        )
 
     if given.numbers.shape != value.shape:
         why = f"the printed value has the wrong shape: expected {value.shape}, got {given.numbers.shape}"
@@ -217,8 +223,7 @@ def _testimony(subject: Subject, place: Place) -> Testimony:
     value = place.output.reshape(-1, 1)
     nothing = np.full(value.shape, np.nan)
     try:
-        graph = subject.graph(place.arguments)
-        recorded = Recorded.of([*graph.outputs.flat], [])
+        recorded = Recorded.of([*subject.graph(place.arguments).outputs.flat], [])
         values, _, _ = recorded.bounded([])
         numbers, bound = (x.reshape(value.shape) for x in values.outputs)
         if not ((abs(numbers - value) <= SLACK * bound + 1e-14 * abs(value)) | (numbers == value)).all():

@@ -128,8 +128,9 @@ def check_steps(
                     raise
                 continue
             if not isinstance(graph.outputs.item(), Value):
-                found = graph.outputs.item()
-                raise TypeError(f"check_steps: f must return one Value, the loss, got {found!r}")
+                raise TypeError(
+                    f"check_steps: f must return one Value, the loss, got {graph.outputs.item()!r}"
+                )
             recorded = testimony.recorded
             tape = tape_of([*graph.outputs.flat]) if recorded is None else recorded.tape
             known = parts.whole(place.arguments.values()) | dict(place.arguments) if parts else {}
@@ -196,8 +197,7 @@ def _claims(steps: Mapping[Any, Any], decimals: int | None) -> list[_Claimed]:
             raise ValueError(f"check_steps: two steps are called {name!r}")
         if result is None:
             raise TypeError(f"check_steps: the step {name!r} claims nothing, got None")
-        form = prepared(result, None if callable(result) else decimals)
-        claims[name] = _Claimed(name, node, form)
+        claims[name] = _Claimed(name, node, prepared(result, None if callable(result) else decimals))
         claims[name].asks(())
     if decimals is not None and all(callable(claim.result) for claim in claims.values()):
         raise ValueError("check_steps: decimals= is for printed figures, and every step is a function")

@@ -30,7 +30,7 @@ CANCELLED = 1e-13  # times the largest gradient: what rounding leaves where all 
 
 
 class Derivation(Protocol):
-    """A forward pass and a backward pass, as `subjects.passes.Passes` has them."""
+    """A forward pass and a backward pass, as `subjects.binding.Passes` has them."""
 
     @property
     def wrt(self) -> tuple[str, ...]: ...

@@ -186,8 +186,10 @@ class Report:
         where = derivative(self.out, worst) + at
         if self.verdict == INCONCLUSIVE:
             return f"{where}: {worst.note}"
-        count = f"{len(wanted)} of {len(self.entries)} entries wrong"
-        return f"{where} is {worst.truth:.8g}, yours {worst.yours:.8g}; {count}"
+        return (
+            f"{where} is {worst.truth:.8g}, yours {worst.yours:.8g}; "
+            f"{len(wanted)} of {len(self.entries)} entries wrong"
+        )
 
     def _of_parts(self) -> str:
         noun = self.parts[0].noun

@@ -438,8 +438,9 @@ class Passes(Running):
                 given = self._backward(after, result, cotangent, plain)
         except Exception as error:
             takes = listed(f"{name}: {' '.join(map(str, path))}" for name, path in self.takes.items())
-            said = f"backward raises {type(error).__name__}: {error}{raised_in(error)}; it was given {takes}"
-            raise refused(said) from error
+            raise refused(
+                f"backward raises {type(error).__name__}: {error}{raised_in(error)}; it was given {takes}"
+            ) from error
         self.sources = [*self._sources(given, before, after)]
         found = self._by_hand()
         self._by_names(found)
@@ -485,8 +486,9 @@ class Passes(Running):
         found = called(name, self.targets)
         if len(found) != 1:
             several = f"{name!r} may be {' or '.join(x.text for x in found)}" if found else f"no {name!r}"
-            known = listed(leaf.text for leaf in self.targets)
-            raise ValueError(f"check_backward: there is {several}; there are {known}")
+            raise ValueError(
+                f"check_backward: there is {several}; there are {listed(leaf.text for leaf in self.targets)}"
+            )
         return found[0]
 
     def _sources(self, given: Any, before: World, after: World) -> Iterator[Leaf]:
@@ -704,11 +706,11 @@ class Passes(Running):
         return self.moving[leaf.path]
 
     def _unfound(self, why: str) -> NoReturn:
-        known = listed(str(leaf) for leaf in self.targets if is_floating(leaf.value))
-        gives = listed(str(leaf) for leaf in self.sources)
+        known = [leaf for leaf in self.targets if is_floating(leaf.value)]
         raise refused(
-            f"{why}. Forward works on {known}; backward gives {gives}. Say which is which, as "
-            'in gradients={"W": "dW", "x": 0}, by names or by the place among the results'
+            f"{why}. Forward works on {listed(map(str, known))}; backward gives "
+            f"{listed(map(str, self.sources))}. Say which is which, as in "
+            'gradients={"W": "dW", "x": 0}, by names or by the place among the results'
         )
 
 

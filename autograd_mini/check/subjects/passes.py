@@ -270,8 +270,7 @@ class _Copier:
             return x
         if id(x) not in self.memo:
             self.kept.append(x)
-            new = self._copy(x)
-            self.memo[id(x)] = new
+            self.memo[id(x)] = self._copy(x)
         return self.memo[id(x)]
 
     def _copy(self, x: Any) -> Any:

@@ -56,16 +56,19 @@ def probe_of(
     """
     rows: list[Index] = list(np.ndindex(*axes))
     columns = [(name, index) for name, shape in shapes.items() for index in np.ndindex(shape)]
-    total = len(rows) * len(columns)
-    if total <= ENTRIES or (size is not None and len(rows) * max(size, len(columns)) <= WORK):
+    total, few_rows = len(rows) * len(columns), len(rows) <= FEW
+    swept = size is not None and (few_rows or len(rows) * max(size, len(columns)) <= WORK)
+    if total <= ENTRIES or swept:
         return Probe(rows, columns)
     random = np.random.default_rng(seed)
     weights, labels = _chosen(len(rows), random)
     row_labels = [rows[i] if isinstance(i, int) else (i,) for i in labels]
     if size is not None:
-        said = f"of {len(rows)} outputs {sum(map(_is_entry, row_labels))} were compared one by one"
-        note = f"{said}, and {RANDOM} sums over random signs (±)"
-        return Probe(row_labels, columns, weights, None, note) if len(rows) > FEW else Probe(rows, columns)
+        note = (
+            f"of {len(rows)} outputs {sum(map(_is_entry, row_labels))} were compared one by one, and "
+            f"{RANDOM} sums over random signs (±)"
+        )
+        return Probe(row_labels, columns, weights, None, note)
     directions, column_labels, start = [], [], 0
     for name, shape in shapes.items():
         own, labels = _chosen(math.prod(shape), random)
@@ -79,8 +82,7 @@ def probe_of(
         f"of {total} entries {single} were compared one by one, and "
         f"{len(row_labels) * len(column_labels) - single} sums over random signs (±)"
     )
-    all_rows = len(rows) <= FEW
-    return Probe(row_labels, column_labels, None if all_rows else weights, np.concatenate(directions), note)
+    return Probe(row_labels, column_labels, None if few_rows else weights, np.concatenate(directions), note)
 
 
 def _is_entry(index: Index) -> bool:

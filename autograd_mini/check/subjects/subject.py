@@ -199,8 +199,7 @@ def subject_of(
             f"check: expected a hand result: a function, a formula, or numbers, got {hand}; a function that "
             "returns its value and its gradient is checked alone, by check_backward(f, at=…)"
         )
-    if isinstance(f, str):
-        f = parse(f)
+    f = parse(f) if isinstance(f, str) else f
     wrt = [wrt] if isinstance(wrt, str) else wrt
     if not (wrt is None or (isinstance(wrt, Sequence) and all(isinstance(name, str) for name in wrt))):
         raise TypeError(f'check: wrt= names arguments, as in wrt="x" or wrt=["w", "x"], got {wrt!r}')
@@ -216,8 +215,7 @@ def subject_of(
 
 def value_subject(f: Any, at: Any, out: str | None) -> Subject:
     """f itself, or a graph, as a function of all its arguments that are floats; without a hand result."""
-    if isinstance(f, str):
-        f = parse(f)
+    f = parse(f) if isinstance(f, str) else f
     if not callable(f):
         return _Graph(f, {}, out)
     floats = [name for name, x in arguments_of(f, at).items() if is_floating(x)]
