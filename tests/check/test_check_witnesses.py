@@ -256,7 +256,7 @@ def test_noise_is_listened_for_farther_away_where_f_stays_as_it_is(still, spacin
         return np.array([max(0.0, (len(heard) - 1) % 8 - still)])
 
     assert np.isfinite(noise(f, np.array([1.0]), 1)).all()
-    steps = abs(np.diff(np.reshape(heard, (-1, 8)), axis=1)[:, 0])
+    steps = abs(np.diff(np.reshape(heard[: 8 * spacings], (-1, 8)), axis=1)[:, 0])
     np.testing.assert_allclose(
         steps, np.array([2.0**-42, 2.0**-28, 2.0**-20, 2.0**-12])[:spacings], rtol=1e-2
     )
@@ -277,10 +277,24 @@ def test_numbers_of_few_digits_that_lie_on_a_line_by_chance_are_no_better_than_t
 
 
 @pytest.mark.parametrize("x", [0.7, 1.0])
-def test_a_function_that_stays_as_it_is_has_no_noise_and_gives_none_to_another(x):
-    still, moved = noise(lambda x: np.array([1.5, 3 * x[0]]), np.array([x]), 2)
+def test_an_output_that_stays_as_it_is_may_be_rounded_and_gives_no_noise_to_another(x):
+    def f(x):
+        return np.array([1.5, 100.0 + (x[0] > 9), 3 * x[0]])
+
+    still, moves_far, moved = noise(f, np.array([x]), 3)
     assert still == 0
+    assert moves_far >= 100 * 2.0**-24
     assert moved < 1e-15
+
+
+@pytest.mark.parametrize(("kind", "offset"), [(np.float16, 100.0), (np.float32, 1e8)])
+def test_a_derivative_that_rounding_swallows_is_not_zero(kind, offset):
+    def f(x):
+        return (kind(offset) + x.astype(kind)).astype(float)
+
+    central, left, right = differences(f, np.array([1.0]), f(np.array([1.0])))
+    for limit in (central, left, right):
+        assert abs(limit.best - 1) <= 10 * limit.error
 
 
 def test_of_a_function_without_noise_the_first_step_is_short():

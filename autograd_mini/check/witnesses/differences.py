@@ -107,7 +107,7 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
     At equally spaced points next to each other, high differences of a smooth function vanish, and
     those of independent errors of size σ have variance σ² (2k)! / k!² (Hamming; Moré and Wild, Estimating
     computational noise, 2011). The points lie as close as f tells them apart. Numbers of few digits may lie
-    on a line by chance: where float32 holds all of them, their noise is at least its rounding.
+    on a line by chance, or not move: where float32 holds all of them, their noise is at least its rounding.
     """
     random = np.random.default_rng(0)
     direction = np.maximum(0.999 * abs(x), 2.0**-10) * random.choice([-1.0, 1.0], x.shape)
@@ -123,9 +123,12 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
                     found = np.fmax(found, np.sqrt(np.mean(table**2, axis=0) / math.comb(2 * k, k)))
         if (still < STILL).all():
             break
-    for kind in (np.float32, np.float16) if spacing > SPACINGS[0] else ():
+    if spacing == SPACINGS[0]:
+        return found
+    moves = (still < 1) | (sample(function, x + 64 * direction, size) != numbers[3])
+    for kind in (np.float32, np.float16):
         with np.errstate(all="ignore"):
-            held = (still < 1) & (numbers.astype(kind) == numbers).all(axis=0)
+            held = moves & (numbers.astype(kind) == numbers).all(axis=0)
             rounding = np.finfo(kind).eps / 2 * np.max(abs(numbers), axis=0)
         found = np.where(held, np.fmax(found, rounding), found)
     return found
