@@ -214,7 +214,6 @@ def compile_one(cache, read_only=False, before="", **environment):
     return counts, [path for path in written if path], said
 
 
-@pytest.mark.slow
 def test_a_second_process_loads_what_the_first_compiled_and_writes_nothing(tmp_path):
     cache, elsewhere = tmp_path / "cache", {"HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "other")}
     counts, written, said = compile_one(cache, **elsewhere)
