@@ -156,9 +156,7 @@ def test_the_gate_of_an_lstm_whose_derivative_is_wrong_is_named_in_time(wrong, s
         gradients = [d * g * slopes["i"](i), d * c * slopes["f"](f), s * o * (1 - o), d * i * slopes["g"](g)]
         return A[:, :n].T @ np.concatenate(gradients)
 
-    hand.__code__ = hand.__code__.replace(
-        co_filename="<typed>"
-    )  # no text to search
+    hand.__code__ = hand.__code__.replace(co_filename="<typed>")  # no text to search
     start = time.process_time()
     report = check_gradient(step, hand, at=random.normal(size=n), points=2, diagnosis=16.0)
     assert time.process_time() - start < 4
