@@ -1,8 +1,11 @@
 """What tests share."""
 
+from typing import NamedTuple
+
 import pytest
 
 from autograd_mini import Value, arrays, primitive, rules
+from autograd_mini.command_line import main
 
 
 @pytest.fixture
@@ -18,3 +21,23 @@ def adding():
             delattr(Value, name)
         elif method is not methods[name]:
             setattr(Value, name, methods[name])
+
+
+class Done(NamedTuple):
+    """What a command said, and its exit status."""
+
+    status: int
+    out: str
+    errors: str
+
+
+@pytest.fixture
+def grade(capsys, monkeypatch):
+    """`autograd-mini grade` in a folder, without a process of its own for the command."""
+
+    def run(folder, *options):
+        monkeypatch.chdir(folder)
+        capsys.readouterr()
+        return Done(main(["grade", *map(str, options)]), *capsys.readouterr())
+
+    return run

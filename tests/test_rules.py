@@ -84,7 +84,7 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "logit": lambda x: mp.log(x / (1 - x)),
     "entr": lambda x: -x * mp.log(x),
     "xlog1py": lambda x, y: x * mp.log(1 + y),
-    "lgamma": lambda x: mp.loggamma(x).real,
+    "lgamma": lambda x: mp.loggamma(x).real if abs(x) > 1e-200 else -mp.log(x) - mp.euler * x,
     "digamma": mp.digamma,
     "trigamma": lambda x: mp.psi(1, x),
 }
@@ -203,7 +203,8 @@ def test_every_row_has_a_reference_and_points() -> None:
 @pytest.mark.parametrize(("name", "point"), CASES)
 def test_value_and_partials_against_mpmath(name: str, point: tuple[float, ...]) -> None:
     value, partials = gradient(table[name], *point)
-    with mp.workdps(700):  # exp(-700) is visible beside 1
+    # exp(-700) is visible beside 1; the gamma functions' series, which take their time, are not so steep.
+    with mp.workdps(250 if name.endswith("gamma") and abs(point[0]) > 1e-200 else 700):
         assert_close(value, lambda *x: exact_value(name, *x), point, name)
         for i, partial in enumerate(partials):
             what = f"∂{name}/∂{table[name].operands[i]}"

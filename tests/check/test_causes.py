@@ -125,7 +125,7 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-@pytest.mark.parametrize("names", [(), ("i", "f", "o", "g")])
+@pytest.mark.parametrize("names", [(), ("i", "f", "o", "g")], ids=["", "named"])
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -135,7 +135,6 @@ def sigmoid(z):
     ],
     ids=["left out", "tanh's for σ's", "1 − g"],
 )
-@pytest.mark.slow
 def test_the_gate_of_an_lstm_whose_derivative_is_wrong_is_named_in_time(wrong, said, names):
     n = 4
     A, h, c = random.normal(size=(4 * n, 2 * n)), random.normal(size=n), random.normal(size=n)
@@ -157,6 +156,7 @@ def test_the_gate_of_an_lstm_whose_derivative_is_wrong_is_named_in_time(wrong, s
         gradients = [d * g * slopes["i"](i), d * c * slopes["f"](f), s * o * (1 - o), d * i * slopes["g"](g)]
         return A[:, :n].T @ np.concatenate(gradients)
 
+    hand.__code__ = hand.__code__.replace(co_filename="<typed>")  # no text to search
     start = time.process_time()
     report = check_gradient(step, hand, at=random.normal(size=n), points=2, diagnosis=16.0)
     assert time.process_time() - start < 4

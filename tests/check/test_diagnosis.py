@@ -494,22 +494,23 @@ PLANTED: dict[str, tuple[Callable[[Random], Mistake], set[str]]] = {
 }
 
 
+@pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_mistake_is_named_and_mostly_first(name: str) -> None:
+def test_a_planted_mistake_is_named_and_mostly_first(name: str, count: int) -> None:
     plant, wanted = PLANTED[name]
     first = 0
-    for seed in range(8):
+    for seed in range(count):
         found = kinds(diagnose(evidence_of(plant(np.random.default_rng(seed)))))
         assert wanted & set(found), f"seed {seed}: {found}"
         first += found[0] in wanted
-    assert first >= 7
+    assert first >= 0.85 * count
 
 
 @pytest.mark.parametrize("name", ["factor", "extra factor"])
 def test_factors_come_first_whatever_the_functions(name: str) -> None:
     plant, wanted = PLANTED[name]
-    found = [kinds(diagnose(evidence_of(plant(np.random.default_rng(seed))))) for seed in range(1000, 1020)]
-    assert sum(one[0] in wanted for one in found) >= 18
+    found = [kinds(diagnose(evidence_of(plant(np.random.default_rng(seed))))) for seed in range(1000, 1010)]
+    assert sum(one[0] in wanted for one in found) >= 9
 
 
 def test_a_wrong_sign_is_not_explained_a_second_time() -> None:
@@ -539,7 +540,7 @@ def test_exponents_are_those_of_powers() -> None:
 @pytest.mark.parametrize("digits", [None, 6, 3])
 @pytest.mark.parametrize("count", [3, 1])
 def test_random_numbers_are_not_explained(count: int, digits: int | None) -> None:
-    for seed in range(6):
+    for seed in range(3):
         random = np.random.default_rng(seed)
         f, points = any_function(random)
         mistake = Mistake(f, points[:count], everywhere(lambda a, r=random: r.normal(size=a.shape)))

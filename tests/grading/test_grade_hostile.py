@@ -230,11 +230,13 @@ def command(course, *options):
     return [sys.executable, "-m", "autograd_mini", "grade", *files, *limits, *options]
 
 
-@pytest.mark.slow
-def test_no_verdict_is_turned_and_nothing_lives_on(course):
-    assert len(DEEDS) >= 20
-    for name, deed in DEEDS.items():
-        (course / "handins" / f"{name}.py").write_text(hand_in(deed))
+QUICK = "frames gc patched_numpy descriptors memory_of_the_judge sessions_of_its_own hard_coded".split()
+
+
+@pytest.mark.parametrize("names", [QUICK, pytest.param([*DEEDS], marks=pytest.mark.slow)], ids=["", "all"])
+def test_no_verdict_is_turned_and_nothing_lives_on(course, names):
+    for name in names:
+        (course / "handins" / f"{name}.py").write_text(hand_in(DEEDS[name]))
     honest = "import numpy as np\ndef d_w(w, x):\n    y = np.tanh(w * x)\n    return 2 * y * (1 - y**2) * x\n"
     (course / "handins" / "honest.py").write_text(honest)
     before = descendants(1)
@@ -243,8 +245,8 @@ def test_no_verdict_is_turned_and_nothing_lives_on(course):
     with (course / "grades.csv").open(newline="") as file:
         verdicts = {os.path.basename(row["file"])[:-3]: row["verdict"] for row in csv.DictReader(file)}
     assert verdicts.pop("honest") == "right"
-    assert verdicts.keys() == DEEDS.keys()
-    assert set(verdicts.values()) == {"wrong", "failed to run"}
+    assert verdicts.keys() == {*names}
+    assert set(verdicts.values()) <= {"wrong", "failed to run"}
     assert [line for line in done.stdout.decode().splitlines() if line.endswith(": right")] == [
         f"{course}/handins/honest.py: right"
     ]

@@ -138,11 +138,11 @@ def test_a_broken_numba_is_one_warning_and_programs_run_without_it(kind, tmp_pat
 def test_numba_that_fails_at_the_last_function_leaves_the_others(tmp_path):
     pytest.importorskip("numba")
     (tmp_path / "numba.py").write_text(LAST.replace("FOLDER", repr(str(tmp_path))))
-    count = "from autograd_mini.machine import compilation\nprint(len(compilation._functions))"
-    told, _ = run(WARNED + count, [tmp_path])
+    left = "from autograd_mini.machine import compilation\nprint(compilation.works('run'))"
+    told, _ = run(WARNED + left, [tmp_path])
     assert len(told) == 2
     assert "numba is installed but does not work (TypeError: 'NoneType' object" in told[0]
-    assert told[1] == "6"
+    assert told[1] == "True"
 
 
 def test_numba_that_is_told_to_compile_nothing(tmp_path):
@@ -214,7 +214,6 @@ def compile_one(cache, read_only=False, before="", **environment):
     return counts, [path for path in written if path], said
 
 
-@pytest.mark.slow
 def test_a_second_process_loads_what_the_first_compiled_and_writes_nothing(tmp_path):
     cache, elsewhere = tmp_path / "cache", {"HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "other")}
     counts, written, said = compile_one(cache, **elsewhere)
@@ -248,6 +247,12 @@ def warm(tmp_path_factory):
     assert compile_one(cache)[0] == MISSED
     (file,) = cache.iterdir()
     return file
+
+
+def is_whole(file):
+    """Whether a file of the cache is as it was written, which opens with its hash."""
+    whole = file.read_bytes()
+    return len(whole) > 10_000 and hashlib.sha256(whole[32:]).digest() == whole[:32]
 
 
 def test_what_a_cache_holds_is_used_where_the_rest_cannot_be_written(warm):
@@ -297,14 +302,15 @@ def test_damage_is_compiled_again_and_mended(damaged, warm, tmp_path):
     counts, _, said = compile_one(tmp_path)
     assert counts == MISSED
     assert "cannot be used" not in said
-    assert compile_one(tmp_path) == (HIT, [], "")
+    assert is_whole(tmp_path / warm.name)
 
 
 def test_a_whole_file_that_numba_does_not_take_is_compiled_again(warm, tmp_path):
     content = pickle.dumps(("no", "code"))
     (tmp_path / warm.name).write_bytes(hashlib.sha256(content).digest() + content)
     assert compile_one(tmp_path)[0] == MISSED
-    assert compile_one(tmp_path) == (HIT, [], "")
+    assert (tmp_path / warm.name).read_bytes()[32:] != content
+    assert is_whole(tmp_path / warm.name)
 
 
 # --- a process that forks ---------------------------------------------------------------------------

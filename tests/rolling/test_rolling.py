@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -340,9 +340,12 @@ def test_every_known_derivative_is_well_formed_latex(name: str) -> None:
     assert len(text.split("\n")) <= LINES + 12
 
 
-def test_every_program_rolls() -> None:
+@pytest.mark.parametrize(
+    "seeds", [(*range(0, 50, 4), 20861), pytest.param(range(50), marks=pytest.mark.slow)], ids=["", "more"]
+)
+def test_every_program_rolls(seeds: Iterable[int]) -> None:
     """Random functions of arrays, plain, over the rows of a batch and summed, some with inf, nan and −0."""
-    for seed in (*range(50), 20861):
+    for seed in seeds:
         drawn = program(seed)
         if drawn is not None:
             with np.errstate(all="ignore"):
