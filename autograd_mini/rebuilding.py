@@ -453,16 +453,16 @@ class _Results(ast.NodeTransformer):
                 node.value = node.value.args[1]
         after: list[ast.stmt] = []
         for element in elements if node.value is not None else ():
-            if isinstance(element, (ast.Name, ast.Attribute, ast.Subscript)) and _is_pure(element):
-                kind = "stored" if isinstance(element, ast.Subscript) else "name"
+            whole: ast.expr = element
+            while isinstance(whole, ast.Subscript):
+                whole = whole.value
+            if isinstance(whole, (ast.Name, ast.Attribute)) and _is_pure(element):
+                kind = "stored" if whole is not element else "name"
                 kind = "added" if isinstance(node, ast.AugAssign) else kind
                 seen = self._watched(_loaded(element), kind)
                 after.append(ast.copy_location(ast.Assign([element], seen), node))
-                whole: ast.expr = element
-                while isinstance(whole, ast.Subscript):
-                    whole = whole.value
-                if whole is not element:
-                    after.append(ast.copy_location(ast.Expr(self._watched(_loaded(whole), "whole")), node))
+            if whole is not element and _is_pure(whole):
+                after.append(ast.copy_location(ast.Expr(self._watched(_loaded(whole), "whole")), node))
         return [node, *after]
 
     visit_AugAssign = visit_AnnAssign = visit_Assign  # noqa: N815  # the names that ast calls
@@ -575,7 +575,7 @@ def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
 
 def _on_others(f: FunctionType, follow: Rebuilt) -> FunctionType:
     """``f``, typed at a prompt that keeps no text, with others in the place of its globals: stand-ins, and
-    the user's own functions rebuilt.
+    the user's own functions and classes rebuilt.
 
     A type is replaced by a type only. Itself if it assigns to its globals, which would be others.
     """
@@ -590,9 +590,23 @@ def _on_others(f: FunctionType, follow: Rebuilt) -> FunctionType:
         other = STAND_INS.get(id(x)) if follow.on_values else None
         if other is None and type(x) in (FunctionType, MethodType):
             other = follow(x)
+        elif other is None and type(x) is type and "isinstance" not in known:
+            other = _subclass(x, follow)
         if other is not None and isinstance(other, type) >= isinstance(x, type):
             new.__globals__[name] = other
     return new
+
+
+def _subclass(kind: type, follow: Rebuilt) -> type:
+    """A class with the user's own methods of another rebuilt; itself if there are none."""
+    rebuilt: dict[str, Any] = {}
+    for name, x in ((name, x) for base in kind.__mro__[::-1] for name, x in vars(base).items()):
+        f = x.__func__ if isinstance(x, (staticmethod, classmethod)) else x
+        if type(f) is FunctionType and (own := follow(f)) is not f:
+            rebuilt[name] = own if f is x else type(x)(own)
+    if not rebuilt or "__init_subclass__" in rebuilt:
+        return kind
+    return type(kind.__name__, (kind,), {**rebuilt, "__module__": kind.__module__})
 
 
 def text_of(file: str) -> str:

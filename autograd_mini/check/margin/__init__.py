@@ -63,11 +63,12 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
     if right < trial.truth.keys():  # else a shape is wrong
         for by_name in (True, False):
             repairing.run(TO_REPAIR * seconds, by_name)
-            repairs, whole = repairing.found()
-            if whole:
+            if repairing.is_whole:
                 break
-        first = [*dict.fromkeys((r.where.file, r.where.line) for r in whole)]
-        mends, cut = mended(Mending(passes, trials, labels, first), TO_MEND * seconds)
+        repairs, likely = repairing.found()
+        first = [*dict.fromkeys((site.file, site.line) for site in likely)]
+        search = Mending(passes, trials, labels, first, sure=len(repairs))
+        mends, cut = mended(search, TO_MEND * seconds)
     mends.sort(key=lambda mend: mend.rank)
     after = mends[0].after if mends else _after(runs, repairs, labels)
     before = labels_by_line(events, labels)

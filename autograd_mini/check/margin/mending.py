@@ -13,6 +13,7 @@ import copy
 import difflib
 import itertools
 import math
+import re
 import signal
 import sys
 import threading
@@ -207,7 +208,7 @@ def mended(mending: Mending, seconds: float) -> tuple[list[Mend], bool]:
 
 
 class Mending:
-    """The search at some points; ``first`` are lines to begin with, from repair.
+    """The search at some points; ``first`` are lines to begin with, from repair, so many of them ``sure``.
 
     ``formulas`` as text are edited too; they may ask for some names at the first point.
     """
@@ -219,9 +220,10 @@ class Mending:
         labels: Labels,
         first: Sequence[Line],
         formulas: Mapping[Formula, Mapping[str, Any]] | None = None,
+        sure: int = 0,
     ) -> None:
         self.passes, self.trials, self.labels, self.first = passes, trials, labels, first
-        self.formulas = formulas or {}
+        self.formulas, self.sure = formulas or {}, sure
         self.names = frozenset(trials[0].truth)
 
     @property
@@ -337,7 +339,9 @@ class Mending:
             if len(found) == SIZES or time.process_time() > end:
                 break
             with suppress(Exception, SlowError), limited(LONGEST_RUN):
-                found.append(Runs(runs.passes, elsewhere(runs.passes, runs.trial, length)))
+                longer = Runs(runs.passes, elsewhere(runs.passes, runs.trial, length))
+                longer.gradients()  # an error where the backward pass has not that length
+                found.append(longer)
         return far + found
 
     def _mend(self, tried: Sequence[Tried], more: float = 0.0) -> Mend:
@@ -393,18 +397,22 @@ class Mending:
         """Statements by how likely they are the wrong one, their edits by how plain."""
         ranks = {id(s): self._place(s) for s in self.statements}
         named = sorted(
-            (s for s in self.statements if ranks[id(s)] < len(self.first)), key=lambda s: ranks[id(s)]
+            (s for s in self.statements if ranks[id(s)] < len(self.first) and not _only_names(s)),
+            key=lambda s: ranks[id(s)],
         )
-        ahead = [*(s for s in self.statements if isinstance(s.slot.get(), ast.Pass)), *named[:2]]
+        ahead = [
+            *(s for s in self.statements if isinstance(s.slot.get(), ast.Pass)),
+            *named[: self.sure or 2],
+        ]
         groups: dict[float, list[Statement]] = defaultdict(list)
         for statement in self.statements:
-            if not any(statement is x for x in ahead):
-                groups[self._influence(statement)].append(statement)
+            groups[self._influence(statement)].append(statement)
+        unused = {name for statement in groups[IDLE] for name in _targets(statement.slot.get())}
         for group in groups.values():
             group.sort(key=lambda s: (ranks[id(s)], not isinstance(s.slot.get(), ast.AugAssign)))
-        for name, phase in ORDER:
-            group = ahead if name < 0 else groups[name]
-            tried = [(statement, edit) for statement in group for edit in statement.edits(phase)]
+        for name, phase in dict.fromkeys((*IF_SURE, *ORDER) if self.sure else ORDER):
+            group = ahead if name < 0 else [s for s in groups[name] if not any(s is x for x in ahead)]
+            tried = [(statement, edit) for statement in group for edit in statement.edits(phase, unused)]
             yield from sorted(tried, key=lambda x: KINDS[x[1].kind][0])
 
     def _place(self, statement: Statement) -> int:
@@ -417,7 +425,7 @@ class Mending:
     def _influence(self, statement: Statement) -> float:
         """0 if its result moves every wrong gradient and no right one, the more the less likely it is wrong.
 
-        Infinite for a part of the forward pass.
+        That is ¼ for one that moves nothing at all, and infinite for a part of the forward pass.
         """
         moved = []
         for slot in _results(statement.slot):
@@ -429,6 +437,8 @@ class Mending:
             except (Exception, SlowError):
                 continue
         likely = []
+        if moved and not any(moved):
+            return IDLE
         for names in filter(None, moved):
             whole, apart = names >= self.wrong, not names & self.right
             likely.append(
@@ -456,6 +466,8 @@ class Mending:
         same = difflib.SequenceMatcher(None, change.old, change.new, autojunk=False).ratio()
         distance = (1 - same) * (len(change.old) + len(change.new)) / 2 * (edit.kind not in ANEW)
         plain = KINDS[edit.kind][0] + distance / 10 + len(change.old) / 100
+        if edit.kind in MORE and (is_leaf(edit.slot.get()) or isinstance(edit.slot.get(), ast.Call)):
+            plain += 0.5  # where nothing is computed, nothing is forgotten
         return plain + min(self._place(statement), 4) / 2
 
     # --- several edits ---
@@ -512,16 +524,33 @@ class Mending:
             found(self._mend([a, b], 1.0))
 
 
+IDLE = 0.25  # the influence of what moves nothing
 # Groups of statements by influence, -1 for those that repair names, and phases of their edits.
 ORDER = (
-    (-1, 0), (0.0, 0), (-1, 1), (0.0, 1), (0.5, 0), (-1, 2), (1.0, 0), (0.5, 1), (0.0, 2), (2.0, 0), (1.0, 1),
-    (-1, 3), (0.5, 2), (2.0, 1), (3.0, 0), (1.0, 2), (2.0, 2), (0.0, 3), (3.0, 1),
+    (-1, 0), (IDLE, 0), (-1, 1), (0.0, 0), (0.0, 1), (0.5, 0), (-1, 2), (1.0, 0), (0.5, 1), (0.0, 2),
+    (2.0, 0), (1.0, 1), (-1, 3), (0.5, 2), (2.0, 1), (3.0, 0), (1.0, 2), (2.0, 2), (0.0, 3), (3.0, 1),
 )  # fmt: skip
 assert {phase for _, phase in ORDER} == {*range(PHASES)}
+IF_SURE = ((-1, 0), (IDLE, 0), (-1, 1), (-1, 2))
 PAIRED = {
     "operation", "sign", "negative", "number", "name", "dropped", "constant", ".T", "power", "order", "axis",
     "index", "function",
 }  # fmt: skip
+
+
+MORE = ("constant", "factor", "term", "negative")  # edits that go around what stands there
+
+
+def _only_names(statement: Statement) -> bool:
+    """Whether it returns what has been computed before."""
+    node = statement.slot.get()
+    return isinstance(node, ast.Return) and all(is_leaf(part.get()) for part in _results(statement.slot))
+
+
+def _targets(node: ast.AST) -> list[str]:
+    """The names to which a statement assigns."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _overlap(a: ast.AST, b: ast.AST) -> bool:
@@ -558,6 +587,7 @@ class _Scopes:
         self.expressions = {id(unit): unit.expressions() for unit in units}
         self.seen: dict[tuple[Unit, int], int] = {}
         self.scopes: dict[tuple[Unit, int], dict[str, Thing]] = {}
+        self.methods: dict[Unit, dict[str, tuple[str, ...]]] = defaultdict(dict)
         self.looks = False
 
     @contextmanager
@@ -592,6 +622,8 @@ class _Scopes:
         held: dict[int, Any] = {}  # alive, for their ids
         for text, value, leaf in self._values(unit, frame):
             thing = thing_of(value, leaf)
+            if thing is None and leaf:
+                self.methods[unit].update((f"{text}.{name}", ()) for name in _derivatives(value))
             if thing is None or text in scope:
                 continue
             if isinstance(value, np.ndarray):
@@ -656,6 +688,7 @@ def _statements(runs: Runs) -> list[Statement]:
             if isinstance(f, FunctionType) and f.__module__ == unit.f.__module__ and _takes_one(f)
         }
         functions = {name: _flags(f) for name, f in own_functions.items() if _is_akin(name, called)}
+        functions |= scopes.methods[unit]
         own = [x for (other, _), x in scopes.scopes.items() if other is unit]
         later = {t: x for scope in own for t, x in scope.items()}
         for slot, loop in _slots(unit.tree):
@@ -728,6 +761,17 @@ def _slots(tree: Tree) -> Iterator[tuple[Slot, ast.For | None]]:
                     left.append(part)
                 if not isinstance(part, (ast.Assert, ast.Import, ast.ImportFrom, ast.Global, ast.ClassDef)):
                     yield Slot(node, part_of, i), node if last and isinstance(node, ast.For) else None
+
+
+def _derivatives(x: Any) -> Iterator[str]:
+    """The methods of a user's instance that by their names are derivatives, of one argument."""
+    for name in filter(DERIVATIVE.search, dir(type(x))):
+        f = getattr(type(x), name, None)
+        if is_own(f) and f.__code__.co_argcount == 2:
+            yield name
+
+
+DERIVATIVE = re.compile("grad|deriv|prime|backward")
 
 
 def _takes_one(f: FunctionType) -> bool:
