@@ -164,7 +164,7 @@ class Rebuilt:
         self.watch, self.on_values, self.mended = watch, on_values, mended or {}
         self.functions: dict[CodeType, FunctionType] = {}  # the user's own that were called, by their code
         self.locals = _noted.get() if on_values else None
-        self.textless: dict[FunctionType, FunctionType] = {}  # those without a text, rebuilt
+        self.textless: dict[Any, Any] = {}  # functions without a text, and classes that these use, rebuilt
 
     def __call__(self, callee: Any) -> Any:
         kind = type(callee)
@@ -585,7 +585,12 @@ def _on_others(f: FunctionType, follow: Rebuilt) -> FunctionType:
     known = {name: names[name] for name in f.__code__.co_names if name in names}
     new = FunctionType(f.__code__, {**f.__globals__}, f.__name__, f.__defaults__, f.__closure__)
     new.__kwdefaults__, new.__qualname__ = f.__kwdefaults__, f.__qualname__
-    follow.textless[f] = new  # which it calls itself
+
+    @functools.wraps(f)
+    def called(*args: Any, **named: Any) -> Any:
+        return new(*(_alike(x, follow) for x in args), **{n: _alike(x, follow) for n, x in named.items()})
+
+    follow.textless[f] = called  # which it calls itself
     for name, x in known.items():
         other = STAND_INS.get(id(x)) if follow.on_values else None
         if other is None and type(x) in (FunctionType, MethodType):
@@ -594,19 +599,39 @@ def _on_others(f: FunctionType, follow: Rebuilt) -> FunctionType:
             other = _subclass(x, follow)
         if other is not None and isinstance(other, type) >= isinstance(x, type):
             new.__globals__[name] = other
-    return new
+    return called
 
 
 def _subclass(kind: type, follow: Rebuilt) -> type:
     """A class with the user's own methods of another rebuilt; itself if there are none."""
+    if kind in follow.textless:
+        return follow.textless[kind]
+    follow.textless[kind] = kind  # which its methods may use
     rebuilt: dict[str, Any] = {}
     for name, x in ((name, x) for base in kind.__mro__[::-1] for name, x in vars(base).items()):
         f = x.__func__ if isinstance(x, (staticmethod, classmethod)) else x
         if type(f) is FunctionType and (own := follow(f)) is not f:
             rebuilt[name] = own if f is x else type(x)(own)
-    if not rebuilt or "__init_subclass__" in rebuilt:
-        return kind
-    return type(kind.__name__, (kind,), {**rebuilt, "__module__": kind.__module__})
+    if rebuilt and "__init_subclass__" not in rebuilt:
+        follow.textless[kind] = type(kind.__name__, (kind,), {**rebuilt, "__module__": kind.__module__})
+    return follow.textless[kind]
+
+
+def _alike(x: Any, follow: Rebuilt) -> Any:
+    """An instance of a user's class as one whose methods are rebuilt, with the same attributes."""
+    kind = type(x)
+    if (
+        type(kind) is not type
+        or type(getattr(x, "__dict__", None)) is not dict
+        or isinstance(x, BaseException)
+    ):
+        return x
+    other = _subclass(kind, follow)
+    if other is kind or kind.__new__ is not object.__new__:
+        return x
+    own = object.__new__(other)
+    own.__dict__ = x.__dict__
+    return own
 
 
 def text_of(file: str) -> str:

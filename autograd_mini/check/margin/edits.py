@@ -361,13 +361,17 @@ class Edits:
                 continue
             if field == "func":
                 if isinstance(value, ast.Attribute) and self._is_edited(value.value):
-                    yield from self._visit(Slot(value, "value"), False, phase)
+                    yield from self._visit(Slot(value, "value"), value.attr in REDUCED, phase)
                 continue
             terms = isinstance(node, (ast.Call, ast.Dict)) or _is_sum(node)
             if isinstance(value, ast.AST):
                 yield from self._child(Slot(node, field), terms, phase)
             for i, x in enumerate(value if isinstance(value, list) else ()):
-                if isinstance(x, ast.keyword):
+                if isinstance(x, ast.comprehension):
+                    yield from self._child(Slot(x, "iter"), False, phase)
+                    for j in range(len(x.ifs)):
+                        yield from self._child(Slot(x, "ifs", j), False, phase)
+                elif isinstance(x, ast.keyword):
                     if x.arg not in ("axis", "keepdims", "dtype"):
                         yield from self._child(Slot(x, "value"), False, phase)
                 elif isinstance(x, ast.expr):
@@ -420,6 +424,9 @@ class Edits:
         """A whole term with another sign, constant, term or factor."""
         node = slot.get()
         is_int = thing is not None and thing.kind == "int"
+        if thing is not None and thing.kind == "mask" and phase == 1:
+            alike = [t for t, x in self.floats.items() if x.shape == thing.shape]
+            yield from (Edit(slot, f"({text}) * {t}", "factor") for t in alike)
         if isinstance(node, (ast.Tuple, ast.List, ast.Dict, ast.Compare)) or (
             thing is not None and (thing.kind not in ("float", "int", "index") or (is_int and phase))
         ):
@@ -525,11 +532,12 @@ class Edits:
                 yield Edit(slot, f"{self.np}swapaxes({text}, -1, -2)", ".T")
         if is_leaf(node):
             product = isinstance(slot.parent, ast.BinOp) and not isinstance(slot.parent.op, ast.MatMult)
+            beside = _beside(slot)  # nobody means x - x, or x / x
             for t, x in self.leaves.items():
                 alike = x.shape == thing.shape or (
                     thing.kind == "float" and product and _go_together(thing.shape, x.shape)
                 )
-                if t != text and x.kind == thing.kind and alike:
+                if t not in (text, beside) and x.kind == thing.kind and alike:
                     yield Edit(slot, t, "name")
             if thing.kind == "int":
                 yield from _shifted(slot)
@@ -684,6 +692,14 @@ def _sizes(leaves: Mapping[str, Thing]) -> list[str]:
 
 def _is_sum(node: ast.AST) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub))
+
+
+def _beside(slot: Slot) -> str:
+    """The other operand of a difference or a quotient."""
+    match slot.parent:
+        case ast.BinOp(left, ast.Sub() | ast.Div(), right):
+            return ast.unparse(right if slot.field == "left" else left)
+    return ""
 
 
 def _is_everything(node: ast.AST) -> bool:

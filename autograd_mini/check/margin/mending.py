@@ -56,7 +56,7 @@ Line: TypeAlias = "tuple[str, int]"
 
 LONGEST_RUN, SHORT_RUN = 0.5, 0.04  # seconds
 SLOWER = 25  # times as long as before the edit, and a short run more, may a run last
-LATER = 0.15  # seconds in which fits are looked for after the first, at least
+LATER = 0.25  # seconds in which fits are looked for after the first, at least
 LONG = 160  # characters of an expression that no edit uses
 SIZES = 2  # other than the given ones, at which a fit is tried
 MOST_ITEMS = 40  # of a dictionary
@@ -207,8 +207,18 @@ def mended(mending: Mending, seconds: float) -> tuple[list[Mend], bool]:
     return [mend for mend in told if mend is not None], None not in told
 
 
+class Hints(NamedTuple):
+    """Where to begin: lines that repair names, the first of them ``sure`` to be wrong; lines that are called
+    adjoints and are made of forward values only; and where to end, lines that compute what they say."""
+
+    first: Sequence[Line] = ()
+    sure: int = 0
+    suspects: Collection[Line] = ()
+    as_named: Collection[Line] = ()
+
+
 class Mending:
-    """The search at some points; ``first`` are lines to begin with, from repair, so many of them ``sure``.
+    """The search at some points, from some hints.
 
     ``formulas`` as text are edited too; they may ask for some names at the first point.
     """
@@ -218,12 +228,11 @@ class Mending:
         passes: Derivation,
         trials: Sequence[Trial],
         labels: Labels,
-        first: Sequence[Line],
+        hints: Hints,
         formulas: Mapping[Formula, Mapping[str, Any]] | None = None,
-        sure: int = 0,
     ) -> None:
-        self.passes, self.trials, self.labels, self.first = passes, trials, labels, first
-        self.formulas, self.sure = formulas or {}, sure
+        self.passes, self.trials, self.labels, self.hints = passes, trials, labels, hints
+        self.formulas = formulas or {}
         self.names = frozenset(trials[0].truth)
 
     @property
@@ -396,31 +405,30 @@ class Mending:
     def _schedule(self) -> Iterator[Tried]:
         """Statements by how likely they are the wrong one, their edits by how plain."""
         ranks = {id(s): self._place(s) for s in self.statements}
-        named = sorted(
-            (s for s in self.statements if ranks[id(s)] < len(self.first) and not _only_names(s)),
-            key=lambda s: ranks[id(s)],
-        )
-        ahead = [
-            *(s for s in self.statements if isinstance(s.slot.get(), ast.Pass)),
-            *named[: self.sure or 2],
-        ]
+        named = [s for s in self.statements if ranks[id(s)] < len(self.hints.first) and not _only_names(s)]
+        ahead = [s for s in self.statements if isinstance(s.slot.get(), ast.Pass)]
+        ahead += sorted(named, key=lambda s: ranks[id(s)])[: self.hints.sure or 2]
+        suspects = [s for s in self.statements if self._is_among(s, self.hints.suspects) and s not in ahead]
+        ahead += suspects[:2]
         groups: dict[float, list[Statement]] = defaultdict(list)
         for statement in self.statements:
-            groups[self._influence(statement)].append(statement)
+            right = self._is_among(statement, self.hints.as_named)
+            groups[max(self._influence(statement), 2.0 * right)].append(statement)
         unused = {name for statement in groups[IDLE] for name in _targets(statement.slot.get())}
         for group in groups.values():
             group.sort(key=lambda s: (ranks[id(s)], not isinstance(s.slot.get(), ast.AugAssign)))
-        for name, phase in dict.fromkeys((*IF_SURE, *ORDER) if self.sure else ORDER):
-            group = ahead if name < 0 else [s for s in groups[name] if not any(s is x for x in ahead)]
+        for name, phase in dict.fromkeys((*IF_SURE, *ORDER) if self.hints.sure else ORDER):
+            group = ahead if name < 0 else [s for s in groups[name] if s not in ahead]
             tried = [(statement, edit) for statement in group for edit in statement.edits(phase, unused)]
             yield from sorted(tried, key=lambda x: KINDS[x[1].kind][0])
 
     def _place(self, statement: Statement) -> int:
         """Its place among the lines to begin with."""
-        for i, (file, line) in enumerate(self.first):
-            if file == statement.unit.file and statement.line <= line <= statement.end:
-                return i
-        return len(self.first)
+        first = self.hints.first
+        return next((i for i, line in enumerate(first) if self._is_among(statement, [line])), len(first))
+
+    def _is_among(self, statement: Statement, lines: Collection[Line]) -> bool:
+        return any((statement.unit.file, n) in lines for n in range(statement.line, statement.end + 1))
 
     def _influence(self, statement: Statement) -> float:
         """0 if its result moves every wrong gradient and no right one, the more the less likely it is wrong.

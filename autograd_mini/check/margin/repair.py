@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 
 NUDGED = 1.001
+MOST_LINES = 2  # of which each mends a part, so that it says something that they do
 MOST_VERSIONS = 64  # of a line in a loop, that are put in the place of one another together
 
 
@@ -172,7 +173,9 @@ class Repairing:
             chosen = min(useful, key=lambda r: (-len(r.mends & left), self._is_exact(r), r.place))
             named.append(chosen)
             left -= chosen.mends
-        return tuple(filter(self._is_sure, named)), [r.where for r in (loose + exact or named)]
+        return tuple(filter(self._is_sure, named)), [
+            r.where for r in (loose + exact or named[: MOST_LINES * (len(named) <= MOST_LINES)])
+        ]
 
     def _is_sure(self, repair: Repair) -> bool:
         """Whether a line is wrong in itself: it computes neither an adjoint of something else nor a constant,
