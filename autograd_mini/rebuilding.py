@@ -200,7 +200,7 @@ class Rebuilt:
         """``x % y``, where a number that goes into a text is no number lost."""
         return x % (map_leaves(_shown, y) if isinstance(x, str) else y)
 
-    def _function(self, f: FunctionType) -> FunctionType:
+    def _function(self, f: FunctionType) -> Any:
         file = f.__code__.co_filename
         installed = "site-packages" in file or "dist-packages" in file
         if file.startswith(HOMES) or (
@@ -559,7 +559,7 @@ PURE = (
 )  # fmt: skip
 
 
-def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
+def _rebuilt(f: FunctionType, follow: Rebuilt) -> Any:
     """``f`` with its calls asking ``follow``; where there is no text of it, on stand-ins alone."""
     own = ORIGINALS.get(f.__code__, f.__code__)  # of one that another has rebuilt already
     code = follow.mended.get(own) or _edited(own, own.co_filename, follow.watch is not None)
@@ -573,7 +573,7 @@ def _rebuilt(f: FunctionType, follow: Rebuilt) -> FunctionType:
     return new
 
 
-def _on_others(f: FunctionType, follow: Rebuilt) -> FunctionType:
+def _on_others(f: FunctionType, follow: Rebuilt) -> Any:
     """``f``, typed at a prompt that keeps no text, with others in the place of its globals: stand-ins, and
     the user's own functions and classes rebuilt.
 
@@ -586,11 +586,10 @@ def _on_others(f: FunctionType, follow: Rebuilt) -> FunctionType:
     new = FunctionType(f.__code__, {**f.__globals__}, f.__name__, f.__defaults__, f.__closure__)
     new.__kwdefaults__, new.__qualname__ = f.__kwdefaults__, f.__qualname__
 
-    @functools.wraps(f)
     def called(*args: Any, **named: Any) -> Any:
         return new(*(_alike(x, follow) for x in args), **{n: _alike(x, follow) for n, x in named.items()})
 
-    follow.textless[f] = called  # which it calls itself
+    follow.textless[f] = own = functools.update_wrapper(called, f)  # which it calls itself
     for name, x in known.items():
         other = STAND_INS.get(id(x)) if follow.on_values else None
         if other is None and type(x) in (FunctionType, MethodType):
@@ -599,17 +598,17 @@ def _on_others(f: FunctionType, follow: Rebuilt) -> FunctionType:
             other = _subclass(x, follow)
         if other is not None and isinstance(other, type) >= isinstance(x, type):
             new.__globals__[name] = other
-    return called
+    return own
 
 
-def _subclass(kind: type, follow: Rebuilt) -> type:
+def _subclass(kind: Any, follow: Rebuilt) -> Any:
     """A class with the user's own methods of another rebuilt; itself if there are none."""
     if kind in follow.textless:
         return follow.textless[kind]
     follow.textless[kind] = kind  # which its methods may use
     rebuilt: dict[str, Any] = {}
     for name, x in ((name, x) for base in kind.__mro__[::-1] for name, x in vars(base).items()):
-        f = x.__func__ if isinstance(x, (staticmethod, classmethod)) else x
+        f: Any = x.__func__ if isinstance(x, (staticmethod, classmethod)) else x
         if type(f) is FunctionType and (own := follow(f)) is not f:
             rebuilt[name] = own if f is x else type(x)(own)
     if rebuilt and "__init_subclass__" not in rebuilt:
@@ -619,15 +618,11 @@ def _subclass(kind: type, follow: Rebuilt) -> type:
 
 def _alike(x: Any, follow: Rebuilt) -> Any:
     """An instance of a user's class as one whose methods are rebuilt, with the same attributes."""
-    kind = type(x)
-    if (
-        type(kind) is not type
-        or type(getattr(x, "__dict__", None)) is not dict
-        or isinstance(x, BaseException)
-    ):
+    kind: Any = type(x)
+    if type(kind) is not type or "__new__" in vars(kind) or not hasattr(x, "__dict__"):
         return x
     other = _subclass(kind, follow)
-    if other is kind or kind.__new__ is not object.__new__:
+    if other is kind:
         return x
     own = object.__new__(other)
     own.__dict__ = x.__dict__
