@@ -22,7 +22,7 @@ from autograd_mini.check.margin.lines import CodeLine, Labelled, explanations_of
 from autograd_mini.check.margin.mending import Hints, Mend, Mending, mended
 from autograd_mini.check.margin.repair import Repair, Repairing
 from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, Trial, is_called
-from autograd_mini.rebuilding import SITES
+from autograd_mini.rewriting import SITES
 from autograd_mini.trees import map_leaves
 
 __all__ = ["Margin", "Recorded", "Trial", "explained", "mended_by_hand"]

@@ -16,7 +16,8 @@ import numpy as np
 from autograd_mini.check.margin.runs import FAR_OFF, Derivation, Event, LongError, Recorder, Trial, close
 from autograd_mini.check.subjects.arguments import as_values, numbers_of, plain
 from autograd_mini.number_types import FLOAT
-from autograd_mini.rebuilding import SITES, Rebuilt, Watch
+from autograd_mini.rebuilding import Rebuilt, Watch
+from autograd_mini.rewriting import SITES
 from autograd_mini.sweeps import Sweep, tape_of
 from autograd_mini.trees import leaves, map_leaves
 from autograd_mini.value import Value

@@ -47,7 +47,7 @@ from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.check.subjects.passes import is_own
 from autograd_mini.check.subjects.tensors import Runner
 from autograd_mini.processes import forked
-from autograd_mini.rebuilding import ORIGINALS, TREES, Tree, asking, asks, code_of, codes_of, outline, tree_of
+from autograd_mini.rewriting import ORIGINALS, TREES, Tree, asking, asks, code_of, codes_of, outline, tree_of
 
 if TYPE_CHECKING:
     from types import FrameType

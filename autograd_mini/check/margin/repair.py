@@ -15,7 +15,7 @@ import numpy as np
 
 from autograd_mini.check.margin.adjoints import SAID, Known, Label, Places, Versions
 from autograd_mini.check.margin.runs import Event, Recorder, Runs, close, is_called
-from autograd_mini.rebuilding import SITES, Site
+from autograd_mini.rewriting import SITES, Site
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

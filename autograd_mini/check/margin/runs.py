@@ -15,7 +15,8 @@ import numpy as np
 
 from autograd_mini.arrays import elementwise
 from autograd_mini.check.subjects.hand import Formula
-from autograd_mini.rebuilding import SITES, Rebuilt, Watch
+from autograd_mini.rebuilding import Rebuilt, Watch
+from autograd_mini.rewriting import SITES
 from autograd_mini.rules import table
 from autograd_mini.trees import leaves
 from autograd_mini.value import Value
