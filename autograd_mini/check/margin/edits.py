@@ -16,12 +16,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 Shape: TypeAlias = "tuple[int, ...]"
-PHASES = 4
 NUMBERS = "float", "int", "index", "mask"
 EXPONENTS = (-0.5, -1, -1.5, -2, -3, 0.5, 1.5, 2, 3)
 KINDS = {  # of edits: how far-fetched they are, and what they say
     "name": (0.0, "another name is meant"),
-    "=": (0.0, "what is added up is overwritten, or the other way round"),
+    "=": (-0.1, "what is added up is overwritten, or the other way round"),
     ".T": (0.0, "a transpose is missing or too many"),
     "sign": (0.0, "the sign is wrong"),
     "negative": (0.4, "the sign is wrong"),
@@ -109,6 +108,11 @@ class Edit(NamedTuple):
     slot: Slot
     text: str
     kind: str
+
+    @property
+    def is_of_target(self) -> bool:
+        """Whether it changes where a result goes, or whether it is added there."""
+        return self.kind == "=" or isinstance(getattr(self.slot.parent, "ctx", None), ast.Store)
 
     def parsed(self) -> Any:
         """The new node; SyntaxError if it is none."""
@@ -307,9 +311,9 @@ class Edits:
             if phase == 0:
                 masks = [u for u, y in self.leaves.items() if y.kind == "mask" and y.shape == x.shape]
                 lines += [*self._subtracted(t, x.shape), *(f"{t}[{u} <= 0] = 0" for u in alike)]
-                lines += [f"{t}[{u}] = 0" for u in masks]
+                lines += [*(f"{t}[{u}] = 0" for u in masks), *(f"{t} /= {n}" for n in self.sizes)]
             else:
-                lines += [*(f"{t} /= {n}" for n in self.sizes), *(f"{t}[{u} > 0] = 1" for u in alike)]
+                lines += [f"{t}[{u} > 0] = 1" for u in alike]
                 lines += [f"{t} {sign}= {u}" for u in alike if u != t for sign in "+*"]
         yield from (Edit(self.slot, line, "line") for line in lines)
 

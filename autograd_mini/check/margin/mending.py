@@ -32,7 +32,6 @@ from autograd_mini.check.margin.adjoints import Label, Labels, elsewhere, far_of
 from autograd_mini.check.margin.edits import (
     ANEW,
     KINDS,
-    PHASES,
     Edit,
     Edits,
     Scope,
@@ -42,7 +41,7 @@ from autograd_mini.check.margin.edits import (
     is_safe,
     thing_of,
 )
-from autograd_mini.check.margin.runs import Derivation, LossError, Recorder, Runs, Trial, is_called
+from autograd_mini.check.margin.runs import Derivation, LossError, Recorder, Runs, Trial, close, is_called
 from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.check.subjects.passes import is_own
 from autograd_mini.check.subjects.tensors import Runner
@@ -417,9 +416,17 @@ class Mending:
         unused = {name for statement in groups[IDLE] for name in _targets(statement.slot.get())}
         for group in groups.values():
             group.sort(key=lambda s: (ranks[id(s)], not isinstance(s.slot.get(), ast.AugAssign)))
+        if self._is_scaled:
+            likely = [*ahead, *(s for s in groups[0.0] if s not in ahead)]
+            yield from ((s, edit) for s in likely for edit in s.edits(0) if edit.kind in SCALING)
         for name, phase in dict.fromkeys((*IF_SURE, *ORDER) if self.hints.sure else ORDER):
             group = ahead if name < 0 else [s for s in groups[name] if s not in ahead]
-            tried = [(statement, edit) for statement in group for edit in statement.edits(phase, unused)]
+            tried = [
+                (statement, edit)
+                for statement in group
+                for edit in statement.edits(max(phase, 0), unused)
+                if phase != WHERE or edit.is_of_target
+            ]
             yield from sorted(tried, key=lambda x: KINDS[x[1].kind][0])
 
     def _place(self, statement: Statement) -> int:
@@ -466,6 +473,18 @@ class Mending:
     def _before(self) -> Mapping[str, Any]:
         return self.runs[0].gradients()
 
+    @property
+    def _is_scaled(self) -> bool:
+        """Whether every wrong gradient is the right one times a number."""
+        for name in self.wrong:
+            yours = np.asarray(self._before.get(name), dtype=float).ravel()
+            truth = self.trials[0].truth[name].ravel()
+            if yours.shape != truth.shape or not close(
+                yours, (yours @ truth) / (truth @ truth) * truth, 1e-6
+            ):
+                return False
+        return True
+
     def _rank(self, statement: Statement, edit: Edit) -> float:
         """How far-fetched an edit is: its kind, its place, and how much of the text it changes."""
         change = self._change(statement, edit)
@@ -474,7 +493,8 @@ class Mending:
         same = difflib.SequenceMatcher(None, change.old, change.new, autojunk=False).ratio()
         distance = (1 - same) * (len(change.old) + len(change.new)) / 2 * (edit.kind not in ANEW)
         plain = KINDS[edit.kind][0] + distance / 10 + len(change.old) / 100
-        if edit.kind in MORE and (is_leaf(edit.slot.get()) or isinstance(edit.slot.get(), ast.Call)):
+        passed_on = edit.kind in AROUND and isinstance(edit.slot.parent, (ast.Call, ast.Return, ast.Tuple))
+        if (passed_on and isinstance(edit.slot.get(), CARRIERS)) or _only_names(statement):
             plain += 0.5  # where nothing is computed, nothing is forgotten
         return plain + min(self._place(statement), 4) / 2
 
@@ -533,20 +553,21 @@ class Mending:
 
 
 IDLE = 0.25  # the influence of what moves nothing
+WHERE = -1  # of the edits of phase 0 those of where a result goes, and whether it is added
 # Groups of statements by influence, -1 for those that repair names, and phases of their edits.
 ORDER = (
-    (-1, 0), (IDLE, 0), (-1, 1), (0.0, 0), (0.0, 1), (0.5, 0), (-1, 2), (1.0, 0), (0.5, 1), (0.0, 2),
-    (2.0, 0), (1.0, 1), (-1, 3), (0.5, 2), (2.0, 1), (3.0, 0), (1.0, 2), (2.0, 2), (0.0, 3), (3.0, 1),
+    (-1, 0), (IDLE, WHERE), (0.0, 0), (IDLE, 0), (-1, 1), (0.0, 1), (0.5, 0), (-1, 2), (1.0, 0), (0.5, 1),
+    (0.0, 2), (2.0, 0), (1.0, 1), (-1, 3), (0.5, 2), (2.0, 1), (3.0, 0), (1.0, 2), (2.0, 2), (0.0, 3),
+    (3.0, 1),
 )  # fmt: skip
-assert {phase for _, phase in ORDER} == {*range(PHASES)}
-IF_SURE = ((-1, 0), (IDLE, 0), (-1, 1), (-1, 2))
+IF_SURE = ((-1, 0), (IDLE, WHERE), (-1, 1), (-1, 2))
+SCALING = ("constant", "dropped", "number", "sign", "negative")
+AROUND = ("constant", "factor", "term", "unused term", "unused factor", "negative")  # what stands there
+CARRIERS = (ast.Name, ast.Attribute, ast.Subscript, ast.Call)
 PAIRED = {
     "operation", "sign", "negative", "number", "name", "dropped", "constant", ".T", "power", "order", "axis",
     "index", "function",
 }  # fmt: skip
-
-
-MORE = ("constant", "factor", "term", "negative")  # edits that go around what stands there
 
 
 def _only_names(statement: Statement) -> bool:

@@ -190,8 +190,10 @@ class Repairing:
         return not any(self._feed(events, repair.place) for events in doubtful.values())
 
     def _feed(self, events: Sequence[Event], place: int) -> bool:
-        """Whether a result depends on others."""
-        recorder = Recorder({event.place: NUDGED * _numbers(event) for event in events})
+        """Whether a result depends on others, by more than adjoints and values that are right."""
+        held = [e for e in self.events if self.labels[e.place].kind in ("adjoint", "value")]
+        put = {event.place: _numbers(event) for event in held if event.place < place}
+        recorder = Recorder(put | {event.place: NUDGED * _numbers(event) for event in events})
         try:
             self.runs.gradients(recorder)
         except Exception:  # it is not known
