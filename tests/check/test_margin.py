@@ -258,6 +258,9 @@ MISTAKES = {
     ),
     "keepdims forgotten": (SOFTMAX, "p, axis=1, keepdims=True)", "p, axis=1)", "keepdims=True", "keepdims"),
     "a kernel that is not flipped": (FLIPPED, "w[::-1, ::-1]", "w", "w[..., ::-1, ::-1]", "flipped"),
+    "1 subtracted from another array": (
+        CLASSIFIER, "dz[np.arange(N), y] -= 1", "e[np.arange(N), y] -= 1", "dz[np.arange(N), y] -= 1", "name",
+    ),
     "a stride forgotten": (CONVOLUTION, "dx[2 * i : 2 * i +", "dx[i : i +", "dx[i * 2:i * 2 +", "factor"),
 }  # fmt: skip
 
@@ -597,6 +600,57 @@ class RNN:
     wrong = {line.claim.strip() for line in report.lines if line.verdict == "wrong"}
     assert wrong
     assert wrong <= {"db = da", "d = da * 2"}
+
+
+def test_a_line_is_not_called_wrong_where_what_feeds_it_may_be():
+    old = "dz = p * (dout - np.sum(dout * p, axis=1, keepdims=True))"
+    new = "s = np.sum(np.sin(dout + p) ** 3, axis=1, keepdims=True)\n    dz = p * (dout - np.tanh(s))"
+    report = checked(SOFTMAX, old, new)
+    assert report.verdict == "disagrees"
+    assert not [line for line in report.lines if line.verdict == "wrong"]
+
+
+def test_an_epsilon_of_the_forward_pass_that_a_derivation_leaves_out_is_no_mistake_far_off():
+    names = module("""
+import numpy as np
+class Loss:
+    def forward(self, x, t):
+        self.t, self.n = t, len(t)
+        e = np.exp(x - np.max(x, axis=1, keepdims=True))
+        self.y = e / np.sum(e, axis=1, keepdims=True)
+        return -np.sum(np.log(self.y[np.arange(self.n), t] + 3e-8)) / self.n
+    def backward(self):
+        dx = self.y - np.eye(self.y.shape[1])[self.t]
+        return dx
+""")
+    x = np.random.default_rng(0).standard_normal((5, 4))
+    at = {"x": x, "t": np.array([0, 3, 1, 1, 2])}
+    report = check_backward(names["Loss"], at=at, wrt="x", diagnosis=20.0)
+    assert report.explanations[0].formula == "dx = (self.y - np.eye(self.y.shape[1])[self.t]) / self.n"
+
+
+WITHOUT_A_TEXT = {
+    "a static method": "lambda g, x: Tanh.slope(g, x)",
+    "an instance that it makes": "lambda g, x: Tanh().backward(g, x)",
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_A_TEXT)
+def test_lines_are_known_that_a_function_without_a_text_reaches_through_a_class(name):
+    names = module("""
+import numpy as np
+class Tanh:
+    @staticmethod
+    def slope(g, x):
+        return g * (1 - np.tanh(x))
+    def backward(self, g, x):
+        return self.slope(g, x)
+def forward(x):
+    return np.tanh(x)
+""")
+    backward = eval(WITHOUT_A_TEXT[name], names)
+    report = check_backward(names["forward"], backward, at=random.standard_normal(4), diagnosis=20.0)
+    assert report.explanations[0].formula == "return g * (1 - np.tanh(x) ** 2)"
 
 
 def test_no_adjoint_is_called_by_the_negative_of_a_name():

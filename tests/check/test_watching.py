@@ -5,7 +5,8 @@ import linecache
 import numpy as np
 import pytest
 
-from autograd_mini.rebuilding import SITES, Rebuilt
+from autograd_mini.rebuilding import Rebuilt
+from autograd_mini.rewriting import SITES
 from autograd_mini.value import Value
 
 

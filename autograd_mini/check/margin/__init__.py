@@ -8,23 +8,27 @@ nothing is never called wrong for that.
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from autograd_mini.check.diagnosis.evidence import Explanation
-from autograd_mini.check.margin.adjoints import Label, Labels, Recorded, known_of, labels_by_line
+from autograd_mini.check.margin.adjoints import SAID, Label, Labels, Recorded, known_of, labels_by_line
 from autograd_mini.check.margin.by_hand import mended_by_hand
 from autograd_mini.check.margin.lines import CodeLine, Labelled, explanations_of, parts_of_code
-from autograd_mini.check.margin.mending import Mend, Mending, mended
+from autograd_mini.check.margin.mending import Hints, Mend, Mending, mended
 from autograd_mini.check.margin.repair import Repair, Repairing
-from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, Trial
+from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, Trial, is_called
+from autograd_mini.rewriting import SITES
 from autograd_mini.trees import map_leaves
 
 __all__ = ["Margin", "Recorded", "Trial", "explained", "mended_by_hand"]
 
-TO_REPAIR, TO_MEND = 0.2, 0.6  # of the time: by the names that lines have, else by any adjoint; and by edits
+ADJOINT = re.compile(r"(self\.)?(d|grad|delta)", re.IGNORECASE)  # how names of adjoints begin
+TO_REPAIR = 0.2  # of the time, by the names that lines have, else by any adjoint; the rest is for edits
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
 
     ``seconds`` are those of computing, which do not pass while the machine does other things.
     """
+    started = time.process_time()
     trial = trials[0]
     runs = Runs(passes, trial)
     places = known_of(passes, trial)
@@ -56,6 +61,7 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
     right = frozenset(trial.right(gradients))
     labelled = {event.place: labels(event.result) for event in events}
     labelled |= _of_forward_values(runs, events, labelled)
+    before = labels_by_line(events, labels)
     repairing = Repairing(runs, places, events, labelled, right)
     repairs: tuple[Repair, ...] = ()
     mends: list[Mend] = []
@@ -63,14 +69,15 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
     if right < trial.truth.keys():  # else a shape is wrong
         for by_name in (True, False):
             repairing.run(TO_REPAIR * seconds, by_name)
-            repairs, whole = repairing.found()
-            if whole:
+            if repairing.is_whole:
                 break
-        first = [*dict.fromkeys((r.where.file, r.where.line) for r in whole)]
-        mends, cut = mended(Mending(passes, trials, labels, first), TO_MEND * seconds)
+        repairs, likely = repairing.found()
+        first = [*dict.fromkeys((site.file, site.line) for site in likely)]
+        hints = Hints(first, len(repairs), _suspects(events, labelled), _as_named(before))
+        search = Mending(passes, trials, labels, hints)
+        mends, cut = mended(search, seconds - (time.process_time() - started))
     mends.sort(key=lambda mend: mend.rank)
     after = mends[0].after if mends else _after(runs, repairs, labels)
-    before = labels_by_line(events, labels)
     lines = parts_of_code(runs.functions, before, after, events, mends, repairs, [*trial.truth], right)
     explanations = explanations_of(mends, repairs, [*trial.truth], right)
     return Margin(lines, tuple(explanations), repairs, tuple(mends), cut and not mends)
@@ -84,6 +91,22 @@ def _after(runs: Runs, repairs: Sequence[Repair], labels: Labels) -> Labelled:
     except Exception:  # they do not go together
         return {}
     return labels_by_line(recorder.events, labels)
+
+
+def _as_named(labelled: Labelled) -> set[tuple[str, int]]:
+    """The lines that compute what they say: values of the forward pass, and adjoints by their names."""
+    right: dict[tuple[str, int], bool] = {}
+    for (file, line, _, text), label in labelled.items():
+        is_value = label.kind == "value" and not ADJOINT.match(text)
+        own = is_value or (label.kind == "adjoint" and is_called(text, label.text))
+        right[file, line] = own and right.get((file, line), True)
+    return {line for line, are in right.items() if are}
+
+
+def _suspects(events: Sequence[Event], labelled: Mapping[int, Label]) -> list[tuple[str, int]]:
+    """The lines that are called adjoints, and into which no cotangent goes."""
+    sites = [SITES[event.site] for event in events if labelled[event.place].kind in ("forward", "value")]
+    return [(x.file, x.line) for x in sites if x.kind in SAID and ADJOINT.match(x.text)]
 
 
 def _of_forward_values(

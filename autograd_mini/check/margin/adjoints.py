@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.margin.runs import Derivation, Event, LongError, Recorder, Trial, close
+from autograd_mini.check.margin.runs import FAR_OFF, Derivation, Event, LongError, Recorder, Trial, close
 from autograd_mini.check.subjects.arguments import as_values, numbers_of, plain
 from autograd_mini.number_types import FLOAT
-from autograd_mini.rebuilding import SITES, Rebuilt, Watch
+from autograd_mini.rebuilding import Rebuilt, Watch
+from autograd_mini.rewriting import SITES
 from autograd_mini.sweeps import Sweep, tape_of
 from autograd_mini.trees import leaves, map_leaves
 from autograd_mini.value import Value
@@ -280,7 +281,7 @@ def elsewhere(passes: Derivation, trial: Trial, length: int) -> Trial:
     cotangent = map_leaves(lambda y: random.standard_normal(np.shape(y)), output)
     if not np.shape(trial.cotangent) and not isinstance(trial.cotangent, (tuple, list, dict)):
         cotangent = trial.cotangent
-    return Trial(arguments, cotangent, Recorded.of(passes, arguments, cotangent).gradients())
+    return Trial(arguments, cotangent, Recorded.of(passes, arguments, cotangent).gradients(), FAR_OFF)
 
 
 def far_off(passes: Derivation, trials: Sequence[Trial], turned: bool) -> Trial:
@@ -309,7 +310,8 @@ def far_off(passes: Derivation, trials: Sequence[Trial], turned: bool) -> Trial:
             if all(np.isfinite(np.asarray(y, dtype=float)).all() for y in leaves(passes.forward(tried)[0])):
                 arguments = tried
                 break
-    return Trial(arguments, given.cotangent, Recorded.of(passes, arguments, given.cotangent).gradients())
+    truth = Recorded.of(passes, arguments, given.cotangent).gradients()
+    return Trial(arguments, given.cotangent, truth, FAR_OFF)
 
 
 def _is_inside(x: Floats) -> bool:

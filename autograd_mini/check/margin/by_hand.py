@@ -9,7 +9,7 @@ from typing import Any
 
 from autograd_mini.check.diagnosis.evidence import Explanation
 from autograd_mini.check.margin.adjoints import Labels
-from autograd_mini.check.margin.mending import Change, Mending, mended
+from autograd_mini.check.margin.mending import Change, Hints, Mending, mended
 from autograd_mini.check.margin.runs import Trial
 from autograd_mini.check.subjects.arguments import plain
 from autograd_mini.check.subjects.subject import Subject, own
@@ -63,7 +63,7 @@ def mended_by_hand(subject: Subject, trials: Sequence[Trial], seconds: float) ->
         return []
     known = subject.known(trials[0].arguments, plain(subject.evaluate(trials[0].arguments)))
     formulas = dict.fromkeys(subject.formulas().values(), known)
-    mends, _ = mended(Mending(ByHand(subject), trials, Labels({}), [], formulas), seconds)
+    mends, _ = mended(Mending(ByHand(subject), trials, Labels({}), Hints(), formulas), seconds)
     if not mends:
         return []
     best = min(mends, key=lambda mend: mend.rank)

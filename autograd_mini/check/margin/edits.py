@@ -10,16 +10,17 @@ import ast
 import copy
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 Shape: TypeAlias = "tuple[int, ...]"
-PHASES = 4
+NUMBERS = "float", "int", "index", "mask"
+EXPONENTS = (-0.5, -1, -1.5, -2, -3, 0.5, 1.5, 2, 3)
 KINDS = {  # of edits: how far-fetched they are, and what they say
     "name": (0.0, "another name is meant"),
-    "=": (0.0, "what is added up is overwritten, or the other way round"),
+    "=": (-0.1, "what is added up is overwritten, or the other way round"),
     ".T": (0.0, "a transpose is missing or too many"),
     "sign": (0.0, "the sign is wrong"),
     "negative": (0.4, "the sign is wrong"),
@@ -34,6 +35,8 @@ KINDS = {  # of edits: how far-fetched they are, and what they say
     "index": (0.5, "another index is meant"),
     "term": (1.0, "a term is missing"),
     "factor": (1.0, "a factor is missing"),
+    "unused term": (0.4, "a term is missing, which is computed and not used"),
+    "unused factor": (0.4, "a factor is missing, which is computed and not used"),
     "comparison": (0.3, "another comparison is meant"),
     "line": (0.6, "a line is missing"),
     "left out": (2.0, "this line is too many"),
@@ -53,8 +56,9 @@ ANEW = (
 
 
 class Thing(NamedTuple):
-    """What a name or an expression was: "float", "int" (its ``number``), "index" (an array of these), "mask"
-    or "bool"; and its shape. A ``leaf`` is a name, an attribute or an item, an ``alias`` one of several."""
+    """What a name or an expression was: "float", "int" (its ``number``), "index" (an array of these), "mask",
+    "bool", "list" or "dict"; and its shape. A ``leaf`` is a name, an attribute or an item, an ``alias`` one
+    of several."""
 
     kind: str
     shape: Shape = ()
@@ -77,7 +81,7 @@ def thing_of(x: Any, leaf: bool = True) -> Thing | None:
     kinds = {"f": "float", "i": "index", "u": "index", "b": "mask"}
     if isinstance(x, np.ndarray) and x.dtype.kind in kinds:
         return Thing(kinds[x.dtype.kind], x.shape, 0, leaf)
-    return None
+    return Thing(type(x).__name__, (len(x),), 0, leaf) if type(x) in (list, dict) else None
 
 
 class Slot(NamedTuple):
@@ -104,6 +108,11 @@ class Edit(NamedTuple):
     slot: Slot
     text: str
     kind: str
+
+    @property
+    def is_of_target(self) -> bool:
+        """Whether it changes where a result goes, or whether it is added there."""
+        return self.kind == "=" or isinstance(getattr(self.slot.parent, "ctx", None), ast.Store)
 
     def parsed(self) -> Any:
         """The new node; SyntaxError if it is none."""
@@ -185,6 +194,7 @@ CONFUSED = (
 WRAPPED = ("sign", "exp", "tanh", "log", "sqrt")
 REDUCED = ("sum", "mean", "max", "amax", "argmax", "min", "var", "std")
 NOT_EDITED = {"range", "len", "int", "zip", "enumerate", "reversed", "float"}
+CALL = re.compile(r"[\w.]+\([^()]*\)")
 FEW = 16  # arrays in a product of two that is a missing term, and classes that are tried one by one
 
 
@@ -216,7 +226,9 @@ class Edits:
         self.sizes = _sizes(self.leaves)
         self.indices = [text for text, x in self.leaves.items() if x.kind == "index"]
 
-    def __call__(self, phase: int) -> Iterator[Edit]:
+    def __call__(self, phase: int, unused: Collection[str] = ()) -> Iterator[Edit]:
+        """Those of a phase; ``unused`` are names of what is computed and moves nothing."""
+        self.unused = [t for t in unused if t in self.floats]
         node = self.node
         if isinstance(node, ast.expr):  # of a formula, or what a lambda gives
             yield from self._visit(self.slot, True, phase)
@@ -276,9 +288,9 @@ class Edits:
                 text = f"{self.np}add.at({ast.unparse(target.value)}, {place}, {value})"
                 yield Edit(self.slot, text, "=")
             yield from self._child(Slot(target, "slice"), False, phase)
-            base = self.floats.get(ast.unparse(target.value))
-            for t, alike in self.floats.items():
-                if base and alike.shape == base.shape and t != ast.unparse(target.value):
+            base = self.leaves.get(ast.unparse(target.value))
+            for t, alike in self.leaves.items():
+                if base and alike[:2] == base[:2] and t != ast.unparse(target.value):
                     yield Edit(Slot(target, "value"), t, "name")
         thing = self.scope.get(name) or self.scope.get(value) or self.later.get(name)
         for line in self._subtracted(name, thing.shape) if thing is not None and is_leaf(target) else ():
@@ -297,9 +309,11 @@ class Edits:
         for t, x in self.floats.items() if phase < 2 else ():
             alike = [u for u, y in self.floats.items() if x.shape and y.shape == x.shape]
             if phase == 0:
+                masks = [u for u, y in self.leaves.items() if y.kind == "mask" and y.shape == x.shape]
                 lines += [*self._subtracted(t, x.shape), *(f"{t}[{u} <= 0] = 0" for u in alike)]
+                lines += [*(f"{t}[{u}] = 0" for u in masks), *(f"{t} /= {n}" for n in self.sizes)]
             else:
-                lines += [*(f"{t} /= {n}" for n in self.sizes), *(f"{t}[{u} > 0] = 1" for u in alike)]
+                lines += [f"{t}[{u} > 0] = 1" for u in alike]
                 lines += [f"{t} {sign}= {u}" for u in alike if u != t for sign in "+*"]
         yield from (Edit(self.slot, line, "line") for line in lines)
 
@@ -336,7 +350,7 @@ class Edits:
             yield from self._term(slot, text, thing, phase)
         if phase == 0:
             yield from self._own(slot, node, text, thing, whole)
-        elif phase == 1 and is_leaf(node) and thing is not None and thing.kind != "bool":
+        elif phase == 1 and is_leaf(node) and thing is not None and thing.kind in NUMBERS:
             yield from self._unlike(slot, text, thing)
         if thing is not None and thing.kind == "float" and thing.shape and slot.field != "slice":
             if phase == 1 and isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
@@ -351,13 +365,17 @@ class Edits:
                 continue
             if field == "func":
                 if isinstance(value, ast.Attribute) and self._is_edited(value.value):
-                    yield from self._visit(Slot(value, "value"), False, phase)
+                    yield from self._visit(Slot(value, "value"), value.attr in REDUCED, phase)
                 continue
             terms = isinstance(node, (ast.Call, ast.Dict)) or _is_sum(node)
             if isinstance(value, ast.AST):
                 yield from self._child(Slot(node, field), terms, phase)
             for i, x in enumerate(value if isinstance(value, list) else ()):
-                if isinstance(x, ast.keyword):
+                if isinstance(x, ast.comprehension):
+                    yield from self._child(Slot(x, "iter"), False, phase)
+                    for j in range(len(x.ifs)):
+                        yield from self._child(Slot(x, "ifs", j), False, phase)
+                elif isinstance(x, ast.keyword):
                     if x.arg not in ("axis", "keepdims", "dtype"):
                         yield from self._child(Slot(x, "value"), False, phase)
                 elif isinstance(x, ast.expr):
@@ -410,11 +428,15 @@ class Edits:
         """A whole term with another sign, constant, term or factor."""
         node = slot.get()
         is_int = thing is not None and thing.kind == "int"
+        if thing is not None and thing.kind == "mask" and phase == 1:
+            alike = [t for t, x in self.floats.items() if x.shape == thing.shape]
+            yield from (Edit(slot, f"({text}) * {t}", "factor") for t in alike)
         if isinstance(node, (ast.Tuple, ast.List, ast.Dict, ast.Compare)) or (
-            thing is not None and (thing.kind in ("bool", "mask") or (is_int and phase))
+            thing is not None and (thing.kind not in ("float", "int", "index") or (is_int and phase))
         ):
             return
         if phase == 0:
+            per = [f" / {n}" for n in self.sizes]
             if not _is_sum(slot.parent):  # there another sign stands between
                 yield Edit(slot, f"-({text})", "negative")
             yield from (
@@ -424,6 +446,10 @@ class Edits:
                 yield Edit(slot, f"({text}) * {n}", "constant")
                 if not is_int:
                     yield Edit(slot, f"({text}) / {n}", "constant")
+            for t, sign, by in itertools.product(self.unused, "+-*", ("", *per)):
+                if t != text:
+                    kind = "unused factor" if sign == "*" else "unused term"
+                    yield Edit(slot, f"({text}) {sign} {t}{by}", kind)
             return
         shape = None if thing is None else thing.shape
         if phase == 3:
@@ -439,12 +465,13 @@ class Edits:
                 continue
             multiplies = shape is None or _goes_into(x.shape, shape) or _go_together(shape, x.shape)
             adds = shape is None or x.shape == shape or (shape != () and _goes_into(x.shape, shape))
-            plain, p = (phase == 1, t) if x.leaf else (True, f"({t})")
+            named = x.leaf or CALL.fullmatch(t) is not None
+            plain, p = phase == 1 or not x.leaf, t if named else f"({t})"
             if plain and adds:
                 yield from (Edit(slot, f"({text}) {sign} {p}", "term") for sign in "+-")
             if plain and multiplies:
                 yield Edit(slot, f"({text}) * {p}", "factor")
-            if not plain and multiplies:
+            if multiplies and phase == 2 and named:
                 for factor in (
                     f"/ {p}",
                     f"* (1 - {p} ** 2)",
@@ -454,6 +481,8 @@ class Edits:
                     f"* {self.np}sign({p})",
                 ):
                     yield Edit(slot, f"({text}) {factor}", "factor")
+            if multiplies and phase == 2 and x.leaf:
+                yield from (Edit(slot, f"({text}) * {name}({t})", "factor") for name in self.functions)
             if not plain and adds:
                 scalars = [s for s, y in self.floats.items() if y.shape == ()][:6]
                 weighed = [f"{p} / {n}" for n in self.sizes[:4]] + [f"{s} * {p}" for s in scalars]
@@ -482,7 +511,9 @@ class Edits:
                 known = [x for x in self.constants if x != value] if value % 1 else []
                 counted = isinstance(value, int) and isinstance(slot.parent, (ast.Assign, ast.Call))
                 turned = "negative" if counted else "sign"  # of a count, a number near it is plainer
-                for number in (*_near(value), *known):
+                exponent = isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.Pow)
+                powers = EXPONENTS if exponent and slot.field == "right" else ()
+                for number in dict.fromkeys((*_near(value), *known, *powers)):
                     if number != 1 or not idle:  # it would rather be left out
                         yield Edit(slot, repr(number), turned if number == -value else "number")
                 if known:
@@ -505,11 +536,12 @@ class Edits:
                 yield Edit(slot, f"{self.np}swapaxes({text}, -1, -2)", ".T")
         if is_leaf(node):
             product = isinstance(slot.parent, ast.BinOp) and not isinstance(slot.parent.op, ast.MatMult)
+            beside = _beside(slot)  # nobody means x - x, or x / x
             for t, x in self.leaves.items():
                 alike = x.shape == thing.shape or (
                     thing.kind == "float" and product and _go_together(thing.shape, x.shape)
                 )
-                if t != text and x.kind == thing.kind and alike:
+                if t not in (text, beside) and x.kind == thing.kind and alike:
                     yield Edit(slot, t, "name")
             if thing.kind == "int":
                 yield from _shifted(slot)
@@ -664,6 +696,14 @@ def _sizes(leaves: Mapping[str, Thing]) -> list[str]:
 
 def _is_sum(node: ast.AST) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub))
+
+
+def _beside(slot: Slot) -> str:
+    """The other operand of a difference or a quotient."""
+    match slot.parent:
+        case ast.BinOp(left, ast.Sub() | ast.Div(), right):
+            return ast.unparse(right if slot.field == "left" else left)
+    return ""
 
 
 def _is_everything(node: ast.AST) -> bool:

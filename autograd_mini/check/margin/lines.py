@@ -19,7 +19,7 @@ from autograd_mini.check.margin.runs import Event
 from autograd_mini.check.reports.report import Part, Row
 from autograd_mini.check.subjects.arguments import listed
 from autograd_mini.check.verdicts import AGREES, CARRIED, MARKS, RIGHT, SHADES, WRONG
-from autograd_mini.rebuilding import SITES, text_of, tree_of
+from autograd_mini.rewriting import SITES, text_of, tree_of
 
 Labelled: TypeAlias = "Mapping[tuple[str, int, str, str], Label]"  # by file, line, kind and text
 

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.margin.adjoints import Known, Label, Places, Versions
-from autograd_mini.check.margin.runs import Event, Runs, close, is_called
-from autograd_mini.rebuilding import SITES, Site
+from autograd_mini.check.margin.adjoints import SAID, Known, Label, Places, Versions
+from autograd_mini.check.margin.runs import Event, Recorder, Runs, close, is_called
+from autograd_mini.rewriting import SITES, Site
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float64]
 
+NUDGED = 1.001
+MOST_LINES = 2  # of which each mends a part, so that it says something that they do
 MOST_VERSIONS = 64  # of a line in a loop, that are put in the place of one another together
 
 
@@ -55,7 +57,7 @@ class Repairing:
         labels: Mapping[int, Label],
         right: frozenset[str],
     ) -> None:
-        self.runs, self.right = runs, right
+        self.runs, self.events, self.labels, self.right = runs, events, labels, right
         self.wrong = frozenset(runs.trial.truth) - right
         self.by_site: dict[int, list[Event]] = defaultdict(list)
         for event in events:
@@ -146,8 +148,14 @@ class Repairing:
                         if not close(new, _numbers(event)):
                             yield {event.place: new}, x.title, event.place
 
-    def found(self) -> tuple[tuple[Repair, ...], tuple[Repair, ...]]:
-        """The lines to repair, and all that mend everything alone, the best first."""
+    @property
+    def is_whole(self) -> bool:
+        """Whether a line is found that mends everything alone."""
+        return any(r.mends == self.wrong for repairs in self.partial.values() for r in repairs)
+
+    def found(self) -> tuple[tuple[Repair, ...], list[Site]]:
+        """The lines to repair, where it is sure that they are wrong, and the places of all that mend
+        everything alone, the best first."""
         every = [
             repair
             for repairs in self.partial.values()
@@ -159,15 +167,42 @@ class Repairing:
         exact = sorted(
             (r for r in whole if self._is_exact(r)), key=lambda r: (r.where.kind == "returned", -r.place)
         )
-        if whole:
-            return tuple((loose or exact)[:1]), tuple(loose + exact)
-        named: list[Repair] = []
-        left = self.wrong
+        named = [*loose, *exact][:1]
+        left = self.wrong if not whole else frozenset()
         while left and (useful := [r for r in every if r.mends & left]):
             chosen = min(useful, key=lambda r: (-len(r.mends & left), self._is_exact(r), r.place))
             named.append(chosen)
             left -= chosen.mends
-        return tuple(named), ()
+        return tuple(filter(self._is_sure, named)), [
+            r.where for r in (loose + exact or named[: MOST_LINES * (len(named) <= MOST_LINES)])
+        ]
+
+    def _is_sure(self, repair: Repair) -> bool:
+        """Whether a line is wrong in itself: it computes neither an adjoint of something else nor a constant,
+        and of nothing that matches nothing, which might be wrong already."""
+        if self._is_exact(repair) or self.labels[repair.place].kind == "constant":
+            return False
+        before = [event for event in self.events if event.place < repair.place and event.site != repair.site]
+        doubtful: dict[int, list[Event]] = defaultdict(list)
+        for event in reversed(before):
+            if SITES[event.site].kind in SAID and self.labels[event.place].kind in ("", "multiple"):
+                doubtful[event.site].append(event)
+        return not any(self._feed(events, repair.place) for events in doubtful.values())
+
+    def _feed(self, events: Sequence[Event], place: int) -> bool:
+        """Whether a result depends on others, by more than adjoints and values that are right."""
+        held = [e for e in self.events if self.labels[e.place].kind in ("adjoint", "value")]
+        put = {event.place: _numbers(event) for event in held if event.place < place}
+        recorder = Recorder(put | {event.place: NUDGED * _numbers(event) for event in events})
+        try:
+            self.runs.gradients(recorder)
+        except Exception:  # it is not known
+            return True
+        before, after = (
+            next((_numbers(event) for event in run if event.place == place), None)
+            for run in (self.events, recorder.events)
+        )
+        return before is None or after is None or not close(after, before, 1e-12)
 
     def _is_exact(self, repair: Repair) -> bool:
         return self.exact[repair.site] and not repair.by_its_name

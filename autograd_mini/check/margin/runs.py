@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from autograd_mini.arrays import elementwise
 from autograd_mini.check.subjects.hand import Formula
-from autograd_mini.rebuilding import SITES, Rebuilt, Watch
+from autograd_mini.rebuilding import Rebuilt, Watch
+from autograd_mini.rewriting import SITES
 from autograd_mini.rules import table
 from autograd_mini.trees import leaves
 from autograd_mini.value import Value
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 MOST = 60_000  # results of one run
 RTOL = 1e-6  # of a gradient that is right
+FAR_OFF = 1e-3  # far from the given point, where an epsilon in the forward pass counts for more
 CANCELLED = 1e-13  # times the largest gradient: what rounding leaves where all cancels
 
 
@@ -51,6 +54,7 @@ class Trial:
     arguments: Mapping[str, Any]
     cotangent: Any
     truth: Mapping[str, Floats]
+    tolerance: float = RTOL
 
     def right(self, gradients: Mapping[str, Any]) -> set[str]:
         """The names of the gradients that are right, whatever their shape."""
@@ -66,8 +70,11 @@ class Trial:
 
     def is_true(self, name: str, gradient: Floats) -> bool:
         """Whether a gradient is right; one that cancels, so far as the largest of all lets it."""
-        largest = max((float(np.max(abs(x), initial=0.0)) for x in self.truth.values()), default=0.0)
-        return close(gradient, self.truth[name], RTOL, CANCELLED * largest)
+        return close(gradient, self.truth[name], self.tolerance, CANCELLED * self._largest)
+
+    @cached_property
+    def _largest(self) -> float:
+        return max((float(np.max(abs(x), initial=0.0)) for x in self.truth.values()), default=0.0)
 
 
 class Event(NamedTuple):
