@@ -170,7 +170,7 @@ class Program:
         if any(x is None for x in numbers):
             return self._call_on_entries(given)
         if self._statements is not None:
-            return self._rebuild([x if x.shape else x.item() for x in self._statements(numbers)])
+            return self._rebuild(self._statements(numbers))
         own = self._own_buffers()
         for view, x in zip(own.inputs, numbers, strict=True):
             view[...] = x
@@ -269,19 +269,17 @@ class Program:
 
     def _leaves(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         """The leaves of the arguments; TypeError unless they have the program's structure."""
-        if not named and len(args) == len(self.arguments):
-            bound = dict(zip(self.arguments, args, strict=True))
-        else:
-            bound = self._bound(args, named)
+        if named or len(args) != len(self.arguments):
+            args = self._bound(args, named)
         if self._plain:
-            return list(bound.values())
+            return list(args)
         return [
             leaf
-            for name, tree in self.arguments.items()
-            for leaf in matched(tree, bound[name], f"argument {name}")
+            for (name, tree), given in zip(self.arguments.items(), args, strict=True)
+            for leaf in matched(tree, given, f"argument {name}")
         ]
 
-    def _bound(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    def _bound(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         signature = f"{self.name}({', '.join(self.arguments)})"
         count = len(args) + len(named)
         if unknown := set(named) - set(self.arguments):
@@ -291,7 +289,8 @@ class Program:
             raise TypeError(f"{signature} was given {min(twice)!r} twice, by position and by name")
         if count != len(self.arguments):
             raise TypeError(f"{signature} takes {len(self.arguments)} arguments, got {count}")
-        return {name: (bound | dict(named))[name] for name in self.arguments}
+        bound |= named
+        return [bound[name] for name in self.arguments]
 
     # --- as source ---
 
