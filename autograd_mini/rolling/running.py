@@ -11,8 +11,10 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache, reduce
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import lru_cache
+from functools import reduce as fold
+from itertools import compress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-T = TypeVar("T")
 Functions = Callable[[Primitive], Callable[..., Any]]
 
 CACHE = 1 << 22  # bytes that a block's intermediate arrays should stay within
@@ -284,12 +285,6 @@ def _defined(inputs: Sequence[str], lines: Sequence[str], writer: _Runnable) -> 
     return formulas.define("rolled", text, writer.namespace)
 
 
-def _apart(items: Sequence[T], varying: Sequence[bool]) -> tuple[list[T], list[T]]:
-    """Those that differ among samples, and the others."""
-    pairs = [*zip(items, varying, strict=True)]
-    return [x for x, varies in pairs if varies], [x for x, varies in pairs if not varies]
-
-
 class Batch:
     """The families over samples: the ``varying`` inputs have them in front, and outputs too, or their sum."""
 
@@ -301,92 +296,73 @@ class Batch:
         inputs = [names.numbered("x") for _ in range(rolled.inputs)]
         total = Name((), count, ()) if reduce else None
         found = body(rolled, inputs, lambda label: names.numbered("t"), writer.length, varying, total)
-        own, common = _apart(inputs, varying)
-        outputs, shared = _apart(found.outputs, found.varying)
+        self._own, self._shared = varying, [not varies for varies in varying]
+        outputs = [*compress(found.outputs, found.varying)]
         needed = _names(*outputs, *(term for each in found.each for term in _terms(each)))
+        shared = [x for x, varies in zip(found.outputs, found.varying, strict=True) if not varies]
         lines, results = writer.lines(found.statements, shared, needed)
         each, totals = writer.lines(found.each, outputs)
         lines += [
-            f"def each({', '.join([count, *own])}):",
+            f"def each({', '.join([count, *compress(inputs, self._own)])}):",
             *(f"    {line}" for line in each),
             f"    return [{', '.join(totals)}]",
             f"return each, [{', '.join(results)}]",
         ]
-        self._function = _defined(common, lines, writer)
-        self._own, self._varying, self._reduce = varying, found.varying, reduce
-        self._shapes = [output.shape for output in rolled.outputs]
+        self._function = _defined([*compress(inputs, self._shared)], lines, writer)
+        self._outputs = [(x.shape, varies) for x, varies in zip(rolled.outputs, found.varying, strict=True)]
+        self._reduce = reduce
         self.stored, products = found.sizes
         self._work = self.stored + products // CONTRACTED
 
     def __call__(self, inputs: Sequence[Floats], count: int) -> list[Any]:
         """The outputs; inputs that vary have ``count`` rows."""
-        own, shared = _apart([x if x.shape else x[()] for x in inputs], self._own)
-        with np.errstate(all="ignore"):
-            each, common = self._function(*shared)
-        shapes, _ = _apart(self._shapes, self._varying)
+        own = [*compress(inputs, self._own)]
+        worth = min(1 + count * self._work // WORTH_A_THREAD, threads.cores())
         most = max(FEWEST, CACHE // (8 * max(1, self.stored)))
-        worth = 1 + count * self._work // WORTH_A_THREAD
         blocks = max(-(-count // most), min(count // FEWEST, worth))
         block = -(-count // max(1, blocks))
-        if self._reduce:
-            outputs = self._sums(each, own, shapes, count, block, blocks, worth)
-        else:
-            outputs = [np.empty((count, *shape)) for shape in shapes]
-
-            def run(begin: int, end: int) -> None:
-                with np.errstate(all="ignore"):
-                    for start in range(begin * block, min(end * block, count), block):
-                        part = slice(start, start + block)
-                        rows = [x[part] for x in own]
-                        for output, found in zip(outputs, each(len(rows[0]), *rows), strict=True):
-                            output[part] = found
-
-            threads.spread(run, blocks, worth)
-        with np.errstate(all="ignore"):
-            merged = self._merged(outputs, common, count)
-        return [np.ascontiguousarray(x) if np.ndim(x) else np.float64(x) for x in merged]
-
-    def _sums(
-        self,
-        each: Callable[..., list[Any]],
-        own: list[Floats],
-        shapes: list[tuple[int, ...]],
-        count: int,
-        block: int,
-        blocks: int,
-        worth: int,
-    ) -> list[Any]:
-        many = -(-blocks // GROUPS)  # blocks in a group
-        groups = -(-blocks // max(many, 1))
-        totals: list[list[Any]] = [[] for _ in range(groups)]
+        part = block * -(-blocks // GROUPS)  # samples whose sums are taken apart from others
+        totals: list[list[Any]] = [[] for _ in range(0, count, part or 1)]
+        summed, size = self._reduce and count, np.array(float(count))
 
         def run(begin: int, end: int) -> None:
             with np.errstate(all="ignore"):
                 for group in range(begin, end):
-                    for start in range(group * many * block, min((group + 1) * many * block, count), block):
+                    for start in range(group * part, min((group + 1) * part, count), block):
                         rows = [x[start : start + block] for x in own]
                         found = each(len(rows[0]), *rows)
-                        known = totals[group]
-                        totals[group] = [*map(operator.iadd, known, found)] if known else found
+                        if not self._reduce:
+                            for output, rows_of_it in zip(outputs, found, strict=True):
+                                output[start : start + block] = rows_of_it
+                        elif known := totals[group]:
+                            for k, x in enumerate(found):
+                                known[k] += x
+                        else:
+                            totals[group] = found
 
-        threads.spread(run, groups, worth)
         with np.errstate(all="ignore"):
-            sums = [reduce(operator.iadd, parts) for parts in zip(*totals, strict=True)]
-            sums = sums if totals else [np.zeros(shape) for shape in shapes]
-            return [IN_PLACE["div"](x, count) for x in sums] if self._reduce == "mean" else sums
+            each, common = self._function(*compress(inputs, self._shared))
+            leading = () if self._reduce else (count,)
+            outputs = [
+                np.zeros((*leading, *shape)) for shape, varies in self._outputs if varies and not summed
+            ]
+            threads.spread(run, len(totals), worth)
+            if summed:
+                outputs = [fold(operator.iadd, parts) for parts in zip(*totals, strict=True)]
+            if self._reduce == "mean":
+                outputs = [IN_PLACE["div"](x, size) for x in outputs]
+            both, shared = iter(outputs), iter(common)
+            return [
+                self._whole(next(both) if varies else self._shared_by(count, next(shared), shape), shape)
+                for shape, varies in self._outputs
+            ]
 
-    def _merged(self, outputs: list[Any], common: list[Any], count: int) -> list[Any]:
-        """All outputs in order: those that samples share are repeated, or as many times as large."""
-        both, shared = iter(outputs), iter(common)
-        merged: list[Any] = []
-        for shape, varies in zip(self._shapes, self._varying, strict=True):
-            if varies:
-                merged.append(next(both))
-            elif self._reduce is None:
-                merged.append(np.full((count, *shape), next(shared)))
-            elif not count and self._reduce == "sum":
-                merged.append(np.zeros(shape))
-            else:
-                factor = np.float64(count)
-                merged.append(next(shared) * (factor if self._reduce == "sum" else factor / factor))
-        return merged
+    def _shared_by(self, count: int, x: Any, shape: tuple[int, ...]) -> Any:
+        """An output that does not differ among the samples for all of them."""
+        times = np.float64(count)
+        if not self._reduce:
+            return np.full((count, *shape), x)
+        return x * (times / times) if self._reduce == "mean" else x * times if count else np.zeros(shape)
+
+    def _whole(self, x: Any, shape: tuple[int, ...]) -> Any:
+        return np.ascontiguousarray(x) if shape or not self._reduce else float(x)
