@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 EMITTED = 50_000  # programs beyond this many instructions are interpreted: compile() would take seconds
 # A program runs as statements on arrays if it has so many instructions of each kind, without and with numba;
 # with numba a batch does if it has so many for each number that is stored for a sample.
-REGULAR, REGULAR_COMPILED, REGULAR_BATCH = 100, 1500, 20
+REGULAR, REGULAR_COMPILED, REGULAR_BATCH = 40, 2500, 20
 FORMAT = "autograd_mini program 2"
 UNSUMMED = "autograd_mini program 1"  # is read too, without the checksum that it has not
 
@@ -170,7 +170,7 @@ class Program:
         if any(x is None for x in numbers):
             return self._call_on_entries(given)
         if self._statements is not None:
-            return self._rebuild([x if x.shape else x.item() for x in self._statements(numbers)])
+            return self._rebuild(self._statements(numbers))
         own = self._own_buffers()
         for view, x in zip(own.inputs, numbers, strict=True):
             view[...] = x
@@ -269,19 +269,17 @@ class Program:
 
     def _leaves(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         """The leaves of the arguments; TypeError unless they have the program's structure."""
-        if not named and len(args) == len(self.arguments):
-            bound = dict(zip(self.arguments, args, strict=True))
-        else:
-            bound = self._bound(args, named)
+        if named or len(args) != len(self.arguments):
+            args = self._bound(args, named)
         if self._plain:
-            return list(bound.values())
+            return list(args)
         return [
             leaf
-            for name, tree in self.arguments.items()
-            for leaf in matched(tree, bound[name], f"argument {name}")
+            for (name, tree), given in zip(self.arguments.items(), args, strict=True)
+            for leaf in matched(tree, given, f"argument {name}")
         ]
 
-    def _bound(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    def _bound(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         signature = f"{self.name}({', '.join(self.arguments)})"
         count = len(args) + len(named)
         if unknown := set(named) - set(self.arguments):
@@ -291,7 +289,8 @@ class Program:
             raise TypeError(f"{signature} was given {min(twice)!r} twice, by position and by name")
         if count != len(self.arguments):
             raise TypeError(f"{signature} takes {len(self.arguments)} arguments, got {count}")
-        return {name: (bound | dict(named))[name] for name in self.arguments}
+        bound |= named
+        return [bound[name] for name in self.arguments]
 
     # --- as source ---
 
@@ -412,10 +411,7 @@ class Mapped:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         inputs, count = self._inputs(self.program._leaves(args, named))
-        outputs = self._run(inputs, count)
-        if self.reduce:
-            return self.program._rebuild([x if x.shape else x.item() for x in outputs])
-        return self.program._rebuild(outputs)
+        return self.program._rebuild(self._run(inputs, count))
 
     def __reduce__(self) -> tuple[type[Mapped], tuple[Any, ...]]:
         return Mapped, (self.program, self.in_axes, self.reduce)
@@ -446,7 +442,7 @@ class Mapped:
         return isinstance(self._run, rolling.Batch)
 
     @cached_property
-    def _run(self) -> Callable[[list[Floats], int], list[Floats]]:
+    def _run(self) -> Callable[[list[Floats], int], list[Any]]:
         """The outputs for inputs of so many samples."""
         if self.program.exact:
             return self._one_by_one
@@ -468,7 +464,7 @@ class Mapped:
         batch = rolling.Batch(rolled, number_types.ARRAY.function, self._varying, self.reduce)
         return batch if len(self.program) >= least * batch.stored else None
 
-    def _in_blocks(self, blocks: machine.Batch, inputs: list[Floats], count: int) -> list[Floats]:
+    def _in_blocks(self, blocks: machine.Batch, inputs: list[Floats], count: int) -> list[Any]:
         """The outputs of the machine."""
         listing, shared = self.program.listing, np.zeros(self.program.code.inputs)
         rows = [np.zeros((count, 0))]
@@ -479,11 +475,11 @@ class Mapped:
                 shared[slot.place] = x.reshape(-1)
         outputs = blocks(shared, np.concatenate(rows, axis=1), self.reduce)
         if self.reduce:
-            return views(outputs, listing.outputs)
+            return [x if x.shape else x.item() for x in views(outputs, listing.outputs)]
         found = [np.ascontiguousarray(outputs[:, slot.place]) for slot in listing.outputs]
         return [x.reshape(count, *slot.leaf.shape) for x, slot in zip(found, listing.outputs, strict=True)]
 
-    def _one_by_one(self, inputs: list[Floats], count: int) -> list[Floats]:
+    def _one_by_one(self, inputs: list[Floats], count: int) -> list[Any]:
         """The outputs of the flat program at one sample after another."""
         own = self.program._own_buffers()
         results = [np.empty((count, *view.shape)) for view in own.outputs]
@@ -494,9 +490,10 @@ class Mapped:
             for result, view in zip(results, own.outputs, strict=True):
                 result[k] = view
         with np.errstate(all="ignore"):
-            if self.reduce == "mean":
-                return [np.asarray(x.sum(axis=0) / np.float64(count)) for x in results]
-            return [np.asarray(x.sum(axis=0)) for x in results] if self.reduce else results
+            if self.reduce is None:
+                return results
+            sums = [x.sum(axis=0) / np.float64(count if self.reduce == "mean" else 1) for x in results]
+        return [x if x.shape else x.item() for x in sums]
 
 
 # --- recording --------------------------------------------------------------------------------------

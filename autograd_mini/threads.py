@@ -16,7 +16,8 @@ _pool: ThreadPoolExecutor | None = None
 
 def spread(run: Callable[[int, int], None], groups: int, worth: int) -> None:
     """Call ``run(begin, end)`` for parts of the groups at once, as many as the work is ``worth``."""
-    parts = min(cores(), groups, worth)
+    parts = min(groups, worth)
+    parts = min(parts, cores()) if parts > 1 else parts
     bounds = [groups * k // max(parts, 1) for k in range(parts + 1)]
     others = [_threads().submit(run, bounds[k], bounds[k + 1]) for k in range(1, parts)]
     if parts:

@@ -93,7 +93,8 @@ def affine(places: Ints, column: Ints) -> tuple[int, Ints] | None:
         return int(column[0]), np.zeros(axes, int)
     if not axes:
         return None
-    some = np.r_[0 : min(count, 16), 0 : count : max(1, count // SAMPLE)]
+    # Multiples of a large prime: equal steps may miss all but one place along an axis.
+    some = np.r_[0 : min(count, 16), np.arange(SAMPLE) * 2_654_435_761 % count]
     equations = np.column_stack([np.ones(len(some)), places[some]])
     solution = np.linalg.lstsq(equations, column[some].astype(float), rcond=None)[0]
     offset, *steps = np.rint(solution).astype(int).tolist()

@@ -246,8 +246,8 @@ class NumPy:
             return texts[0]
         if name == "convention":
             name = "where"
-        if _numpy_name(name) in SAME:
-            return _called(f"np.{_numpy_name(name)}", texts)
+        if numpy_name(name) in SAME:
+            return _called(f"np.{numpy_name(name)}", texts)
         return _called(self.function(term.row), texts)
 
     def function(self, row: Primitive) -> str:
@@ -274,6 +274,9 @@ class NumPy:
         text = self.atom(term.operands[0])  # ~ of a Python bool is a number
         return (f"~{text}", PRODUCT) if term.axes else (f"np.logical_not({text})", ATOM)
 
+    def product(self, x: str, y: str) -> Text:
+        return f"{x} @ {y}", PRODUCT
+
     def contract(self, term: Contract) -> Text:
         """The sum over products by what NumPy has for its shape."""
         x, y, out = term.x, term.y, term.axes
@@ -295,7 +298,7 @@ class NumPy:
                 if len(summed) == 1 and len(own_x) <= 1 and len(own_y) <= 1:
                     left = self.atom(x) + ".T" * (x.axes != own_x + summed)
                     right = self.atom(y) + ".T" * (y.axes != summed + own_y)
-                    return f"{left} @ {right}", PRODUCT
+                    return self.product(left, right)
                 axes = [[array.axes.index(letter) for letter in summed] for array in (x, y)]
                 plain = x.axes == own_x + summed and y.axes == summed + own_y
                 which = len(summed) if plain else f"({axes[0]}, {axes[1]})"
@@ -405,8 +408,8 @@ class NumPy:
                     if node.id in SCIPY:
                         self.imports.add(f"from scipy.special import {SCIPY[node.id]}")
                         node.id = SCIPY[node.id]
-                    elif hasattr(np, _numpy_name(node.id)):
-                        node.id = f"np.{_numpy_name(node.id)}"
+                    elif hasattr(np, numpy_name(node.id)):
+                        node.id = f"np.{numpy_name(node.id)}"
                     else:
                         define(rules.table[node.id])
             formula = ast.unparse(tree)
@@ -431,7 +434,7 @@ def _in_lines(line: str) -> str:
     return "\n".join(textwrap.wrap(line, LINE, subsequent_indent=" " * 8, break_long_words=False))
 
 
-def _numpy_name(name: str) -> str:
+def numpy_name(name: str) -> str:
     known = rules.table[name].numpy if name in rules.table else name
     return "abs" if known == "absolute" else known
 

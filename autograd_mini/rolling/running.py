@@ -7,18 +7,39 @@ a time, blocks spread over the cores: no intermediate array is larger than a blo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from functools import reduce as fold
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_mini import formulas, rules, threads
+from autograd_mini.rolling.chains import COMPARISONS
 from autograd_mini.rolling.families import Rolled
 from autograd_mini.rolling.names import Names
-from autograd_mini.rolling.numpy_text import ATOM, PRODUCT, NumPy, Text
+from autograd_mini.rolling.numpy_text import ATOM, PRODUCT, SAME, NumPy, Text, numpy_name
 from autograd_mini.rolling.statements import Statement, body
-from autograd_mini.rolling.terms import Apply, Name, Number, Term
+from autograd_mini.rolling.terms import (
+    Apply,
+    Assign,
+    Contract,
+    Gather,
+    Masked,
+    Name,
+    Number,
+    Reduce,
+    Spread,
+    Table,
+    Term,
+    View,
+    applied,
+    unwrapped,
+)
 from autograd_mini.rules import Primitive
 
 if TYPE_CHECKING:
@@ -28,7 +49,7 @@ if TYPE_CHECKING:
 
 Functions = Callable[[Primitive], Callable[..., Any]]
 
-CACHE = 3 << 18  # bytes that a block's intermediate arrays should stay within
+CACHE = 1 << 22  # bytes that a block's intermediate arrays should stay within
 FEWEST = 64  # samples in a block
 WORTH_A_THREAD = 600_000  # numbers computed: some 2 ms
 GROUPS = 16  # groups of blocks whose sums are taken apart, then added in order
@@ -42,13 +63,26 @@ SUMS: dict[str, Callable[..., Any]] = {  # by matrix products, several times as 
 }
 
 
+IN_PLACE: dict[str, Callable[..., Any]] = {
+    "add": operator.iadd,
+    "sub": operator.isub,
+    "mul": operator.imul,
+    "div": operator.itruediv,
+}
+
+
 class _Runnable(NumPy):
-    """Text whose constants and functions are objects of its namespace, and whose numbers are floats."""
+    """Text whose constants and functions are objects of its namespace, and whose numbers are floats.
+
+    The result of a row takes the place of an operand that nothing else needs.
+    """
 
     def __init__(self, names: Names, count: str, functions: Functions) -> None:
         super().__init__(names, count)
         self.functions = functions
         self.namespace: dict[str, Any] = {"np": np, "inf": math.inf, "nan": math.nan, **SUMS}
+        self.namespace |= {f.__name__: f for f in IN_PLACE.values()}
+        self.spent: set[str] = set()  # the arrays that the statement is the last to need
 
     def number(self, value: float) -> Text:
         return (f"({value!r})" if math.copysign(1, value) < 0 else repr(value)), ATOM
@@ -69,12 +103,55 @@ class _Runnable(NumPy):
             numbers = [np.float64(x.value) for x in term.operands if isinstance(x, Number)]
             with np.errstate(all="ignore"):
                 return self.number(float(self.functions(term.row)(*numbers)))
+        name = numpy_name(term.row.name)
+        if (
+            not term.axes
+            or term.truth
+            or name not in SAME
+            or term.row in (*COMPARISONS, rules.where, rules.pow)
+        ):
+            return super().apply(term)
+        # Between arrays and numbers NumPy is faster if these are arrays, too.
+        term = replace(term, operands=tuple(map(_as_array, term.operands)))
+        texts = [self.aligned(x, term.axes)[0] for x in term.operands]
+        free = [x.axes == term.axes and self.is_new(x) for x in term.operands]
+        if free[-1] and len(texts) <= 2:
+            *others, last = texts
+            return f"np.{name}({', '.join([*others, f'_ := {last}'])}, out=_)", ATOM
+        if free[0] and term.row.name in IN_PLACE:
+            return f"{IN_PLACE[term.row.name].__name__}({', '.join(texts)})", ATOM
         return super().apply(term)
 
+    def is_new(self, term: Term) -> bool:
+        """Whether the term is an array of floats that nothing else needs."""
+        match term := unwrapped(term):
+            case Name():
+                return term.name in self.spent
+            case Apply():
+                known = term.row is rules.convention or numpy_name(term.row.name) in SAME
+                return bool(term.axes) and not term.truth and known
+            case Reduce():
+                return bool(term.axes) and not term.truth
+            case Gather():
+                return bool(term.at.axes)
+        return isinstance(term, (Contract, Masked, Spread)) and bool(term.axes)
+
+    def text(self, term: Term) -> Text:
+        minus, term = _signed(term)
+        return super().text(applied(rules.neg, (term,)) if minus else term)
+
     def fold(self, of: Term, method: str, away: list[int]) -> Text:
+        match unwrapped(of):
+            case Apply(row=rules.pow, operands=(x, Number(value=2.0))) if method == "sum":
+                kept = tuple(letter for k, letter in enumerate(of.axes) if k not in away)
+                return self.contract(Contract(kept, x, x))
         if method == "sum" and len(of.axes) == 2 and len(away) == 1:
             return f"{'row' if away == [1] else 'column'}_sums({self.text(of)[0]})", ATOM
         return super().fold(of, method, away)
+
+    def product(self, x: str, y: str) -> Text:
+        # which takes less time to start, but 0 times an infinite number for 0 where there is one sample
+        return super().product(x, y) if self.count else (f"{x}.dot({y})", ATOM)
 
     def outer(self, x: Term, y: Term) -> Text:
         return f"{self.aligned(x, x.axes + y.axes)[0]} * {self.atom(y)}", PRODUCT
@@ -85,14 +162,82 @@ class _Runnable(NumPy):
         return super().power(x, y)
 
     def function(self, row: Primitive) -> str:
-        self.namespace[row.name] = self.functions(row)
-        return row.name
+        name = super().named_constant(row.name, "f")
+        self.namespace[name] = self.functions(row)
+        return name
 
-    def lines(self, statements: Iterable[Statement]) -> list[str]:
-        return [line for statement in statements for line in self.statement(statement)]
+    def spread(self, term: Spread) -> Text:
+        if isinstance(term.of, Number):
+            return super().spread(term)
+        return f"np.full({self.shape(term.axes, term.shape)}, {self.aligned(term.of, term.axes)[0]})", ATOM
 
-    def result(self, term: Term) -> str:
-        return self.aligned(term, tuple(sorted(term.axes)))[0]
+    def lines(
+        self, statements: Sequence[Statement], results: Sequence[Term], needed: Iterable[str] = ()
+    ) -> tuple[list[str], list[str]]:
+        """The statements' lines and texts of the results; ``needed`` are names that others take later."""
+        new = {s.name: not isinstance(s, Assign) or self.is_new(s.term) for s in statements}
+        views = [s.term for s in statements if isinstance(s, Assign) and not new[s.name] and s.term.axes]
+        own = {name for name in new if new[name]}.difference(_names(*views))
+        later, spent = Counter(needed), []
+        for terms in [results, *map(_terms, reversed(statements))]:
+            taken = Counter(_names(*terms))
+            spent.append({name for name in own & taken.keys() if taken[name] == 1 and not later[name]})
+            later += taken
+        lines = []
+        for statement in statements:
+            self.spent = spent.pop() if isinstance(statement, Assign) else spent.pop() and set()
+            lines += self.statement(statement)
+        self.spent = spent.pop()
+        return lines, [self.aligned(term, tuple(sorted(term.axes)))[0] for term in results]
+
+
+def _signed(term: Term) -> tuple[bool, Term]:
+    """Whether there is a minus to take out of the term, and the term without it, which is exact."""
+    match term:
+        case Apply(row=rules.neg):
+            minus, x = _signed(term.operands[0])
+            return not minus, x
+        case Apply(row=rules.mul | rules.div):
+            (minus, x), (other, y) = map(_signed, term.operands)
+            return minus != other, replace(term, operands=(x, y))
+        case Apply(row=rules.add | rules.sub):
+            minus, x = _signed(term.operands[0])
+            for operand in term.operands[1:]:
+                other, y = _signed(operand)
+                if minus == (other != (term.row is rules.sub)):
+                    x = applied(rules.add, (x, y))
+                else:
+                    minus, x = False, applied(rules.sub, (y, x) if minus else (x, y))
+            return minus, x
+        case Contract():
+            (minus, x), (other, y) = _signed(term.x), _signed(term.y)
+            return minus != other, replace(term, x=x, y=y)
+        case View() | Gather() | Reduce(row=rules.add):
+            minus, of = _signed(term.of)
+            return minus, replace(term, of=of)
+    return False, term
+
+
+def _as_array(term: Term) -> Term:
+    return Table((), np.array(term.value)) if isinstance(term, Number) else term
+
+
+def _names(*terms: Term) -> Iterator[str]:
+    """The names in the terms, each as often as it stands there."""
+    for term in terms:
+        match term:
+            case Name():
+                yield term.name
+            case Apply():
+                yield from _names(*term.operands)
+            case Contract():
+                yield from _names(term.x, term.y)
+            case View() | Gather() | Masked() | Spread() | Reduce():
+                yield from _names(term.of)
+
+
+def _terms(statement: Statement) -> list[Term]:
+    return [statement.term] if isinstance(statement, Assign) else [piece.term for piece in statement.pieces]
 
 
 class Statements:
@@ -103,39 +248,34 @@ class Statements:
         writer = _Runnable(names, "", functions)
         inputs = [names.numbered("x") for _ in range(rolled.inputs)]
         found = body(rolled, inputs, lambda label: names.numbered("t"), writer.length)
-        results = [writer.result(term) for term in found.outputs]
-        lines = [*writer.lines(found.statements), f"return {', '.join(results)},"]
-        self._function = _defined(inputs, lines, writer)
+        lines, texts = writer.lines(found.statements, found.outputs)
+        results = [
+            f"float({text})"
+            if not term.axes
+            else (f"np.ascontiguousarray({text})" if writer.is_new(term) else f'np.array({text}, order="C")')
+            for term, text in zip(found.outputs, texts, strict=True)
+        ]
+        self._function = _defined(inputs, [*lines, f"return [{', '.join(results)}]"], writer)
+        self._scalars = [not family.shape for family in rolled.families[: rolled.inputs]]
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs at numbers and arrays of them, as floats and arrays that nobody else has."""
-        given = [np.float64(x) if np.ndim(x) == 0 else np.asarray(x, float) for x in inputs]
+        given = [
+            np.float64(x) if scalar else np.asarray(x, float)
+            for x, scalar in zip(inputs, self._scalars, strict=True)
+        ]
         with np.errstate(all="ignore"):
-            found = self._function(*given)
-        known = set(map(id, given))
-        return [_own(x, known) for x in found]
+            found: list[Any] = self._function(*given)
+        return found
 
     def buffer(self, inputs: Sequence[Floats], outputs: Sequence[Floats]) -> Callable[[], None]:
         """The function of no arguments that reads and writes these arrays, of no axes for scalars."""
-        scalars = [not x.shape for x in inputs]
 
         def run() -> None:
-            given = [x[()] if scalar else x for x, scalar in zip(inputs, scalars, strict=True)]
-            with np.errstate(all="ignore"):
-                for output, found in zip(outputs, self._function(*given), strict=True):
-                    output[...] = found
+            for output, found in zip(outputs, self(inputs), strict=True):
+                output[...] = found
 
         return run
-
-
-def _own(x: Any, known: set[int]) -> Any:
-    """A result as a contiguous array, a new one unless it is nobody else's."""
-    if np.ndim(x) == 0:
-        return np.float64(x)
-    if x.flags.owndata and x.flags.c_contiguous and x.dtype == float and id(x) not in known:
-        known.add(id(x))
-        return x
-    return np.array(x, float, order="C")
 
 
 def _defined(inputs: Sequence[str], lines: Sequence[str], writer: _Runnable) -> Callable[..., Any]:
@@ -143,14 +283,6 @@ def _defined(inputs: Sequence[str], lines: Sequence[str], writer: _Runnable) -> 
         exec(line, writer.namespace)
     text = "\n    ".join([f"def function({', '.join(inputs)}):", *lines])
     return formulas.define("rolled", text, writer.namespace)
-
-
-def _divided(x: Any, count: int) -> Any:
-    """The quotient, in the place of the sum, which is nobody else's."""
-    if not isinstance(x, np.ndarray) or not x.flags.writeable:
-        return np.divide(x, count)
-    x /= count
-    return x
 
 
 class Batch:
@@ -164,95 +296,73 @@ class Batch:
         inputs = [names.numbered("x") for _ in range(rolled.inputs)]
         total = Name((), count, ()) if reduce else None
         found = body(rolled, inputs, lambda label: names.numbered("t"), writer.length, varying, total)
-        texts = [writer.result(term) for term in found.outputs]
-        own = [name for name, varies in zip(inputs, varying, strict=True) if varies]
-        each = [text for text, varies in zip(texts, found.varying, strict=True) if varies]
-        shared = [text for text, varies in zip(texts, found.varying, strict=True) if not varies]
-        lines = [
-            *writer.lines(found.statements),
-            f"def each({', '.join([count, *own])}):",
-            *(f"    {line}" for line in writer.lines(found.each)),
-            f"    return [{', '.join(each)}]",
-            f"return each, [{', '.join(shared)}]",
+        self._own, self._shared = varying, [not varies for varies in varying]
+        outputs = [*compress(found.outputs, found.varying)]
+        needed = _names(*outputs, *(term for each in found.each for term in _terms(each)))
+        shared = [x for x, varies in zip(found.outputs, found.varying, strict=True) if not varies]
+        lines, results = writer.lines(found.statements, shared, needed)
+        each, totals = writer.lines(found.each, outputs)
+        lines += [
+            f"def each({', '.join([count, *compress(inputs, self._own)])}):",
+            *(f"    {line}" for line in each),
+            f"    return [{', '.join(totals)}]",
+            f"return each, [{', '.join(results)}]",
         ]
-        common = [name for name, varies in zip(inputs, varying, strict=True) if not varies]
-        self._function = _defined(common, lines, writer)
-        self._own, self._varying, self._reduce = varying, found.varying, reduce
-        self._shapes = [output.shape for output in rolled.outputs]
+        self._function = _defined([*compress(inputs, self._shared)], lines, writer)
+        self._outputs = [(x.shape, varies) for x, varies in zip(rolled.outputs, found.varying, strict=True)]
+        self._reduce = reduce
         self.stored, products = found.sizes
         self._work = self.stored + products // CONTRACTED
 
     def __call__(self, inputs: Sequence[Floats], count: int) -> list[Any]:
         """The outputs; inputs that vary have ``count`` rows."""
-        inputs = [x if x.shape else x[()] for x in inputs]
-        own = [x for x, varies in zip(inputs, self._own, strict=True) if varies]
-        shared = [x for x, varies in zip(inputs, self._own, strict=True) if not varies]
-        with np.errstate(all="ignore"):
-            each, common = self._function(*shared)
-        shapes = [shape for shape, varies in zip(self._shapes, self._varying, strict=True) if varies]
+        own = [*compress(inputs, self._own)]
+        worth = min(1 + count * self._work // WORTH_A_THREAD, threads.cores())
         most = max(FEWEST, CACHE // (8 * max(1, self.stored)))
-        worth = 1 + count * self._work // WORTH_A_THREAD
         blocks = max(-(-count // most), min(count // FEWEST, worth))
         block = -(-count // max(1, blocks))
-        if self._reduce:
-            outputs = self._sums(each, own, shapes, count, block, blocks, worth)
-        else:
-            outputs = [np.empty((count, *shape)) for shape in shapes]
-
-            def run(begin: int, end: int) -> None:
-                with np.errstate(all="ignore"):
-                    for start in range(begin * block, min(end * block, count), block):
-                        part = slice(start, start + block)
-                        rows = [x[part] for x in own]
-                        for output, found in zip(outputs, each(len(rows[0]), *rows), strict=True):
-                            output[part] = found
-
-            threads.spread(run, blocks, worth)
-        known = set(map(id, inputs))
-        with np.errstate(all="ignore"):
-            return [_own(x, known) for x in self._merged(outputs, common, count)]
-
-    def _sums(
-        self,
-        each: Callable[..., list[Any]],
-        own: list[Floats],
-        shapes: list[tuple[int, ...]],
-        count: int,
-        block: int,
-        blocks: int,
-        worth: int,
-    ) -> list[Any]:
-        many = -(-blocks // GROUPS)  # blocks in a group
-        groups = -(-blocks // max(many, 1))
-        totals: list[list[Any]] = [[] for _ in range(groups)]
+        part = block * -(-blocks // GROUPS)  # samples whose sums are taken apart from others
+        totals: list[list[Any]] = [[] for _ in range(0, count, part or 1)]
+        summed, size = self._reduce and count, np.array(float(count))
 
         def run(begin: int, end: int) -> None:
             with np.errstate(all="ignore"):
                 for group in range(begin, end):
-                    for start in range(group * many * block, min((group + 1) * many * block, count), block):
+                    for start in range(group * part, min((group + 1) * part, count), block):
                         rows = [x[start : start + block] for x in own]
                         found = each(len(rows[0]), *rows)
-                        known = totals[group]
-                        totals[group] = [x + y for x, y in zip(known, found, strict=True)] if known else found
+                        if not self._reduce:
+                            for output, rows_of_it in zip(outputs, found, strict=True):
+                                output[start : start + block] = rows_of_it
+                        elif known := totals[group]:
+                            for k, x in enumerate(found):
+                                known[k] += x
+                        else:
+                            totals[group] = found
 
-        threads.spread(run, groups, worth)
         with np.errstate(all="ignore"):
-            sums = [sum(parts[1:], parts[0]) for parts in zip(*totals, strict=True)]
-            sums = sums if totals else [np.zeros(shape) for shape in shapes]
-            return [_divided(x, count) for x in sums] if self._reduce == "mean" else sums
+            each, common = self._function(*compress(inputs, self._shared))
+            leading = () if self._reduce else (count,)
+            outputs = [
+                np.zeros((*leading, *shape)) for shape, varies in self._outputs if varies and not summed
+            ]
+            threads.spread(run, len(totals), worth)
+            if summed:
+                outputs = [fold(operator.iadd, parts) for parts in zip(*totals, strict=True)]
+            if self._reduce == "mean":
+                outputs = [IN_PLACE["div"](x, size) for x in outputs]
+            both, shared = iter(outputs), iter(common)
+            return [
+                self._whole(next(both) if varies else self._shared_by(count, next(shared), shape), shape)
+                for shape, varies in self._outputs
+            ]
 
-    def _merged(self, outputs: list[Any], common: list[Any], count: int) -> list[Any]:
-        """All outputs in order: those that samples share are repeated, or as many times as large."""
-        both, shared = iter(outputs), iter(common)
-        merged: list[Any] = []
-        for shape, varies in zip(self._shapes, self._varying, strict=True):
-            if varies:
-                merged.append(next(both))
-            elif self._reduce is None:
-                merged.append(np.full((count, *shape), next(shared)))
-            elif not count and self._reduce == "sum":
-                merged.append(np.zeros(shape))
-            else:
-                factor = np.float64(count)
-                merged.append(next(shared) * (factor if self._reduce == "sum" else factor / factor))
-        return merged
+    def _shared_by(self, count: int, x: Any, shape: tuple[int, ...]) -> Any:
+        """An output that does not differ among the samples for all of them."""
+        times = np.float64(count)
+        if not self._reduce:
+            return np.full((count, *shape), x)
+        return x * (times / times) if self._reduce == "mean" else x * times if count else np.zeros(shape)
+
+    def _whole(self, x: Any, shape: tuple[int, ...]) -> Any:
+        return np.ascontiguousarray(x) if shape or not self._reduce else float(x)

@@ -6,6 +6,7 @@ import pickle
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from autograd_mini import (
     trace,
     value_and_grad,
 )
+from autograd_mini.rolling.grids import affine, places_of
 from autograd_mini.trees import leaves
 
 LINES, WIDTH = 40, 100
@@ -212,6 +214,17 @@ def test_what_is_not_finite_stands_where_the_program_has_it(special: float) -> N
                 numbers = [x if x.shape else x.item() for x in given]
                 with np.errstate(all="ignore"):
                     assert difference(flat(printed(*numbers)), flat(traced(*numbers))) < 1e-13
+
+
+@pytest.mark.parametrize("shape", [(64, 16, 32), (16, 64, 2, 32), (8, 8, 8, 8)])
+def test_an_affine_map_is_found_whatever_the_order_of_the_axes(shape: tuple[int, ...]) -> None:
+    steps = np.arange(2, 2 + len(shape))
+    for order in permutations(range(len(shape))):
+        places = places_of(tuple(shape[axis] for axis in order))
+        found = affine(places, 7 + places @ steps)
+        assert found is not None
+        assert found[0] == 7
+        assert np.array_equal(found[1], steps)
 
 
 def test_equal_constants_and_repeated_terms_are_counted_each() -> None:
