@@ -117,7 +117,7 @@ class Point:
 def record(f: Callable[..., Any], arguments: Arguments, apart: bool = False) -> Recording:
     """f at arguments of these shapes; ValueError unless it has one output that depends on them.
 
-    ``apart`` if each operation is to be a family of its own.
+    Operations with different constants are in different families; ``apart`` if each is in one of its own.
     """
 
     def one(*given: Any) -> Any:
@@ -132,7 +132,12 @@ def record(f: Callable[..., Any], arguments: Arguments, apart: bool = False) -> 
     code = program.code
     if code.inputs <= code.outputs[0] < code.first:
         raise ValueError("derivation: f is a constant")
-    rolled = roll(program.listing, apart=apart)
+    numbers = dict(enumerate(code.constants, code.inputs))
+    marks = {
+        slot: slot if apart else tuple(numbers[x] for x in operands if x in numbers)
+        for slot, operands in enumerate(code.operands.tolist(), code.first)
+    }
+    rolled = roll(program.listing, apart=marks)
     return Recording(f, code, program.listing.labels, rolled.families, rolled.outputs[0])
 
 

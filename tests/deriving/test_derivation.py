@@ -118,6 +118,30 @@ def test_like_operations_with_other_constants_are_apart(formula: str, line: str)
     assert derivation(formula, {"x": 2.0}).results == {"x": line}
 
 
+@pytest.mark.parametrize(
+    ("f", "line"),
+    [
+        (lambda x: np.sum(x**2) + np.sum(x**3), "x ⊙ (2 + 3 x)"),
+        (lambda x: np.sum(np.exp(x / 2) + np.exp(x / 3)), "exp(x/2)/2 + exp(x/3)/3"),
+        (lambda x: np.sum((x - 1) ** 2 * (x - 2) ** 2), "2 x ⊙ (13 + x ⊙ (2 x − 9)) − 12"),
+    ],
+)
+def test_like_operations_on_an_array_keep_their_indices(f, line: str) -> None:
+    assert derivation(f, {"x": [0.3, 0.5, 0.2]}).results == {"x": line}
+
+
+@pytest.mark.parametrize(
+    ("f", "line"),
+    [
+        (np.max, "[x_i = L]"),
+        (lambda x: np.max(x) - np.min(x), "[x_i = max_k x_k] − [x_i = min_k x_k]"),
+        (lambda x: np.log(np.sum(np.exp(x - np.max(x)))) + np.max(x), "S"),
+    ],
+)
+def test_an_extremum_is_one(f, line: str) -> None:
+    assert derivation(lambda x: f(x), {"x": [0.3, 0.5, 0.2]}).results == {"x": line}
+
+
 def test_elements_have_names_of_their_own() -> None:
     def f(my_x, my):
         return my_x[0] * my_x[1] + my_x[2] ** 2 * my[0] * my[1] ** 3
