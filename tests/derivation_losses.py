@@ -284,10 +284,24 @@ def _element(name: str, at: Point) -> tuple[str, tuple[int, ...]]:
     return whole, tuple(map(int, name[len(whole) + 1 :].split("_"))) if name != whole else ()
 
 
+BODY = r"(?:[^()\s\[\]]|\((?:[^()]|\([^()]*\))*\)| (?![+−<>=]))+"  # of an extremum: a product
+
+
 def _read(text: str, known: Point, shape: Any, letters: str) -> Any:
     text = re.sub(r"Σ_(\w)(\w)\b", r"Σ_\1 Σ_\2", text)
     text = re.sub(r"\[([^][]* [<>=≤≥] [^][]*)\]", r"(\1)", text).replace(" = ", " == ")
-    text = re.sub(r"max_(\w) (\w+)_\1\b", r"max(\2)", text)
+    known = dict(known)
+
+    def extremum(match: re.Match[str]) -> str:
+        """A name of its own for what is largest or smallest."""
+        word, k, body = match.groups()
+        lengths = [n for x in known for n in np.shape(known[x]) if re.search(rf"\b{x}_{k}\b", body)]
+        numbers = _read(body, known, lengths[:1], k)
+        name = f"extremum{len(known)}"
+        known[name] = float({"max": np.max, "min": np.min}[word](numbers))
+        return name
+
+    text = re.sub(rf"(max|min)_(\w) ({BODY})", extremum, text)
     text = re.sub(r"(\w)_(\d)(?:_(\d))?", r"\1at\2\3", text)
     text = re.sub(r"(?<=\d) (?=[^\W\d])", " * ", text)
     known = {**known, **{re.sub(r"_(\d)(?:_(\d))?$", r"at\1\2", name): x for name, x in known.items()}}
@@ -302,8 +316,11 @@ def _read(text: str, known: Point, shape: Any, letters: str) -> Any:
         except ExpressionError:
             by_matrices = "" if letters else "@"
             plain = re.sub(r"(?<=\d) (?=[\w(\[√])", " * ", text)
-            plain = re.sub(r"(?<=[\w)\]²³ᵀ]) (?=[\w(\[√])", f" {by_matrices or '*'} ", plain)
-            if plain == text or (not letters and shape):
+            if shape and not letters:
+                plain = re.sub(r"(?<![\w.])([A-Z]) (?=[a-z]\d?$)", r"\1 @ ", plain)
+            else:
+                plain = re.sub(r"(?<=[\w)\]²³ᵀ]) (?=[\w(\[√])", f" {by_matrices or '*'} ", plain)
+            if plain == text:
                 raise
             text = plain
 

@@ -34,6 +34,7 @@ from autograd_mini.deriving.recordings import (
     Recording,
     collapsed,
     constants_of,
+    meant,
     number,
 )
 from autograd_mini.labels import split_label
@@ -207,7 +208,8 @@ class Forward:
             ]
             numbers = [Numbers(fold(x.values, axis=-1)) for x in numbers]
         c, powers = constants_of(numbers, self.lengths)
-        return self.algebra.mul(constant(c), *(single(("n", m), e) for m, e in powers))
+        value = meant(self.algebra.kind, float(c), lambda x: constant(c if x == float(c) else x))
+        return self.algebra.mul(value, *(single(("n", m), e) for m, e in powers))
 
     # --- names ---
 

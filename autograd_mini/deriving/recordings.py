@@ -12,13 +12,14 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini import formulas
 from autograd_mini.arguments import signature
 from autograd_mini.instructions import Instructions
 from autograd_mini.number_types import FormulaType, mpmath_type
@@ -34,6 +35,17 @@ Dim: TypeAlias = "tuple[int, ...]"  # the length of an axis in each recording
 
 DIGITS = 50
 SIZES = (5, 7, 11, 13, 17), (6, 8, 9, 10, 12)  # in the place of different lengths
+FORMS: dict[str, Callable[[float], float]] = {  # of constants, by what they have inside
+    "x": lambda c: c,
+    "x*pi": lambda c: c / math.pi,
+    "x/pi": lambda c: c * math.pi,
+    "sqrt(x)": lambda c: c * c,
+    "sqrt(x*pi)": lambda c: c * c / math.pi,
+    "sqrt(x/pi)": lambda c: c * c * math.pi,
+    "log(x)": math.exp,
+    "log(x*pi)": lambda c: math.exp(c) / math.pi,
+    "log(x*pi)/2": lambda c: math.exp(2 * c) / math.pi,
+}
 LARGEST = 20_000  # instructions that are swept at many digits
 TRIES = 40  # of drawing a point in the domain
 
@@ -62,10 +74,10 @@ class Recording:
     families: tuple[Family, ...]
     output: Output
 
-    def point(self, arguments: Sequence[Any], kind: FormulaType | None = None) -> Point | None:
+    def point(self, arguments: Sequence[Any]) -> Point | None:
         """The numbers of all families at these arguments; None outside of the domain."""
         context = many_digits()
-        kind = kind or mpmath_type(context)
+        kind = mpmath_type(context)
         flat = np.concatenate([np.ravel(np.asarray(x, float)) for x in arguments] or [np.empty(0)])
         sweep = Sweep(self.code, [kind.number(x) for x in flat.tolist()], kind)
         if not all(context.isfinite(x) for x in sweep.outputs):
@@ -138,6 +150,9 @@ def record(f: Callable[..., Any], arguments: Arguments, apart: bool = False) -> 
         for slot, operands in enumerate(code.operands.tolist(), code.first)
     }
     rolled = roll(program.listing, apart=marks)
+    kind = mpmath_type(many_digits())
+    exact: tuple[Any, ...] = tuple(meant(kind, x, kind.number) for x in code.constants)
+    code = replace(code, constants=exact)
     return Recording(f, code, program.listing.labels, rolled.families, rolled.outputs[0])
 
 
@@ -296,6 +311,29 @@ def lifted(f: Any) -> tuple[Any, dict[str, Any]]:
 
     whole.__name__ = f.__name__
     return whole, arrays
+
+
+@cache
+def _form(c: float) -> tuple[str, Fraction] | None:
+    """What a float of all digits rounds, such as √(2 π), with the number in it."""
+    for form, inside in FORMS.items() if len(repr(c)) > 12 and c < 40 else ():
+        x = inside(c)
+        near = Fraction(x).limit_denominator(64)
+        if near.numerator < 1000 and math.isclose(near, x, rel_tol=4e-16):
+            return form, near
+    return None
+
+
+def meant(kind: FormulaType, x: Any, number: Callable[[Any], Any]) -> Any:
+    """A constant as a number of this type, without the rounding of 1/3, √2 or 2 π."""
+    c = math.pi if x == "pi" else float(x)
+    if (found := _form(abs(c))) is None:
+        return number(x)
+    form, inside = found
+    value = kind.bound("constant", formulas.expression(form), ("x",))(
+        kind.native["div"](number(inside.numerator), number(inside.denominator))
+    )
+    return value if c > 0 else kind.native["neg"](value)
 
 
 def number(a: float, b: float, lengths: Sequence[Dim]) -> tuple[Fraction, list[tuple[Dim, int]]]:

@@ -466,12 +466,12 @@ class Style:
         square = r"\right\|^2" if self.latex else "‖²"
         if text.endswith(square):
             text, e = text[: -1 - self.latex], 2 * e
-        elif text[-1] not in ")|" and (" " in text or self._is_raised(text)):
+        elif "^" in text or (text[-1] not in ")|" and (" " in text or self._is_raised(text))):
             text = self.paren(text)
         return f"{text}^{{{e}}}" if self.latex else text + str(e).translate(SUPERSCRIPT)
 
     def _is_raised(self, text: str) -> bool:
-        return "^" in text if self.latex else text[-1] in RAISED
+        return "^" in text or text[-1] in RAISED
 
     def paren(self, text: str) -> str:
         return (
@@ -494,6 +494,13 @@ class Style:
         return rf"\{word}_{{{names}}} {body}" if self.latex else f"{word}_{names} {body}"
 
     def _function(self, name: str, nodes: Sequence[Tree], closed: bool) -> str:
+        if name == "pow":
+            (base, level), (exponent, strength) = map(self.write, nodes)
+            base = base if level == ATOM and not self._is_raised(base) else self.paren(base)
+            bare = self.latex or strength == ATOM
+            return (
+                f"{base}^{{{exponent}}}" if self.latex else f"{base}^{exponent if bare else f'({exponent})'}"
+            )
         simple = len(nodes) == 1 and (nodes[0][0] == "atom" or _is_plain(nodes[0])) and not closed
         return self._called(name, ", ".join(self.write(x)[0] for x in nodes), simple)
 
