@@ -18,7 +18,7 @@ from autograd_mini import (
     cross_entropy,
     cross_entropy_from_logits,
     erf,
-    grad,
+    jacobian,
     log_softmax,
     logsumexp,
     named,
@@ -264,16 +264,17 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
             known[array.name] = _read(text, known, [x.dim[-1] for x in array.letters], "ijkl")
     for name in found.wrt:
         whole, index = _element(name, at)
-        truth = np.asarray(grad(f, [*at].index(whole))(*at.values()))[index]
+        truth = np.asarray(jacobian(f, [*at].index(whole))(*at.values()))
+        truth = truth[(..., *index)] if index else truth
         step = found._by_name.get(name)
         lines = [found._result(name, style)]
         if step is not None:
-            lines += [(style.derivative(name, step.letters), style.poly(line.value)) for line in step.lines]
+            lines += [(style.derivative(name, step.axes), style.poly(line.value)) for line in step.lines]
         for left, text in lines:
             if "∂" in text:
                 continue
-            by_index = step is not None and left == style.derivative(name, step.letters)
-            letters = "".join(x.name for x in step.letters) if step is not None and by_index else ""
+            by_index = step is not None and left == style.derivative(name, step.axes)
+            letters = "".join(x.name for x in step.axes) if step is not None and by_index else ""
             numbers = _read(text, known, np.shape(truth), letters)
             if not np.allclose(numbers, truth, rtol=1e-10, atol=1e-12):
                 yield f"{left} = {text}: {numbers}, and not {truth}"

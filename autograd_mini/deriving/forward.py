@@ -39,11 +39,11 @@ from autograd_mini.deriving.recordings import (
 )
 from autograd_mini.labels import split_label
 from autograd_mini.rolling.families import Family, Numbers, Operand
-from autograd_mini.rolling.grids import Affine
+from autograd_mini.rolling.grids import Affine, places_of
 
 LINEAR = (rules.add, rules.sub, rules.neg, rules.identity, rules.detach)
 TIES = 1, 0, 1, 0  # the operands that lead from the mean of what ties to the extremum
-OUTPUTS = "L f J F"
+OUTPUTS = "L f J F", "y f Y F"  # of numbers and arrays
 FREE = {  # names for what has none, the first that is free; of several kinds it is the first
     "softmax": "S P A",
     "sigmoid": "s p",
@@ -90,9 +90,9 @@ class Forward:
         self.lengths = list(dict.fromkeys(
             m for i in range(len(inputs)) for m in self.dims(i) if len(recordings) > 1 and m[0] != m[1]
         ))  # fmt: skip
-        [part] = recordings[0].output.parts
-        if part.family is None:
-            raise ValueError("derivation: the output is a constant")
+        (part, *others), shape = recordings[0].output.parts, recordings[0].output.shape
+        if others or part.family is None or not np.array_equal(part.places, places_of(shape)[part.at]):
+            raise NotRegularError("its elements are computed in different ways")
         self.root = part.family
         self.names: dict[int, str] = dict(enumerate(inputs))
         self.arrays: dict[str, Array] = {}
@@ -101,8 +101,12 @@ class Forward:
             self.arrays[name] = Array(name, i, letters, {}, {}, "input")
         self.reached = self._reached()
         inside = {self._label(self.families[i]) for i in self.reached if i != self.root}
-        self.output = next(x for x in _names([output, *OUTPUTS.split()]) if x not in {*inputs, *inside})
-        self._name_all()
+        kinds = list(self._kinds())
+        known = "S P" if (self.root, "softmax") in kinds else OUTPUTS[len(recordings[0].output.shape) > 0]
+        self.output = next(
+            x for x in _names([*output.split(), *known.split()]) if x not in {*inputs, *inside}
+        )
+        self._name_all(kinds)
 
     # --- families in index notation ---
 
@@ -227,10 +231,10 @@ class Forward:
             return ties[-1:]
         return [x.family for x in self.families[i].operands if isinstance(x, Operand)]
 
-    def _name_all(self) -> None:
+    def _name_all(self, kinds: Sequence[tuple[int, str]]) -> None:
         taken = {*self.inputs, self.output, *(self.families[i].name for i in self.reached)}
         wanted: dict[int, str] = {}
-        for i, kind in self._kinds():
+        for i, kind in kinds:
             if i != self.root:
                 wanted[i] = min(kind, wanted.get(i, kind), key=[*FREE].index)
         for i in self.reached:
@@ -247,6 +251,7 @@ class Forward:
                 self._define(i, name, kind)
         self._virtual(taken)
         self._define(self.root, self.output, "output")
+        self.result = self.arrays[self.output].letters
 
     def _label(self, family: Family) -> str:
         """What the user calls it; an element of an array that came apart has its index in the name."""
@@ -257,9 +262,9 @@ class Forward:
     def _define(self, i: int, name: str, kind: str) -> None:
         letters = self.slots(i)
         shown = body = self.body(i, letters)
-        if kind in ("softmax", "user") and (z := self._softmax(i)) is not None:
-            kind, shown = "softmax", self._softmax_of(z, letters)
-            body = shown
+        if kind in ("softmax", "user", "output") and (z := self._softmax(i)) is not None:
+            kind, body = "softmax" if i != self.root else kind, self._softmax_of(z, letters)
+            shown = body
         if kind == "user" and (found := _only_atom(body)) and found[:2] in (("f", "sigmoid"), ("f", "tanh")):
             kind = found[1]
         self.names[i] = name

@@ -82,25 +82,20 @@ class Recording:
         sweep = Sweep(self.code, [kind.number(x) for x in flat.tolist()], kind)
         if not all(context.isfinite(x) for x in sweep.outputs):
             return None
-        [root] = self.code.outputs.tolist()
-        adjoints = sweep.adjoints({root: kind.number(1)})
-        if not all(context.isfinite(adjoints.get(i, 0)) for i in range(self.code.inputs)):
+        adjoints = [sweep.adjoints({root: kind.number(1)}) for root in self.code.outputs.tolist()]
+        if not all(context.isfinite(x.get(i, 0)) for x in adjoints for i in range(self.code.inputs)):
             return None
-        zero = kind.number(0)
-        return Point(self, sweep, [adjoints.get(i, zero) for i in range(self.code.slots)])
+        return Point(self, sweep, adjoints, self.output.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """All numbers of a recording, and the derivatives of its result by them."""
+    """All numbers of a recording, and the derivatives of each of its results by them."""
 
     recording: Recording
     sweep: Sweep
-    adjoints: list[Any]
-
-    @property
-    def slots(self) -> list[Any]:
-        return self.sweep.slots
+    adjoints: Sequence[Mapping[int, Any]]
+    results: Shape
 
     def partial(self, family: int, place: int, by: int, held: Sequence[int]) -> Any:
         """The derivative of one element of a family by another family, others being held."""
@@ -111,38 +106,39 @@ class Point:
         slot = int(families[family].slots[flat.index(place)])
         still.pop(slot, None)
         found = self.sweep.adjoints({slot: self.sweep.kind.number(1)}, still)
-        return Point(self.recording, self.sweep, [found.get(i, zero) for i in range(len(self.slots))]).array(
-            by, adjoint=True
-        )
+        return replace(self, adjoints=[found], results=()).array(by, adjoint=True)
 
     def array(self, family: int, adjoint: bool = False) -> Any:
-        """A family's numbers; None if a part of a sum in the program is what it is."""
-        known = self.recording.families[family]
-        if not known.grid.full or (known.slots >= len(self.slots)).any():
+        """A family's numbers, or the results' derivatives by it, one axis of both after another.
+
+        None if a part of a sum in the program is what it is.
+        """
+        known, slots = self.recording.families[family], self.sweep.slots
+        if not known.grid.full or (known.slots >= len(slots)).any():
             return None
-        numbers = self.adjoints if adjoint else self.slots
-        found = np.empty(len(known.slots), object)
-        found[known.grid.flat] = [numbers[slot] for slot in known.slots.tolist()]
-        return found.reshape(known.shape)
+        zero = self.sweep.kind.number(0)
+        rows = [[x.get(slot, zero) for slot in known.slots.tolist()] for x in self.adjoints]
+        found = np.empty((len(rows) if adjoint else 1, len(known.slots)), object)
+        found[:, known.grid.flat] = rows if adjoint else [[slots[slot] for slot in known.slots.tolist()]]
+        return found.reshape((self.results if adjoint else ()) + known.shape)
 
 
 def record(f: Callable[..., Any], arguments: Arguments, apart: bool = False) -> Recording:
-    """f at arguments of these shapes; ValueError unless it has one output that depends on them.
+    """f at arguments of these shapes; ValueError unless it has one number or array that depends on them.
 
     Operations with different constants are in different families; ``apart`` if each is in one of its own.
     """
 
     def one(*given: Any) -> Any:
         result = f(*given)
-        if isinstance(result, (tuple, list, dict)) or np.size(result) != 1:
-            several = "several" if isinstance(result, (tuple, list, dict)) else f"shape {np.shape(result)}"
-            raise ValueError(f"derivation: f must have one output, got {several}")
-        return result.reshape(-1)[0] if isinstance(result, np.ndarray) else result
+        if isinstance(result, (tuple, list, dict)):
+            raise ValueError("derivation: f must return one number or array, got several; choose one of them")
+        return result.reshape(-1)[0] if np.ndim(result) and np.size(result) == 1 else result
 
     one.__signature__ = signature(arguments)  # type: ignore[attr-defined]  # where inspect looks for it
     program = trace(one, *arguments.values())
     code = program.code
-    if code.inputs <= code.outputs[0] < code.first:
+    if ((code.inputs <= code.outputs) & (code.outputs < code.first)).all():
         raise ValueError("derivation: f is a constant")
     numbers = dict(enumerate(code.constants, code.inputs))
     marks = {

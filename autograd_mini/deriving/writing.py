@@ -6,7 +6,7 @@ notation too, ``2 Xᵀ (X w − y)``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -276,10 +276,13 @@ class Style:
     letters: Mapping[Letter, str] = field(default_factory=dict)
     inline: Mapping[str, Array] = field(default_factory=dict)
     order: Mapping[str, int] = field(default_factory=dict)  # of names in a product
+    rank: int = 0  # of the output
 
-    def with_letters(self, letters: Sequence[Letter], wanted: str = BOUND) -> Style:
-        """New letters with names that nothing in sight has."""
-        used = {*self.letters.values(), *self.taken}
+    def with_letters(
+        self, letters: Sequence[Letter], wanted: str = BOUND, free: Iterable[Letter] = ()
+    ) -> Style:
+        """New letters with names that nothing in sight has, nor the free ones."""
+        used = {*self.letters.values(), *self.taken, *(x.name for x in free)}
         names = (x for x in [*wanted, *(f"{x}′" for x in wanted)] if x not in used)
         return replace(self, letters={**self.letters, **dict(zip(letters, names, strict=False))})
 
@@ -312,6 +315,9 @@ class Style:
         return f"{stem}_{{{digits[:-1]},{inside}}}" if opened else f"{symbol}_{{{inside}}}"
 
     def derivative(self, name: str, at: Sequence[Any], of: str = "", of_at: Sequence[Any] = ()) -> str:
+        """∂L/∂name at these indices, those of an output that is an array before them; or of another array."""
+        if not of and at:
+            of_at, at = at[: self.rank], at[self.rank :]
         above = self.subscripted(of or self.output, of_at)
         below = self.subscripted(name, at)
         return rf"\frac{{\partial {above}}}{{\partial {below}}}" if self.latex else f"∂{above}/∂{below}"
@@ -479,14 +485,14 @@ class Style:
         )
 
     def _big_sum(self, letters: Sequence[Letter], inner: Tree) -> str:
-        inside = self.with_letters(letters)
+        inside = self.with_letters(letters, free=_free(inner) - {*letters})
         text, level = inside.write(inner)
         names = "".join(inside.letters[x] for x in letters)
         body = self.paren(text) if level == SUM else text
         return rf"\sum_{{{names}}} {body}" if self.latex else f"Σ_{names} {body}"
 
     def _largest(self, row: str, letters: Sequence[Letter], inner: Tree) -> str:
-        inside = self.with_letters(letters)
+        inside = self.with_letters(letters, free=_free(inner) - {*letters})
         text, level = inside.write(inner)
         names = "".join(inside.letters[x] for x in letters)
         body = self.paren(text) if level == SUM else text
@@ -497,10 +503,9 @@ class Style:
         if name == "pow":
             (base, level), (exponent, strength) = map(self.write, nodes)
             base = base if level == ATOM and not self._is_raised(base) else self.paren(base)
-            bare = self.latex or strength == ATOM
-            return (
-                f"{base}^{{{exponent}}}" if self.latex else f"{base}^{exponent if bare else f'({exponent})'}"
-            )
+            if self.latex:
+                return f"{base}^{{{exponent}}}"
+            return f"{base}^{exponent if strength == ATOM else self.paren(exponent)}"
         simple = len(nodes) == 1 and (nodes[0][0] == "atom" or _is_plain(nodes[0])) and not closed
         return self._called(name, ", ".join(self.write(x)[0] for x in nodes), simple)
 

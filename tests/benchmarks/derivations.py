@@ -23,11 +23,11 @@ from derivation_losses import wrong_lines
 
 
 def drawn(seed: int) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """A random loss of a vector, a matrix and targets, and a point."""
+    """A random loss of a vector, a matrix and targets, or a vector, and a point."""
     random = np.random.default_rng(seed)
     kinds = random.integers(0, len(STEPS), random.integers(1, 5)).tolist()
     picks = random.integers(0, 99, 40).tolist()
-    end = int(random.integers(0, 5))
+    end = int(random.integers(0, len(ENDS)))
     n = int(random.integers(2, 5))
 
     def f(x: Any, A: Any, b: Any) -> Any:
@@ -69,6 +69,7 @@ ENDS: list[Callable[[Any, Any, Any], Any]] = [
     lambda u, v, b: -np.sum(b * np.log(softmax(u))),
     lambda u, v, b: np.mean(np.log(1 + u**2)) + np.sum(np.abs(v)),
     lambda u, v, b: np.log(np.sum(np.exp(u))) + v @ b,
+    lambda u, v, b: softmax(u) * v,
 ]
 
 

@@ -8,10 +8,23 @@ import numpy as np
 import pytest
 from derivation_losses import LOSSES, named_layers, wrong_lines
 
-from autograd_mini import check_gradient, check_steps, cross_entropy, derivation, erf, named, softmax
+from autograd_mini import (
+    check_gradient,
+    check_steps,
+    cross_entropy,
+    derivation,
+    erf,
+    grad,
+    log_softmax,
+    logsumexp,
+    named,
+    sigmoid,
+    softmax,
+)
 from autograd_mini.command_line import main
 from autograd_mini.deriving import Derivation
 
+LAYER = {"W": np.array([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]]), "x": np.array([1.0, 2.0, -0.5])}
 AT = {"z": [1.5, -0.5, 0.75], "t": [0.0, 0.0, 1.0]}
 
 
@@ -99,6 +112,44 @@ def test_stops_at_the_names_that_are_given() -> None:
     at = {"W": [[0.1, 0.2], [0.3, -0.4]], "x": [1.0, 2.0], "t": [0.0, 1.0]}
     steps = [step.array.name for step in derivation(named_layers, at).steps]
     assert [name for name in steps if name in ("y", "q", "W")] == ["y", "q", "W"]
+
+
+JACOBIANS = [
+    (softmax, {"z": np.array([0.5, -1.0, 2.0])}, {"z": "S_i (δ_ij − S_j)"}),
+    (log_softmax, {"z": np.array([0.5, -1.0, 2.0])}, {"z": "δ_ij − S_j"}),
+    (
+        lambda Z: softmax(Z),
+        {"Z": np.array([[0.5, -1.0], [0.2, 0.3], [1, 2]])},
+        {"Z": "S_ij (δ_jl − S_il) δ_ik"},
+    ),
+    (lambda x: sigmoid(x), {"x": np.array([0.5, -1.0])}, {"x": "y_i (1 − y_i) δ_ij"}),
+    (lambda W, x: W @ x, LAYER, {"x": "W", "W": "x_k δ_ij"}),
+    (lambda W, x: np.tanh(W @ x), LAYER, {"x": "W_ij (1 − y_i²)", "W": "x_k (1 − y_i²) δ_ij"}),
+    (lambda A, B: A @ B, {"A": LAYER["W"], "B": LAYER["W"].T}, {"A": "B_lj δ_ik", "B": "A_ik δ_jl"}),
+    (lambda x: x / np.sqrt(x @ x), {"x": np.array([1.0, 2.0])}, {"x": "(δ_ij − x_i x_j/ρ²)/ρ"}),
+    (
+        lambda x: (x - np.mean(x)) / np.std(x),
+        {"x": np.array([1.0, 2.0, 4.0])},
+        {"x": "(δ_ij − (1 + y_i y_j)/n)/ρ"},
+    ),
+    (lambda x: x**2 @ x * x, {"x": np.array([1.0, 2.0, 4.0])}, {"x": "δ_ij Σ_k x_k³ + 3 x_i x_j²"}),
+    (grad(logsumexp), {"z": np.array([1.0, 2.0, 4.0])}, {"z": "S_i (δ_ij − S_j)"}),
+    (lambda x, y: x**2 * y, {"x": np.array([1.0, -2.0]), "y": 3.0}, {"x": "2 y x_i δ_ij", "y": "x²"}),
+]
+
+
+@pytest.mark.parametrize(("f", "at", "results"), JACOBIANS)
+def test_the_derivative_of_an_array_has_its_indices_first(f, at, results) -> None:
+    found = derivation(f, at, [*results])
+    assert found.results == results
+    assert not list(wrong_lines(found, f, at))
+    assert all("∂" not in line for line in found.results.values())
+
+
+def test_an_array_has_the_name_that_is_wanted() -> None:
+    f, at = (lambda z: 2 * softmax(z)), {"z": [0.5, -1.0, 2.0]}
+    assert "∂y_i/∂z_j = Σ_k ∂y_i/∂S_k · ∂S_k/∂z_j" in str(derivation(f, at))
+    assert "∂h_i/∂z_j" in str(derivation(f, at, out="h"))
 
 
 def test_elements_that_differ_are_derived_one_by_one() -> None:
@@ -313,7 +364,8 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("f", "at", "wrt", "message"),
     [
-        (lambda x: x, [1.0, 2.0], None, "one output, got shape"),
+        (lambda x: (x, x), [1.0, 2.0], None, "must return one number or array, got several; choose one"),
+        (np.cumsum, [1.0, 2.0, 3.0], None, "in different ways; choose one element of its result"),
         (lambda x, y: x * y, {"x": 1.0}, None, "at= gives no y; f takes x, y"),
         (lambda x: x, {"y": 1.0}, None, "at= gives y; f takes x"),
         (lambda x: x, 1.0, [], "nothing to differentiate by"),
