@@ -74,7 +74,7 @@ ENDS: list[Callable[[Any, Any, Any], Any]] = [
 
 
 def main(count: int, start: int) -> int:
-    wrong, times, kinds = 0, [], Counter[str]()
+    wrong, times, kinds = 0, dict[int, float](), Counter[str]()
     for seed in range(start, start + count):
         f, at = drawn(seed)
         began = time.perf_counter()
@@ -88,7 +88,7 @@ def main(count: int, start: int) -> int:
             print(f"seed {seed}:")
             traceback.print_exc(limit=-3)
             continue
-        times.append(time.perf_counter() - began)
+        times[seed] = time.perf_counter() - began
         try:
             lines = list(wrong_lines(found, f, at))
             closed = not any("∂" in line for line in found.results.values())
@@ -101,7 +101,8 @@ def main(count: int, start: int) -> int:
         for line in lines:
             wrong += 1
             print(f"seed {seed}: {line}")
-    cost = f"{np.median(times):.2f} s each, at most {max(times):.1f}"
+    slowest = max(times, key=lambda seed: times[seed])
+    cost = f"{np.median([*times.values()]):.2f} s each, at most {times[slowest]:.1f} (seed {slowest})"
     print(f"{count} losses, {wrong} lines wrong; {dict(kinds)}; {cost}")
     return wrong
 
