@@ -375,7 +375,8 @@ def _extremum(choose: Primitive, items: list[Any]) -> Any:
 
     A fold of binary nodes splits two ways evenly. To three and more that tie, which a fold would give
     ½, ¼, ¼, the mean of their differences from the extremum is added: 0, with the derivative wanted.
-    Whether that is needed is seen in the data; traced items have none, and always get it.
+    Infinite ones differ from 0. Whether that is needed is seen in the data; traced items have none, and
+    always get it.
     """
     if not items:
         raise ValueError(f"{choose.name}: an empty array has no extremum")
@@ -387,10 +388,10 @@ def _extremum(choose: Primitive, items: list[Any]) -> Any:
         if sum(numbers_of(item) == number for item in items) < 3:
             return extremum
     constant = rules.detach(extremum)
-    finite = rules.equal(constant - constant, 0.0)
+    base = rules.where(rules.equal(constant - constant, 0.0), constant, 0.0)
     ties = [rules.equal(item, constant) for item in items]
-    off = [rules.where(tie, item - constant, 0.0) for tie, item in zip(ties, items, strict=True)]
-    return rules.where(finite, constant + reduce(rules.add, off) / reduce(rules.add, ties), extremum)
+    off = [rules.where(tie, item - base, 0.0) for tie, item in zip(ties, items, strict=True)]
+    return base + reduce(rules.add, off) / reduce(rules.add, ties)
 
 
 FOLDS: dict[Any, Callable[[list[Any]], Any]] = {

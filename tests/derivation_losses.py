@@ -18,7 +18,7 @@ from autograd_mini import (
     cross_entropy,
     cross_entropy_from_logits,
     erf,
-    grad,
+    jacobian,
     log_softmax,
     logsumexp,
     named,
@@ -264,16 +264,17 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
             known[array.name] = _read(text, known, [x.dim[-1] for x in array.letters], "ijkl")
     for name in found.wrt:
         whole, index = _element(name, at)
-        truth = np.asarray(grad(f, [*at].index(whole))(*at.values()))[index]
+        truth = np.asarray(jacobian(f, [*at].index(whole))(*at.values()))
+        truth = truth[(..., *index)] if index else truth
         step = found._by_name.get(name)
         lines = [found._result(name, style)]
         if step is not None:
-            lines += [(style.derivative(name, step.letters), style.poly(line.value)) for line in step.lines]
+            lines += [(style.derivative(name, step.axes), style.poly(line.value)) for line in step.lines]
         for left, text in lines:
             if "∂" in text:
                 continue
-            by_index = step is not None and left == style.derivative(name, step.letters)
-            letters = "".join(x.name for x in step.letters) if step is not None and by_index else ""
+            by_index = step is not None and left == style.derivative(name, step.axes)
+            letters = "".join(x.name for x in step.axes) if step is not None and by_index else ""
             numbers = _read(text, known, np.shape(truth), letters)
             if not np.allclose(numbers, truth, rtol=1e-10, atol=1e-12):
                 yield f"{left} = {text}: {numbers}, and not {truth}"
@@ -284,10 +285,24 @@ def _element(name: str, at: Point) -> tuple[str, tuple[int, ...]]:
     return whole, tuple(map(int, name[len(whole) + 1 :].split("_"))) if name != whole else ()
 
 
+BODY = r"(?:[^()\s\[\]]|\((?:[^()]|\([^()]*\))*\)| (?![+−<>=]))+"  # of an extremum: a product
+
+
 def _read(text: str, known: Point, shape: Any, letters: str) -> Any:
     text = re.sub(r"Σ_(\w)(\w)\b", r"Σ_\1 Σ_\2", text)
     text = re.sub(r"\[([^][]* [<>=≤≥] [^][]*)\]", r"(\1)", text).replace(" = ", " == ")
-    text = re.sub(r"max_(\w) (\w+)_\1\b", r"max(\2)", text)
+    known = dict(known)
+
+    def extremum(match: re.Match[str]) -> str:
+        """A name of its own for what is largest or smallest."""
+        word, k, body = match.groups()
+        lengths = [n for x in known for n in np.shape(known[x]) if re.search(rf"\b{x}_{k}\b", body)]
+        numbers = _read(body, known, lengths[:1], k)
+        name = f"extremum{len(known)}"
+        known[name] = float({"max": np.max, "min": np.min}[word](numbers))
+        return name
+
+    text = re.sub(rf"(max|min)_(\w) ({BODY})", extremum, text)
     text = re.sub(r"(\w)_(\d)(?:_(\d))?", r"\1at\2\3", text)
     text = re.sub(r"(?<=\d) (?=[^\W\d])", " * ", text)
     known = {**known, **{re.sub(r"_(\d)(?:_(\d))?$", r"at\1\2", name): x for name, x in known.items()}}
@@ -302,8 +317,11 @@ def _read(text: str, known: Point, shape: Any, letters: str) -> Any:
         except ExpressionError:
             by_matrices = "" if letters else "@"
             plain = re.sub(r"(?<=\d) (?=[\w(\[√])", " * ", text)
-            plain = re.sub(r"(?<=[\w)\]²³ᵀ]) (?=[\w(\[√])", f" {by_matrices or '*'} ", plain)
-            if plain == text or (not letters and shape):
+            if shape and not letters:
+                plain = re.sub(r"(?<![\w.])([A-Z]) (?=[a-z]\d?$)", r"\1 @ ", plain)
+            else:
+                plain = re.sub(r"(?<=[\w)\]²³ᵀ]) (?=[\w(\[√])", f" {by_matrices or '*'} ", plain)
+            if plain == text:
                 raise
             text = plain
 

@@ -46,14 +46,16 @@ IRREGULAR = (NotRegularError, TooLargeError, ZeroDivisionError)
 ELEMENTS = 40  # that are derived one by one, at most
 
 
-def derivation(f: Any, at: Any, wrt: str | Sequence[str] | None = None, out: str = "L") -> Derivation:
-    r"""The derivation of ∂f/∂x for a function with one output, in the order of the reverse sweep.
+def derivation(f: Any, at: Any, wrt: str | Sequence[str] | None = None, out: str = "") -> Derivation:
+    r"""The derivation of ∂f/∂x for a function to a number or an array, in the order of the reverse sweep.
 
     ``at`` is the argument of a function of one argument, else a mapping from f's parameters to their values;
     ``wrt`` names the arguments differentiated, by default the first. ``f`` may be a formula as text, and
-    ``out`` is what its value is called, if nothing else is called so. Steps are what `named` named, results
-    of softmax and sigmoid, and what a textbook would name. Arguments that sum to 1 or are signs at the point
-    are taken to be so everywhere unless they are differentiated, and where that is used it is said.
+    ``out`` is what its value is called, if nothing else is called so: by default L, an array y or, if it is a
+    softmax, S. An array is derived element by element: its indices come first. Steps are what `named` named,
+    results of softmax and sigmoid, and what a textbook would name. Arguments that sum to 1 or are signs at
+    the point are taken to be so everywhere unless they are differentiated, and where that is used it is
+    said.
 
     >>> from autograd_mini import cross_entropy, softmax
     >>> at = {"z": [1.5, -0.5, 0.75], "t": [0, 0, 1]}
@@ -61,8 +63,11 @@ def derivation(f: Any, at: Any, wrt: str | Sequence[str] | None = None, out: str
     >>> found.results
     {'z': 'S − t'}
 
-    Raises ValueError for a function that has several outputs, or no index notation: one whose elements are
-    treated differently by their places.
+    >>> derivation(softmax, [1.5, -0.5, 0.75]).results
+    {'z': 'S_i (δ_ij − S_j)'}
+
+    Raises ValueError for a function that returns several arrays, or has no index notation: one that treats
+    elements differently by their places, and has more than 40 of them, or an array of such as its result.
     """
     if isinstance(f, str):
         f = parse(f)
@@ -112,7 +117,8 @@ def _derived(f: Callable[..., Any], arguments: Arguments, wrt: Sequence[str], ou
     try:
         return _indexed(([record(by_elements, elements, apart=True)], [{}]), elements, wanted, out)
     except IRREGULAR as why:
-        raise ValueError(f"derivation: f has no index notation: {why}") from None
+        several = "; choose one element of its result" if alone.output.shape else ""
+        raise ValueError(f"derivation: f has no index notation: {why}{several}") from None
 
 
 def _indexed(
@@ -146,7 +152,7 @@ def _indexed(
     alone = both[0] if not sizes[0] else record(forward.recordings[0].function, arguments)
     given = _given(alone, arguments, forward)
     order = {name: k for k, name in enumerate(forward.arrays)}
-    style = Style(False, forward.output, frozenset(forward.arrays), order=order)
+    style = Style(False, forward.output, frozenset(forward.arrays), order=order, rank=len(forward.result))
     steps = tuple(Reverse(forward, wrt, [*places, given], without, style).steps())
     arrays = tuple(forward.arrays.values())
     return Derivation(forward.output, tuple(wrt), arrays, steps, given.adjoints, len(places), len(both))

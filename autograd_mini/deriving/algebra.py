@@ -478,6 +478,7 @@ def _polynomials(algebra: Algebra) -> FormulaType:
         "reciprocal": algebra.inv,
         "identity": lambda x: x,
         "exp": exp,
+        "gaussian": lambda x: exp(scale(algebra.mul(x, x), -1)),
         "log": log,
         "log1p": lambda x: log(add(constant(1), x)),
         "expm1": lambda x: add(exp(x), constant(-1)),

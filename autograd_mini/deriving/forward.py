@@ -34,14 +34,16 @@ from autograd_mini.deriving.recordings import (
     Recording,
     collapsed,
     constants_of,
+    meant,
     number,
 )
 from autograd_mini.labels import split_label
 from autograd_mini.rolling.families import Family, Numbers, Operand
-from autograd_mini.rolling.grids import Affine
+from autograd_mini.rolling.grids import Affine, places_of
 
 LINEAR = (rules.add, rules.sub, rules.neg, rules.identity, rules.detach)
-OUTPUTS = "L f J F"
+TIES = 1, 0, 1, 0  # the operands that lead from the mean of what ties to the extremum
+OUTPUTS = "L f J F", "y f Y F"  # of numbers and arrays
 FREE = {  # names for what has none, the first that is free; of several kinds it is the first
     "softmax": "S P A",
     "sigmoid": "s p",
@@ -88,9 +90,9 @@ class Forward:
         self.lengths = list(dict.fromkeys(
             m for i in range(len(inputs)) for m in self.dims(i) if len(recordings) > 1 and m[0] != m[1]
         ))  # fmt: skip
-        [part] = recordings[0].output.parts
-        if part.family is None:
-            raise ValueError("derivation: the output is a constant")
+        (part, *others), shape = recordings[0].output.parts, recordings[0].output.shape
+        if others or part.family is None or not np.array_equal(part.places, places_of(shape)[part.at]):
+            raise NotRegularError("its elements are computed in different ways")
         self.root = part.family
         self.names: dict[int, str] = dict(enumerate(inputs))
         self.arrays: dict[str, Array] = {}
@@ -99,8 +101,12 @@ class Forward:
             self.arrays[name] = Array(name, i, letters, {}, {}, "input")
         self.reached = self._reached()
         inside = {self._label(self.families[i]) for i in self.reached if i != self.root}
-        self.output = next(x for x in _names([output, *OUTPUTS.split()]) if x not in {*inputs, *inside})
-        self._name_all()
+        kinds = list(self._kinds())
+        known = "S P" if (self.root, "softmax") in kinds else OUTPUTS[len(recordings[0].output.shape) > 0]
+        self.output = next(
+            x for x in _names([*output.split(), *known.split()]) if x not in {*inputs, *inside}
+        )
+        self._name_all(kinds)
 
     # --- families in index notation ---
 
@@ -124,8 +130,12 @@ class Forward:
         family = self.families[i]
         if family.parts or not family.grid.full or family.row is None:
             raise NotRegularError("a family has holes")
-        if (extremum := self._extremum(family)) is not None:
-            return self._operand(i, extremum, at)[0]
+        if ties := self._ties(i):
+            for k, x in zip(TIES, ties, strict=True):
+                at, _ = self._places(i, k, at)
+                i = x
+            extremum = self.entry(i, at)
+            return add(extremum, scale(self.algebra.function("detach", extremum), -1))
         firsts, times = self._repeated(i)
         operands = [self._operand(i, k, at) for k in firsts]
         if not family.fold:
@@ -139,13 +149,16 @@ class Forward:
             total = self.algebra.apply(family.row.name, total, term)
         return total
 
-    def _extremum(self, family: Family) -> int | None:
-        """Where a largest or smallest stands among the operands of what splits its derivative at ties."""
-        if family.row is not rules.where or family.fold:
-            return None
-        rows = [self.families[x.family].row if isinstance(x, Operand) else None for x in family.operands]
-        found = rows[0] is rules.equal and rows[2] in (rules.maximum, rules.minimum)
-        return 2 if found else None
+    def _ties(self, i: int) -> list[int]:
+        """From what splits the derivative of an extremum at ties, 0 elsewhere, to the extremum."""
+        found: list[int] = []
+        for row, k in zip((rules.div, rules.add, rules.equal, rules.detach), TIES, strict=True):
+            family = self.families[i]
+            x = family.operands[k] if family.row is row else None
+            if not isinstance(x, Operand):
+                return []
+            found.append(i := x.family)
+        return found if self.families[i].row in (rules.maximum, rules.minimum) else []
 
     def _repeated(self, i: int) -> tuple[list[int], list[Poly]]:
         """The operands without those that a sum has again, and how often it has each."""
@@ -159,14 +172,22 @@ class Forward:
         """An operand at a place, and the letters that the family reduces."""
         family = self.families[i]
         operand = family.operands[k]
-        place = [x for x, _ in collapsed(family)].index(k)
-        several = [r.families[i].operands[collapsed(r.families[i])[place][0]] for r in self.recordings]
         if isinstance(operand, Numbers):
-            return self._number([x for x in several if isinstance(x, Numbers)], family), []
+            return self._number([x for x in self._several(i, k) if isinstance(x, Numbers)], family), []
+        places, letters = self._places(i, k, at)
+        return self.entry(operand.family, places), letters
+
+    def _several(self, i: int, k: int) -> list[Operand | Numbers]:
+        """The operand in all recordings."""
+        place = [x for x, _ in collapsed(self.families[i])].index(k)
+        return [r.families[i].operands[collapsed(r.families[i])[place][0]] for r in self.recordings]
+
+    def _places(self, i: int, k: int, at: Sequence[Any]) -> tuple[list[Any], list[Letter]]:
+        operand = self.families[i].operands[k]
         assert isinstance(operand, Operand)
         if not isinstance(operand.place, Affine):
             raise NotRegularError("an operand is gathered")
-        dims = self._dims([x.reduced for x in several if isinstance(x, Operand)])
+        dims = self._dims([x.reduced for x in self._several(i, k) if isinstance(x, Operand)])
         letters = [self.algebra.letter(dim) for dim in dims]
         domain = [*at, *letters]
         shape = self.dims(operand.family)
@@ -182,7 +203,7 @@ class Forward:
             if isinstance(letter, Letter) and letter.dim != shape[axis]:
                 raise NotRegularError("a part of an axis")
             places.append(letter)
-        return self.entry(operand.family, places), letters
+        return places, letters
 
     def _number(self, numbers: list[Numbers], family: Family) -> Poly:
         if family.fold and numbers[0].reduced:
@@ -191,7 +212,8 @@ class Forward:
             ]
             numbers = [Numbers(fold(x.values, axis=-1)) for x in numbers]
         c, powers = constants_of(numbers, self.lengths)
-        return self.algebra.mul(constant(c), *(single(("n", m), e) for m, e in powers))
+        value = meant(self.algebra.kind, float(c), lambda x: constant(c if x == float(c) else x))
+        return self.algebra.mul(value, *(single(("n", m), e) for m, e in powers))
 
     # --- names ---
 
@@ -205,14 +227,14 @@ class Forward:
         return sorted(found)
 
     def _operands(self, i: int) -> list[int]:
-        extremum, operands = self._extremum(self.families[i]), self.families[i].operands
-        chosen = operands if extremum is None else operands[extremum : extremum + 1]
-        return [x.family for x in chosen if isinstance(x, Operand)]
+        if ties := self._ties(i):
+            return ties[-1:]
+        return [x.family for x in self.families[i].operands if isinstance(x, Operand)]
 
-    def _name_all(self) -> None:
+    def _name_all(self, kinds: Sequence[tuple[int, str]]) -> None:
         taken = {*self.inputs, self.output, *(self.families[i].name for i in self.reached)}
         wanted: dict[int, str] = {}
-        for i, kind in self._kinds():
+        for i, kind in kinds:
             if i != self.root:
                 wanted[i] = min(kind, wanted.get(i, kind), key=[*FREE].index)
         for i in self.reached:
@@ -229,6 +251,7 @@ class Forward:
                 self._define(i, name, kind)
         self._virtual(taken)
         self._define(self.root, self.output, "output")
+        self.result = self.arrays[self.output].letters
 
     def _label(self, family: Family) -> str:
         """What the user calls it; an element of an array that came apart has its index in the name."""
@@ -239,9 +262,9 @@ class Forward:
     def _define(self, i: int, name: str, kind: str) -> None:
         letters = self.slots(i)
         shown = body = self.body(i, letters)
-        if kind in ("softmax", "user") and (z := self._softmax(i)) is not None:
-            kind, shown = "softmax", self._softmax_of(z, letters)
-            body = shown
+        if kind in ("softmax", "user", "output") and (z := self._softmax(i)) is not None:
+            kind, body = "softmax" if i != self.root else kind, self._softmax_of(z, letters)
+            shown = body
         if kind == "user" and (found := _only_atom(body)) and found[:2] in (("f", "sigmoid"), ("f", "tanh")):
             kind = found[1]
         self.names[i] = name

@@ -61,7 +61,7 @@ class Derivation:
     def _style(self, latex: bool) -> Style:
         names = [x.name for x in self.arrays]
         style = Style(latex, self.out, frozenset(names), order={x: k for k, x in enumerate(names)})
-        return replace(style, letters=self._lengths)
+        return replace(style, letters=self._lengths, rank=len(self._array(self.out).letters))
 
     @cached_property
     def _lengths(self) -> dict[Letter, str]:
@@ -102,15 +102,15 @@ class Derivation:
 
     def _formula(self, step: Step, value: Poly, style: Style) -> tuple[str, str]:
         """The derivative and its value, in matrix notation where there is one."""
-        name = step.array.name
+        name, axes = step.array.name, step.axes
         for inline in ({x.name: x for x in self.arrays if x.kind in INLINE and x.family is not None}, {}):
             try:
-                text, _ = replace(style, inline=inline).matrix(tree(value), step.letters)
+                text, _ = replace(style, inline=inline).matrix(tree(value), axes)
             except NotMatrixError:
                 continue
             if not inline or style.latex or len(text) <= LONGEST:
                 return style.derivative(name, ()), text
-        return style.derivative(name, step.letters), style.poly(value)
+        return style.derivative(name, axes), style.poly(value)
 
     def _definition(self, array: Array, style: Style) -> str:
         inside = style.with_letters(array.letters, "ijkl")
@@ -149,7 +149,7 @@ class Derivation:
             head = self._definition(array, style) if array.kind != "input" else style.symbol(array.name)
             kind = "" if array.kind != "input" else style.words(", an argument")
             rows = [Row("", head + kind, "")]
-            left = style.derivative(array.name, step.letters)
+            left = style.derivative(array.name, step.axes)
             for sign, text, comment in self._equations(step, style):
                 rows.append(Row(left, text, comment, sign))
                 left = ""
@@ -188,7 +188,7 @@ class Derivation:
             if term.through == self.out:
                 texts.append(style.poly(term.slope) if term.slope is not None else "…")
                 continue
-            outer = style.derivative(term.through, term.letters)
+            outer = style.derivative(term.through, step.of + term.letters)
             inner = style.derivative(step.array.name, step.letters, term.through, term.letters)
             names = "".join(x.name for x in term.letters)
             total = (rf"\sum_{{{names}}} " if style.latex else f"Σ_{names} ") if names else ""

@@ -12,13 +12,14 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from autograd_mini import formulas
 from autograd_mini.arguments import signature
 from autograd_mini.instructions import Instructions
 from autograd_mini.number_types import FormulaType, mpmath_type
@@ -34,6 +35,17 @@ Dim: TypeAlias = "tuple[int, ...]"  # the length of an axis in each recording
 
 DIGITS = 50
 SIZES = (5, 7, 11, 13, 17), (6, 8, 9, 10, 12)  # in the place of different lengths
+FORMS: dict[str, Callable[[float], float]] = {  # of constants, by what they have inside
+    "x": lambda c: c,
+    "x*pi": lambda c: c / math.pi,
+    "x/pi": lambda c: c * math.pi,
+    "sqrt(x)": lambda c: c * c,
+    "sqrt(x*pi)": lambda c: c * c / math.pi,
+    "sqrt(x/pi)": lambda c: c * c * math.pi,
+    "log(x)": math.exp,
+    "log(x*pi)": lambda c: math.exp(c) / math.pi,
+    "log(x*pi)/2": lambda c: math.exp(2 * c) / math.pi,
+}
 LARGEST = 20_000  # instructions that are swept at many digits
 TRIES = 40  # of drawing a point in the domain
 
@@ -62,33 +74,28 @@ class Recording:
     families: tuple[Family, ...]
     output: Output
 
-    def point(self, arguments: Sequence[Any], kind: FormulaType | None = None) -> Point | None:
+    def point(self, arguments: Sequence[Any]) -> Point | None:
         """The numbers of all families at these arguments; None outside of the domain."""
         context = many_digits()
-        kind = kind or mpmath_type(context)
+        kind = mpmath_type(context)
         flat = np.concatenate([np.ravel(np.asarray(x, float)) for x in arguments] or [np.empty(0)])
         sweep = Sweep(self.code, [kind.number(x) for x in flat.tolist()], kind)
         if not all(context.isfinite(x) for x in sweep.outputs):
             return None
-        [root] = self.code.outputs.tolist()
-        adjoints = sweep.adjoints({root: kind.number(1)})
-        if not all(context.isfinite(adjoints.get(i, 0)) for i in range(self.code.inputs)):
+        adjoints = [sweep.adjoints({root: kind.number(1)}) for root in self.code.outputs.tolist()]
+        if not all(context.isfinite(x.get(i, 0)) for x in adjoints for i in range(self.code.inputs)):
             return None
-        zero = kind.number(0)
-        return Point(self, sweep, [adjoints.get(i, zero) for i in range(self.code.slots)])
+        return Point(self, sweep, adjoints, self.output.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """All numbers of a recording, and the derivatives of its result by them."""
+    """All numbers of a recording, and the derivatives of each of its results by them."""
 
     recording: Recording
     sweep: Sweep
-    adjoints: list[Any]
-
-    @property
-    def slots(self) -> list[Any]:
-        return self.sweep.slots
+    adjoints: Sequence[Mapping[int, Any]]
+    results: Shape
 
     def partial(self, family: int, place: int, by: int, held: Sequence[int]) -> Any:
         """The derivative of one element of a family by another family, others being held."""
@@ -99,40 +106,49 @@ class Point:
         slot = int(families[family].slots[flat.index(place)])
         still.pop(slot, None)
         found = self.sweep.adjoints({slot: self.sweep.kind.number(1)}, still)
-        return Point(self.recording, self.sweep, [found.get(i, zero) for i in range(len(self.slots))]).array(
-            by, adjoint=True
-        )
+        return replace(self, adjoints=[found], results=()).array(by, adjoint=True)
 
     def array(self, family: int, adjoint: bool = False) -> Any:
-        """A family's numbers; None if a part of a sum in the program is what it is."""
-        known = self.recording.families[family]
-        if not known.grid.full or (known.slots >= len(self.slots)).any():
+        """A family's numbers, or the results' derivatives by it, one axis of both after another.
+
+        None if a part of a sum in the program is what it is.
+        """
+        known, slots = self.recording.families[family], self.sweep.slots
+        if not known.grid.full or (known.slots >= len(slots)).any():
             return None
-        numbers = self.adjoints if adjoint else self.slots
-        found = np.empty(len(known.slots), object)
-        found[known.grid.flat] = [numbers[slot] for slot in known.slots.tolist()]
-        return found.reshape(known.shape)
+        zero = self.sweep.kind.number(0)
+        rows = [[x.get(slot, zero) for slot in known.slots.tolist()] for x in self.adjoints]
+        found = np.empty((len(rows) if adjoint else 1, len(known.slots)), object)
+        found[:, known.grid.flat] = rows if adjoint else [[slots[slot] for slot in known.slots.tolist()]]
+        return found.reshape((self.results if adjoint else ()) + known.shape)
 
 
 def record(f: Callable[..., Any], arguments: Arguments, apart: bool = False) -> Recording:
-    """f at arguments of these shapes; ValueError unless it has one output that depends on them.
+    """f at arguments of these shapes; ValueError unless it has one number or array that depends on them.
 
-    ``apart`` if each operation is to be a family of its own.
+    Operations with different constants are in different families; ``apart`` if each is in one of its own.
     """
 
     def one(*given: Any) -> Any:
         result = f(*given)
-        if isinstance(result, (tuple, list, dict)) or np.size(result) != 1:
-            several = "several" if isinstance(result, (tuple, list, dict)) else f"shape {np.shape(result)}"
-            raise ValueError(f"derivation: f must have one output, got {several}")
-        return result.reshape(-1)[0] if isinstance(result, np.ndarray) else result
+        if isinstance(result, (tuple, list, dict)):
+            raise ValueError("derivation: f must return one number or array, got several; choose one of them")
+        return result.reshape(-1)[0] if np.ndim(result) and np.size(result) == 1 else result
 
     one.__signature__ = signature(arguments)  # type: ignore[attr-defined]  # where inspect looks for it
     program = trace(one, *arguments.values())
     code = program.code
-    if code.inputs <= code.outputs[0] < code.first:
+    if ((code.inputs <= code.outputs) & (code.outputs < code.first)).all():
         raise ValueError("derivation: f is a constant")
-    rolled = roll(program.listing, apart=apart)
+    numbers = dict(enumerate(code.constants, code.inputs))
+    marks = {
+        slot: slot if apart else tuple(numbers[x] for x in operands if x in numbers)
+        for slot, operands in enumerate(code.operands.tolist(), code.first)
+    }
+    rolled = roll(program.listing, apart=marks)
+    kind = mpmath_type(many_digits())
+    exact: tuple[Any, ...] = tuple(meant(kind, x, kind.number) for x in code.constants)
+    code = replace(code, constants=exact)
     return Recording(f, code, program.listing.labels, rolled.families, rolled.outputs[0])
 
 
@@ -291,6 +307,29 @@ def lifted(f: Any) -> tuple[Any, dict[str, Any]]:
 
     whole.__name__ = f.__name__
     return whole, arrays
+
+
+@cache
+def _form(c: float) -> tuple[str, Fraction] | None:
+    """What a float of all digits rounds, such as √(2 π), with the number in it."""
+    for form, inside in FORMS.items() if len(repr(c)) > 12 and c < 40 else ():
+        x = inside(c)
+        near = Fraction(x).limit_denominator(64)
+        if near.numerator < 1000 and math.isclose(near, x, rel_tol=4e-16):
+            return form, near
+    return None
+
+
+def meant(kind: FormulaType, x: Any, number: Callable[[Any], Any]) -> Any:
+    """A constant as a number of this type, without the rounding of 1/3, √2 or 2 π."""
+    c = math.pi if x == "pi" else float(x)
+    if (found := _form(abs(c))) is None:
+        return number(x)
+    form, inside = found
+    value = kind.bound("constant", formulas.expression(form), ("x",))(
+        kind.native["div"](number(inside.numerator), number(inside.denominator))
+    )
+    return value if c > 0 else kind.native["neg"](value)
 
 
 def number(a: float, b: float, lengths: Sequence[Dim]) -> tuple[Fraction, list[tuple[Dim, int]]]:

@@ -23,7 +23,6 @@ from autograd_mini.deriving.algebra import (
     TooLargeError,
     add,
     atoms_of,
-    constant,
     single,
 )
 from autograd_mini.deriving.forward import Array, Forward, definition_rules
@@ -58,14 +57,19 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """The derivative by one array."""
+    """The derivative of the output's element ``of`` by one array."""
 
     array: Array
     letters: tuple[Letter, ...]
+    of: tuple[Letter, ...]
     terms: tuple[Term, ...]
     lines: tuple[Line, ...]
     chain: Poly
     closed: Poly | None  # without other derivatives, however long
+
+    @property
+    def axes(self) -> tuple[Letter, ...]:
+        return self.of + self.letters
 
     @property
     def value(self) -> Poly:
@@ -87,6 +91,7 @@ class Reverse:
         self.forward, self.wrt, self.places, self.lifted, self.style = forward, wrt, places, lifted, style
         self.raw = forward.algebra
         self.output = forward.output
+        self.of = self._letters(forward.result, ())  # the element of the output that is derived
         self.closed: dict[str, Step] = {}
         self.reasons: dict[Atom, tuple[Atom, Any, bool]] = {}
         self.used: list[Atom] = []
@@ -142,31 +147,31 @@ class Reverse:
         return found
 
     def _step(self, array: Array, stops: Sequence[Array]) -> Step | None:
-        target = self._letters(array.letters, ())
+        target = self._letters(array.letters, self.of)
         terms = []
         local: Poly = {}
         for user in stops:
             if user.kind == "input" or user.name == array.name:
                 continue
-            k = self._letters(user.letters, target)
+            k = self.of if user.name == self.output else self._letters(user.letters, (*self.of, *target))
             there = self.raw.rebuilt(user.body, dict(zip(user.letters, k, strict=True)))
             slope = self.raw.derivative(there, array.name, target)
             if not slope:
                 continue
             if user.name == self.output:
-                seed = constant(1)
+                local = add(local, slope)
             elif user.name in self.closed:
-                seed = single(("d", user.name, k))
+                seed = single(("d", user.name, (*self.of, *k)))
+                local = add(local, self.raw.sum(self.raw.mul(seed, slope), k))
             else:
                 continue
             terms.append(Term(user.name, k, slope, self._rows(array, user)))
-            local = add(local, self.raw.sum(self.raw.mul(seed, slope), k))
         if not terms:
             return None
         lines, closed = self._lines(array, target, local)
         held = [a.family for a in stops if a.kind != "output" and a.family not in (None, array.family)]
         terms = [self._partial(term, array, target, held) for term in terms]
-        return Step(array, target, tuple(terms), tuple(lines), local, closed)
+        return Step(array, target, self.of, tuple(terms), tuple(lines), local, closed)
 
     def _partial(self, term: Term, array: Array, at: tuple[Letter, ...], held: Sequence[Any]) -> Term:
         """A term with its partial simplified, if that is what the engine says of some elements."""
@@ -223,14 +228,14 @@ class Reverse:
         """The line with what the earlier derivatives were found to be."""
         algebra = Algebra({}, lambda atom: None)
         for name, step in self.closed.items():
-            algebra.rules.append((("d", name, step.letters), step.letters, self._giver(step, algebra)))
+            algebra.rules.append((("d", name, step.axes), step.axes, self._giver(step, algebra)))
         try:
             return [algebra.rebuilt(local)]
         except (TooLargeError, ZeroDivisionError):
             return None
 
     def _giver(self, step: Step, algebra: Algebra) -> Any:
-        return lambda *at: algebra.rebuilt(step.value, dict(zip(step.letters, at, strict=True)))
+        return lambda *at: algebra.rebuilt(step.value, dict(zip(step.axes, at, strict=True)))
 
     def _shortest(self, polys: Iterable[Poly]) -> list[Line]:
         """The ways to simplify, the shortest first."""
@@ -259,7 +264,8 @@ class Reverse:
             truth = place.adjoints.get(array.name)
             if truth is None and place.size >= 0:
                 return False
-            if truth is not None and not place.agrees(line.value, at, truth, exact or place.size >= 0):
+            axes = self.of + at
+            if truth is not None and not place.agrees(line.value, axes, truth, exact or place.size >= 0):
                 return False
         return True
 
@@ -301,7 +307,7 @@ def _first_defined(place: Place, step: Step) -> Any:
     for p in (*(line.value for line in reversed(step.lines)), step.chain, step.closed):
         if p is not None:
             with suppress(ArithmeticError, TypeError):
-                return place.value(p, step.letters)
+                return place.value(p, step.axes)
     return None
 
 

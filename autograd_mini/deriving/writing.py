@@ -6,7 +6,7 @@ notation too, ``2 Xᵀ (X w − y)``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -276,10 +276,13 @@ class Style:
     letters: Mapping[Letter, str] = field(default_factory=dict)
     inline: Mapping[str, Array] = field(default_factory=dict)
     order: Mapping[str, int] = field(default_factory=dict)  # of names in a product
+    rank: int = 0  # of the output
 
-    def with_letters(self, letters: Sequence[Letter], wanted: str = BOUND) -> Style:
-        """New letters with names that nothing in sight has."""
-        used = {*self.letters.values(), *self.taken}
+    def with_letters(
+        self, letters: Sequence[Letter], wanted: str = BOUND, free: Iterable[Letter] = ()
+    ) -> Style:
+        """New letters with names that nothing in sight has, nor the free ones."""
+        used = {*self.letters.values(), *self.taken, *(x.name for x in free)}
         names = (x for x in [*wanted, *(f"{x}′" for x in wanted)] if x not in used)
         return replace(self, letters={**self.letters, **dict(zip(letters, names, strict=False))})
 
@@ -312,6 +315,9 @@ class Style:
         return f"{stem}_{{{digits[:-1]},{inside}}}" if opened else f"{symbol}_{{{inside}}}"
 
     def derivative(self, name: str, at: Sequence[Any], of: str = "", of_at: Sequence[Any] = ()) -> str:
+        """∂L/∂name at these indices, those of an output that is an array before them; or of another array."""
+        if not of and at:
+            of_at, at = at[: self.rank], at[self.rank :]
         above = self.subscripted(of or self.output, of_at)
         below = self.subscripted(name, at)
         return rf"\frac{{\partial {above}}}{{\partial {below}}}" if self.latex else f"∂{above}/∂{below}"
@@ -466,12 +472,12 @@ class Style:
         square = r"\right\|^2" if self.latex else "‖²"
         if text.endswith(square):
             text, e = text[: -1 - self.latex], 2 * e
-        elif text[-1] not in ")|" and (" " in text or self._is_raised(text)):
+        elif "^" in text or (text[-1] not in ")|" and (" " in text or self._is_raised(text))):
             text = self.paren(text)
         return f"{text}^{{{e}}}" if self.latex else text + str(e).translate(SUPERSCRIPT)
 
     def _is_raised(self, text: str) -> bool:
-        return "^" in text if self.latex else text[-1] in RAISED
+        return "^" in text or text[-1] in RAISED
 
     def paren(self, text: str) -> str:
         return (
@@ -479,14 +485,14 @@ class Style:
         )
 
     def _big_sum(self, letters: Sequence[Letter], inner: Tree) -> str:
-        inside = self.with_letters(letters)
+        inside = self.with_letters(letters, free=_free(inner) - {*letters})
         text, level = inside.write(inner)
         names = "".join(inside.letters[x] for x in letters)
         body = self.paren(text) if level == SUM else text
         return rf"\sum_{{{names}}} {body}" if self.latex else f"Σ_{names} {body}"
 
     def _largest(self, row: str, letters: Sequence[Letter], inner: Tree) -> str:
-        inside = self.with_letters(letters)
+        inside = self.with_letters(letters, free=_free(inner) - {*letters})
         text, level = inside.write(inner)
         names = "".join(inside.letters[x] for x in letters)
         body = self.paren(text) if level == SUM else text
@@ -494,6 +500,12 @@ class Style:
         return rf"\{word}_{{{names}}} {body}" if self.latex else f"{word}_{names} {body}"
 
     def _function(self, name: str, nodes: Sequence[Tree], closed: bool) -> str:
+        if name == "pow":
+            (base, level), (exponent, strength) = map(self.write, nodes)
+            base = base if level == ATOM and not self._is_raised(base) else self.paren(base)
+            if self.latex:
+                return f"{base}^{{{exponent}}}"
+            return f"{base}^{exponent if strength == ATOM else self.paren(exponent)}"
         simple = len(nodes) == 1 and (nodes[0][0] == "atom" or _is_plain(nodes[0])) and not closed
         return self._called(name, ", ".join(self.write(x)[0] for x in nodes), simple)
 

@@ -106,13 +106,13 @@ class Rolled:
 
 
 @overload
-def roll(listing: Listing, *, apart: bool = False) -> Rolled: ...
+def roll(listing: Listing, *, apart: Mapping[int, object] = ...) -> Rolled: ...
 @overload
 def roll(listing: Listing, least: int) -> Rolled | None: ...
-def roll(listing: Listing, least: int = 0, *, apart: bool = False) -> Rolled | None:
+def roll(listing: Listing, least: int = 0, *, apart: Mapping[int, object] = {}) -> Rolled | None:
     """The instructions as families; None if there are less than so many for each kind of node.
 
-    ``apart`` leaves each in a family of its own.
+    Slots that ``apart`` maps to different things are in different families.
 
     >>> from autograd_mini import trace
     >>> rolled = roll(trace(lambda W, x: W @ x, np.ones((3, 2)), np.ones(2)).listing)
@@ -125,7 +125,7 @@ def roll(listing: Listing, least: int = 0, *, apart: bool = False) -> Rolled | N
         return None
     nodes = nodes_of(code)
     arrays, leaves = _slices(inputs), _slices(outputs)
-    marks: dict[tuple[int, int], object] = {(k, -1): k for k in range(code.slots)} if apart else {}
+    marks: dict[tuple[int, int], object] = {(slot, -1): mark for slot, mark in apart.items()}
     colours = colours_of(nodes, arrays, {}, marks, len(code) / least if least else math.inf)
     if colours.order is None:
         return None

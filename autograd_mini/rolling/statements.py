@@ -185,7 +185,7 @@ class _Planner:
             chooses = family.row is rules.where and operands[0] and _choice(family)
             if family.row in COMPARISONS or folds or chooses:
                 able.add(i)
-        while True:  # what a truth folds must be truths, and what takes a truth must want one
+        while True:  # what a truth folds or chooses by must be truths, and what takes a truth must want one
             truths: set[int] = set()
             for i in sorted(able, reverse=True):
                 users = [(self.families[user], user, operand) for user, operand in self.users[i]]
@@ -197,9 +197,8 @@ class _Planner:
             wrong = {
                 i
                 for i in truths
-                if self.families[i].fold
-                # the terms of a fold are families, and never constants
-                and any(x.family not in truths for x in self.families[i].operands)  # type: ignore[union-attr]
+                if self.families[i].row not in COMPARISONS
+                and any(isinstance(x, Operand) and x.family not in truths for x in self.families[i].operands)
             }
             if not wrong:
                 return truths

@@ -23,11 +23,11 @@ from derivation_losses import wrong_lines
 
 
 def drawn(seed: int) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """A random loss of a vector, a matrix and targets, and a point."""
+    """A random loss of a vector, a matrix and targets, or a vector, and a point."""
     random = np.random.default_rng(seed)
     kinds = random.integers(0, len(STEPS), random.integers(1, 5)).tolist()
     picks = random.integers(0, 99, 40).tolist()
-    end = int(random.integers(0, 5))
+    end = int(random.integers(0, len(ENDS)))
     n = int(random.integers(2, 5))
 
     def f(x: Any, A: Any, b: Any) -> Any:
@@ -69,11 +69,12 @@ ENDS: list[Callable[[Any, Any, Any], Any]] = [
     lambda u, v, b: -np.sum(b * np.log(softmax(u))),
     lambda u, v, b: np.mean(np.log(1 + u**2)) + np.sum(np.abs(v)),
     lambda u, v, b: np.log(np.sum(np.exp(u))) + v @ b,
+    lambda u, v, b: softmax(u) * v,
 ]
 
 
 def main(count: int, start: int) -> int:
-    wrong, times, kinds = 0, [], Counter[str]()
+    wrong, times, kinds = 0, dict[int, float](), Counter[str]()
     for seed in range(start, start + count):
         f, at = drawn(seed)
         began = time.perf_counter()
@@ -87,7 +88,7 @@ def main(count: int, start: int) -> int:
             print(f"seed {seed}:")
             traceback.print_exc(limit=-3)
             continue
-        times.append(time.perf_counter() - began)
+        times[seed] = time.perf_counter() - began
         try:
             lines = list(wrong_lines(found, f, at))
             closed = not any("∂" in line for line in found.results.values())
@@ -100,7 +101,8 @@ def main(count: int, start: int) -> int:
         for line in lines:
             wrong += 1
             print(f"seed {seed}: {line}")
-    cost = f"{np.median(times):.2f} s each, at most {max(times):.1f}"
+    slowest = max(times, key=lambda seed: times[seed])
+    cost = f"{np.median([*times.values()]):.2f} s each, at most {times[slowest]:.1f} (seed {slowest})"
     print(f"{count} losses, {wrong} lines wrong; {dict(kinds)}; {cost}")
     return wrong
 

@@ -353,6 +353,16 @@ def test_every_known_derivative_is_well_formed_latex(name: str) -> None:
     assert len(text.split("\n")) <= LINES + 12
 
 
+@pytest.mark.parametrize("n", [4, 30])
+def test_the_derivative_of_an_extremum_has_no_chain_of_ties(n: int) -> None:
+    program = trace(grad(np.max), np.zeros(n))
+    assert len(body(program.source("numpy"))) == 3
+    for x in (random.uniform(size=n), np.arange(n) // 2 * 1.0, np.full(n, np.inf), np.full(n, -np.inf)):
+        (tied,) = np.nonzero(x == x.max())
+        np.testing.assert_allclose(np.array(program(x))[tied], 1 / len(tied), rtol=1e-15)
+        assert run(program.source("numpy"), program.name)(x).tolist() == list(program(x))
+
+
 @pytest.mark.parametrize(
     "seeds", [(*range(0, 50, 4), 20861), pytest.param(range(50), marks=pytest.mark.slow)], ids=["", "more"]
 )
