@@ -668,3 +668,27 @@ class Sigmoid:
     report = check_backward(names["Sigmoid"], at={"z": random.standard_normal(4)}, diagnosis=20.0)
     assert report.explanations[0].formula == "dz = g * s * (1 - s)"
     assert "∂L/∂(-" not in str(report)
+
+
+ATTENTION = """
+import numpy as np
+def forward(q, k, v):
+    s = q @ k.T / np.sqrt(q.shape[1])
+    e = np.exp(s - s.max(axis=1, keepdims=True))
+    a = e / e.sum(axis=1, keepdims=True)
+    return a @ v, (q, k, v, a)
+def backward(dout, cache):
+    q, k, v, a = cache
+    dv = a.T @ dout
+    da = dout @ v.T
+    ds = a * (da - np.sum(da * a, axis=1, keepdims=True))
+    return ds @ k, ds.T @ q, dv
+"""
+
+
+def test_a_number_that_is_right_at_this_size_alone_is_no_fix():
+    names = module(ATTENTION)
+    at = {"q": random.normal(size=(3, 4)), "k": random.normal(size=(5, 4)), "v": random.normal(size=(5, 2))}
+    report = check_backward(names["forward"], names["backward"], at=at, diagnosis=8)
+    (said,) = [x.formula for x in report.explanations]
+    assert said == "da = dout @ v.T / np.sqrt(q.shape[1])"  # and not times 0.5, or over dout.shape[1]

@@ -446,6 +446,8 @@ class Edits:
                 yield Edit(slot, f"({text}) * {n}", "constant")
                 if not is_int:
                     yield Edit(slot, f"({text}) / {n}", "constant")
+                if not is_int and self.np:
+                    yield Edit(slot, f"({text}) / {self.np}sqrt({n})", "constant")
             for t, sign, by in itertools.product(self.unused, "+-*", ("", *per)):
                 if t != text:
                     kind = "unused factor" if sign == "*" else "unused term"

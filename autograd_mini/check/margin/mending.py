@@ -37,7 +37,6 @@ Line: TypeAlias = "tuple[str, int]"
 LONGEST_RUN, SHORT_RUN = 0.5, 0.04  # seconds
 SLOWER = 25  # times as long as before the edit, and a short run more, may a run last
 LATER = 0.25  # seconds in which fits are looked for after the first, at least
-SIZES = 2  # other than the given ones, at which a fit is tried
 PATIENCE, GRACE = 4.0, 0.5  # times the seconds of computing, and seconds more, by the clock on the wall
 
 
@@ -242,7 +241,7 @@ class Mending:
         found: list[Runs] = []
         end = time.process_time() + LONGEST_RUN
         for length in sorted(lengths, key=lambda n: (-firsts[n], -n)):
-            if len(found) == SIZES or time.process_time() > end:
+            if time.process_time() > end:
                 break
             with suppress(Exception, SlowError), limited(LONGEST_RUN):
                 longer = Runs(runs.passes, elsewhere(runs.passes, runs.trial, length))
