@@ -277,5 +277,5 @@ def _mimebundle(self: Any, include: Any = None, exclude: Any = None) -> dict[str
     return mimebundle(self)
 
 
-setattr(Value, "_repr_mimebundle_", _mimebundle)  # noqa: B010 - mypy knows no such attribute: a lower floor knows nothing of drawing
-setattr(ValueArray, "_repr_mimebundle_", _mimebundle)  # noqa: B010 - as above
+for _shown in (Value, ValueArray):  # a lower floor knows nothing of drawing
+    setattr(_shown, "_repr_mimebundle_", _mimebundle)  # noqa: B010 - mypy knows no such attribute

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,12 @@ def signature(names: Iterable[str]) -> inspect.Signature:
     if all(name.isidentifier() and not keyword.iskeyword(name) for name in names):
         return inspect.Signature([inspect.Parameter(name, POSITIONAL_OR_NAMED) for name in names])
     return inspect.Signature([inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL)])
+
+
+def with_parameters(f: Callable[..., Any], names: Iterable[str]) -> Callable[..., Any]:
+    """A function of positional arguments that goes by these names."""
+    f.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
+    return f
 
 
 def numeric(given: Any, shape: tuple[int, ...]) -> Any:

@@ -228,17 +228,16 @@ def _as_any_object(self: Value) -> Any:
     return (*_empty(type(self)), *reduced[2:]) if hasattr(type(self), "_empty") else reduced
 
 
-def _copy(self: Value) -> Value:
-    """The same operands and attributes in a node of its own."""
-    # typeshed lacks _reconstruct, by which copy itself makes an object of what it is reduced to
-    new: Value = copy._reconstruct(self, None, *_as_any_object(self))  # type: ignore[attr-defined]  # as said
+def _copy(self: Value, memo: dict[int, Any] | None = None) -> Value:
+    """The same operands, or with a ``memo`` copies of them, and attributes in a node of its own."""
+    # by what copy itself makes an object of that it is reduced to
+    new: Value = copy._reconstruct(self, memo, *_as_any_object(self))  # type: ignore[attr-defined]  # typeshed lacks it
     return new
 
 
 def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
     if not _Plain()[type(self)]:
-        own: Value = copy._reconstruct(self, memo, *_as_any_object(self))  # type: ignore[attr-defined]  # as above
-        return own
+        return _copy(self, memo)
     plain, new, get = _Plain(), object.__new__, memo.get
     memo[id(self)] = root = new(type(self))
     nodes, copies = [self], [root]

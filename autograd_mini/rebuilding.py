@@ -36,7 +36,7 @@ from autograd_mini.labels import element_label
 from autograd_mini.numpy import opened
 from autograd_mini.rewriting import FOLLOW, ORIGINALS, edited
 from autograd_mini.tracing import Traced, is_condition
-from autograd_mini.trees import map_leaves
+from autograd_mini.trees import map_leaves, own
 from autograd_mini.value import HOMES, TraceError, Value, caller
 
 
@@ -296,7 +296,7 @@ def _int(x: Any = 0, *base: Any) -> Any:
 
 def _copied(x: Any, *memo: Any) -> Any:
     """`copy.copy` and `copy.deepcopy`, but that a copy of a Value would be another input."""
-    return map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, x)
+    return own(x)
 
 
 def _isinstance(x: Any, kinds: Any) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autograd_mini import check_backward, check_vjp
-from autograd_mini.check.subjects.binding import passes_of
+from autograd_mini.check.subjects.binding import Passes
 
 random = np.random.default_rng(3)
 X, W, B = random.standard_normal((3, 4)), random.standard_normal((4, 5)), random.standard_normal(5)
@@ -817,7 +817,7 @@ def test_passes_of_jax():
 
 def test_passes_are_functions_of_arguments_by_name():
     layer = Linear(4, 5)
-    passes = passes_of(layer, at={"x": X, "W": W})
+    passes = Passes(layer, at={"x": X, "W": W})
     assert passes.wrt == ("x", "W", "b")
     assert passes.roots == (Linear.forward, Linear.backward)
     called = []

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_mini.arguments import with_parameters
 from autograd_mini.arrays import named
-from autograd_mini.check.subjects.arguments import with_parameters
 from autograd_mini.expressions import Expression, parse
 
 Point = dict[str, Any]

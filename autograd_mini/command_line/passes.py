@@ -14,7 +14,7 @@ import numpy as np
 
 from autograd_mini.check import as_json, check_backward
 from autograd_mini.check.subjects.arguments import as_array, listed, parameters_of, required
-from autograd_mini.check.subjects.binding import passes_of
+from autograd_mini.check.subjects.binding import Passes
 from autograd_mini.check.subjects.passes import function_of
 from autograd_mini.command_line.arguments import pairs, point_of
 from autograd_mini.command_line.checks import STATUS
@@ -119,7 +119,7 @@ class _Passes:
         def runs(texts: Mapping[str, str]) -> Exception | None:
             try:
                 forward, backward, at = self.at(texts)
-                passes = passes_of(forward, backward, at, **self.named)
+                passes = Passes(forward, backward, at, **self.named)
                 output = np.asarray(passes.forward(passes.arguments)[0], dtype=float)
             except Exception as error:
                 return error
@@ -145,7 +145,7 @@ class _Passes:
     def _unlike(self, texts: Mapping[str, str]) -> list[str]:
         """The arguments whose gradients have another size."""
         forward, backward, at = self.at(texts)
-        passes = passes_of(forward, backward, at, **self.named)
+        passes = Passes(forward, backward, at, **self.named)
         output, state = passes.forward(passes.arguments)
         cotangent = map_leaves(np.ones_like, output) if passes.seeded else 1.0
         found = passes.backward(state, cotangent, passes.arguments)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini.arguments import signature
+from autograd_mini.arguments import with_parameters
 from autograd_mini.arrays import values
 from autograd_mini.deriving.algebra import Algebra, Poly, TooLargeError
 from autograd_mini.deriving.forward import Array, Forward
@@ -222,5 +222,4 @@ def _in_order(f: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]
         named = dict(zip(names, given, strict=True))
         return f(*[named.pop(name) for name in first], **named)
 
-    in_order.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
-    return in_order
+    return with_parameters(in_order, names)

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograd_mini import formulas
-from autograd_mini.arguments import signature
+from autograd_mini.arguments import with_parameters
 from autograd_mini.instructions import Instructions
 from autograd_mini.number_types import FormulaType, mpmath_type
 from autograd_mini.program import trace
@@ -135,8 +135,7 @@ def record(f: Callable[..., Any], arguments: Arguments, apart: bool = False) -> 
             raise ValueError("derivation: f must return one number or array, got several; choose one of them")
         return result.reshape(-1)[0] if np.ndim(result) and np.size(result) == 1 else result
 
-    one.__signature__ = signature(arguments)  # type: ignore[attr-defined]  # where inspect looks for it
-    program = trace(one, *arguments.values())
+    program = trace(with_parameters(one, arguments), *arguments.values())
     code = program.code
     if ((code.inputs <= code.outputs) & (code.outputs < code.first)).all():
         raise ValueError("derivation: f is a constant")

@@ -75,9 +75,10 @@ class Expression:
         self.text = text
         tree, self.axes = parsed(text)
         self._line = on_one_line(text)
+        self._is_printed = is_printed(self._line)
         compiler = Compiler(self._line)
         if known:
-            tree = Resolver(known, is_printed(self._line), compiler.refuse).visit(tree)
+            tree = Resolver(known, self._is_printed, compiler.refuse).visit(tree)
         self._function = compiler.compile(tree)
         self._columns = dict(sorted(compiler.columns.items(), key=lambda name: name[1]))
         self._limits = compiler.limits - set(self._columns)
@@ -98,7 +99,7 @@ class Expression:
         ('y', 'i', 't')
         """
         known = frozenset(known)
-        is_read = known.issuperset(self.names) and not is_printed(self._line)
+        is_read = known.issuperset(self.names) and not self._is_printed
         try:
             return self if is_read or not known else _reading(self.text, known)
         except ExpressionError as error:

@@ -328,7 +328,7 @@ class Compiler(ast.NodeVisitor):
         row = rules.table[formulas.OPERATORS[type(node.op)]]
         return lambda operands, x, y: operands.apply(row, x, y)
 
-    visit_Power = visit_BinOp  # noqa: N815
+    visit_Power = visit_BinOp  # noqa: N815  # the name that ast calls
 
     def visit_Compare(self, node: ast.Compare) -> Function:
         """``a < b < c`` holds where both comparisons do."""
@@ -371,7 +371,7 @@ class Compiler(ast.NodeVisitor):
             node, array_of, operands, (entry(operands) for entry in entries), len(entries)
         )
 
-    visit_List = visit_Tuple  # noqa: N815
+    visit_List = visit_Tuple  # noqa: N815  # the name that ast calls
 
     def visit_Subscript(self, node: ast.Subscript) -> Function:
         array = self.function(node.value)
@@ -388,7 +388,7 @@ class Compiler(ast.NodeVisitor):
 
         return lambda operands: self.at(node, pick, operands)
 
-    visit_Entry = visit_Subscript  # noqa: N815
+    visit_Entry = visit_Subscript  # noqa: N815  # the name that ast calls
 
     def index(self, node: ast.expr) -> Function:
         if isinstance(node, ast.Slice):

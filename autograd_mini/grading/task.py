@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_mini.arguments import with_parameters
 from autograd_mini.arrays import noting
 from autograd_mini.check import Explanation, check_gradient, check_steps
 from autograd_mini.check.subjects.arguments import (
@@ -19,7 +20,6 @@ from autograd_mini.check.subjects.arguments import (
     is_floating,
     listed,
     matched,
-    with_parameters,
 )
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT, WRONG
 from autograd_mini.grading.grades import FAILED, GRAVITY, NOTHING, Mark, gravest

@@ -419,6 +419,9 @@ def test_a_complex_point_and_a_value_beside_the_gradient_are_said():
         check_gradient(lambda x: x * x, lambda x: 2 * x, at=1j)
     report = check_gradient(lambda x: x * x, lambda x: (x * x, 2 * x), at=3.0)
     assert "of a pair (value, gradient) return the gradient alone" in report.reason
+    for ragged in ([[1, 2], [3]], (1.0, [[1, 2], [3]])):
+        report = check_gradient(lambda x: x * x, lambda x, given=ragged: given, at=3.0)
+        assert "not an array of numbers" in report.reason
 
 
 def test_printed_figures_for_each_argument():

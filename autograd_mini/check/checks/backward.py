@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autograd_mini.arguments import with_parameters
 from autograd_mini.arrays import holds_values
 from autograd_mini.check.checks.comparison import compare, places_of
 from autograd_mini.check.margin import Margin, Recorded, Trial, explained
@@ -21,7 +22,6 @@ from autograd_mini.check.subjects.arguments import (
     is_floating,
     is_plain,
     numbers_of,
-    with_parameters,
 )
 from autograd_mini.check.subjects.binding import Passes
 from autograd_mini.check.subjects.hand import Claim

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_mini.arguments import signature
+from autograd_mini.arguments import with_parameters
 from autograd_mini.arrays import values
 from autograd_mini.check.subjects.tensors import Runner
 from autograd_mini.rules import as_number
@@ -67,12 +67,6 @@ def parameters_of(f: Any) -> dict[str, inspect.Parameter] | None:
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     named = {name: p for name, p in parameters.items() if p.kind not in variable}
     return named or (None if parameters else {})
-
-
-def with_parameters(f: Callable[..., Any], names: Iterable[str]) -> Callable[..., Any]:
-    """A function of positional arguments that goes by these names."""
-    f.__signature__ = signature(names)  # type: ignore[attr-defined]  # where inspect looks for it
-    return f
 
 
 def arguments_of(f: Any, at: Any) -> dict[str, Any]:

@@ -62,8 +62,7 @@ from autograd_mini.check.subjects.passes import (
     plain,
 )
 from autograd_mini.check.subjects.running import LOSSES, OUTPUTS, Running, refused
-from autograd_mini.check.subjects.subject import own
-from autograd_mini.trees import leaves, map_leaves
+from autograd_mini.trees import leaves, map_leaves, own
 
 CACHES = "cache caches memo saved tape res residual residuals state ctx context intermediates".split()
 RATE = re.compile(r"(learn(ing)?_?)?rate|(.*_)?lr|l_?rate|eta|alpha|step(_?size)?", re.I)
@@ -727,6 +726,3 @@ def _first_of_equal(sources: Sequence[Leaf]) -> list[Leaf]:
     """The different ones, results of backward before what it leaves."""
     results = [leaf for leaf in sources if leaf.path[0] == RESULT] or sources
     return [leaf for i, leaf in enumerate(results) if not any(same(leaf.value, x.value) for x in results[:i])]
-
-
-passes_of = Passes  # of what somebody has

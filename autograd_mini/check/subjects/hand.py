@@ -15,6 +15,7 @@ from autograd_mini.check.subjects.arguments import (
     Floats,
     RejectedError,
     UnknownNameError,
+    as_array,
     listed,
     numbers_of,
 )
@@ -184,7 +185,8 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
     if isinstance(result, RejectedError):
         raise result
     claim: Claim = result
-    pair = isinstance(result, tuple) and len(result) == 2 and np.shape(result[1]) == shape
+    is_pair = isinstance(result, tuple) and len(result) == 2
+    pair = is_pair and getattr(as_array(result[1]), "shape", ()) == shape
     hint = "; of a pair (value, gradient) return the gradient alone" * pair
     if not isinstance(result, Claim):
         try:
@@ -199,7 +201,7 @@ def claim_of(name: str, result: Any, shape: tuple[int, ...]) -> Claim:
     return claim
 
 
-def parts_of(result: Any) -> list[Any]:
+def one_for_each(result: Any) -> list[Any]:
     """What a hand result holds one after the other, as one for each of several arguments; [] if it is one."""
     if isinstance(result, Claim):
         pairs = zip(result.numbers, result.unit, strict=True) if result.numbers.ndim else ()

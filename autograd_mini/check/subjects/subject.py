@@ -39,7 +39,7 @@ from autograd_mini.check.subjects.hand import (
     Formula,
     claim_of,
     is_fixed,
-    parts_of,
+    one_for_each,
     prepared,
     single,
 )
@@ -50,7 +50,7 @@ from autograd_mini.expressions.vocabulary import CONSTANTS
 from autograd_mini.labels import arrays_among, split_label
 from autograd_mini.rebuilding import called, noting_locals
 from autograd_mini.rules import Primitive
-from autograd_mini.trees import map_leaves
+from autograd_mini.trees import own
 from autograd_mini.value import Value, topological_order
 
 Index: TypeAlias = tuple[int, ...]
@@ -258,7 +258,7 @@ class _Function(Subject):
         if isinstance(given, Mapping):
             return [name for name in self.arguments if name in given]
         names = [name for name, x in self.arguments.items() if is_floating(x)]
-        parts = parts_of(given)
+        parts = one_for_each(given)
         if len(parts) != len(names):
             return []
         try:
@@ -424,11 +424,6 @@ def _numbers(what: str, x: Any) -> Floats:
         raise TypeError(f"check: {what}: {error}" + "; is there a return?" * (x is None)) from None
 
 
-def own(x: Any) -> Any:
-    """A copy of what can be changed in place; Values in it are the same ones."""
-    return map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, x)
-
-
 def _by_name(result: Any, wrt: list[str], arguments: Arguments) -> dict[str, Any]:
     if isinstance(result, Mapping):
         if not result:
@@ -440,7 +435,7 @@ def _by_name(result: Any, wrt: list[str], arguments: Arguments) -> dict[str, Any
         return {name: result[name] for name in wrt}
     if len(wrt) == 1:  # a tuple of one is what grad gives for argnums=(0,)
         return {wrt[0]: result[0] if isinstance(result, tuple) and len(result) == 1 else result}
-    parts = parts_of(result)
+    parts = one_for_each(result)
     if len(parts) != len(wrt):
         raise RejectedError(f"the hand result must hold one array for each of {listed(wrt)}")
     return dict(zip(wrt, parts, strict=True))

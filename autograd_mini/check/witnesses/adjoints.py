@@ -16,10 +16,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograd_mini.check.subjects.arguments import Floats, Nodes, UnknownNameError, numbers_of, plain
-from autograd_mini.check.subjects.subject import Graph, labelled, labels_of, own
+from autograd_mini.check.subjects.subject import Graph, labelled, labels_of
 from autograd_mini.labels import element_label
 from autograd_mini.number_types import FLOAT
 from autograd_mini.sweeps import Sweep, Tape
+from autograd_mini.trees import own
 from autograd_mini.value import Value, as_operand, constant, topological_order
 
 Given: TypeAlias = "Mapping[str, tuple[str, Floats]]"  # what adjoints are called: their nodes' name, numbers
