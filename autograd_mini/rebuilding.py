@@ -30,7 +30,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograd_mini import numpy as stand_in
-from autograd_mini import rules
+from autograd_mini import rules, ufuncs
 from autograd_mini.arrays import as_values, holds_values, is_traced
 from autograd_mini.labels import element_label
 from autograd_mini.numpy import opened
@@ -308,13 +308,23 @@ def _on_values(real: Callable[..., Any], function: Callable[..., Any]) -> Callab
     return lambda *args, **named: (function if holds_values(args) else real)(*args, **named)
 
 
+def _remainder(x: Any, y: Any) -> Any:
+    """From the nearest multiple of y, of two the even one: the quotient may lose multiples of 2y."""
+    x = rules.fmod(x, 2 * y)
+    return x - y * rules.rint(x / y)
+
+
 MATH: dict[str, Callable[..., Any]] = {
     **{name: row for name, row in rules.table.items() if hasattr(math, name)},
-    "fabs": rules.abs,
     "log": lambda x, *base: reduce(rules.div, map(rules.log, (x, *base))),
     "hypot": lambda *xs: reduce(rules.hypot, xs, 0.0),
     "fsum": sum,
     "prod": np.prod,
+    "sumprod": np.dot,
+    "dist": lambda p, q: MATH["hypot"](*map(rules.sub, p, q)),
+    "remainder": _remainder,
+    "gamma": ufuncs.gamma,
+    **{name: ufuncs.NUMPY[name] for name in ("fabs", "copysign", "degrees", "radians")},
     "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
 }  # fmt: skip
 SCIPY: dict[str, Callable[..., Any]] = {  # its own ask arrays of floats what is finite

@@ -76,10 +76,18 @@ CONDITIONS |= {
     np.bitwise_or: disjunction,
 }
 
+
+def gamma(x: Any) -> Any:
+    """Γ(x), negative where floor(x) is negative and odd."""
+    size = rules.exp(rules.lgamma(x))
+    return rules.where(rules.less(rules.fmod(rules.floor(x), 2.0), 0.0), -size, size)
+
+
 SCIPY |= {
     "expit": rules.sigmoid,
     "entr": lambda x: rules.where(rules.less(x, 0.0), -math.inf, rules.entr(rules.abs(x))),
     "log_expit": lambda x: -rules.softplus(-x),
+    "gamma": gamma,
     "gammaln": rules.lgamma,
     "psi": rules.digamma,
     "exp10": lambda x: rules.pow(10.0, x),

@@ -1,6 +1,7 @@
 """Code that makes its own arrays runs on Values unchanged: the value is NumPy's, the gradient right."""
 
 import inspect
+import math
 import pickle
 import threading
 import traceback
@@ -10,8 +11,10 @@ from typing import Any
 
 import handwritten
 import handwritten_layers
+import mpmath
 import numpy as np
 import pytest
+import scipy.special
 
 from autograd_mini import check_gradient, grad, hessian, hvp, jacobian, jvp, trace, value_and_grad, vjp
 from autograd_mini.numpy import OpenArray
@@ -372,3 +375,44 @@ def test_a_followed_function_has_the_signature_of_its_text() -> None:
         return x * scale
 
     assert inspect.signature(Rebuilt(f)(f)) == inspect.signature(f)
+
+
+def _of_math():
+    """Every real function of `math` at numbers of its domain, one of them a distance of points."""
+    for name, function in vars(math).items():
+        for arguments in ((0.7,), (1.7,), (-2.3,), (2.6, 1.5), (0.3, -0.4), ([0.3, -2.0], [1.0, 0.5])):
+            try:
+                if isinstance(function(*arguments), float):
+                    yield pytest.param(function, arguments, id=f"{name}{arguments}")
+            except (TypeError, ValueError, OverflowError):
+                continue
+
+
+@pytest.mark.parametrize(("function", "arguments"), [*_of_math()])
+def test_functions_of_math_are_followed_to_their_differences(function, arguments):
+    if function in (math.ulp, math.nextafter):
+        with pytest.raises(TypeError, match="derivative would be lost"):
+            grad(lambda *xs: function(*xs))(*arguments)
+        return
+
+    def f(x):
+        first = arguments[0]
+        return function([x, *first[1:]] if isinstance(first, list) else x, *arguments[1:])
+
+    x = arguments[0][0] if isinstance(arguments[0], list) else arguments[0]
+    value, slope = value_and_grad(f)(x)
+    assert value == pytest.approx(f(x), rel=1e-14)
+    assert slope == pytest.approx((f(x + 1e-6) - f(x - 1e-6)) / 2e-6, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("x", [0.3, -0.7, -1.2, -2.5, 30.3, 170.5, -170.3, 1e-8])
+def test_the_gamma_function_and_its_derivative(x):
+    for gamma in (math.gamma, scipy.special.gamma):
+        value, slope = value_and_grad(lambda x: gamma(x))(x)  # noqa: B023
+        assert value == pytest.approx(float(mpmath.gamma(x)), rel=1e-12)
+        assert slope == pytest.approx(float(mpmath.gamma(x) * mpmath.digamma(x)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("x", "y"), [(1.5, 1), (2.5, 1), (3.7, 2), (-3.7, 2), (7, -2), (0.5, 1), (1e17, 3)])
+def test_the_remainder_of_math_is_from_the_nearest_multiple_of_ties_the_even_one(x, y):
+    assert value_and_grad(lambda x: math.remainder(x, y))(x) == (math.remainder(x, y), 1.0)
