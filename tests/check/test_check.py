@@ -326,9 +326,7 @@ def test_the_witness_alone_judges_what_the_engine_cannot_follow(f, hand, at):
 
 def test_a_scipy_function_is_judged_by_the_witness_alone():
     special = pytest.importorskip("scipy.special")
-    report = check_gradient(
-        lambda x: special.gamma(x), lambda x: special.gamma(x) * special.digamma(x), at=2.5
-    )
+    report = check_gradient(lambda x: special.j0(x), lambda x: -special.j1(x), at=2.5)
     assert report, str(report)
     assert report.witnesses == ("differences of f on floats",)
 

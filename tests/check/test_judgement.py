@@ -268,10 +268,50 @@ def test_a_zero_by_convention_is_said_to_be_one():
     largest = check_gradient(np.max, [0.0, 1.0], at=[1.0, 3.0], points=0)
     assert [entry.note for entry in largest.entries] == ["", ""]  # it is 0, and by no convention
     tied = check_gradient(am.relu, lambda x: 0.0, at=0.0, points=0)
-    assert "0 by convention (a tied edge): the one-sided derivatives differ: one-sided 0 and 1" in tied.reason
+    assert "0 by convention (a tied edge): the derivative jumps here: one-sided 0 and 1" in tied.reason
     plain = check_jacobian(lambda x: am.relu(x) * np.array([1.0, 0.0]), np.diag([1.0, 0.0]), at=[1.0, 2.0])
     assert not any(entry.note for entry in plain.entries)  # no path, or a factor of 0, is no convention
     assert check_gradient(am.relu, 1.0, at=-1.0).verdict == "disagrees"
+
+
+@pytest.mark.parametrize(
+    ("f", "at", "sides"),
+    [
+        (lambda x: np.max(x), np.ones(4), (0, 1)),
+        (lambda x: np.min(x), np.ones(3), (1, 0)),
+        (lambda x: np.linalg.norm(x, 1), np.zeros(2), (-1, 1)),
+        (lambda x: np.sqrt(np.sum(x * x)), np.zeros(3), (-1, 1)),
+        (lambda x: np.sum(np.maximum(x, 0.0) - 2 * abs(x)), np.zeros(3), (2, -1)),
+        (lambda x: np.sum(np.sqrt(abs(x))), np.zeros(2), (-np.inf, np.inf)),
+        (lambda x: np.sum(np.sqrt(x)), np.zeros(2), (np.nan, np.inf)),
+        (lambda x: np.sum(np.cbrt(x)), np.zeros(2), (np.inf, np.inf)),
+    ],
+)
+def test_one_sided_derivatives_are_those_along_the_input(f, at, sides):
+    """Of several tied inputs one moves alone."""
+    for entry in check_gradient(f, np.full(at.shape, 0.25), at=at, points=0).entries:
+        np.testing.assert_allclose((entry.left, entry.right), sides)
+
+
+def test_a_jump_that_no_input_alone_meets_is_told_without_sides():
+    report = check_gradient(
+        lambda x: np.maximum(0.0, np.minimum(x[0], x[1])), [1.0, 1.0], at=[0.0, 0.0], points=0
+    )
+    assert report.reason.partition(" (")[0].endswith(": the derivative jumps here")
+
+
+@pytest.mark.parametrize(
+    ("f", "hand", "at"),
+    [
+        (np.linalg.norm, lambda x: np.ones(2), np.zeros(2)),
+        (lambda x: np.sqrt(np.sum(x * x)), lambda x: np.ones(3), np.zeros(3)),
+        (lambda x: np.sum(np.sqrt(x)), lambda x: 1 / np.sqrt(x), np.array([0.0, 1.0])),
+        (lambda x: np.sum(np.cbrt(x)), lambda x: np.cbrt(x) ** -2, np.array([0.0, 1.0])),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_where_the_given_point_has_no_derivative_the_others_still_tell_what_is_wrong(f, hand, at):
+    assert check_gradient(f, hand, at=at).verdict == "disagrees"
 
 
 # --- what a derivation takes for granted ---

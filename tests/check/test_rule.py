@@ -221,8 +221,8 @@ def test_a_derivative_of_zero_that_convention_gives_is_said_to_be_one():
         return judged(claim, testimony, Settings(), 0 * ONE).notes.item()
 
     sides = {"open": ONE > 0, "left": 0 * ONE, "right": 1 * ONE}
-    assert note(told(0.0, **sides)).startswith("0 by convention (a tied edge): the one-sided")
-    assert note(told(1.0, **sides)).startswith("the one-sided derivatives differ")
+    assert note(told(0.0, **sides)).startswith("0 by convention (a tied edge): the derivative jumps")
+    assert note(told(1.0, **sides)).startswith("the derivative jumps here")
     assert note(told(np.inf, **sides)).startswith("there is no finite derivative here")
     assert note(told(0.0, followed=False, **sides)).startswith("the differences do not settle")
 

@@ -117,8 +117,9 @@ def told_at(
 ) -> list[Testimony | None]:
     """The testimony at every place; None where f is not finite.
 
-    What is asked of f at the given point only, whether its graph is f and what its rounding hides, holds at
-    the others too; what keeps anything from being said at one point, as a random f does, holds at all.
+    What is asked of f at the given point only, or at the first that has a derivative, whether its graph is f
+    and what its rounding hides, holds at the others too; what keeps anything from being said at one point, as
+    a random f does, holds at all.
     """
     told: list[Testimony | None] = []
     for place in places:
@@ -126,9 +127,9 @@ def told_at(
         if not np.isfinite(place.output).all():
             told.append(None)
             continue
-        given = told[0] if told else None
+        given = next((t for t in told if t and (not t.followed or np.isfinite(t.truth).all())), None)
         testimony = heard_at(
-            subject, place.arguments, place.output, settings.seed, place.number, also,
+            subject, place.arguments, place.output, settings.seed, place.number if given else 0, also,
             follow=given is None or given.followed,
         )  # fmt: skip
         if given is not None and given.unseen.shape == testimony.unseen.shape:

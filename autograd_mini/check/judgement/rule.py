@@ -40,9 +40,9 @@ TIED = "0 by convention (a tied edge): "
 UNSEEN = "f's own rounding hides this derivative: it rests on the engine's word alone"
 UNTOLD = "the step is smaller than the rounding of what it changes, which tells no digit of the derivative"
 ROUNDED = "it differs by what rounding may have done; at this point nothing can be said"
-ONE_SIDED = "the one-sided derivatives differ: one-sided {left:.6g} and {right:.6g}"
-NO_DERIVATIVE = "there is no finite derivative here: one-sided {left:.6g} and {right:.6g}"
-UNSETTLED = "the differences do not settle: one-sided {left:.6g} and {right:.6g}"
+JUMPS = "the derivative jumps here"
+NO_DERIVATIVE = "there is no finite derivative here"
+UNSETTLED = "the differences do not settle"
 UNCLEAR = "the differences tell too few digits: they leave {error:.1e} open"
 
 
@@ -114,11 +114,14 @@ def judged(
     verdicts[testimony.open] = INCONCLUSIVE  # no derivative, or two: nobody is right or wrong about it
     notes[testimony.open] = NO_DERIVATIVE if testimony.followed else UNSETTLED
     if testimony.followed:
-        notes[testimony.open & np.isfinite(testimony.truth)] = ONE_SIDED
-        notes[testimony.open & (testimony.truth == 0)] = TIED + ONE_SIDED
+        notes[testimony.open & np.isfinite(testimony.truth)] = JUMPS
+        notes[testimony.open & (testimony.truth == 0)] = TIED + JUMPS
     for index in map(tuple, np.argwhere(verdicts == INCONCLUSIVE)):
-        below, above, error = testimony.left[index], testimony.right[index], testimony.error[index]
-        notes[index] = notes[index].format(left=below, right=above, error=error)
+        notes[index] = notes[index].format(error=testimony.error[index])
+    both = np.array([testimony.left, testimony.right])
+    for index in map(tuple, np.argwhere(testimony.open & ~np.isclose(both[0], both[1], equal_nan=True))):
+        sides = ("none" if np.isnan(side[index]) else f"{side[index]:.6g}" for side in both)
+        notes[index] += ": one-sided {} and {}".format(*sides)
     if testimony.trouble:
         verdicts[:], notes[:] = INCONCLUSIVE, testimony.trouble
     return Judgement(verdicts, notes, allowed, testimony)

@@ -40,9 +40,9 @@ class Testimony:
     """The derivatives at a point, outputs by inputs, and what is known about them, before any claim.
 
     ``bound`` is how far rounding may have moved ``engine``, the derivatives on floats, and so anybody's;
-    ``error`` how far ``truth`` itself may be off. ``left`` and ``right`` are the one-sided derivatives where
-    they were taken; ``open`` are entries in which they differ, or that do not exist. ``unseen`` is how large
-    a derivative f's own rounding may hide, ``coarse`` how much coarser than a double f's result is.
+    ``error`` how far ``truth`` itself may be off. ``left`` and ``right`` are the one-sided derivatives, nan
+    where they were not taken; ``open`` are entries in which they differ, or that do not exist. ``unseen`` is
+    how large a derivative f's own rounding may hide, ``coarse`` how much coarser than a double f's result is.
     """
 
     probe: Probe
@@ -205,12 +205,11 @@ def _followed(
         if weights is None and number == 0:
             unseen[:, : x.size] = link.unseen
     ties = values.ties()
-    left, right = np.full(engine.shape, np.nan), np.full(engine.shape, np.nan)
+    left = right = np.full(engine.shape, np.nan)
     open_ = ~np.isfinite(truth)
     if ties or open_.any():
-        differs, left, right = _sides(recorded, seeds, bound, truth, any(ties.values()))
-        open_ |= differs
-        left, right = (np.where(open_, side, np.nan) for side in (left, right))
+        open_ |= _jumps(recorded, seeds, bound, truth, any(ties.values()))
+        left, right = _one_sided(recorded, seeds, open_)
     trouble = ""
     if exact and number == 0 and not ties and weights is None and _contradicts(recorded, truth, bound):
         trouble = CONTRADICTION
@@ -254,10 +253,8 @@ def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
 
 
 @np.errstate(all="ignore")
-def _sides(
-    recorded: Recorded, seeds: Seeds, bound: Floats, truth: Floats, near: bool
-) -> tuple[Mask, Floats, Floats]:
-    """Which derivatives differ next to the point, and those below and above it along every input.
+def _jumps(recorded: Recorded, seeds: Seeds, bound: Floats, truth: Floats, near: bool) -> Mask:
+    """Which derivatives differ next to the point.
 
     Leaves move a little at many digits: where a derivative jumps, it is on a kink, whatever convention gives
     at the kink itself. One that does not is none of the kink's business. Where a kink is only ``near``, so
@@ -267,19 +264,38 @@ def _sides(
     sizes = np.maximum(abs(start), 2.0**-10)
     generator = np.random.default_rng(0)
     differs = np.zeros(truth.shape, dtype=bool)
-    sides: list[Floats] = []
     for signs in (np.ones(start.size), generator.choice([-1.0, 1.0], start.size)):
         direction = signs * sizes * generator.uniform(0.5, 1.0, start.size)
         jumps: list[Floats] = []
         for step in (*STEPS, NEAR)[: 2 + near]:
             moved = step * direction
             below, above = (recorded.exact(seeds, bound, (side * moved).tolist()) for side in (-1, 1))
-            sides += [below, above]
             jumps.append(np.maximum.reduce([abs(above - below), abs(above - truth), abs(below - truth)]))
         size = np.fmax(np.fmax(abs(below), abs(above)), abs(truth))
         smooth = (jumps[1] <= 1e-9 * size) | (jumps[1] <= jumps[0] / 2)  # as where only the slope has a kink
         differs |= ~smooth | (jumps[-1] > 1e-6 * size + 1e-3 * bound) if near else ~smooth
-    return differs, sides[2], sides[3]
+    return differs
+
+
+@np.errstate(all="ignore")
+def _one_sided(recorded: Recorded, seeds: Seeds, open_: Mask) -> tuple[Floats, Floats]:
+    """The left and right derivatives along the first inputs with an open entry, infinite where they grow."""
+    left, right = sides = np.full(open_.shape, np.nan), np.full(open_.shape, np.nan)
+    start, outputs = recorded.tape.start, recorded.tape.code.outputs.tolist()
+    affordable = AT_ONCE // (6 * len(recorded) + 1)  # evaluations along each
+    for column in np.flatnonzero(open_.any(axis=0))[:affordable]:
+        leaf = recorded.inputs[column]
+        if not 0 <= leaf < len(start):
+            continue
+        direction = np.zeros(len(start))
+        direction[leaf] = max(abs(start[leaf]), 2.0**-10)
+        further, nearer = (recorded.slopes(scale * direction) for scale in (STEPS[0] / STEPS[1], 1.0))
+        for side, far, near in zip(sides, further, nearer, strict=True):
+            far, near = far / direction[leaf] * (STEPS[1] / STEPS[0]), near / direction[leaf]
+            slopes = np.where(abs(near) > 2 * abs(far) + 1, near * np.inf, near)
+            slope = dict(zip(outputs, slopes, strict=True))
+            side[:, column] = [sum(weight * slope[i] for i, weight in row.items()) for row in seeds]
+    return left, right
 
 
 # --- differences ------------------------------------------------------------------------------------
