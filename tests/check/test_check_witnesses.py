@@ -35,7 +35,7 @@ def test_the_graph_at_50_digits_is_exact_in_floats_and_shows_kinks():
     truth = recorded.exact(recorded.seeds(), bound)
     np.testing.assert_array_equal(truth, [[0, float(mpmath.sin(0.3))], [0, 0]])
     np.testing.assert_allclose(engine, truth, rtol=1e-15)
-    left, right = recorded.slopes(np.array([0.0, 1.0]))
+    left, right = recorded.slopes(np.array([0.0, 1.0]), 1.0, 100)
     np.testing.assert_array_equal([left, right], [[float(mpmath.sin(0.3)), -1], [float(mpmath.sin(0.3)), 1]])
 
 

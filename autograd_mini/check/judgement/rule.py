@@ -41,6 +41,7 @@ UNSEEN = "f's own rounding hides this derivative: it rests on the engine's word 
 UNTOLD = "the step is smaller than the rounding of what it changes, which tells no digit of the derivative"
 ROUNDED = "it differs by what rounding may have done; at this point nothing can be said"
 ONE_SIDED = "the one-sided derivatives differ: one-sided {left:.6g} and {right:.6g}"
+JUMP = "f jumps or ends here: one-sided {left:.6g} and {right:.6g}"
 NO_DERIVATIVE = "there is no finite derivative here: one-sided {left:.6g} and {right:.6g}"
 UNSETTLED = "the differences do not settle: one-sided {left:.6g} and {right:.6g}"
 UNCLEAR = "the differences tell too few digits: they leave {error:.1e} open"
@@ -114,8 +115,10 @@ def judged(
     verdicts[testimony.open] = INCONCLUSIVE  # no derivative, or two: nobody is right or wrong about it
     notes[testimony.open] = NO_DERIVATIVE if testimony.followed else UNSETTLED
     if testimony.followed:
-        notes[testimony.open & np.isfinite(testimony.truth)] = ONE_SIDED
+        finite, ends = np.isfinite(testimony.truth), np.isnan(testimony.left + testimony.right)
+        notes[testimony.open & finite] = ONE_SIDED
         notes[testimony.open & (testimony.truth == 0)] = TIED + ONE_SIDED
+        notes[testimony.open & finite & ends] = JUMP
     for index in map(tuple, np.argwhere(verdicts == INCONCLUSIVE)):
         below, above, error = testimony.left[index], testimony.right[index], testimony.error[index]
         notes[index] = notes[index].format(left=below, right=above, error=error)
