@@ -239,8 +239,6 @@ def _followed(
 def _recorded(graph: Graph) -> Recorded:
     nodes = [node for nodes in graph.inputs.values() for node in nodes.flat]
     return Recorded.of([*graph.outputs.flat], nodes)
-        [*graph.outputs.flat], [node for nodes in graph.inputs.values() for node in nodes.flat]
-    )
 
 
 @np.errstate(all="ignore")
