@@ -77,7 +77,26 @@ def test_what_quotients_leave_out_contradicts_nothing(steep):
     assert testimony.exact
 
 
-@pytest.mark.parametrize("scale", [1e40, 1e60, 1e170])
+@pytest.mark.parametrize("at", [3.0, 1e-160, 5e-324])
+@pytest.mark.parametrize("large", [0.0, 1.0, 1e80, 1e200])
+def test_what_a_constant_takes_from_quotients_contradicts_nothing(at, large):
+    assert heard(lambda x: x + large, at).trouble == ""
+    assert heard(lambda x: x + am.detach(x) + large, at).trouble == CONTRADICTION
+
+
+@pytest.mark.parametrize("f", [np.floor, np.ceil, lambda x: x - np.floor(x), lambda x: np.ceil(x) * x])
+def test_on_one_side_of_a_jump_values_and_derivatives_are_those_of_each_other(f):
+    assert heard(f, 1.0).trouble == ""
+
+
+@pytest.mark.parametrize("at", [[3e-160, 4e-160], [3e-160, 0.0], [0.0, -1e-300]])
+def test_steps_go_with_the_size_of_a_point_that_is_tiny(at):
+    testimony = heard(lambda x: am.hypot(x[0], x[1]), at)
+    assert testimony.trouble == ""
+    np.testing.assert_allclose(testimony.truth, [np.array(at) / np.hypot(*at)], rtol=1e-15)
+
+
+@pytest.mark.parametrize("scale", [1e40, 1e60, 1e170, 1e300])
 def test_a_derivative_is_told_beside_terms_that_are_larger_by_as_many_digits_as_there_are(scale):
     assert heard(lambda x: (scale * x + x) - scale * x, 3.0).truth == 1
     assert heard(lambda x: scale * x - scale * x, 3.0).truth == 0
@@ -145,6 +164,8 @@ def test_one_sided_derivatives_differ_on_a_kink_and_only_there():
     np.testing.assert_array_equal(testimony.left, [[0, np.nan, -1]])
     np.testing.assert_array_equal(testimony.right, [[1, np.nan, 1]])
     assert set(testimony.kinks) == {"relu(x0 = 0)", "abs(x2 = 0)"}
+    tied = heard(lambda x, y: am.maximum(x, y), {"x": 2.0, "y": 2.0})
+    assert tied.kinks == ("maximum(x = 2, y = 2)",)
 
 
 def test_a_kink_is_seen_wherever_it_lies():
@@ -197,6 +218,49 @@ def test_arguments_that_do_not_move_have_no_kink():
     assert ties(lambda x: x[0] * am.exp(x[0]) ** 0.0) == []
     assert ties(lambda x: x[0] * 2.0 * am.relu(as_operand(0.0))) == []
     assert ties(lambda x: x[0] * am.relu(as_operand(0.0)) + am.maximum(x[0], 1.0)) == ["maximum(1, 1)"]
+
+
+def huber(x):
+    return np.sum(np.where(np.abs(x) < 1, x * x / 2, np.abs(x) - 0.5))
+
+
+@pytest.mark.parametrize(
+    ("f", "slope", "at"),
+    [
+        (huber, lambda x: np.clip(x, -1, 1), [0.3, 1.7, 1.0, -1.0]),
+        (lambda x: np.sum(np.where(x > 0, x, np.expm1(x))), lambda x: np.exp(np.minimum(x, 0)), [0.3, 0, -1]),
+        (lambda x: np.sum(np.where(x < 1, 3 * x**2 - 2 * x**3, 1.0)), lambda x: 6 * x * (1 - x), [0.5, 1.0]),
+        (lambda x: x[0] * x[1] if x[0] < 2 else 2 * x[1] + x[1] * (x[0] - 2), lambda x: x[::-1], [2.0, 5.0]),
+        (
+            lambda x: [huber(x), huber(2 * x)],
+            lambda x: [np.clip(x, -1, 1), 2 * np.clip(2 * x, -1, 1)],
+            [0.5, 1],
+        ),
+    ],
+)
+def test_where_two_branches_of_f_meet_in_one_slope_that_is_the_derivative(f, slope, at):
+    testimony = heard(f, at)
+    assert not testimony.open.any()
+    assert (testimony.unseen == 0).all()
+    np.testing.assert_allclose(testimony.truth, np.atleast_2d(slope(np.array(at))), rtol=1e-14, atol=1e-14)
+
+
+def test_where_two_branches_meet_in_a_kink_both_slopes_are_told():
+    def f(x):
+        return np.sum(np.where(x > 0, x * x + 3 * x, 0.5 * x)) + x[0] * x[1]
+
+    testimony = heard(f, [0.0, 2.0])
+    assert testimony.open.tolist() == [[True, False]]
+    assert testimony.left.tolist()[0][0] == 2.5
+    assert testimony.right.tolist()[0][0] == pytest.approx(5, rel=1e-15)
+    assert np.isnan([testimony.left[0, 1], testimony.right[0, 1]]).all()
+
+
+@pytest.mark.parametrize("jump", [1e-9, 1.0])
+def test_where_f_jumps_it_has_no_derivative_though_its_slopes_are_one(jump):
+    report = am.check_gradient(lambda x: x + jump if x > 0 else x, 1.0, at=0.0)
+    assert report.verdict == "inconclusive"
+    assert "f, or its derivative, jumps or ends here: one-sided 1 and none" in report.reason
 
 
 # --- the function itself ----------------------------------------------------------------------------

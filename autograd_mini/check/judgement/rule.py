@@ -41,6 +41,7 @@ UNSEEN = "f's own rounding hides this derivative: it rests on the engine's word 
 UNTOLD = "the step is smaller than the rounding of what it changes, which tells no digit of the derivative"
 ROUNDED = "it differs by what rounding may have done; at this point nothing can be said"
 JUMPS = "the derivative jumps here"
+ENDS = "f, or its derivative, jumps or ends here"
 NO_DERIVATIVE = "there is no finite derivative here"
 UNSETTLED = "the differences do not settle"
 UNCLEAR = "the differences tell too few digits: they leave {error:.1e} open"
@@ -114,8 +115,10 @@ def judged(
     verdicts[testimony.open] = INCONCLUSIVE  # no derivative, or two: nobody is right or wrong about it
     notes[testimony.open] = NO_DERIVATIVE if testimony.followed else UNSETTLED
     if testimony.followed:
-        notes[testimony.open & np.isfinite(testimony.truth)] = JUMPS
+        finite, ends = np.isfinite(testimony.truth), np.isnan(testimony.left + testimony.right)
+        notes[testimony.open & finite] = JUMPS
         notes[testimony.open & (testimony.truth == 0)] = TIED + JUMPS
+        notes[testimony.open & finite & ends] = ENDS
     for index in map(tuple, np.argwhere(verdicts == INCONCLUSIVE)):
         notes[index] = notes[index].format(error=testimony.error[index])
     both = np.array([testimony.left, testimony.right])

@@ -25,7 +25,7 @@ from autograd_mini.value import Value
 
 Seeds: TypeAlias = "Sequence[Mapping[int, float]]"
 
-DIGITS = (50, 100, 200)
+DIGITS = (50, 100, 200, 700)  # the last tell apart whatever two floats are
 STEP = 2.0**-100
 SURE = 20  # digits of a truth that are right, or it is told apart from 0 by none
 
@@ -120,21 +120,22 @@ class Recorded:
         )
         return all(map(math.isfinite, chain(sweep.slots, adjoints)))
 
-    def slopes(self, direction: Floats) -> tuple[Floats, Floats]:
+    def slopes(self, direction: Floats, size: float, count: int) -> tuple[Floats, Floats]:
         """The left and right derivatives of the outputs along a direction of the leaves, by their values.
 
-        With a step of 2⁻¹⁰⁰ ≈ 10⁻³⁰ at 100 digits, the quotients are off by some 10⁻³⁰ for what they leave
-        out, and by less for rounding.
+        With a step of 2⁻¹⁰⁰ ≈ 10⁻³⁰ of the point's ``size``, quotients are off by some 10⁻³⁰ for what they
+        leave out, and by less for rounding to ``count`` digits, unless an output is much larger than these.
         """
-        kind = digits(DIGITS[1])
+        kind = digits(count)
         start = [kind.number(x) for x in self.tape.start]
-        steps = [kind.number(x * STEP) for x in direction.tolist()]
+        step = kind.number(size) * STEP
+        steps = [kind.number(x) * step for x in direction.tolist()]
         below, here, above = (
             evaluate(self.tape.code, [x + side * dx for x, dx in zip(start, steps, strict=True)], kind)
             for side in (-1, 0, 1)
         )
         sides = (
-            [float((b - a) / STEP) for a, b in zip(*pair, strict=True)]
+            [float((b - a) / step) for a, b in zip(*pair, strict=True)]
             for pair in ((below, here), (here, above))
         )
         left, right = (np.array(side, dtype=float) for side in sides)
@@ -155,7 +156,7 @@ class Recorded:
             return numbers.T, np.broadcast_to(bounds, (len(x), bounds.size))
         found = evaluate(self.tape.code, [(column, 0.0) for column in columns], bounded(ARRAY))
         pairs = [[np.broadcast_to(part, len(x)) for part in pair] for pair in found]
-        own = np.array(pairs, dtype=float).reshape(-1, 2, len(x))
+        own = np.array(pairs, dtype=float).reshape(len(pairs), 2, len(x))
         return own[:, 0].T, own[:, 1].T
 
 
@@ -165,7 +166,7 @@ def _resolved(compute: Callable[[FormulaType], list[Any]], bounds: Floats) -> Fl
     for count in DIGITS:
         found = np.array([float(x) for x in compute(digits(count))], dtype=float).reshape(bounds.shape)
         lost = abs(found) < bounds * (10.0 ** (SURE - count) / U)  # bounds / U may overflow
-        if not lost.any():
+        if not lost.any() or (count == DIGITS[-2] and not (bounds[lost] > 1).any()):
             break
     return np.where(lost, 0.0, found)
 

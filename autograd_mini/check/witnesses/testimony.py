@@ -6,7 +6,7 @@ bound, and f's own changes confirm that the graph is f. Where it cannot, extrapo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,11 +18,11 @@ from autograd_mini.check.subjects.sampling import Probe, probe_of
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.witnesses.differences import Limit, differences
 from autograd_mini.check.witnesses.links import SLACK, linked
-from autograd_mini.check.witnesses.recorded import Recorded, Seeds
+from autograd_mini.check.witnesses.recorded import DIGITS, Recorded, Seeds
 from autograd_mini.rules import DomainError
 from autograd_mini.sweeps import U
 
-ENGINE, DIGITS = "the engine", "f at 50 digits"
+ENGINE, PRECISE = "the engine", "f at 50 digits"
 MOVED, DIFFERENCES = "{medium} next to the point", "differences of {medium}"
 RANDOM = "f gives another result when it is called again: nothing can be said"
 DRAWS = "f draws random numbers; called {calls} times at the given point, it gave the same result"
@@ -96,7 +96,7 @@ class Testimony:
     def witnesses(self) -> tuple[str, ...]:
         if not self.followed:
             return (DIFFERENCES,) if np.isfinite(self.truth).any() else ()
-        return (ENGINE, *[DIGITS] * self.exact, *[MOVED] * self.linked)
+        return (ENGINE, *[PRECISE] * self.exact, *[MOVED] * self.linked)
 
     @property
     def at_pole(self) -> bool:
@@ -178,7 +178,7 @@ def _followed(
 ) -> Testimony | None:
     """The testimony of the recorded graph, None if it is not that of f."""
     graph = subject.graph(arguments, also)
-    recorded = Recorded.of([*graph.outputs.flat], [x for nodes in graph.inputs.values() for x in nodes.flat])
+    recorded = _recorded(graph)
     if graph.outputs.size != output.size:
         raise ValueError(f"{graph.outputs.size} outputs on Values, {output.size} on floats")
     shapes = {name: nodes.shape for name, nodes in graph.inputs.items()}
@@ -186,11 +186,8 @@ def _followed(
     seeds, weights, coarse = recorded.seeds(probe.weights), probe.weights, subject.coarse
     values, engine, bound = recorded.bounded(seeds)
     numbers, bounds = values.outputs
-    flat = output.ravel()
-    with np.errstate(all="ignore"):
-        allowed = SLACK * (bounds + U * abs(numbers)) * coarse
-        if not ((abs(numbers - flat) <= allowed) | (numbers == flat)).all():
-            return None
+    if not _gives(numbers, bounds, output, coarse):
+        return None
     exact = len(recorded) * len(seeds) <= AT_ONCE and number < 2
     truth = recorded.exact(seeds, bound) if exact else engine
     unseen, border = np.zeros(engine.shape), np.zeros(engine.shape[1], dtype=bool)
@@ -205,18 +202,28 @@ def _followed(
         if weights is None and number == 0:
             unseen[:, : x.size] = link.unseen
     ties = values.ties()
-    left = right = np.full(engine.shape, np.nan)
+    left, right = np.full(engine.shape, np.nan), np.full(engine.shape, np.nan)
     open_ = ~np.isfinite(truth)
     if ties or open_.any():
         open_ |= _jumps(recorded, seeds, bound, truth, any(ties.values()))
         left, right = _one_sided(recorded, seeds, open_)
+    if exact and border.any():
+        at, here = np.flatnonzero(border), truth[:, border]
+        sides = [side[:, at] for side in _branches(subject, arguments, output, border[: x.size], weights)]
+        same = np.all([abs(here - side) <= 1e-9 * abs(here) for side in sides], axis=0)
+        left[:, at], right[:, at] = sides[:2]
+        open_[:, at] |= ~same
+        unseen[:, at] = np.where(same, 0.0, unseen[:, at])  # f was asked on both sides
+    else:
+        open_ |= border
+    left, right = (np.where(open_, side, np.nan) for side in (left, right))
     trouble = ""
     if exact and number == 0 and not ties and weights is None and _contradicts(recorded, truth, bound):
         trouble = CONTRADICTION
     return Testimony(
         probe, truth, engine, bound,
         np.zeros(bound.shape) if exact else bound,
-        unseen, open_ | border, left, right,
+        unseen, open_, left, right,
         followed=True,
         exact=exact,
         linked=subject.call is not None,
@@ -229,27 +236,65 @@ def _followed(
     )  # fmt: skip
 
 
+def _recorded(graph: Graph) -> Recorded:
+    nodes = [node for nodes in graph.inputs.values() for node in nodes.flat]
+    return Recorded.of([*graph.outputs.flat], nodes)
+
+
+@np.errstate(all="ignore")
+def _gives(numbers: Floats, bounds: Floats, output: Floats, coarse: float) -> bool:
+    """Whether a graph's outputs are those of f, so far as rounding lets them be."""
+    flat, allowed = output.ravel(), SLACK * (bounds + U * abs(numbers)) * coarse
+    return bool(((abs(numbers - flat) <= allowed) | (numbers == flat)).all())
+
+
+def _branches(
+    subject: Subject, arguments: Mapping[str, Any], output: Floats, border: Mask, weights: Floats | None
+) -> Iterator[Floats]:
+    """The derivatives, at the point, of what f is below and above it along inputs on a ``border``, in turn.
+
+    They are nan where that does not meet f at the point: there f jumps.
+    """
+    x, sampled, coarse = subject.flat(arguments), subject.sampled(arguments), subject.coarse
+    generator = np.random.default_rng(0)
+    sizes = 2.0**-20 * border * np.where(x == 0, 2.0**-10, abs(x))
+    for signs in (np.ones(x.size), generator.choice([-1.0, 1.0], x.size)):
+        step = signs * sizes * generator.uniform(0.5, 1.0, x.size)
+        for moved in (x - step, x + step):
+            there = _recorded(subject.graph(subject.placed(arguments, moved)))
+            seeds = there.seeds(weights)
+            values, _, bound = there.bounded(seeds)
+            [numbers], [bounds] = there.moved(x[None])
+            meets = _gives(numbers, bounds, output, coarse)
+            meets &= _gives(*values.outputs, sampled(moved), coarse)
+            back = dict(zip(there.inputs, (x - moved).tolist(), strict=True))
+            found = there.exact(seeds, bound, [back.get(slot, 0.0) for slot in range(len(there.tape.start))])
+            yield found if meets else np.full(found.shape, np.nan)
+
+
 @np.errstate(all="ignore")
 def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
     """Whether the table's derivatives are not those of the table's formulas, along a random direction."""
     columns = {slot: column for column, slot in enumerate(recorded.inputs)}
     start = np.array(recorded.tape.start)
     known = [slot for slot in range(start.size) if slot in columns]
-    generator = np.random.default_rng(0)
+    sizes = np.where(start == 0, np.min(abs(start), initial=2.0**-10, where=start != 0), abs(start))
+    largest = np.max(sizes, initial=0.0)
     direction = np.zeros(start.size)
-    direction[known] = (np.maximum(abs(start), 2.0**-10) * generator.uniform(-1.0, 1.0, start.size))[known]
+    direction[known] = (sizes / largest * np.random.default_rng(0).uniform(-1.0, 1.0, start.size))[known]
     along = truth[:, [columns[slot] for slot in known]] * direction[known]
     terms = np.sum(abs(along), axis=1) + 1e-9 * np.sum(bound, axis=1)
 
-    def apart(scale: float) -> Floats:
-        left, right = (side / scale for side in recorded.slopes(scale * direction))
+    def apart(scale: float, count: int) -> Floats:
+        left, right = (side / scale for side in recorded.slopes(scale * direction, largest, count))
         expected = np.sum(along, axis=1)
         nearer: Floats = np.minimum(abs(left - expected), abs(right - expected))
         return nearer
 
-    far = apart(1.0)
-    # What quotients leave out goes with the step.
-    return bool((far > 1e-6 * terms).any() and ((far > 1e-6 * terms) & (apart(NEAR) > far / 2)).any())
+    far = apart(1.0, DIGITS[1])
+    doubtful = far > 1e-6 * terms
+    # What quotients leave out goes with the step, and what rounding leaves of them with more digits.
+    return bool(doubtful.any() and (doubtful & (apart(NEAR, DIGITS[-1]) > far / 2)).any())
 
 
 @np.errstate(all="ignore")
