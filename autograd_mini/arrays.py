@@ -500,6 +500,8 @@ def named(x: Any, name: str) -> Any:
     >>> named(Value(2.0) * 3, "h")
     Value(data=6.0, grad=0.0, label='h')
     """
+    if not isinstance(name, str):
+        raise TypeError(f'named: the name must be a string, got {type(name).__name__}; as in named(x, "y")')
     if isinstance(x, Value):
         x = _labelled(x, name)
     elif isinstance(x, np.ndarray) and x.dtype == object:

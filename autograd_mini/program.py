@@ -393,6 +393,11 @@ class Mapped:
     """A program over a batch; made by `Program.vmap`, called with arrays."""
 
     def __init__(self, program: Program, in_axes: Any, reduce: Literal["sum", "mean"] | None) -> None:
+        if isinstance(in_axes, (float, np.ndarray)):
+            raise TypeError(
+                f"vmap: in_axes must be whole numbers or None, got {type(in_axes).__name__}; the examples "
+                "are given to the result, as in program.vmap()(x)"
+            )
         if reduce not in (None, "sum", "mean"):
             raise ValueError(f'vmap: reduce must be None, "sum" or "mean", got {reduce!r}')
         trees = program.arguments

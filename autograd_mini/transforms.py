@@ -365,7 +365,10 @@ class _Call:
             ) from None
         for position in positions:
             if not -len(args) <= position < len(args):
-                raise ValueError(f"argnums names argument {position}, but {len(args)} were given")
+                raise ValueError(
+                    f"argnums names argument {position}, counted from 0, but {len(args)} were given without "
+                    "a name, as grad(f)(2.0) gives one"
+                )
         self.name = name_of(f)
         names = parameter_names(f, len(args))
         fresh = list(args)

@@ -1,11 +1,20 @@
 """What tests share."""
 
+import gc
 from typing import NamedTuple
 
 import pytest
 
 from autograd_mini import Value, arrays, primitive, rules
 from autograd_mini.command_line import main
+
+gc.disable()  # thousands of tests are collected, and none of them is garbage before the end
+
+
+def pytest_collection_finish():
+    """From here on the collector is for what tests make, and does not walk the tests themselves."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture

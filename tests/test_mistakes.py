@@ -184,6 +184,51 @@ def a_decimal_comma():
     check_value(cross_entropy, "0,69", at={"y": [0.5, 0.5], "t": [1, 0]})
 
 
+@mistake(TypeError, "got a dict of 'loss'", "expected numbers", "return one of them")
+def a_function_that_returns_a_dict():
+    check_gradient(lambda x: {"loss": np.sum(x**2)}, lambda x: 2 * x, at=[1.0, 2.0])
+
+
+@mistake(TypeError, "x as rows of 2, 1 numbers", "an array", "give rows of one length")
+def a_ragged_point():
+    check_gradient(sum_of_squares, lambda x: 2 * x, at=[[1, 2], [3]])
+
+
+@mistake(TypeError, "W as rows of 1, 2 numbers", "an array", "give rows of one length")
+def a_ragged_parameter():
+    check_gradient(lambda W, x: np.sum(W @ x), {"W": lambda x: x}, at={"W": [[1], [2, 3]], "x": [1, 2]})
+
+
+@mistake(None, "got rows of several lengths", "expected numbers", "give each as many")
+def a_ragged_result():
+    return check_gradient(sum_of_squares, lambda x: [[1, 2], [3]], at=np.ones(2))
+
+
+@mistake(None, "not real, first at \\(0,\\)", "the hand result for x", "")
+def a_complex_result():
+    return check_gradient(sum_of_squares, lambda x: 2j * x, at=np.ones(2))
+
+
+@mistake(TypeError, "at= gives x", "made of n_in, n_out", r"give n_in, n_out .* or an instance, Linear\(…\)")
+def a_class_without_what_it_is_made_of():
+    class Linear:
+        def __init__(self, n_in, n_out):
+            self.W = np.ones((n_out, n_in))
+
+        def forward(self, x):
+            return self.W @ x
+
+        def backward(self, d):
+            return self.W.T @ d
+
+    check_backward(Linear, at={"x": np.ones(2)})
+
+
+@mistake(TypeError, "asks for S", "there are .*z", 'a result of f is named by out="S"')
+def a_result_without_its_name():
+    check_jacobian(softmax, lambda z, S: np.diag(S) - np.outer(S, S), at=[1.0, 2.0])
+
+
 # --- transforms and programs ---
 
 
@@ -270,6 +315,21 @@ def a_function_without_a_rule():
     grad(lambda A: np.sum(np.linalg.lstsq(A, np.ones(2))[0]))(np.eye(2))
 
 
+@mistake(ValueError, "0 were given without a name", "argument 0", r"grad\(f\)\(2.0\)")
+def a_transform_called_by_name():
+    grad(lambda x: x * x)(x=2.0)
+
+
+@mistake(ValueError, "1 were given", "argument 1, counted from 0", r"grad\(f\)")
+def the_first_argument_counted_from_one():
+    grad(lambda x: x * x, argnums=1)(2.0)
+
+
+@mistake(TypeError, "got ndarray", "in_axes must be whole numbers", r"program\.vmap\(\)\(x\)")
+def the_examples_beside_the_axes():
+    trace(lambda x, y: x * y, 1.0, 2.0).vmap(np.ones(3), np.ones(3))
+
+
 # --- Values ---
 
 
@@ -278,6 +338,11 @@ def a_function_without_a_rule():
 )
 def maths_exp():
     math.exp(Value(2.0))
+
+
+@mistake(TypeError, "got Value", "must be a string", r'named\(x, "y"\)')
+def a_name_before_what_it_names():
+    named("y", Value(1.0))
 
 
 @mistake(TypeError, r"list \[1, 2\]", "one real number", "")

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 import autograd_mini as am
-from autograd_mini import check_gradient, check_jacobian, check_steps, check_update, check_vjp, named
+from autograd_mini import (
+    check_backward,
+    check_gradient,
+    check_jacobian,
+    check_steps,
+    check_update,
+    check_vjp,
+    named,
+)
 
 
 def erf(x):
@@ -203,6 +211,28 @@ def test_f_may_change_its_argument():
     assert report, report
     assert "f changes its argument x in place" in str(report)
     assert not check_gradient(f, lambda x: 4 * x, at=np.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("slip", "verdict"), [(1, "agrees"), (1.001, "disagrees")])
+def test_a_pass_that_rounds_one_of_its_inputs(seed, slip, verdict):
+    """Differences along that input are steps, and along the others are none."""
+    random = np.random.default_rng(seed)
+    x, W = (random.normal(size=shape).astype(np.float32) for shape in ((5, 3), (3, 4)))
+
+    class Layer:
+        def __init__(self):
+            self.W = W
+
+        def forward(self, x):
+            self.x = x.astype(np.float32)
+            return self.x @ self.W
+
+        def backward(self, dout):
+            self.dW = self.x.T @ dout
+            return slip * dout @ self.W.T
+
+    assert check_backward(Layer, at={"x": x}, points=1).sections == {"x": verdict, "W": "agrees"}
 
 
 def test_an_update_in_float32_or_beside_large_parameters():

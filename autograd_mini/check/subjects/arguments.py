@@ -31,7 +31,8 @@ Nodes: TypeAlias = "NDArray[Any]"
 
 EPSILON = float(np.finfo(float).eps)
 MORE = (
-    "whatever else it takes is an argument of f too and given by at=, as the p of hessp(x, p), which is "
+    'a result of f is named by out="S"; whatever else'
+    " it takes is an argument of f too and given by at=, as the p of hessp(x, p), which is "
     "the gradient with respect to x of f = lambda x, p: np.dot(grad(g)(x), p)"
 )
 
@@ -156,6 +157,10 @@ def _number(x: Any) -> float:
             number = float(x)
         except (TypeError, ValueError):  # it holds symbols
             raise TypeError(f"expected numbers, got {x}") from None
+    if isinstance(x, Mapping) and x:
+        raise TypeError(f"expected numbers, got a dict of {listed(map(repr, x))}: return one of them")
+    if isinstance(x, (list, tuple)):
+        raise TypeError("expected numbers, got rows of several lengths: give each as many")
     if number is None:
         raise TypeError(f"expected numbers, got {type(x).__name__}")
     return number
@@ -252,10 +257,29 @@ class Leaves:
             found |= zip(self.paths.get(name, [name]), parts, strict=True)
         return found
 
+    def refuse_rows(self) -> None:
+        """TypeError that names the first argument whose rows are of several lengths, if there is one."""
+        for name in self.trees:
+            x = self.arguments[name]
+            if isinstance(x, (list, tuple)) and all(isinstance(row, (list, tuple)) for row in x):
+                sizes = listed(str(len(row)) for row in x)
+                raise TypeError(
+                    f"check: at= gives {name} as rows of {sizes} numbers, which f takes as lists: give rows "
+                    "of one length, which are an array"
+                )
+
     def taken(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """The function as one of the leaves."""
         call = caller(f)
-        taken = with_parameters(lambda *numbers: call(self.whole(numbers)), self.flat)
+
+        def whole(*numbers: Any) -> Any:
+            try:
+                return call(self.whole(numbers))
+            except (AttributeError, TypeError, ValueError) as error:
+                self.refuse_rows()
+                raise error
+
+        taken = with_parameters(whole, self.flat)
         taken.__wrapped__ = f  # type: ignore[attr-defined]  # as functools.wraps has it
         return taken
 
@@ -276,6 +300,8 @@ def by_leaves(
     names = list(wrt or [next(iter(parts.arguments))])
     wrt = None if wrt is None else [path for name in wrt for path in parts.paths.get(name, [name])]
     if not callable(hand):
+        if isinstance(hand, Mapping) and any(callable(hand.get(name)) for name in parts.trees):
+            parts.refuse_rows()
         one = wrt is None and not isinstance(hand, Mapping)
         return parts.taken(f), parts.spread(hand, names), parts.flat, parts.paths[names[0]] if one else wrt
 

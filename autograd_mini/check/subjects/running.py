@@ -123,7 +123,13 @@ class Running:
             if all(isinstance(f, staticmethod) for f in static):
                 ahead, back = (getattr(forward, name) for name in (FORWARD, BACKWARD))
                 return ahead, back, held
-            own = {name: held[name] for name in parameters_of(forward) or {} if name in held}
+            takes = parameters_of(forward) or {}
+            own = {name: held[name] for name in takes if name in held}
+            if missing := [name for name in required(takes) if name not in own]:
+                raise refused(
+                    f"{forward.__name__} is made of {listed(takes)}, at= gives {listed(held)}: give "
+                    f"{listed(missing)} there too, or an instance, {forward.__name__}(…)"
+                )
             taken = parameters_of(self._method(forward, FORWARDS)) or {}
             forward, held = forward(**own), {n: x for n, x in held.items() if n not in own or n in taken}
         if isinstance(forward, (FunctionType, MethodType)) or not is_instance(forward):

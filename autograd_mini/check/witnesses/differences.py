@@ -69,7 +69,10 @@ def differences(
     limits = (Limit(2, shape), Limit(1, shape), Limit(1, shape))
     rounding = np.maximum(EPSILON * abs(output), 2 * noise(function, x, output.size))
     for i, direction in enumerate(along):
-        column = _differences_along(function, x, output, direction, rounding)
+        own = rounding
+        if len(along) > 1:  # what rounds one of its inputs, as x.astype(np.float32), shows it along that one
+            own = np.maximum(rounding, 2 * noise(function, x, output.size, direction))
+        column = _differences_along(function, x, output, direction, own)
         for whole, part in zip(limits, column, strict=True):
             whole.best[:, i], whole.error[:, i] = part.best, part.error
     return limits
@@ -101,16 +104,19 @@ def _differences_along(
     return central, left, right
 
 
-def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
+def noise(function: Callable[[Floats], Floats], x: Floats, size: int, along: Floats | None = None) -> Floats:
     """The rounding error of each output, which is more than that of its last digit where terms cancel.
+
+    Every input moves, or one direction ``along`` which f is looked at.
 
     At equally spaced points next to each other, high differences of a smooth function vanish, and
     those of independent errors of size σ have variance σ² (2k)! / k!² (Hamming; Moré and Wild, Estimating
     computational noise, 2011). The points lie as close as f tells them apart. Numbers of few digits may lie
-    on a line by chance, or not move: where float32 holds all of them, their noise is at least its rounding.
+    on a line by chance, or not move: where float32 holds all of them, their noise is at least its rounding,
+    and where f does not tell its inputs from these in float32, what that rounding makes of f.
     """
-    random = np.random.default_rng(0)
-    direction = np.maximum(0.999 * abs(x), 2.0**-10) * random.choice([-1.0, 1.0], x.shape)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], x.shape) if along is None else along
+    direction = np.maximum(0.999 * abs(x), 2.0**-10) * signs
     found = np.zeros(size)
     for spacing in SPACINGS:
         points = [x + k * spacing * direction for k in range(-3, 5)]
@@ -126,9 +132,13 @@ def noise(function: Callable[[Floats], Floats], x: Floats, size: int) -> Floats:
     if spacing == SPACINGS[0]:
         return found
     moves = (still < 1) | (sample(function, x + 64 * direction, size) != numbers[3])
+    slope = abs(sample(function, x + SPACINGS[-1] * direction, size) - numbers[3]) / SPACINGS[-1]
     for kind in (np.float32, np.float16):
         with np.errstate(all="ignore"):
             held = moves & (numbers.astype(kind) == numbers).all(axis=0)
-            rounding = np.finfo(kind).eps / 2 * np.max(abs(numbers), axis=0)
-        found = np.where(held, np.fmax(found, rounding), found)
+            rounded = [np.where(direction == 0, point, point.astype(kind)) for point in points]
+            again = np.array([sample(function, point, size) for point in rounded])
+            taken = moves & (again == numbers).all(axis=0)
+            rounding = np.finfo(kind).eps / 2 * np.fmax(held * np.max(abs(numbers), axis=0), taken * slope)
+        found = np.fmax(found, rounding)
     return found
