@@ -8,16 +8,15 @@ everything that does not.
 from __future__ import annotations
 
 import struct
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from autograd_mini import rules
 from autograd_mini.instructions import Instructions
-from autograd_mini.rules import Primitive
+from autograd_mini.rules import Primitive, identity
 from autograd_mini.tracing import Derivative, Traced, fold, is_pi
 from autograd_mini.value import Source, TraceError, Value, constant, leaf
 
@@ -45,44 +44,8 @@ def record(outputs: Sequence[Value], inputs: Sequence[Value]) -> Recording:
     Raises TypeError for a node made by hand, TraceError for the argument of another trace.
     """
     recorder = _Recorder(inputs)
-    early, late = _written_order(outputs, inputs)
-    recorder.add(early)
-    reverse = len(recorder.codes)
-    recorder.add(late)
-    return recorder.finish([recorder.slot(node) for node in outputs], reverse)
-
-
-def _written_order(outputs: Sequence[Value], inputs: Sequence[Value]) -> tuple[list[Value], list[Value]]:
-    """The nodes between inputs and outputs, each after its operands, in the order of a person's writing.
-
-    First those that depend on no derivative, then those that do. Left operands come first, unlike in
-    `depth_first_order`, which need not care and is faster.
-    """
-    order: list[Value] = []
-    seen = set(inputs)
-    stack: list[Any] = [node for node in reversed(outputs) if node.args]
-    add, append, push, pop = seen.add, order.append, stack.append, stack.pop
-    while stack:
-        node = pop()
-        if node is None:  # everything below the node under this mark is done
-            append(pop())
-        elif node not in seen:
-            add(node)
-            push(node)
-            push(None)
-            for operand in reversed(node.args):
-                if operand.args and operand not in seen:
-                    push(operand)
-    early: list[Value] = []
-    late: list[Value] = []
-    derived: set[Value] = set()
-    for node in order:
-        if isinstance(node, Derivative) or not derived.isdisjoint(node.args):
-            derived.add(node)
-            late.append(node)
-        else:
-            early.append(node)
-    return early, late
+    recorder.add(outputs)
+    return recorder.finish([recorder.slots[node] for node in outputs])
 
 
 class _Recorder:
@@ -95,16 +58,69 @@ class _Recorder:
         self.constants: list[float | str] = []
         self.constant_slots: dict[object, int] = {}
         self.rows: dict[Primitive, int] = {}
-        self.codes = array("i")
-        self.operands = array("i")  # of all instructions, one after another
+        self.known: dict[tuple[int, ...], int] = {}  # the instructions: code and operands, and the slot
+        self.late: set[int] = set()  # slots that depend on a derivative
         self.folded = False
-        self.known: dict[tuple[int, ...], int] = {}  # operations by their code and operands
 
-    def slot(self, node: Value) -> int:
-        """The slot of a node that is an input, a leaf or already added."""
-        found = self.slots.get(node)
-        if found is not None:
-            return found
+    def add(self, outputs: Sequence[Value]) -> None:
+        """Give the nodes their slots, each after its operands, left ones first, as a person writes them.
+
+        A node's slot is where it folds to, where the operation is known already, or a new one.
+        """
+        slots, late, known = self.slots, self.late, self.known.setdefault
+        place, number, new = slots.__getitem__, self.rows.get, self.inputs
+        key: tuple[int, ...]
+        stack: list[Any] = [*reversed(outputs)]
+        push, pop = stack.append, stack.pop
+        while stack:
+            node = pop()
+            if node is not None:
+                if node not in slots:
+                    push(node)
+                    push(None)  # a mark: when it is met, everything below the node is done
+                    for operand in reversed(node.args):
+                        if operand not in slots:
+                            push(operand)
+                continue
+            node = pop()
+            row, args = node.op, node.args
+            if not args:
+                slots[node] = self._leaf(node)
+                continue
+            code = number(row)
+            if code is None:
+                code = self._code(row)
+            if len(args) == 2:  # most have two, and this is twice as fast
+                _, x, y = key = code, slots[args[0]], slots[args[1]]
+                constant = x < ABSENT or y < ABSENT
+            else:
+                key = code, *map(place, args)
+                constant = min(key[1:]) < ABSENT
+            slot = key[1] if row is identity else self._folded(row, key[1:]) if constant else None
+            derived = isinstance(node, Derivative) or (late and not late.isdisjoint(key[1:]))
+            if slot is None:
+                slot = known(key, new)
+                if slot == new:
+                    new += 1
+                    if derived:
+                        late.add(slot)
+            if not derived and slot in late:  # what a derivative is made of, found in the function after it
+                late.remove(slot)
+                if node.label:
+                    self.labels[slot] = node.label
+            slots[node] = slot
+            if node.label and slot >= 0:
+                self.labels.setdefault(slot, node.label)
+
+    def _code(self, row: Primitive | Source) -> int:
+        """The number of a row that is new."""
+        if isinstance(row, Source):
+            raise row.by_hand("carries no formula to record")
+        self.rows[row] = len(self.rows)
+        return self.rows[row]
+
+    def _leaf(self, node: Value) -> int:
+        """The constant slot of a leaf that is no input."""
         if isinstance(node.op, Source) and node.op is not leaf and node.op is not constant:
             raise node.op.by_hand("carries no formula to record")
         if isinstance(node, Traced):
@@ -122,42 +138,6 @@ class _Recorder:
             self.constant_slots[key] = -1 - len(self.constants)
         return self.constant_slots[key]
 
-    def add(self, nodes: list[Value]) -> None:
-        """Give every node its slot: where it folds to, where the operation is known already, or a new one."""
-        operands: tuple[int, ...]
-        slots, known, rows, place = self.slots, self.known, self.rows, self.slots.__getitem__
-        append, extend, number = self.codes.append, self.operands.extend, rows.get
-        new = self.inputs + len(self.codes)
-        for node in nodes:
-            row: Any = node.op
-            args = node.args
-            try:
-                if len(args) == 2:  # most have two, and this is twice as fast
-                    x, y = args
-                    operands = slots[x], slots[y]
-                else:
-                    operands = tuple(map(place, args))
-            except KeyError:  # a leaf among them
-                operands = tuple(map(self.slot, args))
-            code = number(row)
-            if code is None:
-                if isinstance(row, Source):
-                    raise row.by_hand("carries no formula to record")
-                code = rows[row] = len(rows)
-            slot = operands[0] if row is rules.identity else None
-            for operand in operands:
-                if operand < ABSENT and slot is None:
-                    slot = self._folded(row, operands)
-            if slot is None:
-                slot = known.setdefault((code, *operands), new)
-                if slot == new:
-                    append(code)
-                    extend(operands)
-                    new += 1
-            slots[node] = slot
-            if node.label and slot >= 0:
-                self.labels.setdefault(slot, node.label)
-
     def _folded(self, row: Primitive, operands: tuple[int, ...]) -> int | None:
         """The slot that an operation on constants comes down to, if it does."""
         folded = fold(row, [self._number(slot) for slot in operands])
@@ -170,43 +150,37 @@ class _Recorder:
         number = self.constants[-2 - slot] if slot < ABSENT else None
         return number if isinstance(number, float) else None
 
-    def finish(self, outputs: list[int], reverse: int) -> Recording:
-        codes = np.frombuffer(self.codes, dtype=np.int32)
-        arity = np.array([len(row.operands) for row in self.rows], dtype=int)
-        width = int(arity.max(initial=0))
-        operands = np.full((len(codes), width), ABSENT, dtype=np.int32)
-        operands[np.arange(width) < arity[codes][:, None]] = np.frombuffer(self.operands, dtype=np.int32)
+    def finish(self, outputs: list[int]) -> Recording:
+        """The instructions that an output needs, those that depend on no derivative first."""
+        sizes = np.fromiter(map(len, self.known), np.int64, len(self.known))
+        flat = np.fromiter(chain.from_iterable(self.known), np.int32, sizes.sum())
+        width = int(sizes.max(initial=1))
+        table = np.full((len(sizes), width), ABSENT, dtype=np.int32)
+        table[np.arange(width) < sizes[:, None]] = flat
+        codes, operands = table[:, 0], table[:, 1:]
         live = _live(operands, outputs, self.inputs) if self.folded else np.ones(len(codes), dtype=bool)
-        constants = _used(operands[live], outputs, len(self.constants))
+        late = np.zeros(len(codes), dtype=bool)
+        late[np.fromiter(self.late, np.int64, len(self.late)) - self.inputs] = True
+        kept = np.concatenate([np.flatnonzero(live & ~late), np.flatnonzero(live & late)])
+        constants = _used(operands[kept], outputs, len(self.constants))
         # new slots: inputs as they are, then the constants in use, then the instructions in use
+        place = np.full(self.inputs + len(codes) + 1 + len(constants), ABSENT, dtype=np.int32)
+        place[: self.inputs] = np.arange(self.inputs)
         first = self.inputs + int(constants.sum())
-        place = np.concatenate([np.arange(self.inputs), first + np.cumsum(live) - 1])
-        constant_place = self.inputs + np.cumsum(constants) - 1
-
-        def renumbered(slots: np.ndarray) -> np.ndarray:
-            if not slots.size:
-                return slots.astype(np.int32)
-            new = np.full(slots.shape, ABSENT, dtype=np.int32)
-            new[slots >= 0] = place[slots[slots >= 0]]
-            new[slots < ABSENT] = constant_place[-2 - slots[slots < ABSENT]]
-            return new
-
-        used_rows, new_codes = np.unique(codes[live], return_inverse=True)
+        place[self.inputs + kept] = first + np.arange(len(kept))
+        place[-2 - np.flatnonzero(constants)] = self.inputs + np.arange(first - self.inputs)
+        used_rows, new_codes = np.unique(codes[kept], return_inverse=True)
         rows = list(self.rows)
         code = Instructions(
             self.inputs,
             tuple(number for number, used in zip(self.constants, constants, strict=True) if used),
             tuple(rows[i] for i in used_rows),
             new_codes.astype(np.int32),
-            np.ascontiguousarray(renumbered(operands[live])),
-            renumbered(np.array(outputs, dtype=np.int64)),
+            place[operands[kept]],
+            place[np.array(outputs, dtype=np.int64)],
         )
-        labels = {
-            int(place[slot]): label
-            for slot, label in self.labels.items()
-            if slot < self.inputs or live[slot - self.inputs]
-        }
-        return Recording(code, labels, int(live[:reverse].sum()))
+        labels = {int(place[slot]): label for slot, label in self.labels.items() if place[slot] >= 0}
+        return Recording(code, labels, int(np.count_nonzero(live & ~late)))
 
 
 def _live(operands: np.ndarray, outputs: list[int], inputs: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from autograd_mini import formulas, rules
 from autograd_mini.rules import Primitive
-from autograd_mini.value import OPERATORS, TraceError, Value, as_operand, caller, constant, leaf
+from autograd_mini.value import OPERATORS, Source, TraceError, Value, as_operand, caller, constant, leaf
 
 
 class Derivative(Value):
@@ -153,14 +153,9 @@ def _refuse(why: str) -> NoReturn:
 
 def traced_input(label: str) -> Traced:
     """A new input of a function to be traced."""
-    node: Traced = _node(Traced, leaf, (), label)
-    return node
-
-
-def _node(kind: type[Any], op: Any, args: tuple[Value, ...], label: str = "") -> Any:
-    node = object.__new__(kind)
-    node.op = op
-    node.args = args
+    node = object.__new__(Traced)
+    node.op = leaf
+    node.args = ()
     node.label = label
     return node
 
@@ -176,7 +171,11 @@ def _bind_traced(row: Primitive) -> Callable[..., Any]:
                 if any(operand is NotImplemented for operand in operands):
                     return NotImplemented
                 break
-        return _node(Traced, row, operands)
+        node = object.__new__(Traced)
+        node.op = row
+        node.args = operands
+        node.label = ""
+        return node
 
     return operator
 
@@ -292,17 +291,30 @@ def fold(row: Primitive, constants: list[float | None]) -> int | float | None:
 
 
 @cache
-def products(row: Primitive, forward: bool = False) -> tuple[Callable[..., Value] | None, ...]:
+def products(row: Primitive | Source, forward: bool = False) -> tuple[Callable[..., Value] | None, ...]:
     """For each operand the product of adjoint and partial as a graph, a function of g, z and the operands.
 
     None stands for a partial that is 0; the node `CUT` comes from an edge that is cut at every input.
     A ``forward`` sweep has in g what a reverse sweep multiplies with later on, so that 0 · ∞ arises here.
+    TypeError where a node was made by hand.
     """
+    if isinstance(row, Source):
+        raise row.by_hand("carries no rule to differentiate")
     zero = "g * 0" if forward else "cut"
-    return tuple(
+    found = tuple(
         None if text == "0" else _graph(row, formulas.times("g", formulas.expression(text), "cut", zero))
         for text in row.partials
     )
+    return tuple(map(_cut_at_the_power_0, filter(None, found))) if row is rules.pow else found
+
+
+def _cut_at_the_power_0(product: Callable[..., Value]) -> Callable[..., Value]:
+    """x**0 is 1, whatever x is."""
+
+    def function(g: Value, z: Value, x: Value, y: Value) -> Value:
+        return CUT if y.op is constant and y.data == 0.0 else product(g, z, x, y)
+
+    return function
 
 
 @cache

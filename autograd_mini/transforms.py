@@ -27,7 +27,6 @@ from autograd_mini.suggestions import suggesting
 from autograd_mini.tracing import CUT, Derivative, Traced, constant_node, derive, deriver, products
 from autograd_mini.trees import copied, elements, leaves, map_leaves, map_named, matched, unflatten
 from autograd_mini.value import (
-    Source,
     Value,
     check_defined,
     collector_paused,
@@ -241,17 +240,18 @@ def adjoint_graph(
     liveness = Liveness(order, outputs)
     adjoints: dict[Value, Value] = {}
     for output, seed in zip(outputs, seeds, strict=True):
-        adjoints[output] = _plus(adjoints.get(output), seed)
+        if output in active:
+            adjoints[output] = _plus(adjoints.get(output), seed)
     plus, masks = deriver(rules.add), liveness.selective
     with collector_paused():
         for node in reversed(order):
             adjoint = adjoints.get(node)
-            if adjoint is None or node not in active:
+            if adjoint is None:
                 continue
             args = node.args
             if active.isdisjoint(args):  # an input, and nothing below it that depends on another
                 continue
-            for i, product in enumerate(products_of(node)):
+            for i, product in enumerate(products(node.op)):
                 if product is not None and (operand := args[i]) in active:
                     term = product(adjoint, node, *args)
                     if term is not CUT:
@@ -274,7 +274,7 @@ def _pushforward(outputs: Sequence[Value], inputs: Sequence[Value], seeds: Seque
     for node in depth_first_order(*outputs):
         if node in tangents or tangents.keys().isdisjoint(node.args):
             continue
-        for operand, product in zip(node.args, products_of(node, forward=True), strict=True):
+        for operand, product in zip(node.args, products(node.op, forward=True), strict=True):
             if product is not None and operand in tangents:
                 term = product(tangents[operand], node, *node.args)
                 if term is not CUT:
@@ -289,15 +289,6 @@ def _depending(order: Iterable[Value], inputs: Iterable[Value]) -> set[Value]:
         if not active.isdisjoint(node.args):
             active.add(node)
     return active
-
-
-def products_of(node: Value, forward: bool = False) -> tuple[Callable[..., Value] | None, ...]:
-    """A node's `products`; TypeError where it was made by hand."""
-    if isinstance(node.op, Source):
-        raise node.op.by_hand("carries no rule to differentiate")
-    if node.op is rules.pow and node.args[1].op is constant and node.args[1].data == 0.0:
-        return None, None  # x**0 is 1
-    return products(node.op, forward)
 
 
 def _plus(total: Value | None, term: Value) -> Value:

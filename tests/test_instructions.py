@@ -85,3 +85,16 @@ def test_what_depends_on_a_derivative_comes_after_all_that_does_not():
     assert names[: later.listing.reverse] == ["mul", "exp", "sin"]
     assert names[-2:] == ["mul", "add"]
     assert trace(f, 0.0).listing.reverse == 2
+
+
+def test_an_operation_of_a_derivative_and_of_the_function_is_the_functions():
+    def f(x):
+        slope = grad(lambda x: x.sin())(x)
+        h = x.cos()
+        h.label = "h"
+        return slope * 2.0, h
+
+    program = trace(f, 0.0)  # whose derivative is recorded first
+    assert [program.code.rows[k].name for k in program.code.codes] == ["cos", "mul"]
+    assert (program.listing.reverse, program.listing.labels) == (1, {0: "x", 2: "h"})
+    assert program(0.0) == (2.0, 1.0)

@@ -24,8 +24,8 @@ from autograd_mini.formulas import ARRAYS, Substitute, expression, names_in
 from autograd_mini.labels import in_order, split_label
 from autograd_mini.program import Program
 from autograd_mini.rules import Primitive
-from autograd_mini.tracing import CUT, constant_node, derive, is_pi
-from autograd_mini.transforms import Edge, adjoint_graph, products_of
+from autograd_mini.tracing import CUT, constant_node, derive, is_pi, products
+from autograd_mini.transforms import Edge, adjoint_graph
 from autograd_mini.value import Value, constant, topological_order
 
 LONG = 60  # characters of an operand that are still written out in the formula above it
@@ -248,7 +248,7 @@ def _sweep(roots: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     partials = [
         CUT if product is None else product(one, node, *node.args)
         for node, i in edges
-        for product in [products_of(node)[i]]
+        for product in [products(node.op)[i]]
     ]
     return partials, [terms.get(edge, CUT) for edge in edges]
 
