@@ -161,7 +161,7 @@ def test_what_is_proved_for_positive_numbers_only_says_so():
     assert report.remarks[-1] == "proved with SymPy for every x > 0"
 
 
-def test_symbols_are_real_numbers():
+def test_the_square_root_of_a_square_is_the_absolute_value():
     """√x² is |x| for these, and not for complex ones."""
     report = check_gradient(lambda x: am.sqrt(x * x), lambda x: x / am.abs(x), at=1.3, symbolic=True)
     assert report.proof == "proved"

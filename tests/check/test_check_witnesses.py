@@ -657,7 +657,6 @@ def test_nan_is_excused_where_a_factor_of_the_chain_rule_is_not_finite_and_nowhe
     nan, at = np.full((2, 2), np.nan), [-1.0, 1.0]
     report = check_jacobian(lambda x: [am.sqrt(am.relu(x[0])), x[1]], nan, at=at, points=0)
     assert report.verdict == "inconclusive"
-    assert "first at (0, 0), where the derivatives of f do not settle" in str(report)
     assert check_jacobian(lambda x: [am.relu(x[0]), x[1]], nan, at=at, points=0).verdict == "disagrees"
 
 

@@ -332,12 +332,14 @@ def _one_sided(recorded: Recorded, seeds: Seeds, open_: Mask) -> tuple[Floats, F
         leaf = recorded.inputs[column]
         if not 0 <= leaf < len(start):
             continue
+        size, further = max(abs(start[leaf]), 2.0**-10), STEPS[0] / STEPS[1]
         direction = np.zeros(len(start))
-        direction[leaf] = max(abs(start[leaf]), 2.0**-10)
-        further, nearer = (recorded.slopes(scale * direction) for scale in (STEPS[0] / STEPS[1], 1.0))
-        for side, far, near in zip(sides, further, nearer, strict=True):
-            far, near = far / direction[leaf] * (STEPS[1] / STEPS[0]), near / direction[leaf]
-            slopes = np.where(abs(near) > 2 * abs(far) + 1, near * np.inf, near)
+        direction[leaf] = 1.0
+        slopes_far, slopes_near = (
+            recorded.slopes(scale * direction, size, DIGITS[1]) for scale in (further, 1.0)
+        )
+        for side, far, near in zip(sides, slopes_far, slopes_near, strict=True):
+            slopes = np.where(abs(near) > 2 * abs(far / further) + 1, near * np.inf, near)
             slope = dict(zip(outputs, slopes, strict=True))
             side[:, column] = [sum(weight * slope[i] for i, weight in row.items()) for row in seeds]
     return left, right
