@@ -195,3 +195,21 @@ def test_a_mask_that_is_constant_is_no_derivative_of_a_relu():
     )
     assert report.explanations
     assert "ReLU" not in str(report)
+
+
+def test_a_wrong_layer_of_10_by_64_is_explained_in_the_usual_time():
+    x, t = random.normal(size=64), np.eye(10)[3]
+
+    def loss(A, b):
+        return -np.sum(t * np.log(softmax(A @ x + b)))
+
+    def hand(A, b):
+        p = softmax(A @ x + b)
+        d = (p - t) * p * (1 - p)
+        return np.outer(d, x), d
+
+    hand.__code__ = hand.__code__.replace(co_filename="<typed>")  # no text to search
+    at = {"A": 0.1 * random.normal(size=(10, 64)), "b": np.zeros(10)}
+    report = check_gradient(loss, hand, at=at)
+    assert report.explanations[0].kind == "extra factor"
+    assert "as if a sigmoid followed" in report.explanations[0].text

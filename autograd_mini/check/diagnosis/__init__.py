@@ -15,31 +15,35 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from autograd_mini.check.diagnosis import arrangement, chain, losses
-from autograd_mini.check.diagnosis.arrangement import Base, entries
-from autograd_mini.check.diagnosis.case import Candidate, Case
+from autograd_mini.check.diagnosis import (
+    arrangement,
+    derivatives,
+    factors,
+    jacobians,
+    losses,
+    paths,
+    remains,
+    terms,
+)
+from autograd_mini.check.diagnosis.case import At, Candidate, Case, Results
 from autograd_mini.check.diagnosis.chain import Chain
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.diagnosis.tape import tape_if_any
+from autograd_mini.check.subjects.arguments import Floats
 from autograd_mini.check.subjects.subject import Graph
 from autograd_mini.transforms import hessian
 from autograd_mini.value import Value
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
 
 __all__ = ["diagnose", "diagnose_value", "nodes_named", "what_is_right"]
 
 SMALL = 32  # numbers of which there are second derivatives
 
 
-def second_derivatives(case: Case, base: Base) -> Iterator[Candidate]:
+def second_derivatives(case: Case, base: At) -> Iterator[Candidate]:
     """The Hessian in the place of the gradient, or what is on its diagonal."""
     call, point = case.evidence.call, case.points[0]
     if call is None or case.rows or len(case.names) > 1 or case.names[0] not in point.arguments:
@@ -49,11 +53,10 @@ def second_derivatives(case: Case, base: Base) -> Iterator[Candidate]:
     if given not in (shape, shape * 2) or point.truth[name].size > SMALL:
         return
 
-    def result(p: int) -> Mapping[str, Floats] | None:
-        at = case.points[p].arguments
+    def result(point: Point) -> Results | None:
+        at = point.arguments
         try:
-            with np.errstate(all="ignore"):
-                found = np.asarray(hessian(lambda x: call({**at, name: x}))(at[name]), dtype=float)
+            found = np.asarray(hessian(lambda x: call({**at, name: x}))(at[name]), dtype=float)
         except Exception:  # f does not run on Values
             return None
         size = math.prod(shape)
@@ -72,7 +75,7 @@ def second_derivatives(case: Case, base: Base) -> Iterator[Candidate]:
 
 # What can be seen from the array and what from the graph, with how plain it is and how many bits of the hand
 # result must have been able to refute it.
-ON_THE_ARRAY: list[tuple[int, float, Callable[[Case, Base], Iterator[Candidate]]]] = [
+ON_THE_ARRAY: list[tuple[int, float, Callable[[Case, At], Iterator[Candidate]]]] = [
     (0, 4, arrangement.signs),
     (0, 12, arrangement.arranged),
     (1, 4, arrangement.named_factors),
@@ -82,26 +85,36 @@ ON_THE_ARRAY: list[tuple[int, float, Callable[[Case, Base], Iterator[Candidate]]
     (7, 12, arrangement.factors),
 ]
 ON_THE_GRAPH: list[tuple[int, float, Callable[[Chain], Iterator[Candidate]]]] = [
-    (0, 16, chain.inner_parts),
-    (1, 16, chain.terms),
-    (1, 24, chain.missing_index),
-    (3, 16, chain.other_functions),
+    (0, 16, jacobians.inner_parts),
+    (1, 16, terms.terms),
+    (1, 24, terms.missing_index),
+    (3, 16, paths.other_functions),
     (3, 24, losses.other_losses),
-    (2, 24, chain.held),
-    (3, 24, chain.slips),
-    (3, 24, chain.inner_factors),
-    (3, 24, chain.paths),
-    (3, 24, chain.node_factors),
-    (3, 24, chain.wrong_derivatives),
-    (3, 24, chain.elementwise),
-    (3, 24, chain.other_variables),
-    (3, 24, chain.before_a_sum),
-    (5, 60, chain.extra_terms),
+    (2, 24, paths.held),
+    (3, 24, derivatives.slips),
+    (3, 24, jacobians.inner_factors),
+    (3, 24, paths.paths),
+    (3, 24, factors.node_factors),
+    (3, 24, derivatives.wrong_derivatives),
+    (3, 24, derivatives.elementwise),
+    (3, 24, paths.other_variables),
+    (3, 24, paths.before_a_sum),
+    (5, 60, terms.extra_terms),
 ]
-BEFORE_ANOTHER = [chain.inner_parts, chain.inner_factors, chain.other_functions, chain.slips, chain.paths]
+BEFORE_ANOTHER = [
+    jacobians.inner_parts,
+    jacobians.inner_factors,
+    paths.other_functions,
+    derivatives.slips,
+    paths.paths,
+]
 DOUBLE, RICH = 36.0, 100.0  # bits that refute pairs of mistakes, and all but one explanation
 MOST = 3  # explanations
 BASES = 1000  # first mistakes that a second may follow
+
+
+def _truth(point: Point) -> Results:
+    return point.truth
 
 
 def diagnose(evidence: Evidence) -> list[Explanation]:
@@ -131,10 +144,10 @@ def _candidates(case: Case) -> Iterator[tuple[int, Candidate]]:
     if case.bits >= 16 and (tape := tape_if_any(case)) is not None:
         on_graph = Chain(case, tape)
     tried: list[tuple[int, float, Callable[[], Iterator[Candidate]]]] = [
-        (rank, bits, partial(kind, case, case.truth)) for rank, bits, kind in ON_THE_ARRAY
+        (rank, bits, partial(kind, case, _truth)) for rank, bits, kind in ON_THE_ARRAY
     ]
     if on_graph is not None:
-        graphical = ON_THE_GRAPH if case.shaped else [x for x in ON_THE_GRAPH if x[2] is chain.before_a_sum]
+        graphical = ON_THE_GRAPH if case.shaped else [x for x in ON_THE_GRAPH if x[2] is paths.before_a_sum]
         tried += [(rank, bits, partial(kind, on_graph)) for rank, bits, kind in graphical]
         tried.append((8, 16, partial(_twofold, case, on_graph)))
     for rank, bits, kind in sorted(tried, key=lambda x: x[0]):
@@ -148,7 +161,7 @@ def _named(candidate: Candidate, on_graph: Chain | None) -> Candidate:
     if (
         candidate.kind == "inner for outer"
         and on_graph is not None
-        and (said := chain.outer_product(on_graph))
+        and (said := remains.outer_product(on_graph))
     ):
         return replace(candidate, formula=said)
     return candidate
@@ -156,8 +169,8 @@ def _named(candidate: Candidate, on_graph: Chain | None) -> Candidate:
 
 def _twofold(case: Case, on_graph: Chain) -> Iterator[Candidate]:
     """A mistake on the graph whose result was then misplaced, added up, negated or scaled."""
-    unsifted = Chain(case, on_graph.tape, sifted=False)
-    kinds = BEFORE_ANOTHER if case.bits >= DOUBLE else [chain.inner_parts]
+    unsifted = replace(on_graph, sifted=False)
+    kinds = BEFORE_ANOTHER if case.bits >= DOUBLE else [jacobians.inner_parts]
     for first in islice((x for kind in kinds for x in kind(unsifted)), BASES):
         if case.is_over:
             return
@@ -171,6 +184,7 @@ def _twofold(case: Case, on_graph: Chain) -> Iterator[Candidate]:
             )  # fmt: skip
 
 
+@np.errstate(all="ignore")
 def _chosen(case: Case, candidates: Iterator[tuple[int, Candidate]]) -> list[Explanation]:
     """The plainest that fit, of every kind the shortest; more, and doubtful, if one number leaves several."""
     is_told = (len(case.points) > 1 or case.bits > RICH) and not case.is_one_number
@@ -199,13 +213,12 @@ def what_is_right(evidence: Evidence) -> str:
     case = Case(evidence, names)
     said = []
     if case.points and case.shaped and case.wrong_entries.any() and not case.wrong_entries.all():
-        said.append(
-            f"of yours only {entries(case)} {'is' if np.sum(case.wrong_entries) == 1 else 'are'} wrong"
-        )
+        are = "is" if np.sum(case.wrong_entries) == 1 else "are"
+        said.append(f"of yours only {arrangement.entries(case)} {are} wrong")
     for name in case.wrong if case.points else ():
         own = Case(evidence, (name,))
         tape = tape_if_any(own)
-        if tape is not None and (below := chain.right_below(Chain(own, tape))):
+        if tape is not None and (below := remains.right_below(Chain(own, tape))):
             said.append(below)
     return "; ".join(said)
 
@@ -251,5 +264,5 @@ def diagnose_value(
         return []
     tape = tape_if_any(case)
     candidates = ((0, x) for x in losses.other_values(case, tape))
-    arrays = ((1, x) for _, _, kind in ON_THE_ARRAY for x in kind(case, case.truth))
+    arrays = ((1, x) for _, _, kind in ON_THE_ARRAY for x in kind(case, _truth))
     return _chosen(case, (x for part in (candidates, arrays) for x in part))

@@ -11,18 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, permutations
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from autograd_mini.check.diagnosis.case import Candidate, Case, Results, constant_name
+from autograd_mini.check.diagnosis.case import At, Candidate, Case, Results
+from autograd_mini.check.diagnosis.constants import constant_name
+from autograd_mini.check.diagnosis.evidence import Point
+from autograd_mini.check.subjects.arguments import Floats
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
 Shape: TypeAlias = tuple[int, ...]
-Base: TypeAlias = "Callable[[int], Results | None]"
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Arrangement:
     of: Callable[[Floats], Floats | None]
 
 
-def arranged(case: Case, base: Base) -> Iterator[Candidate]:
+def arranged(case: Case, base: At) -> Iterator[Candidate]:
     """What may become of a result for one name where an array of the given shape was written."""
     if len(case.names) > 1:
         return
@@ -43,8 +41,8 @@ def arranged(case: Case, base: Base) -> Iterator[Candidate]:
     title = case.title
     truth, yours = case.points[0].truth[name], case.points[0].yours[name]
 
-    def result(arrangement: Arrangement, p: int) -> Results | None:
-        results = base(p)
+    def result(arrangement: Arrangement, point: Point) -> Results | None:
+        results = base(point)
         array = None if results is None else arrangement.of(results[name])
         return None if array is None else {name: array}
 
@@ -113,7 +111,7 @@ def _parts(truth: Floats, given: Shape, rows: int) -> Iterator[Arrangement]:
     n = math.prod(shape[:half])
     square = truth.reshape(n, n)
 
-    def only(mask: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
+    def only(mask: Floats) -> Callable[[Floats], Floats]:
         return lambda a: np.where(mask.reshape(shape), a, 0.0)
 
     full = "has entries off the diagonal too: every output depends on every input"
@@ -185,7 +183,7 @@ def _is_rank_one(a: Floats) -> bool:
     return bool(singular[0] > 0 and singular[1] <= 1e-6 * singular[0])
 
 
-def shuffled(case: Case, base: Base) -> Iterator[Candidate]:
+def shuffled(case: Case, base: At) -> Iterator[Candidate]:
     """The right numbers in other places, the same places at every point."""
     if len(case.names) > 1:
         return
@@ -206,7 +204,7 @@ def shuffled(case: Case, base: Base) -> Iterator[Candidate]:
     yield Candidate(
         "layout", f"yours has the numbers of {case.title} in other places: {', '.join(pairs)}, …",
         f"{case.title} has shape {case.points[0].truth[name].shape}: put every number in its own place",
-        lambda p: {name: case.points[p].truth[name].ravel()[taken].reshape(shape)},
+        lambda point: {name: point.truth[name].ravel()[taken].reshape(shape)},
     )  # fmt: skip
 
 
@@ -217,33 +215,33 @@ def _index(i: int, shape: Shape) -> str:
 # --- numbers: signs and factors ----------------------------------------------------------------------
 
 
-def signs(case: Case, base: Base) -> Iterator[Candidate]:
+def signs(case: Case, base: At) -> Iterator[Candidate]:
     """A wrong sign of everything."""
     title = case.title
     text = f"yours is {title} with the wrong sign"
     yield Candidate("sign", text, f"{title} is −1 times yours", _times(case, base, -1.0))
 
 
-def named_factors(case: Case, base: Base) -> Iterator[Candidate]:
+def named_factors(case: Case, base: At) -> Iterator[Candidate]:
     """One factor, the same in every entry and at every point, which may have been lost: 2, ½, N, 1/N, π."""
     return _factors(case, base, named=True)
 
 
-def factors(case: Case, base: Base) -> Iterator[Candidate]:
+def factors(case: Case, base: At) -> Iterator[Candidate]:
     """Any one factor, the same in every entry and at every point, if that is sure."""
     return _factors(case, base, named=False)
 
 
-def _times(case: Case, base: Base, c: float) -> Base:
-    def result(p: int) -> Results | None:
-        results = base(p)
+def _times(case: Case, base: At, c: float) -> At:
+    def result(point: Point) -> Results | None:
+        results = base(point)
         return None if results is None else {name: c * results[name] for name in case.names}
 
     return result
 
 
-def _factors(case: Case, base: Base, named: bool) -> Iterator[Candidate]:
-    results, yours = base(case.home), case.points[case.home].yours
+def _factors(case: Case, base: At, named: bool) -> Iterator[Candidate]:
+    results, yours = base(case.home), case.home.yours
     if results is None or any(results[name].shape != yours[name].shape for name in case.names):
         return
     right, given = (np.concatenate([x[name].ravel() for name in case.names]) for x in (results, yours))
@@ -263,7 +261,7 @@ def _factors(case: Case, base: Base, named: bool) -> Iterator[Candidate]:
     )
 
 
-def entry_factors(case: Case, base: Base) -> Iterator[Candidate]:
+def entry_factors(case: Case, base: At) -> Iterator[Candidate]:
     """A wrong sign or a constant factor in some entries, the same at every point, the others right."""
     if not case.shaped or not (wrong := case.wrong_entries).any() or wrong.all():
         return
@@ -279,7 +277,7 @@ def entry_factors(case: Case, base: Base) -> Iterator[Candidate]:
     yield Candidate(
         "sign" if is_sign else "factor", f"{where} of yours {said}; the others are right",
         f"{case.title}: {'turn the sign of' if is_sign else f'divide by {text}'} {where}",
-        lambda p: case.split(np.where(wrong, exact, 1.0) * case.matrix(case.points[p].truth)),
+        lambda point: case.split(np.where(wrong, exact, 1.0) * case.matrix(point.truth)),
     )  # fmt: skip
 
 

@@ -9,19 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-import numpy as np
-
+from autograd_mini.check.subjects.arguments import Floats
 from autograd_mini.check.subjects.subject import Graph
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
-    Floats: TypeAlias = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Point:
     """One point at which a hand result was held against the truth.
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from autograd_mini import functions
 from autograd_mini.arrays import values
 from autograd_mini.check.diagnosis.case import Candidate, Case
-from autograd_mini.check.diagnosis.chain import Chain, Factor, said
+from autograd_mini.check.diagnosis.chain import Chain, Factor, given, said
 from autograd_mini.check.diagnosis.tape import Group, Numbers, Tape
+from autograd_mini.check.subjects.arguments import Floats
 from autograd_mini.value import constant
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float64]
 
 
 class Loss(NamedTuple):
@@ -34,8 +30,7 @@ class Loss(NamedTuple):
 
     def value(self, y: Floats, t: Floats) -> float | None:
         try:
-            with np.errstate(all="ignore"):
-                value = float(self.of(y, t))
+            value = float(self.of(y, t))
         except (ValueError, ArithmeticError, TypeError):
             return None
         return value if np.isfinite(value) else None
@@ -76,67 +71,55 @@ MEETS_TARGET = ("sub", "mul", "xlogy")  # the operations of a loss in which a ta
 def other_losses(chain: Chain) -> Iterator[Candidate]:
     """The gradient of another of the library's losses, of any array of the graph and any target."""
     case, home = chain.case, chain.home
-    right = chain.tape.name(home.roots[0], length=64)
+    right = chain.tape.naming.name(home.roots[0], length=64)
     groups = [g for g in chain.tape.groups if home.adjoint[g.nodes].any() and len(g) <= 1000]
     for group in chain.in_time(groups if case.outputs == 1 else []):
-        if chain.sifted and not _is_reachable(chain, home.tangent[group.nodes].T):
+        if not _is_reachable(chain, group):
             continue
         for target in _targets(chain, len(group)):
+            name = said(target.thing)
+            given, *where = name.split(" = ")[0], *([f", with {name}"] * (" = " in name))
             for loss in LOSSES:
-                given = said(target.thing).partition(" = ")[0]
-                where = f", with {target.thing}" if given != target.thing else ""
-                yield from chain.tried(
+                yield from chain.added(
                     "other loss", "yours is the gradient of another loss, {L}", "{T} is that of {out} = {R}",
+                    {"G": group, "L": loss.text(group.name, given) + "".join(where), "R": right},
                     partial(_other_loss, loss, group, target),
-                    {"G": group, "L": loss.text(group.name, given) + where, "R": right},
                 )  # fmt: skip
 
 
-def _other_loss(loss: Loss, group: Group, target: Factor, numbers: Numbers, p: int) -> Floats | None:
-    gradient = loss.gradient(numbers.values[group.nodes], target.of(numbers, p))
+def _other_loss(loss: Loss, group: Group, target: Factor, numbers: Numbers) -> Floats | None:
+    gradient = loss.gradient(group.values(numbers), target.of(numbers))
     if gradient is None or abs(np.sum(gradient)) == len(group) == np.sum(abs(gradient)):
         return None  # every sign alike: the sum of the nodes, and no loss
     return np.asarray(gradient[None] @ numbers.tangent[group.nodes] - numbers.jacobian)
 
 
-def _is_reachable(chain: Chain, tangent: Floats) -> bool:
-    """Whether any loss of these nodes has the hand result as its gradient: it must combine their tangents."""
-    if tangent.shape[0] <= tangent.shape[1]:
-        return bool(tangent.any())
-    yours = (chain.case.difference[chain.case.home] + chain.jacobian).ravel()
-    solution = np.linalg.lstsq(tangent, yours, rcond=1e-10)[0]
-    slack = chain.case.tolerance[chain.case.home].ravel()
-    return bool((abs(tangent @ solution - yours) <= 3 * slack + 3 * np.sqrt(np.mean(slack**2))).all())
+def _is_reachable(chain: Chain, group: Group) -> bool:
+    """Whether some adjoints of these nodes have the hand result as their gradient."""
+    if chain.jacobian.size <= len(group):
+        return bool(chain.home.tangent[group.nodes].any())
+    return chain.has_above(chain.yours.ravel(), group)
 
 
 def _targets(chain: Chain, size: int) -> Iterator[Factor]:
     """What a prediction may have been held against: an argument of f, or constants of its graph."""
-    case, tape = chain.case, chain.tape
-    for name in case.arrays:
-        x = case.argument(0, name)
-        if x.size == size or (x.size == 1 and float(x[0]) in range(size)):
-            yield Factor(name, partial(_target, case, name, size))
+    tape = chain.tape
+    for name, x in chain.case.arrays.items():
+        if x.size == size:
+            yield Factor(name, given(name))
+        elif x.size == 1 and float(x[0]) in range(size):  # the class, for its one-hot vector
+            yield Factor(name, lambda n, name=name: np.eye(size)[int(n.argument(name)[0])])  # type: ignore[misc]
     seen: set[str] = set()
     for edges in tape.edges:
-        others = [tape.args[v][1 - edges.place] for v in edges.into.nodes if len(tape.args[v]) == 2]
-        fits = len(others) == size and edges.into.op in MEETS_TARGET
-        if fits and all(tape.order[u].op is constant for u in others):
-            numbers = chain.home.values[others]
-            text = ", ".join(f"{x:.4g}" for x in numbers[:5]) + ", …" * (size > 5)
+        if len(edges.above) != size or edges.op not in MEETS_TARGET:
+            continue
+        others = edges.others
+        if len(seen) < 8 and all(tape.order[u].op is constant for u in others.nodes):
+            text = ", ".join(f"{x:.4g}" for x in others.values(chain.home)[:5]) + ", …" * (size > 5)
             name = f"t = ({text})" if size > 1 else f"t = {text}"
-            if name not in seen and len(seen) < 8:
+            if name not in seen:
                 seen.add(name)
-                yield Factor(name, partial(_constants, others))
-
-
-def _target(case: Case, name: str, size: int, numbers: Numbers, p: int) -> Floats:
-    """A target, or the one-hot target of a class."""
-    x = case.argument(p, name)
-    return x if x.size == size else np.eye(size)[int(x[0])]
-
-
-def _constants(nodes: list[int], numbers: Numbers, p: int) -> Floats:
-    return np.asarray(numbers.values[nodes])
+                yield Factor(name, others.values)
 
 
 # --- values ------------------------------------------------------------------------------------------
@@ -167,11 +150,11 @@ OF_THE_VALUE: dict[str, Callable[[Floats], Floats]] = {
 
 def other_values(case: Case, tape: Tape | None) -> Iterator[Candidate]:
     """Other losses of the same arrays, intermediate steps of the graph, and functions of the right value."""
-    out, truth = case.evidence.out, case.points[0].truth[""]
-    shape = case.points[0].yours[""].shape
-    arrays = {x: np.asarray(case.points[0].arguments[x], dtype=float) for x in case.arrays}
+    out, truth = case.evidence.out, case.home.truth[""]
+    shape = case.home.yours[""].shape
+    arrays = {x: np.asarray(case.home.arguments[x], dtype=float) for x in case.arrays}
     for group in tape.groups if tape else ():
-        numbers = group.tape.home.values[group.nodes]
+        numbers = group.values(group.tape.home)
         if group.level and len(group) == np.prod(shape, dtype=int):
             text, name = f"yours is the value of {{G}}, a step on the way to {out}", group.name
             found = numbers.reshape(shape)
@@ -187,16 +170,14 @@ def other_values(case: Case, tape: Tape | None) -> Iterator[Candidate]:
             text = f"yours is another loss, {name} = {other}"
             yield _value("other loss", np.array(value), text, f"{out} = {said}")
     for text, of in OF_THE_VALUE.items():
-        with np.errstate(all="ignore"):
-            yield _value("other function", of(truth), f"yours is {text.format(out=out)}", f"{out} as it is")
+        yield _value("other function", of(truth), f"yours is {text.format(out=out)}", f"{out} as it is")
 
 
 def _losses_of(arrays: dict[str, Floats]) -> Iterator[tuple[tuple[str, str], str, str, float]]:
     """Every loss of every pair of a prediction and a target: these, its name, its formula and its value."""
     for (y_name, y), (t_name, t) in permutations(arrays.items(), 2):
         for text, score in SCORES.items() if np.shape(t) in (np.shape(y), np.shape(y)[:-1]) else ():
-            with np.errstate(all="ignore"):
-                scores = score(np.atleast_1d(y)).reshape(np.shape(y))
+            scores = score(np.atleast_1d(y)).reshape(np.shape(y))
             if text.startswith("clip") and np.array_equal(scores, y):
                 continue
             for loss in LOSSES:
@@ -210,4 +191,4 @@ def _losses_of(arrays: dict[str, Floats]) -> Iterator[tuple[tuple[str, str], str
 def _value(
     kind: str, value: Floats, text: str, formula: str, names: dict[str, str] | None = None
 ) -> Candidate:
-    return Candidate(kind, text, formula, lambda p: {"": value}, lambda: names or {})
+    return Candidate(kind, text, formula, lambda point: {"": value}, lambda: names or {})
