@@ -46,6 +46,12 @@ def test_other_arguments_are_symbols_as_well():
     assert "proved with SymPy for every w, x" in report.remarks
 
 
+def test_without_a_process_to_run_sympy_in_nothing_is_proved(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    report = check_gradient(lambda x: am.sin(x) ** 2, "sin(2 * x)", at=0.7, symbolic=True)
+    assert report.proof == "evidence at 50 digits"
+
+
 def test_a_derivation_in_sympys_own_functions():
     def hand(x):
         return 1 / sympy.cosh(x) ** 2

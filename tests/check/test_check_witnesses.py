@@ -279,11 +279,11 @@ def test_numbers_of_few_digits_that_lie_on_a_line_by_chance_are_no_better_than_t
 @pytest.mark.parametrize("x", [0.7, 1.0])
 def test_an_output_that_stays_as_it_is_may_be_rounded_and_gives_no_noise_to_another(x):
     def f(x):
-        return np.array([1.5, 100.0 + (x[0] > 9), 3 * x[0]])
+        return np.array([1.5, 1000.03125 + (x[0] > 9), 3 * x[0]])
 
     still, moves_far, moved = noise(f, np.array([x]), 3)
     assert still == 0
-    assert moves_far >= 100 * 2.0**-24
+    assert moves_far == 1000.03125 * 2.0**-24  # half a unit of its last digit, as float32 holds it
     assert moved < 1e-15
 
 
@@ -651,6 +651,13 @@ def test_a_factor_of_the_chain_rule_that_is_not_finite_leaves_a_result_open():
     assert "ZeroDivisionError" in report.reason
     assert "do not settle" in report.reason
     assert check_gradient(lambda x: am.relu(x), hand, at=-1.0, points=0).verdict == "disagrees"
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(1.5e-5, "inconclusive"), (2.5e-5, "disagrees")])
+def test_a_small_entry_owes_to_the_rounding_of_the_largest_in_its_row(error, verdict):
+    """16 · 2⁻⁵³ · 10¹⁰ = 1.8e-5, and a millionth of the entry."""
+    hand = [1e10, 1.0 + error]
+    assert check_gradient(lambda x: 1e10 * x[0] + x[1] ** 2, hand, at=[1.0, 0.5]).verdict == verdict
 
 
 # --- speed ---

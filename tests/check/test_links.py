@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_mini as am
-from autograd_mini.check.witnesses.links import linked
+from autograd_mini.check.witnesses.links import SLACK, linked
 from autograd_mini.check.witnesses.recorded import Recorded
 
 U = 2.0**-53
@@ -218,6 +218,23 @@ def test_other_points_are_only_looked_at_next_to_them():
     assert len(set(np.sign(asked[1]))) == 2
     other, _ = link_of(lambda x: x[0] + x[1], [3.0, 1.0], lambda x: 1.001 * x[0] + x[1], near=True)
     assert other.refuted
+
+
+def test_bounds_at_a_point_hold_next_to_it_but_for_what_the_slack_covers():
+    """At most, an intermediate lies just below a power of two here, and just above it there."""
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        x = generator.normal(size=3)
+        nodes = am.values(x)
+        outputs = [am.exp(nodes[0] * nodes[1]) - nodes[2] / nodes[0], am.sin(nodes @ nodes) * nodes[1] - 3]
+        recorded = Recorded.of(outputs, [*nodes])
+        values, _, _ = recorded.bounded(recorded.seeds())
+        here = values.outputs[1]
+        _, there = recorded.moved(x * (1 + 2.0**-20 * generator.uniform(-1, 1, (8, 3))))
+        numbers, near = recorded.moved(x[None], here)
+        np.testing.assert_array_equal(near, [here])
+        np.testing.assert_allclose(numbers, [values.outputs[0]], rtol=1e-14)
+        assert (there <= (SLACK / 4) * here).all()
 
 
 def test_of_many_inputs_those_of_like_effect_move_together():

@@ -84,6 +84,11 @@ def test_what_a_constant_takes_from_quotients_contradicts_nothing(at, large):
     assert heard(lambda x: x + am.detach(x) + large, at).trouble == CONTRADICTION
 
 
+@pytest.mark.parametrize("f", [np.floor, np.ceil, lambda x: x - np.floor(x), lambda x: np.ceil(x) * x])
+def test_on_one_side_of_a_jump_values_and_derivatives_are_those_of_each_other(f):
+    assert heard(f, 1.0).trouble == ""
+
+
 @pytest.mark.parametrize("at", [[3e-160, 4e-160], [3e-160, 0.0], [0.0, -1e-300]])
 def test_steps_go_with_the_size_of_a_point_that_is_tiny(at):
     testimony = heard(lambda x: am.hypot(x[0], x[1]), at)
@@ -159,6 +164,8 @@ def test_one_sided_derivatives_differ_on_a_kink_and_only_there():
     np.testing.assert_array_equal(testimony.left, [[0, np.nan, -1]])
     np.testing.assert_array_equal(testimony.right, [[1, np.nan, 1]])
     assert set(testimony.kinks) == {"relu(x0 = 0)", "abs(x2 = 0)"}
+    tied = heard(lambda x, y: am.maximum(x, y), {"x": 2.0, "y": 2.0})
+    assert tied.kinks == ("maximum(x = 2, y = 2)",)
 
 
 def test_a_kink_is_seen_wherever_it_lies():

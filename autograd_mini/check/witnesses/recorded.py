@@ -156,7 +156,7 @@ class Recorded:
             return numbers.T, np.broadcast_to(bounds, (len(x), bounds.size))
         found = evaluate(self.tape.code, [(column, 0.0) for column in columns], bounded(ARRAY))
         pairs = [[np.broadcast_to(part, len(x)) for part in pair] for pair in found]
-        own = np.array(pairs, dtype=float).reshape(-1, 2, len(x))
+        own = np.array(pairs, dtype=float).reshape(len(pairs), 2, len(x))
         return own[:, 0].T, own[:, 1].T
 
 
