@@ -204,9 +204,14 @@ def a_ragged_result():
     return check_gradient(sum_of_squares, lambda x: [[1, 2], [3]], at=np.ones(2))
 
 
-@mistake(None, "not real, first at \\(0,\\)", "the hand result for x", "")
+@mistake(None, "complex number counts as nan", "the hand result for x", r"first at \(0,\)")
 def a_complex_result():
     return check_gradient(sum_of_squares, lambda x: 2j * x, at=np.ones(2))
+
+
+@mistake(None, "yours is float32", "held to what that resolves", r"in float64, as by x\.astype\(float\)")
+def a_result_in_float32():
+    return check_gradient(sum_of_squares, lambda x: (2 * x).astype(np.float32), at=np.array([0.3, 0.5]))
 
 
 @mistake(TypeError, "at= gives x", "made of n_in, n_out", r"give n_in, n_out .* or an instance, Linear\(…\)")

@@ -101,7 +101,10 @@ class Finding:
         silent = [why + self.place.where for why in filter(None, [self.open, *self.silent.values()])]
         coarsest = max((getattr(claim, "epsilon", 0.0) for claim in self.claims.values()), default=0.0)
         kind = "float32" if coarsest < 1e-5 else "float16"
-        coarse = f"yours is {kind} and held to what that resolves (ε = {coarsest:.1e})" * (coarsest > EPSILON)
+        coarse = (
+            f"yours is {kind} and held to what that resolves (ε = {coarsest:.1e}); what it leaves open is "
+            "settled in float64, as by x.astype(float)"
+        ) * (coarsest > EPSILON)
         return [self.testimony.probe.note, *self.testimony.remarks, *silent, coarse]
 
     def of(self, name: str) -> Judgement | None:

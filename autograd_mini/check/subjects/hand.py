@@ -213,7 +213,7 @@ def one_for_each(result: Any) -> list[Any]:
 def nan_in(name: str, numbers: Floats) -> str:
     """What is said of a result that holds nan."""
     index = tuple(map(int, np.argwhere(np.isnan(numbers))[0]))
-    return f"the hand result for {name} holds nan, or what is not real, first at {index}"
+    return f"the hand result for {name} holds nan, first at {index}; a complex number counts as nan"
 
 
 def epsilon_of(numbers: Any) -> float:
