@@ -996,3 +996,19 @@ def test_one_list_of_gradients_for_a_list_of_parameters():
         "y": np.eye(3),
     }
     assert verdicts(loss, gradients, at=square) == {f"parameters[{i}]": "agrees" for i in range(4)}
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(2, "agrees"), (2.1, "disagrees")])
+@pytest.mark.parametrize(("key", "out"), [("loss", None), ("J", None), ("score", "score")])
+def test_of_results_in_a_dict_the_loss_is_the_output(factor, verdict, key, out):
+    def forward(W, x):
+        h = np.tanh(W @ x)
+        return {"h": h, key: np.sum(h**2)}
+
+    def backward(dout, W, x):
+        h = np.tanh(W @ x)
+        d = dout * factor * h * (1 - h**2)
+        return {"W": np.outer(d, x), "x": W.T @ d}
+
+    at = {"W": np.array([[1.0, -0.5], [0.25, 2.0]]), "x": np.array([0.1, 0.2])}
+    assert check_backward(forward, backward, at=at, out=out).verdict == verdict

@@ -204,6 +204,11 @@ def a_ragged_result():
     return check_gradient(sum_of_squares, lambda x: [[1, 2], [3]], at=np.ones(2))
 
 
+@mistake(ValueError, "nothing to differentiate by", "x has no entries", "check")
+def an_empty_argument():
+    return check_gradient(sum_of_squares, lambda x: 2 * x, at=[])
+
+
 @mistake(None, "complex number counts as nan", "the hand result for x", r"first at \(0,\)")
 def a_complex_result():
     return check_gradient(sum_of_squares, lambda x: 2j * x, at=np.ones(2))

@@ -246,6 +246,9 @@ class Passes(Running):
             self.outputs = tuple((i,) for i in outputs)
             names = " and ".join(self.names[i] or f"number {i + 1}" for i in outputs)
             self.said.append(f"the output is {names} of forward's results")
+        elif isinstance(self.result, dict) and (key := self._loss_in(self.result)):
+            self.outputs = ((key,),)
+            self.said.append(f"the output is {key!r} of forward's results")
         output = (RESULT, *self.outputs[0])
         self.takes = {x: output if takes[x] == THE_OUTPUT else takes[x] for x in parameters if x in takes}
 
@@ -374,14 +377,15 @@ class Passes(Running):
             )
         items = result.items() if isinstance(result, dict) else enumerate(result)
         names = [*result] if isinstance(result, dict) else self.names
-        scalars = {
-            i: n
-            for (i, x), n in zip(items, names, strict=True)
-            if is_plain(x) and is_floating(x) and np.size(x) == 1
-        }
+        scalars = {i: n for (i, x), n in zip(items, names, strict=True) if _is_scalar(x)}
         if not scalars:
             raise refused("backward= is missing, and forward returns no scalar that could be a loss")
         return (next((i for i, name in scalars.items() if name in LOSSES), next(iter(scalars))),)
+
+    def _loss_in(self, result: dict[str, Any]) -> str | None:
+        """The entry of forward's dict that backward starts from, where it names one, or is called a loss."""
+        asked = [name for name in self.out if name in result]
+        return next(iter(asked or [name for name in LOSSES if _is_scalar(result.get(name))]), None)
 
     # --- a backward pass that gives f′ of each element ---
 
@@ -711,6 +715,10 @@ class Passes(Running):
             f"{listed(map(str, self.sources))}. Say which is which, as in "
             'gradients={"W": "dW", "x": 0}, by names or by the place among the results'
         )
+
+
+def _is_scalar(x: Any) -> bool:
+    return is_plain(x) and is_floating(x) and np.size(x) == 1
 
 
 def _in_lists(leaves: Iterable[Leaf]) -> list[list[Leaf]]:

@@ -115,6 +115,8 @@ class Subject(ABC):
     def _differentiates(self, shapes: Mapping[str, Index], output: Floats, scalar: str) -> None:
         """Settle the shapes; a check that is called ``scalar`` needs one output."""
         self.shapes, self.start_output = dict(shapes), output
+        if not any(math.prod(shape) for shape in shapes.values()):
+            raise ValueError(f"check: there is nothing to differentiate by: {listed(shapes)} has no entries")
         if scalar and output.size != 1:
             instead = "; use check_jacobian" * (scalar == "check_gradient")
             raise ValueError(f"{scalar}: f must have one output, got shape {output.shape}{instead}")
