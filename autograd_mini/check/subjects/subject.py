@@ -115,7 +115,7 @@ class Subject(ABC):
     def _differentiates(self, shapes: Mapping[str, Index], output: Floats, scalar: str) -> None:
         """Settle the shapes; a check that is called ``scalar`` needs one output."""
         self.shapes, self.start_output = dict(shapes), output
-        if not any(math.prod(shape) for shape in shapes.values()):
+        if shapes and not any(map(math.prod, shapes.values())):
             raise ValueError(f"check: there is nothing to differentiate by: {listed(shapes)} has no entries")
         if scalar and output.size != 1:
             instead = "; use check_jacobian" * (scalar == "check_gradient")
