@@ -31,7 +31,8 @@ class Liveness:
     """
 
     def __init__(self, order: Sequence[Value], outputs: Sequence[Value]) -> None:
-        self.selective = any(isinstance(node.op, Primitive) and node.op.selects for node in order)
+        rows = {node.op for node in order}
+        self.selective = any(isinstance(row, Primitive) and row.selects for row in rows)
         self._wild = _wild_nodes(order) if self.selective else set()
         self._conditions: dict[Value, Condition | None] = dict.fromkeys(outputs)  # None where always
         self._several: dict[Value, list[Condition | None]] = {}  # where more than one leads to a node

@@ -59,7 +59,7 @@ class _Recorder:
         self.constant_slots: dict[object, int] = {}
         self.rows: dict[Primitive, int] = {}
         self.known: dict[tuple[int, ...], int] = {}  # the instructions: code and operands, and the slot
-        self.late: set[int] = set()  # slots that depend on a derivative
+        self.derived = bytearray()  # whether an instruction is part of a derivative and of nothing else
         self.folded = False
 
     def add(self, outputs: Sequence[Value]) -> None:
@@ -67,7 +67,7 @@ class _Recorder:
 
         A node's slot is where it folds to, where the operation is known already, or a new one.
         """
-        slots, late, known = self.slots, self.late, self.known.setdefault
+        slots, derived, known = self.slots, self.derived, self.known.setdefault
         place, number, new = slots.__getitem__, self.rows.get, self.inputs
         key: tuple[int, ...]
         stack: list[Any] = [*reversed(outputs)]
@@ -97,17 +97,15 @@ class _Recorder:
                 key = code, *map(place, args)
                 constant = min(key[1:]) < ABSENT
             slot = key[1] if row is identity else self._folded(row, key[1:]) if constant else None
-            derived = isinstance(node, Derivative) or (late and not late.isdisjoint(key[1:]))
             if slot is None:
                 slot = known(key, new)
                 if slot == new:
                     new += 1
-                    if derived:
-                        late.add(slot)
-            if not derived and slot in late:  # what a derivative is made of, found in the function after it
-                late.remove(slot)
-                if node.label:
-                    self.labels[slot] = node.label
+                    derived.append(isinstance(node, Derivative))
+                elif not isinstance(node, Derivative) and derived[slot - self.inputs]:
+                    derived[slot - self.inputs] = False
+                    if node.label:
+                        self.labels[slot] = node.label
             slots[node] = slot
             if node.label and slot >= 0:
                 self.labels.setdefault(slot, node.label)
@@ -159,8 +157,7 @@ class _Recorder:
         table[np.arange(width) < sizes[:, None]] = flat
         codes, operands = table[:, 0], table[:, 1:]
         live = _live(operands, outputs, self.inputs) if self.folded else np.ones(len(codes), dtype=bool)
-        late = np.zeros(len(codes), dtype=bool)
-        late[np.fromiter(self.late, np.int64, len(self.late)) - self.inputs] = True
+        late = _late(operands, self.derived, self.inputs)
         kept = np.concatenate([np.flatnonzero(live & ~late), np.flatnonzero(live & late)])
         constants = _used(operands[kept], outputs, len(self.constants))
         # new slots: inputs as they are, then the constants in use, then the instructions in use
@@ -181,6 +178,19 @@ class _Recorder:
         )
         labels = {int(place[slot]): label for slot, label in self.labels.items() if place[slot] >= 0}
         return Recording(code, labels, int(np.count_nonzero(live & ~late)))
+
+
+def _late(operands: np.ndarray, derived: bytearray, inputs: int) -> np.ndarray:
+    """Which instructions depend on a derivative: those that are part of one, and what is made of them."""
+    found = np.frombuffer(derived, dtype=bool)
+    later = np.flatnonzero(~found)
+    uses = operands[later] - inputs
+    if (found[uses.clip(0)] & (uses >= 0)).any():
+        for start in range(0, len(later), PIECE):
+            piece = later[start : start + PIECE]
+            for i, slots in zip(piece.tolist(), operands[piece].tolist(), strict=True):
+                derived[i] = any(slot >= inputs and derived[slot - inputs] for slot in slots)
+    return found
 
 
 def _live(operands: np.ndarray, outputs: list[int], inputs: int) -> np.ndarray:

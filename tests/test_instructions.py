@@ -96,5 +96,5 @@ def test_an_operation_of_a_derivative_and_of_the_function_is_the_functions():
 
     program = trace(f, 0.0)  # whose derivative is recorded first
     assert [program.code.rows[k].name for k in program.code.codes] == ["cos", "mul"]
-    assert (program.listing.reverse, program.listing.labels) == (1, {0: "x", 2: "h"})
+    assert (program.listing.reverse, program.listing.labels) == (2, {0: "x", 2: "h"})
     assert program(0.0) == (2.0, 1.0)
