@@ -108,7 +108,7 @@ def _targets(chain: Chain, size: int) -> Iterator[Factor]:
         if x.size == size:
             yield Factor(name, given(name))
         elif x.size == 1 and float(x[0]) in range(size):  # the class, for its one-hot vector
-            yield Factor(name, lambda n, name=name: np.eye(size)[int(n.argument(name)[0])])  # type: ignore[misc]
+            yield Factor(name, partial(lambda name, n: np.eye(size)[int(n.argument(name)[0])], name))
     seen: set[str] = set()
     for edges in tape.edges:
         if len(edges.above) != size or edges.op not in MEETS_TARGET:

@@ -29,7 +29,7 @@ def other_functions(chain: Chain) -> Iterator[Candidate]:
                 "other function",
                 f"yours is the gradient of {{G}} with respect to {{in}}, not of {{out}}{step}",
                 "{T} = ∂{out}/∂{G_} · ∂{G_}/∂{in}", {"G": group},
-                lambda n, group=group: n.tangent[group.nodes] - n.jacobian,  # type: ignore[misc]
+                partial(lambda nodes, n: n.tangent[nodes] - n.jacobian, group.nodes),
             )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def other_variables(chain: Chain) -> Iterator[Candidate]:
         yield from chain.added(
             "other variable", "yours is the gradient with respect to {G}, not {in}",
             "{T} = ∂{out}/∂{G_} · ∂{G_}/∂{in}", {"G": group, "H": chain.case.inputs},
-            lambda n, group=group: n.adjoint[group.nodes].T - n.jacobian,  # type: ignore[misc]
+            partial(lambda nodes, n: n.adjoint[nodes].T - n.jacobian, group.nodes),
         )  # fmt: skip
 
 
@@ -124,5 +124,5 @@ def paths(chain: Chain) -> Iterator[Candidate]:
             yield from chain.replaced(site, [scaled])
         yield from chain.added(
             "path", "yours has only the contribution of the paths from {H} into {G}; the others are missing",
-            formula, things, lambda n, site=site: site.passed(n, site.right(n)) - n.jacobian,  # type: ignore[misc]
+            formula, things, partial(lambda site, n: site.passed(n, site.right(n)) - n.jacobian, site),
         )  # fmt: skip

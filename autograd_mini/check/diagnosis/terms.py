@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -91,7 +92,7 @@ def extra_terms(chain: Chain) -> Iterator[Candidate]:
         yield from chain.added(
             "term", f"yours has the term {{c}}·{text} too much, as if {{out}} had a term {term}",
             "{out} has no such term", {"c": [*named, f"{c:.6g}"][0], "x": case.inputs},
-            lambda n, of=of, c=c: c * _of_inputs(case, of, n.point),  # type: ignore[misc]
+            partial(lambda of, c, n: c * _of_inputs(case, of, n.point), of, c),
         )  # fmt: skip
 
 
@@ -113,13 +114,14 @@ def missing_index(chain: Chain) -> Iterator[Candidate]:
             if not (ones | (abs(hot) <= 1e-9)).all() or not ones.any() or ones.all():
                 continue
             for less in range(len(group)):
+                taken = partial(lambda of, c, less, n: c * (of(n) - less), values.of, c, less)
                 yield from chain.added(
                     "target",
                     f"yours takes {values.form}{{less}} for ∂{{out}}/∂{{G_}}, without 1 subtracted at the "
                     "target's index",
                     f"∂{{out}}/∂{{G_}} is {values.form} with 1 subtracted at the target's index",
                     {"V": values.thing, "G": group, "less": f" − {less}" * bool(less)},
-                    _with_adjoint(group, lambda n, of=values.of, c=c, less=less: c * (of(n) - less)),  # type: ignore[misc]
+                    _with_adjoint(group, taken),
                 )  # fmt: skip
 
 
