@@ -366,6 +366,37 @@ def test_a_derivation_for_symmetric_matrices_is_right_for_these(domain):
     assert check_gradient(log_det, lambda C: np.linalg.inv(C).T, at=SYMMETRIC)
 
 
+def log_volume(C):
+    """½ log det C as one computes it: LAPACK reads the lower triangle alone."""
+    return np.sum(np.log(np.diag(np.linalg.cholesky(C))))
+
+
+@pytest.mark.parametrize(
+    ("f", "hand", "domain"),
+    [
+        (log_volume, lambda C: np.linalg.inv(C) / 2, "spd"),
+        (lambda C: np.sum(np.linalg.eigvalsh(C) ** 2), lambda C: 2 * C, "symmetric"),  # tr C²
+        (lambda C: np.sum(np.triu(C) ** 2), lambda C: C + np.diag(np.diag(C)), "symmetric"),
+    ],
+)
+def test_what_reads_one_triangle_has_its_derivative_among_symmetric_matrices(f, hand, domain):
+    assert check_gradient(f, hand, at=SYMMETRIC, domain=domain)
+    wrong = check_gradient(f, lambda C: 2 * hand(C), at=SYMMETRIC, domain=domain)
+    assert wrong.verdict == "disagrees"
+    assert "times a constant factor, 2" in str(wrong)
+    unsaid = check_gradient(f, hand, at=SYMMETRIC)
+    assert unsaid.verdict == "disagrees"
+    assert 'domain="symmetric"' in str(unsaid)
+
+
+def test_a_transposed_derivative_is_wrong_among_symmetric_matrices_too():
+    A = np.array([[1.0, 2.0], [3.0, 4.0]])
+    right = {"A": lambda X: A, "mean": lambda X: (A + A.T) / 2}
+    for hand in right.values():
+        assert check_gradient(lambda X: np.sum(X * A), hand, at=SYMMETRIC, domain="symmetric")
+    assert not check_gradient(lambda X: np.sum(X * A), lambda X: A.T, at=SYMMETRIC, domain="symmetric")
+
+
 def test_a_derivation_on_the_sphere_and_on_rotations():
     def along(u):
         return np.sum(np.outer(u, u) @ np.array([1.0, 2.0, -1.0])) / np.sum(u * u)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from autograd_mini.check.reports.picture import derived, draw_mistake
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings
 from autograd_mini.check.subjects.arguments import Floats, listed
-from autograd_mini.check.subjects.points import domains_of, points_of
+from autograd_mini.check.subjects.points import domains_of, points_of, symmetric
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
@@ -35,15 +35,27 @@ PREMISE = (
 
 
 Explain: TypeAlias = Callable[[Report, float], "Margin | None"]  # a backward pass in code, in some seconds
+AMONG = (
+    "f reads the two triangles of {X} differently; as {X} is symmetric, yours is held against (G + Gᵀ) / 2, "
+    "the derivative among symmetric matrices"
+)
+IF_SYMMETRIC = (
+    "f reads the two triangles of {X} differently, and yours is symmetric: if {X} always is, say so with "
+    'domain="symmetric" or "spd"'
+)
 
 
 def compare(title: str, subject: Subject, settings: Settings, explain: Explain | None = None) -> Report:
     """The report on a subject's hand results; ``title`` is the check that was called."""
     with np.errstate(all="ignore"), progress() as say:
-        findings, redrawn = examined(subject, settings, say)
-        report = Report(title, subject.out, parts_of(subject.shapes, findings), findings, settings, redrawn,
-                        more=tuple(_remarks(subject, settings)), medium=subject.medium,
-                        derive=partial(derived, subject))  # fmt: skip
+        report = _reported(title, subject, settings, say)
+        if report.verdict == DISAGREES and (names := _one_sided(report, subject)):
+            known = symmetric(domains_of(settings.domain, subject))
+            if among := [name for name in names if name in known]:
+                subject = subject.among_symmetric(among)
+                report = _reported(title, subject, settings, say)
+            said = AMONG if among else IF_SYMMETRIC
+            report = replace(report, more=(*report.more, said.format(X=listed(among or names))))
         if report.verdict == DISAGREES:
             say("diagnosis")
             try:
@@ -60,6 +72,14 @@ def compare(title: str, subject: Subject, settings: Settings, explain: Explain |
         say("proof")
         proof, remark = prove(subject, settings.domain, settings.seed, settings.seconds)
         return replace(report, proof=proof, more=(*report.more, remark))
+
+
+def _reported(title: str, subject: Subject, settings: Settings, say: Callable[[str], None]) -> Report:
+    """What is found, before anyone asks why."""
+    findings, redrawn = examined(subject, settings, say)
+    return Report(title, subject.out, parts_of(subject.shapes, findings), findings, settings, redrawn,
+                  more=tuple(_remarks(subject, settings)), medium=subject.medium,
+                  derive=partial(derived, subject))  # fmt: skip
 
 
 def parts_of(names: Iterable[str], findings: Sequence[Finding]) -> tuple[Part, ...]:
@@ -219,6 +239,23 @@ def _is_special(report: Report) -> bool:
     judgements = [report.findings[0].of(name) for name in report.sections]
     right = [j is not None and bool((j.verdicts == AGREES).all()) for j in judgements]
     return report.settings.domain is None and any(right) and all(right)
+
+
+def _one_sided(report: Report, subject: Subject) -> list[str]:
+    """The symmetric matrices at the given point for which yours is symmetric, and f's derivative is not."""
+
+    def symmetric(x: Any) -> bool:
+        return bool(np.allclose(x, np.swapaxes(x, -1, -2), equal_nan=True))
+
+    given, shapes = report.findings[0], subject.shapes
+    if given.testimony is None or given.yours is None or given.testimony.probe.note:
+        return []
+    truth, yours = (subject.split(x.reshape(*subject.rows, -1)) for x in (given.testimony.truth, given.yours))
+    square = [name for name in shapes if len(shapes[name]) == 2 and shapes[name][0] == shapes[name][1] > 1]
+    return [
+        name for name in square
+        if symmetric(given.place.arguments[name]) and symmetric(yours[name]) and not symmetric(truth[name])
+    ]  # fmt: skip
 
 
 def _clear(report: Report) -> Iterator[tuple[Finding, Judgement, Floats]]:

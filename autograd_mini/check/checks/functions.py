@@ -62,7 +62,8 @@ def check_gradient(
     says from where, for each argument or for the only one: ``(low, high)``, ``"real"``, ``"positive"``,
     ``"simplex"``, ``"one-hot"``, ``"unit"`` (rows of length 1), ``"symmetric"``, ``"spd"`` (symmetric and
     positive definite) or ``"orthogonal"``. Without one, arguments differentiated are moved around ``at`` and
-    others stay.
+    others stay. Where f reads the two triangles of a symmetric matrix differently, as LAPACK's Cholesky does,
+    a symmetric ``hand`` is held against (G + Gᵀ)/2, the derivative among symmetric matrices.
 
     Numbers agree within ``rtol · max(|a|, |b|)``, 1e-6 unless given, plus ``atol``; beyond that, and beyond
     what rounding may do at this point, they disagree. With ``symbolic``, SymPy is given some ``seconds`` (10)

@@ -60,6 +60,11 @@ def domains_of(domain: Any, subject: Subject) -> dict[str, Any]:
     return dict(domain)
 
 
+def symmetric(domains: Mapping[str, Any]) -> list[str]:
+    """The arguments that are symmetric matrices."""
+    return [name for name, domain in domains.items() if domain in ("symmetric", "spd")]
+
+
 def _is_interval(given: Any) -> bool:
     return (
         isinstance(given, (tuple, list))

@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -133,6 +134,17 @@ class Subject(ABC):
     def derived(self, arguments: Arguments) -> list[Any] | None:
         """The hand results computed on Values, outputs by inputs; None where that stops them."""
         return None
+
+    def among_symmetric(self, names: Sequence[str]) -> Subject:
+        """The same as a function of (X + Xᵀ) / 2 for each X named, of which f may read one triangle."""
+        call, other = self.call, copy(self)
+
+        def symmetrised(arguments: Arguments) -> Any:
+            means = {x: (arguments[x] + np.swapaxes(arguments[x], -1, -2)) / 2 for x in names}
+            return call({**arguments, **means}) if call else None
+
+        other.call = symmetrised
+        return other
 
     def known(self, arguments: Arguments, output: Any) -> dict[str, Any]:
         """What a hand derivation may ask for by name, all its own, as it may work in place."""
