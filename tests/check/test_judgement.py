@@ -655,7 +655,27 @@ def test_a_random_point_at_which_f_fails_is_drawn_again_whatever_the_error(f):
 
 def test_a_result_short_of_digits_is_not_told_to_hold_on_special_arguments():
     report = check_gradient(lambda y: -np.sum(np.log(y + 1e-7)), lambda y: -1 / y, at=[0.5, 0.2])
-    assert report.remarks[-1].endswith("f holds 1e-07 where yours has nothing")
+    [slip] = report.explanations
+    assert (slip.kind, slip.formula) == ("constant", "take 1e-07 out of f, or into yours too")
+    assert "special" not in str(report)
+
+
+def test_the_epsilon_of_a_loss_far_from_the_truth_is_the_reason_and_not_the_pass():
+    class SoftmaxWithLoss:
+        def forward(self, x, t):
+            self.t, e = t, np.exp(x - np.max(x, axis=1, keepdims=True))
+            self.y = e / np.sum(e, axis=1, keepdims=True)
+            return -np.sum(np.log(self.y[np.arange(len(t)), t] + 1e-7)) / len(t)
+
+        def backward(self, dout=1):
+            dx = self.y.copy()
+            dx[np.arange(len(self.t)), self.t] -= 1
+            return dout * dx / len(self.t)
+
+    sure_and_wrong = {"x": np.array([[0.0, 14.0], [3.0, 0.5]]), "t": np.array([0, 1])}
+    report = check_backward(SoftmaxWithLoss, at=sure_and_wrong, points=0)
+    assert [slip.kind for slip in report.explanations] == ["constant"]
+    assert "L holds 1e-07 where yours has nothing: yours is right for L without it" in str(report)
 
 
 @pytest.mark.parametrize("factor", [1, 2])

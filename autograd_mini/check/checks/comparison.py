@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograd_mini.check.diagnosis import diagnose, what_is_right
-from autograd_mini.check.diagnosis.evidence import Evidence, Point
+from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, found_at
 from autograd_mini.check.judgement.rule import Judgement, settled
 from autograd_mini.check.margin import Margin, Trial, mended_by_hand
@@ -26,6 +26,7 @@ from autograd_mini.check.witnesses.testimony import Testimony, heard_at
 from autograd_mini.progress import progress
 
 IN_CODE, BY_HAND = 0.75, 0.1  # of the time of a diagnosis, for lines that are wrong
+CLOSE = 1e-2  # a relative error that digits may be
 FEW = 2000  # instructions that are swept again for each of f's constants
 LONGEST = 8  # characters of a constant that somebody rounded
 PREMISE = (
@@ -182,7 +183,13 @@ def _remarks(subject: Subject, settings: Settings) -> Iterator[str]:
 
 def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Report:
     """The report with what is said of a wrong result."""
-    digits = _digits(report)
+    apart, worst = _worst(report)
+    few = _written(worst) if worst else []
+    if slip := worst and _constant(worst, [c for c in few if apart < CLOSE or abs(c) < CLOSE], subject.out):
+        return replace(report, explanations=(slip,))
+    digits = f"agrees to {int(-np.log10(apart))} digits" if 0 < apart < CLOSE else ""
+    if digits and few:
+        digits += f"; f holds {listed(f'{c:g}' for c in few)}, which may be rounded"
     more = [*report.more, digits or PREMISE * _is_special(report)]
     report = replace(report, more=tuple(more))
     seconds = report.settings.diagnosis
@@ -211,27 +218,40 @@ def _diagnosed(report: Report, subject: Subject, explain: Explain | None) -> Rep
     return replace(report, explanations=explanations, picture=picture, more=tuple(more))
 
 
-def _digits(report: Report) -> str:
-    """To how many digits a wrong result agrees, and the constant of few digits in f that may be why."""
-    wrong = [e for e in report.entries if e.verdict == DISAGREES]
-    apart = np.max([e.error / abs(e.truth) if e.truth else np.inf for e in wrong], initial=0.0)
-    if not 0 < apart < 1e-2:
-        return ""
-    said = f"agrees to {int(-np.log10(apart))} digits"
-    testimony, yours = report.findings[0].testimony, report.findings[0].yours
-    recorded = None if testimony is None else testimony.recorded
-    if testimony is None or recorded is None or yours is None or len(recorded) > FEW:
-        return said
-    code = recorded.tape.code
-    few = [c for c in code.constants if not isinstance(c, str) and c % 1 and len(repr(abs(c))) <= LONGEST]
-    for c in dict.fromkeys(few):
-        without = replace(code, constants=tuple(0.0 if other == c else other for other in code.constants))
-        other = replace(recorded, tape=replace(recorded.tape, code=without))
-        truth = other.exact(testimony.seeds, testimony.bound)
-        if np.allclose(truth, yours, rtol=1e-3 * apart + 1e-12, atol=0):
-            return f"{said}; f holds {c:g} where yours has nothing"
-    names = listed(f"{c:g}" for c in dict.fromkeys(few))
-    return said + f"; f holds {names}, which may be rounded" * bool(few)
+def _worst(report: Report) -> tuple[float, Finding | None]:
+    """The largest relative error of what is wrong, and what was found where it is."""
+    wrong = {
+        e.error / abs(e.truth) if e.truth else np.inf: e.point
+        for e in report.entries
+        if e.verdict == DISAGREES
+    }
+    apart = max(wrong, default=0.0)
+    return apart, report.findings[wrong[apart]] if wrong else None
+
+
+def _written(finding: Finding) -> list[float]:
+    """The constants of few digits in f's graph."""
+    recorded = None if finding.testimony is None else finding.testimony.recorded
+    if recorded is None or len(recorded) > FEW:
+        return []
+    constants = [c for c in recorded.tape.code.constants if not isinstance(c, str)]
+    return [*dict.fromkeys(c for c in constants if c % 1 and len(repr(abs(c))) <= LONGEST)]
+
+
+def _constant(finding: Finding, few: Sequence[float], out: str) -> Explanation | None:
+    """A constant in f, such as the 1e-7 of log(y + 1e-7), without which a result is right."""
+    testimony = finding.testimony
+    if testimony is None or testimony.recorded is None or finding.yours is None:
+        return None
+    tape, distance = testimony.recorded.tape, abs(finding.yours - testimony.truth)
+    for c in few:
+        constants = tuple(0.0 if other == c else other for other in tape.code.constants)
+        without = replace(tape, code=replace(tape.code, constants=constants))
+        truth = replace(testimony.recorded, tape=without).exact(testimony.seeds, testimony.bound)
+        if (abs(finding.yours - truth) <= 1e-3 * distance + 1e-12 * abs(truth)).all():
+            text = f"{out} holds {c:g} where yours has nothing: yours is right for {out} without it"
+            return Explanation("constant", text, f"take {c:g} out of {out}, or into yours too")
+    return None
 
 
 def _is_special(report: Report) -> bool:
