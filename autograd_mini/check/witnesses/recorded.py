@@ -28,6 +28,7 @@ Seeds: TypeAlias = "Sequence[Mapping[int, float]]"
 DIGITS = (50, 100, 200, 700)  # the last tell apart whatever two floats are
 STEP = 2.0**-100
 SURE = 20  # digits of a truth that are right, or it is told apart from 0 by none
+AT_ONCE = 60_000  # instructions swept that are worth the wait, about half a second at many digits
 
 
 @cache

@@ -6,7 +6,7 @@ bound, and f's own changes confirm that the graph is f. Where it cannot, extrapo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,9 @@ from autograd_mini.check.subjects.passes import random_state
 from autograd_mini.check.subjects.sampling import Probe, probe_of
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.witnesses.differences import Limit, differences
-from autograd_mini.check.witnesses.links import SLACK, linked
-from autograd_mini.check.witnesses.recorded import DIGITS, Recorded, Seeds
+from autograd_mini.check.witnesses.links import linked
+from autograd_mini.check.witnesses.recorded import AT_ONCE, DIGITS, Recorded, Seeds
+from autograd_mini.check.witnesses.sides import NEAR, branches, gives, jumping, one_sided, recorded_of
 from autograd_mini.rules import DomainError
 from autograd_mini.sweeps import U
 
@@ -28,11 +29,8 @@ RANDOM = "f gives another result when it is called again: nothing can be said"
 DRAWS = "f draws random numbers; called {calls} times at the given point, it gave the same result"
 AGAIN = 100  # calls more of a function that draws random numbers
 CONTRADICTION = "engine and witness disagree with each other: f moves, as with what it detaches"
-AT_ONCE = 60_000  # instructions swept that are worth the wait, about half a second at many digits
 ON_DEMAND = 600_000  # where floats leave something open
-NEAR = 2.0**-40  # a step across a kink that floats do not tell from the point
 MATRICES = "truth engine bound error unseen open left right".split()
-STEPS = (2.0**-70, 2.0**-100)  # at many digits
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,7 @@ def _followed(
 ) -> Testimony | None:
     """The testimony of the recorded graph, None if it is not that of f."""
     graph = subject.graph(arguments, also)
-    recorded = _recorded(graph)
+    recorded = recorded_of(graph)
     if graph.outputs.size != output.size:
         raise ValueError(f"{graph.outputs.size} outputs on Values, {output.size} on floats")
     shapes = {name: nodes.shape for name, nodes in graph.inputs.items()}
@@ -186,7 +184,7 @@ def _followed(
     seeds, weights, coarse = recorded.seeds(probe.weights), probe.weights, subject.coarse
     values, engine, bound = recorded.bounded(seeds)
     numbers, bounds = values.outputs
-    if not _gives(numbers, bounds, output, coarse):
+    if not gives(numbers, bounds, output, coarse):
         return None
     exact = len(recorded) * len(seeds) <= AT_ONCE and number < 2
     truth = recorded.exact(seeds, bound) if exact else engine
@@ -205,11 +203,11 @@ def _followed(
     left, right = np.full(engine.shape, np.nan), np.full(engine.shape, np.nan)
     open_ = ~np.isfinite(truth)
     if ties or open_.any():
-        open_ |= _jumps(recorded, seeds, bound, truth, any(ties.values()))
-        left, right = _one_sided(recorded, seeds, open_)
+        open_ |= jumping(recorded, seeds, bound, truth, any(ties.values()))
+        left, right = one_sided(recorded, seeds, open_)
     if exact and border.any():
         at, here = np.flatnonzero(border), truth[:, border]
-        sides = [side[:, at] for side in _branches(subject, arguments, output, border[: x.size], weights)]
+        sides = [side[:, at] for side in branches(subject, arguments, output, border[: x.size], weights)]
         same = np.all([abs(here - side) <= 1e-9 * abs(here) for side in sides], axis=0)
         left[:, at], right[:, at] = sides[:2]
         open_[:, at] |= ~same
@@ -236,42 +234,6 @@ def _followed(
     )  # fmt: skip
 
 
-def _recorded(graph: Graph) -> Recorded:
-    nodes = [node for nodes in graph.inputs.values() for node in nodes.flat]
-    return Recorded.of([*graph.outputs.flat], nodes)
-
-
-@np.errstate(all="ignore")
-def _gives(numbers: Floats, bounds: Floats, output: Floats, coarse: float) -> bool:
-    """Whether a graph's outputs are those of f, so far as rounding lets them be."""
-    flat, allowed = output.ravel(), SLACK * (bounds + U * abs(numbers)) * coarse
-    return bool(((abs(numbers - flat) <= allowed) | (numbers == flat)).all())
-
-
-def _branches(
-    subject: Subject, arguments: Mapping[str, Any], output: Floats, border: Mask, weights: Floats | None
-) -> Iterator[Floats]:
-    """The derivatives, at the point, of what f is below and above it along inputs on a ``border``, in turn.
-
-    They are nan where that does not meet f at the point: there f jumps.
-    """
-    x, sampled, coarse = subject.flat(arguments), subject.sampled(arguments), subject.coarse
-    generator = np.random.default_rng(0)
-    sizes = 2.0**-20 * border * np.where(x == 0, 2.0**-10, abs(x))
-    for signs in (np.ones(x.size), generator.choice([-1.0, 1.0], x.size)):
-        step = signs * sizes * generator.uniform(0.5, 1.0, x.size)
-        for moved in (x - step, x + step):
-            there = _recorded(subject.graph(subject.placed(arguments, moved)))
-            seeds = there.seeds(weights)
-            values, _, bound = there.bounded(seeds)
-            [numbers], [bounds] = there.moved(x[None])
-            meets = _gives(numbers, bounds, output, coarse)
-            meets &= _gives(*values.outputs, sampled(moved), coarse)
-            back = dict(zip(there.inputs, (x - moved).tolist(), strict=True))
-            found = there.exact(seeds, bound, [back.get(slot, 0.0) for slot in range(len(there.tape.start))])
-            yield found if meets else np.full(found.shape, np.nan)
-
-
 @np.errstate(all="ignore")
 def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
     """Whether the table's derivatives are not those of the table's formulas, along a random direction."""
@@ -295,54 +257,6 @@ def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
     doubtful = far > 1e-6 * terms
     # What quotients leave out goes with the step, and what rounding leaves of them with more digits.
     return bool(doubtful.any() and (doubtful & (apart(NEAR, DIGITS[-1]) > far / 2)).any())
-
-
-@np.errstate(all="ignore")
-def _jumps(recorded: Recorded, seeds: Seeds, bound: Floats, truth: Floats, near: bool) -> Mask:
-    """Which derivatives differ next to the point.
-
-    Leaves move a little at many digits: where a derivative jumps, it is on a kink, whatever convention gives
-    at the kink itself. One that does not is none of the kink's business. Where a kink is only ``near``, so
-    that floats do not tell on which side the point lies, the leaves are also moved across it.
-    """
-    start = np.array(recorded.tape.start)
-    sizes = np.maximum(abs(start), 2.0**-10)
-    generator = np.random.default_rng(0)
-    differs = np.zeros(truth.shape, dtype=bool)
-    for signs in (np.ones(start.size), generator.choice([-1.0, 1.0], start.size)):
-        direction = signs * sizes * generator.uniform(0.5, 1.0, start.size)
-        jumps: list[Floats] = []
-        for step in (*STEPS, NEAR)[: 2 + near]:
-            moved = step * direction
-            below, above = (recorded.exact(seeds, bound, (side * moved).tolist()) for side in (-1, 1))
-            jumps.append(np.maximum.reduce([abs(above - below), abs(above - truth), abs(below - truth)]))
-        size = np.fmax(np.fmax(abs(below), abs(above)), abs(truth))
-        smooth = (jumps[1] <= 1e-9 * size) | (jumps[1] <= jumps[0] / 2)  # as where only the slope has a kink
-        differs |= ~smooth | (jumps[-1] > 1e-6 * size + 1e-3 * bound) if near else ~smooth
-    return differs
-
-
-@np.errstate(all="ignore")
-def _one_sided(recorded: Recorded, seeds: Seeds, open_: Mask) -> tuple[Floats, Floats]:
-    """The left and right derivatives along the first inputs with an open entry, infinite where they grow."""
-    left, right = sides = np.full(open_.shape, np.nan), np.full(open_.shape, np.nan)
-    start, outputs = recorded.tape.start, recorded.tape.code.outputs.tolist()
-    affordable = AT_ONCE // (6 * len(recorded) + 1)  # evaluations along each
-    for column in np.flatnonzero(open_.any(axis=0))[:affordable]:
-        leaf = recorded.inputs[column]
-        if not 0 <= leaf < len(start):
-            continue
-        size, further = max(abs(start[leaf]), 2.0**-10), STEPS[0] / STEPS[1]
-        direction = np.zeros(len(start))
-        direction[leaf] = 1.0
-        slopes_far, slopes_near = (
-            recorded.slopes(scale * direction, size, DIGITS[1]) for scale in (further, 1.0)
-        )
-        for side, far, near in zip(sides, slopes_far, slopes_near, strict=True):
-            slopes = np.where(abs(near) > 2 * abs(far / further) + 1, near * np.inf, near)
-            slope = dict(zip(outputs, slopes, strict=True))
-            side[:, column] = [sum(weight * slope[i] for i, weight in row.items()) for row in seeds]
-    return left, right
 
 
 # --- differences ------------------------------------------------------------------------------------
