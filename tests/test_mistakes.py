@@ -194,6 +194,16 @@ def a_ragged_point():
     check_gradient(sum_of_squares, lambda x: 2 * x, at=[[1, 2], [3]])
 
 
+@mistake(TypeError, "x as a matrix", r"whose \* is a product", r"np.array\(x\)")
+def a_numpy_matrix():
+    check_gradient(lambda x: np.sum(x * x), lambda x: 2 * x, at=np.ones((2, 2)).view(np.matrix))
+
+
+@mistake(TypeError, "x as a MaskedArray", "no numbers", r"np.array\(x\)")
+def a_masked_array():
+    check_gradient(lambda x: np.sum(x * x), lambda x: 2 * x, at=np.ma.array([1.0, 2.0], mask=[0, 1]))
+
+
 @mistake(TypeError, "W as rows of 1, 2 numbers", "an array", "give rows of one length")
 def a_ragged_parameter():
     check_gradient(lambda W, x: np.sum(W @ x), {"W": lambda x: x}, at={"W": [[1], [2, 3]], "x": [1, 2]})

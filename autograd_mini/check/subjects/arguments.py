@@ -77,6 +77,11 @@ def arguments_of(f: Any, at: Any) -> dict[str, Any]:
         raise TypeError(f"check: give the point, at={_example(parameters or ['x'])}")
     whole = at if isinstance(at, Mapping) else {next(iter(parameters or ["x"])): at}
     given = {name: as_array(x) for name, x in whole.items()}
+    for name, x in given.items():
+        if isinstance(x, (np.matrix, np.ma.MaskedArray)):
+            means = "whose * is a product" if isinstance(x, np.matrix) else "with entries that are no numbers"
+            kind = type(x).__name__
+            raise TypeError(f"check: at= gives {name} as a {kind}, {means}: give an array, np.array({name})")
     if parameters is None:
         return given
     if {*required(parameters)} - {*given} or {*given} - {*parameters}:
@@ -141,7 +146,7 @@ def caller(f: Any) -> Callable[[Mapping[str, Any]], Any]:
 def numbers_of(x: Any) -> Floats:
     """``x`` as an array of floats, Values by their data; what is not real, outside every domain, is nan."""
     if isinstance(x, np.ndarray) and x.dtype.kind in "biuf":
-        return x.astype(float)
+        return x.astype(float, subok=False)
     array = np.asarray(x, dtype=object)
     return np.array([_number(element) for element in array.flat], dtype=float).reshape(array.shape)
 
