@@ -245,6 +245,20 @@ loss("products in a quotient", lambda A, C: np.sum(A @ C) / np.sum(A**2),
 loss("an inner product under a bar", lambda x, a, b: x / (a @ b),
      {"x": 2.0, "a": positive(3), "b": positive(3)}, x="1/(aᵀ b)")  # fmt: skip
 loss("conjugate", lambda z, t: logsumexp(z) - t @ z, {"z": real(5), "t": positive(5)}, z="S − t")
+loss("smoothed labels", lambda z, t, c: -np.sum(((1 - c) * t + c / 5) * np.log(softmax(z))),
+     {"z": real(5), "t": np.eye(5)[2], "c": 0.1}, z="S + c (5 t − 1)/5 − t")  # fmt: skip
+loss("a triplet", lambda a, p, n: np.sum((a - p) ** 2) - np.sum((a - n) ** 2),
+     {"a": real(4), "p": real(4), "n": real(4)}, a="2 n − 2 p", p="2 p − 2 a")  # fmt: skip
+loss("generalised least squares", lambda w, X, y, P: (X @ w - y) @ P @ (X @ w - y),
+     {**regression, "P": real(5, 5)}, w="Xᵀ (P + Pᵀ) q")  # fmt: skip
+loss("Bernoulli likelihood", lambda p, y: -np.sum(y * np.log(p) + (1 - y) * np.log(1 - p)),
+     {"p": shares(4), "y": np.array([0.0, 1.0, 1.0, 0.0])}, p="(p_i − y_i)/(p_i (1 − p_i))")  # fmt: skip
+loss("softmax regression with a bias", lambda W, b, X, T: -np.sum(T * np.log(softmax(X @ W + b))),
+     {"W": real(2, 3), "b": real(3), "X": real(5, 2), "T": np.eye(3)[[0, 1, 2, 1, 0]]},
+     W="Xᵀ (S − T)", b="Σ_k (S_ki − T_ki)")  # fmt: skip
+loss("linear autoencoder", lambda W, V, x: np.sum((V @ (W @ x) - x) ** 2),
+     {"W": real(2, 4), "V": real(4, 2), "x": real(4)},
+     W="2 Vᵀ (V W x − x) xᵀ", V="2 (V W x − x) (W x)ᵀ")  # fmt: skip
 
 
 # --- printed formulas read again -----------------------------------------------------------------------
@@ -289,7 +303,7 @@ BODY = r"(?:[^()\s\[\]]|\((?:[^()]|\([^()]*\))*\)| (?![+−<>=]))+"  # of an ext
 
 
 def _read(text: str, known: Point, shape: Any, letters: str) -> Any:
-    text = re.sub(r"Σ_(\w)(\w)\b", r"Σ_\1 Σ_\2", text)
+    text = re.sub(r"Σ_(\w+)", lambda match: " ".join(f"Σ_{k}" for k in match[1]), text)
     text = re.sub(r"\[([^][]* [<>=≤≥] [^][]*)\]", r"(\1)", text).replace(" = ", " == ")
     known = dict(known)
 

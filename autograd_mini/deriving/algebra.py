@@ -143,6 +143,12 @@ class Algebra:
         self.kind = _polynomials(self)
         self.atom = cache(self._atom)
 
+    def define(self, atom: Atom, letters: tuple[Letter, ...], value: Poly) -> None:
+        """Put a value in the place of an atom at whatever indices."""
+        self.rules.append(
+            (atom, letters, lambda *at: self.rebuilt(value, dict(zip(letters, at, strict=True))))
+        )
+
     # --- atoms and products ---
 
     def _atom(self, atom: Atom) -> Poly:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
@@ -14,11 +15,11 @@ import numpy as np
 from autograd_mini import rules
 from autograd_mini.deriving.algebra import Algebra, Letter, Poly, atoms_of, single
 from autograd_mini.deriving.forward import Array
-from autograd_mini.deriving.steps import Step
-from autograd_mini.deriving.writing import NotMatrixError, Style, tree
+from autograd_mini.deriving.matrices import Matrices, NotMatrixError
+from autograd_mini.deriving.steps import INLINE, Step
+from autograd_mini.deriving.writing import Style
 
 WIDTH = 80
-INLINE = ("residual", "sigmoid", "scalar", "layer")  # arrays that a result writes out, where that is short
 LONGEST = 48  # characters of a result with definitions written out
 SHOWN = 5  # entries of an array
 ARITHMETIC = {"mul": "product rule", "div": "quotient rule", "reciprocal": "quotient rule",
@@ -103,14 +104,16 @@ class Derivation:
     def _formula(self, step: Step, value: Poly, style: Style) -> tuple[str, str]:
         """The derivative and its value, in matrix notation where there is one."""
         name, axes = step.array.name, step.axes
-        for inline in ({x.name: x for x in self.arrays if x.kind in INLINE and x.family is not None}, {}):
-            try:
-                text, _ = replace(style, inline=inline).matrix(tree(value), axes)
-            except NotMatrixError:
-                continue
-            if not inline or style.latex or len(text) <= LONGEST:
-                return style.derivative(name, ()), text
-        return style.derivative(name, axes), style.poly(value)
+        inline = {x.name: x for x in self.arrays if x.kind in INLINE and x.family is not None}
+        forms = [(value, inline)]
+        if step.inlined is not None and value is step.closed:
+            forms.append((step.inlined, {}))
+        text = _shortest_matrix(forms, axes, style)
+        if text is None or (len(text) > LONGEST and not style.latex):
+            text = _shortest_matrix([(value, {})], axes, style)
+        if text is None:
+            return style.derivative(name, axes), style.poly(value)
+        return style.derivative(name, ()), text
 
     def _definition(self, array: Array, style: Style) -> str:
         inside = style.with_letters(array.letters, "ijkl")
@@ -291,6 +294,17 @@ class Derivation:
             return self.html()
         except ImportError:
             return f"<pre>{escape(str(self))}</pre>"
+
+
+def _shortest_matrix(
+    forms: Iterable[tuple[Poly, Mapping[str, Array]]], axes: tuple[Letter, ...], style: Style
+) -> str | None:
+    """The shortest of those that have matrix notation, each with the arrays that are written out in it."""
+    texts = []
+    for p, inline in forms:
+        with suppress(NotMatrixError):
+            texts.append(Matrices(style, inline).poly(p, axes))
+    return min(texts, key=len, default=None)
 
 
 def row_texts(name: str, style: Style) -> list[str]:

@@ -24,6 +24,7 @@ from autograd_mini.arguments import with_parameters
 from autograd_mini.instructions import Instructions
 from autograd_mini.number_types import FormulaType, mpmath_type
 from autograd_mini.program import trace
+from autograd_mini.rolling.constants import form_of
 from autograd_mini.rolling.families import Family, Numbers, Operand, Output, roll
 from autograd_mini.rolling.grids import Affine
 from autograd_mini.sweeps import Sweep
@@ -35,17 +36,6 @@ Dim: TypeAlias = "tuple[int, ...]"  # the length of an axis in each recording
 
 DIGITS = 50
 SIZES = (5, 7, 11, 13, 17), (6, 8, 9, 10, 12)  # in the place of different lengths
-FORMS: dict[str, Callable[[float], float]] = {  # of constants, by what they have inside
-    "x": lambda c: c,
-    "x*pi": lambda c: c / math.pi,
-    "x/pi": lambda c: c * math.pi,
-    "sqrt(x)": lambda c: c * c,
-    "sqrt(x*pi)": lambda c: c * c / math.pi,
-    "sqrt(x/pi)": lambda c: c * c * math.pi,
-    "log(x)": math.exp,
-    "log(x*pi)": lambda c: math.exp(c) / math.pi,
-    "log(x*pi)/2": lambda c: math.exp(2 * c) / math.pi,
-}
 LARGEST = 20_000  # instructions that are swept at many digits
 TRIES = 40  # of drawing a point in the domain
 
@@ -308,21 +298,10 @@ def lifted(f: Any) -> tuple[Any, dict[str, Any]]:
     return whole, arrays
 
 
-@cache
-def _form(c: float) -> tuple[str, Fraction] | None:
-    """What a float of all digits rounds, such as √(2 π), with the number in it."""
-    for form, inside in FORMS.items() if len(repr(c)) > 12 and c < 40 else ():
-        x = inside(c)
-        near = Fraction(x).limit_denominator(64)
-        if near.numerator < 1000 and math.isclose(near, x, rel_tol=4e-16):
-            return form, near
-    return None
-
-
 def meant(kind: FormulaType, x: Any, number: Callable[[Any], Any]) -> Any:
     """A constant as a number of this type, without the rounding of 1/3, √2 or 2 π."""
     c = math.pi if x == "pi" else float(x)
-    if (found := _form(abs(c))) is None:
+    if (found := form_of(abs(c))) is None:
         return number(x)
     form, inside = found
     value = kind.bound("constant", formulas.expression(form), ("x",))(

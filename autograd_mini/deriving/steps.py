@@ -32,6 +32,7 @@ from autograd_mini.rolling.families import Operand
 
 ALLOWANCE = 10  # characters that a line without other derivatives may be longer than one with them
 SYMBOLS = "ijklmnpq"
+INLINE = ("residual", "sigmoid", "scalar", "layer")  # arrays that a result writes out, where that is short
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,7 @@ class Step:
     lines: tuple[Line, ...]
     chain: Poly
     closed: Poly | None  # without other derivatives, however long
+    inlined: Poly | None  # that with definitions put in
 
     @property
     def axes(self) -> tuple[Letter, ...]:
@@ -171,7 +173,8 @@ class Reverse:
         lines, closed = self._lines(array, target, local)
         held = [a.family for a in stops if a.kind != "output" and a.family not in (None, array.family)]
         terms = [self._partial(term, array, target, held) for term in terms]
-        return Step(array, target, self.of, tuple(terms), tuple(lines), local, closed)
+        inlined = self._inlined(closed, array, target) if closed is not None else None
+        return Step(array, target, self.of, tuple(terms), tuple(lines), local, closed, inlined)
 
     def _partial(self, term: Term, array: Array, at: tuple[Letter, ...], held: Sequence[Any]) -> Term:
         """A term with its partial simplified, if that is what the engine says of some elements."""
@@ -226,16 +229,25 @@ class Reverse:
 
     def _closed(self, local: Poly) -> list[Poly] | None:
         """The line with what the earlier derivatives were found to be."""
-        algebra = Algebra({}, lambda atom: None)
+        algebra = Algebra({})
         for name, step in self.closed.items():
-            algebra.rules.append((("d", name, step.axes), step.axes, self._giver(step, algebra)))
+            algebra.define(("d", name, step.axes), step.axes, step.value)
         try:
             return [algebra.rebuilt(local)]
         except (TooLargeError, ZeroDivisionError):
             return None
 
-    def _giver(self, step: Step, algebra: Algebra) -> Any:
-        return lambda *at: algebra.rebuilt(step.value, dict(zip(step.axes, at, strict=True)))
+    def _inlined(self, closed: Poly, array: Array, at: tuple[Letter, ...]) -> Poly | None:
+        """The line with what is short by definition put in its place, if that is right everywhere."""
+        algebra = Algebra({})
+        for x in self.forward.arrays.values():
+            if x.kind in INLINE and x.family is not None:
+                algebra.define(("x", x.name, x.letters), x.letters, x.shown)
+        with suppress(TooLargeError, ZeroDivisionError):
+            value = algebra.rebuilt(closed)
+            if value != closed and self._holds(Line(value), array, at):
+                return value
+        return None
 
     def _shortest(self, polys: Iterable[Poly]) -> list[Line]:
         """The ways to simplify, the shortest first."""

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from autograd_mini import rules
+from autograd_mini.rolling.constants import in_latex
 from autograd_mini.rolling.grids import Affine
 from autograd_mini.rolling.names import Names
 from autograd_mini.rolling.statements import Body
@@ -403,8 +404,9 @@ def _cases(condition: str, x: str, y: str) -> str:
 
 
 def _number(value: float) -> Text:
-    if value == math.pi:
-        return r"\pi", ATOM
+    if (found := in_latex(abs(value))) is not None:
+        constant, product = found
+        return (constant, PRODUCT if product else ATOM) if value > 0 else (f"-{constant}", SUM)
     if not math.isfinite(value):
         text = r"\mathrm{nan}" if value != value else r"\infty" if value > 0 else r"-\infty"
     else:

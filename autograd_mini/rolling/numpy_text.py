@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_mini import formulas, rules
+from autograd_mini.rolling.constants import in_numpy
 from autograd_mini.rolling.grids import Affine
 from autograd_mini.rolling.names import Names
 from autograd_mini.rolling.terms import (
@@ -129,6 +130,7 @@ class NumPy:
             text = f"np.tri({rows}, {columns}{kind})"
         else:
             text = re.sub(r"\b(inf|nan)\b", r"np.\1", f"np.array({values.tolist()})")
+            text = re.sub(r"\d+\.\d{10,}", lambda x: (in_numpy(float(x[0])) or x)[0], text)
         return self.named_constant(text, "at" if values.dtype.kind == "i" else "c")
 
     def named_constant(self, text: str, stem: str) -> str:
@@ -458,9 +460,10 @@ def _added(x: Text, y: Text) -> Text:
 
 
 def _number(value: float) -> Text:
-    if value == math.pi:
-        return "np.pi", ATOM
     size = abs(value)
+    if (found := in_numpy(size)) is not None:
+        constant, product = found
+        return (constant, PRODUCT if product else ATOM) if value > 0 else (f"(-{constant})", ATOM)
     whole = size.is_integer() and size < 1e15 and (value or math.copysign(1, value) > 0)
     text = f"np.{size}" if not math.isfinite(value) else str(int(size)) if whole else repr(size)
     return (text, ATOM) if math.copysign(1, value) > 0 or value != value else (f"(-{text})", ATOM)

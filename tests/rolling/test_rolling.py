@@ -248,6 +248,28 @@ def test_scalars_divide_and_take_powers_as_ieee_arithmetic_does() -> None:
             assert difference(flat(run(traced.source("numpy"), "f")(x, y)), flat(traced(x, y))) == 0
 
 
+@pytest.mark.parametrize(
+    ("f", "source", "latex"),
+    [
+        (lambda x: np.sin(2 * np.pi * x), "np.sin(2 * np.pi * x)", r"\sin\left(2 \pi x\right)"),
+        (lambda x: x * np.pi - np.pi / 2, "x * np.pi - np.pi / 2", r"\pi x - \frac{1}{2} \pi \mathbf{1}"),
+        (lambda x: np.pi**x / np.sqrt(2 * np.pi), "np.pi**x / np.sqrt(2 * np.pi)", r"\sqrt{2 \pi}"),
+        (lambda x: x**2 / 2 + np.log(2 * np.pi) / 2, "np.log(2 * np.pi) / 2", r"\log\left(2 \pi\right)"),
+        (lambda x: -np.sqrt(2) * x, "(-np.sqrt(2)) * x", r"-\sqrt{2}"),
+        (lambda x: np.array([np.pi, 1.5, -1 / 3]) * x, "[np.pi, 1.5, -1 / 3]", "c_{1}"),
+        (lambda x: x * 0.1234567890123, "x * 0.1234567890123", "0.1234567890123"),
+        (lambda x: x * np.nextafter(np.pi, 0), "x * 3.1415926535897927", "x"),
+    ],
+)
+def test_constants_are_written_as_what_they_round_and_keep_their_bits(f, source: str, latex: str) -> None:
+    traced = trace(f, np.ones(3))
+    text = traced.source("numpy")
+    assert source in text
+    assert latex in traced.source("latex")
+    x = uniform(3)
+    assert run(text, traced.name)(x).tolist() == np.array(traced(x)).tolist()
+
+
 def test_arguments_and_results_keep_their_structure() -> None:
     parameters = {"W": uniform(2, 3), "layers": [uniform(2), uniform()]}
     traced = trace(
