@@ -284,13 +284,13 @@ class NumPy:
         x, y, out = term.x, term.y, term.axes
         if isinstance(x, Number) or isinstance(y, Number):
             number, array = (x, y) if isinstance(x, Number) else (y, x)
-            return self.text(applied(rules.mul, (number, reduced(rules.add, array, out))))
+            return self.aligned(applied(rules.mul, (number, reduced(rules.add, array, out))), out)
         summed = tuple(letter for letter in x.axes if letter in y.axes and letter not in out)
         both = [letter for letter in x.axes if letter in y.axes and letter in out]
         own_x = tuple(letter for letter in x.axes if letter not in y.axes)
         own_y = tuple(letter for letter in y.axes if letter not in x.axes)
         if not all(letter in out for letter in own_x + own_y):  # inf · Σx is not Σ inf · x
-            return self.text(reduced(rules.add, applied(rules.mul, (x, y)), out))
+            return self.aligned(reduced(rules.add, applied(rules.mul, (x, y)), out), out)
         if summed and not both:
             if x.axes == y.axes:
                 return f"np.vdot({self.text(x)[0]}, {self.text(y)[0]})", ATOM

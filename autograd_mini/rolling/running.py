@@ -22,7 +22,7 @@ from autograd_mini import formulas, rules, threads
 from autograd_mini.rolling.chains import COMPARISONS
 from autograd_mini.rolling.families import Rolled
 from autograd_mini.rolling.names import Names
-from autograd_mini.rolling.numpy_text import ATOM, PRODUCT, SAME, NumPy, Text, numpy_name
+from autograd_mini.rolling.numpy_text import ATOM, SAME, NumPy, Text, numpy_name
 from autograd_mini.rolling.statements import Statement, body
 from autograd_mini.rolling.terms import (
     Apply,
@@ -38,6 +38,7 @@ from autograd_mini.rolling.terms import (
     Term,
     View,
     applied,
+    reduced,
     unwrapped,
 )
 from autograd_mini.rules import Primitive
@@ -58,7 +59,7 @@ CONTRACTED = 40  # products in a contraction that take as long as one number els
 
 _ones = lru_cache(100)(np.ones)
 SUMS: dict[str, Callable[..., Any]] = {  # by matrix products, several times as fast as by np.sum
-    "row_sums": lambda x: x @ _ones(x.shape[1]),
+    "row_sums": lambda x: x @ _ones(x.shape[-1]),
     "column_sums": lambda x: _ones(x.shape[0]) @ x,
 }
 
@@ -69,6 +70,10 @@ IN_PLACE: dict[str, Callable[..., Any]] = {
     "mul": operator.imul,
     "div": operator.itruediv,
 }
+
+
+class _Stored(Name):
+    """What is stored under the name of its negative."""
 
 
 class _Runnable(NumPy):
@@ -83,6 +88,7 @@ class _Runnable(NumPy):
         self.namespace: dict[str, Any] = {"np": np, "inf": math.inf, "nan": math.nan, **SUMS}
         self.namespace |= {f.__name__: f for f in IN_PLACE.values()}
         self.spent: set[str] = set()  # the arrays that the statement is the last to need
+        self.negated: set[str] = set()  # the names of what is stored without its minus
 
     def number(self, value: float) -> Text:
         return (f"({value!r})" if math.copysign(1, value) < 0 else repr(value)), ATOM
@@ -114,7 +120,7 @@ class _Runnable(NumPy):
         # Between arrays and numbers NumPy is faster if these are arrays, too.
         term = replace(term, operands=tuple(map(_as_array, term.operands)))
         texts = [self.aligned(x, term.axes)[0] for x in term.operands]
-        free = [x.axes == term.axes and self.is_new(x) for x in term.operands]
+        free = [len(x.axes) == len(term.axes) and self.is_new(x) for x in term.operands]
         if free[-1] and len(texts) <= 2:
             *others, last = texts
             return f"np.{name}({', '.join([*others, f'_ := {last}'])}, out=_)", ATOM
@@ -134,29 +140,68 @@ class _Runnable(NumPy):
                 return bool(term.axes) and not term.truth
             case Gather():
                 return bool(term.at.axes)
+            case View(whole=True):
+                return self.is_new(term.of)
         return isinstance(term, (Contract, Masked, Spread)) and bool(term.axes)
 
     def text(self, term: Term) -> Text:
-        minus, term = _signed(term)
-        return super().text(applied(rules.neg, (term,)) if minus else term)
+        minus, term = self.signed(term)
+        return super().text(Apply(term.axes, rules.neg, (term,)) if minus else term)
+
+    def signed(self, term: Term) -> tuple[bool, Term]:
+        """Whether there is a minus to take out of the term, and the term without it, which is exact."""
+        match term:
+            case Name() if term.name in self.negated and not isinstance(term, _Stored):
+                return True, _Stored(term.axes, term.name, term.shape)
+            case Apply(row=rules.neg):
+                minus, x = self.signed(term.operands[0])
+                return not minus, x
+            case Apply(row=rules.mul | rules.div):
+                (minus, x), (other, y) = map(self.signed, term.operands)
+                return minus != other, replace(term, operands=(x, y))
+            case Apply(row=rules.add | rules.sub):
+                minus, x = self.signed(term.operands[0])
+                for operand in term.operands[1:]:
+                    other, y = self.signed(operand)
+                    if minus == (other != (term.row is rules.sub)):
+                        x = applied(rules.add, (x, y))
+                    else:
+                        minus, x = False, applied(rules.sub, (y, x) if minus else (x, y))
+                return minus, x
+            case Contract():
+                (minus, x), (other, y) = self.signed(term.x), self.signed(term.y)
+                return minus != other, replace(term, x=x, y=y)
+            case View() | Gather() | Reduce(row=rules.add):
+                minus, of = self.signed(term.of)
+                return minus, replace(term, of=of)
+        return False, term
 
     def fold(self, of: Term, method: str, away: list[int]) -> Text:
         match unwrapped(of):
-            case Apply(row=rules.pow, operands=(x, Number(value=2.0))) if method == "sum":
-                kept = tuple(letter for k, letter in enumerate(of.axes) if k not in away)
-                return self.contract(Contract(kept, x, x))
-        if method == "sum" and len(of.axes) == 2 and len(away) == 1:
-            return f"{'row' if away == [1] else 'column'}_sums({self.text(of)[0]})", ATOM
+            case Apply(row=rules.pow, operands=(x, Number(value=2.0))) if len(away) == len(of.axes):
+                if method == "sum":
+                    return f"np.vdot(_ := {self.text(x)[0]}, _)", ATOM
+        if method == "sum" and len(of.axes) <= 2 and len(away) == 1:
+            return f"{'column' if away == [0] and len(of.axes) > 1 else 'row'}_sums({self.text(of)[0]})", ATOM
         return super().fold(of, method, away)
+
+    def contract(self, term: Contract) -> Text:
+        x, y = term.x, term.y
+        if term.axes and x.axes == y.axes:  # several times as fast as np.einsum, along few numbers above all
+            return self.aligned(reduced(rules.add, applied(rules.mul, (x, y)), term.axes), term.axes)
+        return super().contract(term)
 
     def product(self, x: str, y: str) -> Text:
         # which takes less time to start, but 0 times an infinite number for 0 where there is one sample
         return super().product(x, y) if self.count else (f"{x}.dot({y})", ATOM)
 
     def outer(self, x: Term, y: Term) -> Text:
-        return f"{self.aligned(x, x.axes + y.axes)[0]} * {self.atom(y)}", PRODUCT
+        """As a product of matrices, whose sums have one term each: two thirds of the time of ``*``."""
+        return self.product(self.aligned(x, x.axes + y.axes)[0], f"{self.atom(y)}[None]")
 
     def power(self, x: Text, y: Text) -> Text:
+        if y[0] == "2.0":
+            return f"np.square({x[0]})", ATOM
         if y[0] == "0.5":  # of −∞, which is not the square root that NumPy takes for it
             return f"{self.function(rules.pow)}({x[0]}, 0.5)", ATOM
         return super().power(x, y)
@@ -186,36 +231,14 @@ class _Runnable(NumPy):
         lines = []
         for statement in statements:
             self.spent = spent.pop() if isinstance(statement, Assign) else spent.pop() and set()
+            if isinstance(statement, Assign):
+                minus, term = self.signed(statement.term)
+                if minus and self.is_new(term):
+                    self.negated.add(statement.name)
+                    statement = replace(statement, term=term)
             lines += self.statement(statement)
         self.spent = spent.pop()
         return lines, [self.aligned(term, tuple(sorted(term.axes)))[0] for term in results]
-
-
-def _signed(term: Term) -> tuple[bool, Term]:
-    """Whether there is a minus to take out of the term, and the term without it, which is exact."""
-    match term:
-        case Apply(row=rules.neg):
-            minus, x = _signed(term.operands[0])
-            return not minus, x
-        case Apply(row=rules.mul | rules.div):
-            (minus, x), (other, y) = map(_signed, term.operands)
-            return minus != other, replace(term, operands=(x, y))
-        case Apply(row=rules.add | rules.sub):
-            minus, x = _signed(term.operands[0])
-            for operand in term.operands[1:]:
-                other, y = _signed(operand)
-                if minus == (other != (term.row is rules.sub)):
-                    x = applied(rules.add, (x, y))
-                else:
-                    minus, x = False, applied(rules.sub, (y, x) if minus else (x, y))
-            return minus, x
-        case Contract():
-            (minus, x), (other, y) = _signed(term.x), _signed(term.y)
-            return minus != other, replace(term, x=x, y=y)
-        case View() | Gather() | Reduce(row=rules.add):
-            minus, of = _signed(term.of)
-            return minus, replace(term, of=of)
-    return False, term
 
 
 def _as_array(term: Term) -> Term:

@@ -20,6 +20,8 @@ from autograd_mini import (
     grad,
     hessian,
     jacobian,
+    number_types,
+    rolling,
     sigmoid,
     softmax,
     trace,
@@ -483,6 +485,33 @@ def test_a_sample_that_is_not_finite_leaves_the_others_alone(without_numba: None
         for part, known in zip(got, wanted, strict=True):
             assert difference(np.delete(part, 3, 0).ravel(), np.delete(known, 3, 0).ravel()) < 1e-14
         assert np.isnan(got[1][3]).any()
+
+
+@pytest.mark.parametrize("shapes", [((1,), (40,)), ((40,), (1,)), ((31,), (17,)), ((8, 2), (19,))])
+def test_an_outer_product_is_exact_whatever_its_numbers_are(shapes: Any, without_numba: None) -> None:
+    numbers = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.5, -3.0, 5e-324, -1e-310, 1e308, 1e-200]
+    outer = trace(lambda x, y: np.outer(x.ravel()[: shapes[0][0]], y), *map(np.ones, shapes))
+    statements = rolling.Statements(rolling.roll(outer.listing), number_types.ARRAY.function)
+    for _ in range(20):
+        x, y = (random.choice(numbers, shape) for shape in shapes)
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(statements([x, y])[0], np.outer(x.ravel()[: shapes[0][0]], y))
+
+
+def test_what_is_stored_without_its_minus_is_negative_wherever_it_is_used(without_numba: None) -> None:
+    def f(A: Any, x: Any) -> Any:
+        B = -(A * A) / (1 + x * x)
+        return B, B[0], np.exp(B), B @ x, A - B, B * B, np.sum(B, axis=0), np.concatenate([B, A])
+
+    program, A, x = trace(f, np.ones((9, 7)), np.ones(7)), uniform(9, 7), uniform(7)
+    statements = rolling.Statements(rolling.roll(program.listing), number_types.ARRAY.function)
+    assert difference(flat(statements([A, x])), flat(f(A, x))) < 1e-14
+    rows = np.stack([A, 2 * A, A - 1])
+    assert difference(flat(program.vmap((0, None))(rows, x)), flat(over(f, rows, x))) < 1e-14
+
+
+def over(f: Callable[..., Any], rows: Any, *others: Any) -> Any:
+    return tuple(np.stack(parts) for parts in zip(*(f(row, *others) for row in rows), strict=True))
 
 
 def test_many_threads_at_once(without_numba: None) -> None:
