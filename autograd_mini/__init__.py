@@ -259,8 +259,7 @@ if not TYPE_CHECKING:  # which would take any name for one of these
             raise AttributeError(said)
         from autograd_mini.suggestions import did_you_mean
 
-        elsewhere = {"tensor": "values", "array": "values", "Variable": "Value", "no_grad": "detach"}
-        hint = did_you_mean(elsewhere.get(name, name), __all__, f"dir({__name__}) has what there is")
+        hint = did_you_mean(name, __all__, f"dir({__name__}) has what there is")
         raise AttributeError(f"{said}; {hint}")
 
     def __dir__() -> list[str]:

@@ -108,7 +108,12 @@ class ValueArray(np.ndarray[Any, Any]):
         return np.array(numbers, dtype=float).reshape(self.shape)
 
     def _write(self, attribute: str, numbers: ArrayLike) -> None:
-        new = np.broadcast_to(np.asarray(numbers, dtype=float), self.shape)
+        try:
+            new = np.broadcast_to(np.asarray("" if numbers is None else numbers, dtype=float), self.shape)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f".{attribute}: expected a number, or numbers of shape {self.shape}, got {numbers!r}"
+            ) from None
         for element in self.flat:
             if not isinstance(element, Value):
                 raise TypeError(
@@ -129,6 +134,14 @@ class ValueArray(np.ndarray[Any, Any]):
         if isinstance(value, (Value, ValueArray)):
             return value
         return values(value) if isinstance(value, (np.ndarray, list, tuple)) else Value(value)
+
+    if not TYPE_CHECKING:  # which would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            module = "np" if hasattr(np, name) else "autograd_mini"
+            written = f"{module}.{name}(x)" if name in rules.table else "np.exp(x) or softmax(x)"
+            said = f"an array of Values has no attribute {name!r}: it has NumPy's"
+            raise AttributeError(f"{said}, and functions are written around it, as in {written}")
 
     def put(self, ind: Any, v: Any, mode: Any = "raise") -> None:
         """Put Values, or numbers as leaves, in the place of elements, counted through the whole array."""

@@ -196,9 +196,9 @@ def _shifted(function: str, z: Any, axis: int) -> tuple[Array, Array]:
     z = _array(z)
     if z.ndim == 0 or 0 in z.shape:
         raise ValueError(f"{function}: z must be an array of at least one number, got shape {z.shape}")
-    if not -z.ndim <= axis < z.ndim:
+    if not isinstance(axis, (int, np.integer)) or not -z.ndim <= axis < z.ndim:
         raise ValueError(
-            f"{function}: axis={axis} is none of the {z.ndim} axes of z, whose shape is {z.shape}"
+            f"{function}: axis={axis!r} is none of the {z.ndim} axes of z, whose shape is {z.shape}"
         )
     z = np.moveaxis(z, axis, -1)
     columns = (z[..., i : i + 1] for i in range(z.shape[-1]))

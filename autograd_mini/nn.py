@@ -28,14 +28,12 @@ class Module:
 
     def as_function(self: Any) -> Callable[[Iterable[Any], Any], Any]:
         """The module as f(parameters, x), for `grad`, `trace` and `vmap`; the module itself stays as it is.
-
         >>> Neuron(2, nonlin=False).as_function()([0.5, -1.0, 0.25], [3.0, 2.0])
         -0.25
         """
 
         def f(parameters: Iterable[Any], x: Any) -> Any:
-            mine, given = self.parameters(), list(parameters)
-            if len(given) != len(mine):
+            if len(given := [*parameters]) != len(mine := self.parameters()):
                 raise ValueError(f"{self!r} has {len(mine)} parameters, got {len(given)}")
             return copy.deepcopy(self, dict(zip(map(id, mine), given, strict=True)))(x)
 
@@ -80,6 +78,8 @@ class MLP(Module):
     """Layers of sizes ``nouts``, each on the results of the one before; the last is linear."""
 
     def __init__(self, nin: int, nouts: Sequence[int], activation: Any = "relu", seed: Any = None) -> None:
+        if isinstance(nouts, int):
+            raise TypeError(f"MLP: nouts are the sizes of the layers in a list, such as [4, 1], got {nouts}")
         sizes, kind = enumerate(pairwise([nin, *nouts]), 1), {"activation": activation, "seed": _draws(seed)}
         self.layers = [Layer(*size, nonlin=i < len(nouts), **kind) for i, size in sizes]
 

@@ -165,14 +165,18 @@ class Primitive:
 
     def error(self, cause: Exception, labels: tuple[str, ...], data: tuple[float, ...]) -> DomainError:
         """The `DomainError` that says in one sentence what ``cause`` means at these operands."""
-        got = ", ".join(
-            f"{label or operand} = {number:.10g}"
-            for label, operand, number in zip(labels, self.operands, data, strict=True)
-        )
+        numbers = [f"{number:.10g}" for number in data]
+        named = [f"{label} = {number}" for label, number in zip(labels, numbers, strict=True) if label]
+        if len(data) == 1:
+            row, got = self.name, *(named or [f"{self.operands[0]} = {numbers[0]}"])
+        else:
+            given = [label or number for label, number in zip(labels, numbers, strict=True)]
+            row, got = (f"{self.name}({', '.join(operands)})" for operands in (self.operands, given))
+            got += f" with {', '.join(named)}" * bool(named)
         if isinstance(cause, OverflowError):
-            return RangeError(f"{self.name}: the result is too large for a float, got {got}")
+            return RangeError(f"{row}: the result is too large for a float, got {got}")
         kind = DivisionByZeroError if isinstance(cause, ZeroDivisionError) else DomainError
-        return kind(f"{self.name}: needs {self.domain or 'operands in its domain'}, got {got}")
+        return kind(f"{row}: needs {self.domain or 'operands in its domain'}, got {got}")
 
 
 def _row(name: str) -> Primitive:
@@ -468,7 +472,7 @@ def _bind_floats(row: Primitive) -> Callable[..., float]:
         f"        _error = _row.error(_cause, _labels, ({operands},))\n"
         f"    raise _error\n"
     )
-    return define(row.name, source, FLOATS, _row=row, _labels=row.operands)
+    return define(row.name, source, FLOATS, _row=row, _labels=("",) * len(row.operands))
 
 
 CHECKED = register(  # floats that raise outside the domain

@@ -10,19 +10,25 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ELSEWHERE = {"dim": "axis", "wrt": "argnums", "label": "name"}  # as other libraries say
+ELSEWHERE = {  # as other libraries say
+    "dim": "axis", "wrt": "argnums", "label": "name", "rankdir": "direction", "plot": "draw", "diff": "grad",
+    "tensor": "values", "array": "values", "Variable": "Value", "no_grad": "detach",
+    "gradcheck": "check_gradient", "check_grad": "check_gradient", "jit": "trace", "vmap": "trace",
+}  # fmt: skip
 
 
 def did_you_mean(given: str, known: Iterable[str], otherwise: str | None = None, count: int = 3) -> str:
     """The known names that are like the one given; without any, ``otherwise``, by default all there are.
 
-    >>> did_you_mean("argnum", ["argnums", "has_aux"]), did_you_mean("W", ["x", "w"]), did_you_mean("q", "xy")
-    ('did you mean argnums?', 'did you mean w?', 'there are x, y')
+    >>> did_you_mean("--wrp", ["--wrt", "--name"]), did_you_mean("dim", ["axis"]), did_you_mean("q", "xy")
+    ('did you mean --wrt?', 'did you mean axis?', 'there are x, y')
     """
     import difflib  # rarely needed
 
     known = list(dict.fromkeys(known))
-    near = [name for name in known if name.casefold() == given.casefold()]
+    word = given.lstrip("-")
+    meant = given.removesuffix(word) + ELSEWHERE.get(word, word)
+    near = [name for name in known if name.casefold() == meant.casefold()]
     near = near or difflib.get_close_matches(given, known, count)
     if near:
         return f"did you mean {' or '.join(near)}?"
@@ -37,8 +43,7 @@ def suggesting(f: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **named: P.kwargs) -> R:
         for name in named:
             if name not in known:
-                meant = ELSEWHERE.get(name, name)
-                raise TypeError(f"{f.__name__}: there is no keyword {name}; {did_you_mean(meant, known)}")
+                raise TypeError(f"{f.__name__}: there is no keyword {name}; {did_you_mean(name, known)}")
         return f(*args, **named)
 
     return call

@@ -137,6 +137,12 @@ class Value:
                 if isinstance(node.op, Source):
                     raise
                 _reverse_ieee(node, node.op)
+            except TypeError as error:
+                for x in node.args:
+                    if x.grad is None:
+                        said = f"backward: the gradient of {x.label or x} is None; zero_grad() sets it to 0"
+                        raise TypeError(said) from error
+                raise
 
     def forward(self) -> None:
         """Recompute every node below, and this one, from the leaves' current data.

@@ -24,6 +24,7 @@ from autograd_mini import (
     hessian,
     jacobian,
     named,
+    nn,
     primitive,
     softmax,
     trace,
@@ -249,6 +250,28 @@ def a_result_without_its_name():
     check_jacobian(softmax, lambda z, S: np.diag(S) - np.outer(S, S), at=[1.0, 2.0])
 
 
+@mistake(None, r"x\[1\] is nan", "not finite at the given point", "")
+def a_point_of_nan():
+    return check_gradient(sum_of_squares, lambda x: 2 * x, at=[1.0, math.nan])
+
+
+@mistake(None, "another result when it is called again", "drawn alike", "seed it inside f, or pass it")
+def a_random_function():
+    draws = np.random.default_rng()
+    return check_gradient(lambda x: np.sum(x * draws.random(2)), lambda x: np.ones(2), at=np.ones(2))
+
+
+@mistake(TypeError, "got 3.0", "a function, a formula or a graph of Values", "")
+def a_number_for_a_function():
+    check_gradient(3.0, lambda x: 2 * x, at=1.0)
+
+
+@mistake(TypeError, "a hand function", "numbers for labels", "needs f itself")
+def a_hand_function_for_a_graph():
+    x = Value(2.0, label="x")
+    check_gradient(x * x, {"x": lambda x: 2 * x})
+
+
 # --- transforms and programs ---
 
 
@@ -360,6 +383,63 @@ def maths_exp():
     math.exp(Value(2.0))
 
 
+@mistake(TypeError, "the gradient of x is None", "", r"zero_grad\(\) sets it to 0")
+def a_gradient_set_to_none():
+    x = Value(3.0, label="x")
+    x.grad = None
+    (x * x).backward()
+
+
+@mistake(ValueError, "got None", r"\.grad: expected a number", r"shape \(2,\)")
+def gradients_set_to_none():
+    values([1.0, 2.0], "x").grad = None
+
+
+@mistake(ValueError, r"got \[1.0, 2.0, 3.0\]", r"\.data: expected a number, or", r"shape \(2,\)")
+def data_of_another_shape():
+    values([1.0, 2.0], "x").data = [1.0, 2.0, 3.0]
+
+
+@mistake(AttributeError, "'tanh'", "it has NumPy's", r"as in np\.tanh\(x\)")
+def a_function_as_a_method_of_an_array():
+    values([1.0, -2.0], "x").tanh()
+
+
+@mistake(AttributeError, "'relu'", "it has NumPy's", r"as in autograd_mini\.relu\(x\)")
+def a_rule_as_a_method_of_an_array():
+    values([1.0, -2.0], "x").relu()
+
+
+@mistake(AttributeError, "'unsqueeze'", "it has NumPy's", r"np\.exp\(x\)")
+def a_method_of_pytorch():
+    values([1.0, -2.0], "x").unsqueeze(0)
+
+
+@mistake(TypeError, "got 4", "sizes of the layers in a list", r"such as \[4, 1\]")
+def the_layers_of_a_network_one_by_one():
+    nn.MLP(3, 4, 1)
+
+
+@mistake(AttributeError, "'gradcheck'", "", r"did you mean check_gradient\?")
+def a_check_of_pytorch():
+    autograd_mini.gradcheck  # noqa: B018 - to ask for it is the mistake
+
+
+@mistake(TypeError, "no keyword rankdir", "", r"did you mean direction\?")
+def the_direction_as_graphviz_has_it():
+    draw(Value(1.0), rankdir="LR")
+
+
+@mistake(ValueError, "axis='0'", "the 2 axes", "")
+def an_axis_as_text():
+    softmax(np.ones((2, 3)), axis="0")
+
+
+@mistake(ZeroDivisionError, r"got div\(1, x\) with x = 0", "needs y != 0", "")
+def a_division_by_a_value_of_zero():
+    1 / Value(0.0, label="x")
+
+
 @mistake(TypeError, "got Value", "must be a string", r'named\(x, "y"\)')
 def a_name_before_what_it_names():
     named("y", Value(1.0))
@@ -449,7 +529,40 @@ LINES = {
         "in this order",
     ),
     "a capital": (["check", "x*x", "2*X"], "name X", "", r"did you mean x\?"),
-    "a part": (["check", "softmax(z)", "S", "z=1,2"], "name S", "given are: z", "--let S=PART"),
+    "a part": (
+        ["check", "softmax(z)", "S", "z=1,2"],
+        "name S",
+        "given are: z",
+        "--name S, a part by --let S=PART",
+    ),
+    "by which name": (["check", "x*y", "y"], "missing", "by which of x, y", "As in --wrt x"),
+    "a derivation without numbers": (
+        ["derive", "softmax(z)"],
+        "z has no numbers",
+        "",
+        r"derive 'softmax\(z\)' z=",
+    ),
+    "a language that there is not": (
+        ["grad", "x", "x=1", "--source", "java"],
+        "'java'",
+        "choose from .*python",
+        "",
+    ),
+    "a number as an option": (["grad", "x", "--x=3"], "--x=3", "a number is given as", "x=0.5"),
+    "blanks around =": (["grad", "x", "x", "=", "3"], "got 'x'", "name with its numbers", "without blanks"),
+    "another case": (["grad", "x", "X=3"], "X", "does not occur", r"did you mean x\?"),
+    "an option of Graphviz": (
+        ["draw", "x", "x=1", "--rankdir", "LR"],
+        "--rankdir",
+        "",
+        "did you mean --direction",
+    ),
+    "a command of others": (["plot", "x"], "no command plot", "", r"did you mean draw\?"),
+    "an equation": (["grad", "y = x**2", "x=1"], "y = x", "no formula", "at the right of ="),
+    "a method": (["grad", "x.sum()", "x=1,2"], r"x\.sum", "written around", r"sum\(x\)"),
+    "a division by zero": (["grad", "1/x", "x=0"], r"got div\(1, 0\)", "needs y != 0", ""),
+    "no reference": (["grade", "no.py", "h.py"], "no.py", "cannot be read: No such file", ""),
+    "nothing": (["check", "", "1"], "", "the formula is empty\n$", ""),
     "a word for a number": (["grad", "x", "x=abc"], "got abc", "x: expected finite numbers", "such as"),
     "a ragged matrix": (
         ["grad", "sum(W)", "W=[[1,2],[3]]"],

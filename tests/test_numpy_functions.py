@@ -412,7 +412,7 @@ def test_pythons_operators_on_values():
         ]
         assert round(Value(x), -1).data == np.round(x, -1)
     assert round(Value(2.5)).data == 2.0
-    with pytest.raises(ValueError, match=r"^mod: needs y != 0"):
+    with pytest.raises(ValueError, match=r"^mod\(x, y\): needs y != 0"):
         Value(1.0) % 0
     x, y = Value(7.3), Value(-2.5)
     (x % y).backward()

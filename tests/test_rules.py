@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -355,13 +356,16 @@ def test_domain_errors_name_operation_operand_and_value(
 ) -> None:
     row = table[name]
     labelled = [Value(x, label=f"p{i}") for i, x in enumerate(point)]
-    for operands, labels in [(point, row.operands), (labelled, [v.label for v in labelled])]:
+    unlabelled = (
+        [f"x = {point[0]:.10g}"] if len(point) == 1 else [f"{name}({point[0]:.10g}, {point[1]:.10g})"]
+    )
+    for operands, got in [(point, unlabelled), (labelled, [f"{v.label} = {v.data:.10g}" for v in labelled])]:
         with pytest.raises(DomainError) as caught:
             row(*operands)
         assert isinstance(caught.value, kind)
         message = str(caught.value)
-        assert message.startswith(f"{name}: ")
-        assert all(f"{label} = {x:.10g}" in message for label, x in zip(labels, point, strict=True))
+        assert re.match(rf"{name}(\(x, y\))?: ", message)
+        assert all(part in message for part in got)
         if kind is not OverflowError:
             assert f"needs {row.domain}" in message
 
@@ -369,7 +373,7 @@ def test_domain_errors_name_operation_operand_and_value(
 def test_the_message_is_one_sentence() -> None:
     with pytest.raises(ValueError, match=r"^log: needs x > 0, got p1 = -0.2$"):
         rules.log(Value(-0.2, label="p1"))
-    with pytest.raises(ZeroDivisionError, match=r"^div: needs y != 0, got x = 1, y = 0$"):
+    with pytest.raises(ZeroDivisionError, match=r"^div\(x, y\): needs y != 0, got div\(1, 0\)$"):
         Value(1) / 0
 
 

@@ -75,13 +75,13 @@ def _remark(message: Warning | str, *place: Any, **file: Any) -> None:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser, commands = _parsers()
-    first, *others = arguments or [""]
+    first, *others = arguments = arguments or ["help"]
     if first in commands:
         known = re.findall(r"--[\w-]+", commands[first].format_usage())
         options = commands[first].parse_intermixed_args(_protected(others, known))
         options.line = arguments
         return options
-    if first and not first.startswith("-"):
+    if not first.startswith("-"):
         parser.error(_no_command(arguments, commands))
     return parser.parse_args(arguments)
 
@@ -104,7 +104,7 @@ def _protected(arguments: Sequence[str], options: Collection[str]) -> list[str]:
     """
     protected = []
     for argument, after in zip(arguments, [*arguments, ""][1:], strict=True):
-        if argument == "--source" and after not in LANGUAGES:
+        if argument == "--source" and not after.isalpha():
             argument = "--source=python"
         if len(argument) > 2 and f"-{argument}".partition("=")[0] in options:
             argument = f"-{argument}"
@@ -115,8 +115,10 @@ def _protected(arguments: Sequence[str], options: Collection[str]) -> list[str]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        if unknown := re.fullmatch(r"unrecognized arguments: (--[\w-]+).*", message, re.DOTALL):
-            message += "; " + did_you_mean(unknown[1], re.findall(r"--[\w-]+", self.format_usage()))
+        if unknown := re.fullmatch(r"unrecognized arguments: (--([\w-]+)).*", message, re.DOTALL):
+            options = re.findall(r"--[\w-]+", self.format_usage())
+            hint = did_you_mean(unknown[1], options)
+            message += f"; a number is given as {unknown[2]}=0.5" if len(unknown[2]) == 1 else f"; {hint}"
         end = "" if message.endswith("?") else ";"
         print(f"{self.prog}: {message}{end} see {self.prog} --help", file=sys.stderr)
         raise SystemExit(BAD_USE)

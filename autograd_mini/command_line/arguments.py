@@ -16,6 +16,7 @@ import numpy as np
 from autograd_mini.arguments import with_parameters
 from autograd_mini.arrays import named
 from autograd_mini.expressions import Expression, parse
+from autograd_mini.suggestions import did_you_mean
 
 Point = dict[str, Any]
 
@@ -27,7 +28,7 @@ def pairs(texts: Iterable[str], what: str) -> dict[str, str]:
         name, equals, value = text.partition("=")
         name = unicodedata.normalize("NFKC", name.strip())
         if not equals or not name.isidentifier() or keyword.iskeyword(name) or not value.strip():
-            raise ValueError(f"expected {what}, got {text.strip()!r}")
+            raise ValueError(f"expected {what}, without blanks, got {text.strip()!r}")
         if name in found:
             raise ValueError(f"{name} is given twice")
         found[name] = value
@@ -89,9 +90,7 @@ def require_names(given: Iterable[str], names: Sequence[str]) -> None:
     """ValueError for what is given and not among the names of the formula."""
     for name in given:
         if name not in names:
-            raise ValueError(
-                f"{name} does not occur in the formula, whose names are {', '.join(names) or 'none'}"
-            )
+            raise ValueError(f"{name} does not occur in the formula; {did_you_mean(name, names)}")
 
 
 def _numbers_in(name: str, text: str) -> Any:

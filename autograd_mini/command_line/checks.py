@@ -61,7 +61,8 @@ def check(options: argparse.Namespace) -> int:
         for name in derivative.names:
             if name not in known and name not in INDICES:
                 said = f"the derivative: {unknown_name(name, known)}"
-                hint = f"; a part of the formula has a name by --let {name}=PART" * (said[-1] != "?")
+                hint = f"; the formula's value is called {name} by --name {name}, a part by --let {name}=PART"
+                hint *= said[-1] != "?"
                 raise ValueError(said + hint)
     point, value = _point(formula, given, domain, options)
     compare = check_jacobian if np.shape(value) else check_gradient
@@ -95,8 +96,8 @@ def _variables(names: Sequence[str], wrt: Sequence[str], hands: Sequence[str]) -
     wrt = [*(wrt or names[: len(names) == 1])]
     unknown = [name for name in wrt if name not in names]
     if unknown or not wrt:
-        got = f"--wrt: {unknown[0]} does not occur in the formula" if unknown else "--wrt is missing"
-        raise ValueError(f"{got}; its names are {', '.join(names)}")
+        got = f"{unknown[0]} does not occur in the formula" if unknown else "it is missing"
+        raise ValueError(f"--wrt: {got}; by which of {', '.join(names)}? As in --wrt {names[0]}")
     if len(set(wrt)) < len(wrt):
         raise ValueError(f"--wrt names one twice: {', '.join(wrt)}")
     if len(wrt) != len(hands):

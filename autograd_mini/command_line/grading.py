@@ -26,7 +26,7 @@ def grade(options: argparse.Namespace) -> int:
         raise ValueError("grade prints its lines anyway; -o names a table (.csv), a .json or a folder")
     reference = read(options.reference)
     if reference.trouble:
-        raise ValueError(f"the reference {options.reference} failed to run: {reference.trouble}")
+        raise ValueError(f"the reference {options.reference}: {reference.trouble}")
     hand_ins = sources(options.hand_ins, options.reference)
     if not hand_ins:
         raise ValueError(f"there are no hand-ins, .py or .ipynb, in {', '.join(options.hand_ins)}")

@@ -293,7 +293,7 @@ class Derivation:
         try:
             return self.html()
         except ImportError:
-            return f"<pre>{escape(str(self))}</pre>"
+            return f'<pre style="font-family: monospace">{escape(str(self))}</pre>'
 
 
 def _shortest_matrix(

@@ -121,8 +121,11 @@ class Drawing:
         return self._repr_mimebundle_().get("image/svg+xml")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """The picture, as HTML too, which JupyterLab fits to the cell, where an image is cut off."""
         try:
-            return {"image/svg+xml": render(self.source, "svg").decode(), "text/plain": repr(self)}
+            svg = render(self.source, "svg").decode()
+            within = svg[svg.index("<svg") :]
+            return {"text/html": within, "image/svg+xml": svg, "text/plain": repr(self)}
         except (RuntimeError, TimeoutError, ValueError) as error:  # its sentence, not a traceback
             return {"text/plain": f"{error}\n\n{self.source}"}
 

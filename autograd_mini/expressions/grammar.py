@@ -75,7 +75,7 @@ def on_one_line(text: str) -> str:
 def _scan(line: str) -> None:
     """ExpressionError for all that could take Python's parser long, deep or elsewhere."""
     if not line.strip():
-        raise ExpressionError("the formula is empty", line)
+        raise ExpressionError("the formula is empty")
     open_brackets: list[int] = []
     for column, character in enumerate(line):
         if character in "([":
@@ -123,6 +123,8 @@ def parsed(text: Any) -> tuple[ast.expr, tuple[str, ...] | None]:
             tree = ast.parse(line.lstrip(), mode="eval").body
     except SyntaxError as error:
         message = error.msg.partition(". ")[0].replace("'eval'", "formula")
+        if re.search(r"[^=<>!]=[^=]", line):
+            message = "it is what stands at the right of ="
         column = min(max((error.offset or 1) - 1, 0) + indent, len(line))
         raise ExpressionError(f"this is no formula: {message}", line, column) from None
     except (Warning, ValueError, MemoryError, RecursionError) as error:
@@ -401,6 +403,10 @@ class Compiler(ast.NodeVisitor):
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in ("np", "numpy", "math"):
             name = node.func.attr
+        if isinstance(node.func, ast.Attribute) and not name and node.func.attr in self.known:
+            self.refuse(
+                node, f"a function is written around: {node.func.attr}({ast.unparse(node.func.value)})"
+            )
         if name not in self.known:
             self.refuse(node, no_function(name, self.known))
         call, least, most = self.known[name]

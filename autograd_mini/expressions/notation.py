@@ -80,6 +80,8 @@ class ExpressionError(ValueError):
         self.message, self.text, self.column = message, text, column
 
     def __str__(self) -> str:
+        if not self.text:
+            return self.message
         start = max(0, self.column - 60) if len(self.text) > 100 else 0
         excerpt = self.text[start : start + 100]
         return f"{self.message}\n  {excerpt}\n  {' ' * (self.column - start)}^"

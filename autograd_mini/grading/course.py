@@ -58,7 +58,7 @@ def read(file: str) -> Source:
         with open(file, "rb") as stream:
             return Source(file, hashlib.sha256(stream.read()).hexdigest())
     except OSError as error:
-        return Source(file, "", f"{type(error).__name__}: {error}")
+        return Source(file, "", f"it cannot be read: {error.strerror or error}")
 
 
 def helpers(hand_ins: Sequence[Source]) -> set[str]:

@@ -285,7 +285,7 @@ def test_version_and_help(run):
 # --- bad use ---
 
 BAD = [
-    ([], "COMMAND"),
+    (["-q"], "COMMAND"),
     (["draws"], "there is no command draws; did you mean draw?"),
     (["grad"], "required: FORMULA"),
     (["grad", "x"], "x has no numbers; give some, as in\n  autograd-mini grad x x=0.5"),
@@ -308,7 +308,7 @@ BAD = [
     (["grad", "x", "x=1", "--what"], "unrecognized arguments: --what"),
     (["grad", "9**9**9"], "too large"),
     (["check", "x"], "DERIVATIVE is required"),
-    (["check", "x*y", "y"], "--wrt is missing"),
+    (["check", "x*y", "y"], "--wrt: it is missing; by which of x, y"),
     (["check", "x", "1", "--wrt", "y"], "y does not occur"),
     (["check", "x", "1", "--let", "S"], "expected a name with its formula"),
     (["check", "S", "1", "--let", "S=T", "--let", "T=S"], "is defined by itself"),
@@ -330,7 +330,7 @@ BAD = [
     (["draw", "x", "x=1", "-o", "graph.unheard"], "suffix must name a format"),
     (["draw", "x", "x=1", "-o", "/no/such/folder/graph.dot"], "No such file"),
     (["view", "x", "x=1", "-o", "graph.svg"], "ends in .html"),
-    (["grade", "nothing.py", "nothing.py"], "failed to run: FileNotFoundError"),
+    (["grade", "nothing.py", "nothing.py"], "nothing.py: it cannot be read: No such file"),
     (["grade", "a.py", "b.py", "--timeout=0"], "must be positive"),
 ]
 
@@ -362,6 +362,10 @@ def test_help_fits_the_terminal(run, monkeypatch, columns):
         prose = [line for line in lines if line[:1].strip()]
         assert max(map(len, prose)) <= columns
         assert any(line.startswith(f"  autograd-mini {command} ") for line in lines)
+
+
+def test_without_a_command_the_help_says_what_there_is(run):
+    assert run() == run("help") == (0, run("--help")[1], "")
 
 
 def test_help_has_examples_and_warns(run):

@@ -301,6 +301,7 @@ def test_jupyter_shows_svg():
     bundle = drawn._repr_mimebundle_()
     assert "x" in svg_texts(bundle["image/svg+xml"].encode())
     assert drawn._repr_svg_() == bundle["image/svg+xml"]
+    assert bundle["text/html"].startswith('<svg style="max-width:100%;')  # an image would be cut off
 
 
 def test_the_import_is_cheap():

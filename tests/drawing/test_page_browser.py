@@ -887,6 +887,8 @@ def test_a_cell_of_a_notebook_is_as_high_as_the_page(chromium, tmp_path, folded)
     assert shown.endswith(title)
     assert inside == outside
     assert 400 < outside < 1200
+    painted = f"{frame} return getComputedStyle(page.querySelector('body')).backgroundColor"
+    assert chromium.execute_script(painted) == "rgb(246, 247, 249)"  # whatever the notebook's colour
     seen = f"{frame} return [...page.querySelectorAll('.node')].every((node) => node.getBBox().width > 10)"
     assert chromium.execute_script(seen)
     first = f"{frame} page.querySelector('#first').click(); return page.querySelector('#caption').textContent"

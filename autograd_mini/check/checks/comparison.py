@@ -18,11 +18,12 @@ from autograd_mini.check.margin import Margin, Trial, mended_by_hand
 from autograd_mini.check.reports.picture import derived, draw_mistake
 from autograd_mini.check.reports.report import Part, Report
 from autograd_mini.check.settings import Settings
-from autograd_mini.check.subjects.arguments import Floats, listed
+from autograd_mini.check.subjects.arguments import Floats, is_floating, listed
 from autograd_mini.check.subjects.points import domains_of, points_of, symmetric
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE
 from autograd_mini.check.witnesses.testimony import Testimony, heard_at
+from autograd_mini.labels import subscript
 from autograd_mini.progress import progress
 
 IN_CODE, BY_HAND = 0.75, 0.1  # of the time of a diagnosis, for lines that are wrong
@@ -110,13 +111,24 @@ def examined(
     findings: list[Finding] = []
     for place, testimony in zip(places, told, strict=True):
         if testimony is None:
-            found = Finding(place, open="f is not finite at the given point: nothing can be said there")
+            found = Finding(place, open=not_finite(place))
         else:
             found = found_at(place, subject, testimony, settings, largest)
         findings.append(found)
         if found.failure or found.mute:
             break
     return tuple(findings), redrawn
+
+
+def not_finite(place: Place) -> str:
+    """What is said of the given point, where f has no finite value."""
+    for name, x in place.arguments.items():
+        if is_floating(x) and not np.isfinite(x).all():
+            index = tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
+            return (
+                f"f is not finite at the given point, as {subscript(name, index)} is {np.asarray(x)[index]}"
+            )
+    return "f is not finite at the given point: nothing can be said there"
 
 
 def places_of(subject: Subject, settings: Settings) -> tuple[list[Place], int]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from autograd_mini.check.checks.comparison import places_of, told_at
+from autograd_mini.check.checks.comparison import not_finite, places_of, told_at
 from autograd_mini.check.diagnosis import diagnose
 from autograd_mini.check.diagnosis.evidence import Evidence, Explanation, Point
 from autograd_mini.check.judgement.finding import Finding, Place, program_of
@@ -115,7 +115,7 @@ def check_steps(
     with np.errstate(all="ignore"), progress() as say:
         places, skipped = places_of(subject, settings)
         if not np.isfinite(places[0].output).all():
-            raise ValueError("check_steps: f is not finite at the given point: nothing can be said there")
+            raise ValueError(f"check_steps: {not_finite(places[0])}")
         told = told_at(subject, places, settings, say, also)
         heard: list[_Heard] = []
         for place, testimony in zip(places, told, strict=True):

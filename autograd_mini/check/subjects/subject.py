@@ -222,8 +222,14 @@ def subject_of(
     form = prepared(hand, decimals)
     if callable(f):
         return _Function(f, form, at, wrt, out, scalar)
-    if not isinstance(form, Mapping) or not form or at is not None or wrt is not None:
-        raise TypeError('check: a graph is checked as check_gradient(loss, {"y": dy, "z": dz}), by labels')
+    if not holds_values(f):
+        raise TypeError(f"check: expected a function, a formula or a graph of Values for f, got {f!r}")
+    by_label = isinstance(form, Mapping) and form and not any(map(callable, hand.values()))
+    if not by_label or at is not None or wrt is not None:
+        raise TypeError(
+            'check: a graph is checked as check_gradient(loss, {"y": dy, "z": dz}), by numbers for labels; '
+            "a hand function needs f itself, as a function, and at=…"
+        )
     return _Graph(f, form, out, scalar)
 
 

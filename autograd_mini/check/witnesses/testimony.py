@@ -149,7 +149,10 @@ def heard_at(
         remarks += [why] * (found is None)
     if found is None:
         found = replace(_differenced(subject, arguments, output, seed), stopped=stopped)
-    return replace(found, trouble=found.trouble if steady else RANDOM, remarks=tuple(remarks))
+    if not steady:
+        seeding = "what f draws at random may be drawn alike: seed it inside f, or pass it as an argument"
+        found, remarks = replace(found, trouble=RANDOM), [*remarks, seeding]
+    return replace(found, remarks=tuple(remarks))
 
 
 def _repeated(
