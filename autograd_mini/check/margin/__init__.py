@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from autograd_mini.check.margin.by_hand import mended_by_hand
 from autograd_mini.check.margin.lines import CodeLine, Labelled, explanations_of, parts_of_code
 from autograd_mini.check.margin.mending import Hints, Mend, Mending, mended
 from autograd_mini.check.margin.repair import Repair, Repairing
-from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, Trial, is_called
+from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, Trial, is_called, same
 from autograd_mini.rewriting import SITES
 from autograd_mini.trees import map_leaves
 
@@ -60,7 +61,7 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
         gradients = {}
     right = frozenset(trial.right(gradients))
     labelled = {event.place: labels(event.result) for event in events}
-    labelled |= _of_forward_values(runs, events, labelled)
+    labelled |= _of_forward_values(runs, gradients, events, labelled)
     before = labels_by_line(events, labels)
     repairing = Repairing(runs, places, events, labelled, right)
     repairs: tuple[Repair, ...] = ()
@@ -110,18 +111,21 @@ def _suspects(events: Sequence[Event], labelled: Mapping[int, Label]) -> list[tu
 
 
 def _of_forward_values(
-    runs: Runs, events: Sequence[Event], labelled: Mapping[int, Label]
+    runs: Runs, gradients: Mapping[str, Any], events: Sequence[Event], labelled: Mapping[int, Label]
 ) -> dict[int, Label]:
-    """What matches nothing and is the same with another cotangent is made of forward values only."""
+    """What matches nothing and is the same with another cotangent is made of forward values only.
+
+    Of a pass from a loss, whose gradients are the same too, that says nothing.
+    """
     if runs.passes.joined or not events:
         return {}
     random = np.random.default_rng(1)
     other = map_leaves(lambda g: g * random.uniform(0.5, 2.0, np.shape(g)), runs.trial.cotangent)
     try:
-        _, again = Runs(runs.passes, replace(runs.trial, cotangent=other)).recorded()
+        others, again = Runs(runs.passes, replace(runs.trial, cotangent=other)).recorded()
     except Exception:  # it fails there
         return {}
-    if [event.site for event in events] != [event.site for event in again]:
+    if same(others, gradients) or [event.site for event in events] != [event.site for event in again]:
         return {}
     return {
         x.place: Label("forward")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import difflib
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ KINDS = {  # of edits: how far-fetched they are, and what they say
     "axis": (0.5, "another axis is meant, or keepdims"),
     "operation": (0.5, "another operation is meant"),
     "order": (0.06, "the operands are the wrong way round"),
+    "swapped": (0.1, "two names are the wrong way round"),
     "power": (0.5, "the derivative of another function is taken, or a power is missing"),
     "function": (0.5, "another function is meant"),
     "index": (0.5, "another index is meant"),
@@ -42,6 +44,7 @@ KINDS = {  # of edits: how far-fetched they are, and what they say
     "left out": (2.0, "this line is too many"),
     "another": (2.0, "another expression is meant"),
     "one-hot": (0.3, "the number of a class is taken for its one-hot vector"),
+    "class": (0.3, "the number of each column is taken for that of the true class"),
     "target": (1.2, "1 is not subtracted at the target's index"),
     "flip": (0.3, "a kernel is flipped that should not be, or the other way round"),
     "inside": (0.3, "a factor stands outside of a mean, and belongs inside"),
@@ -58,13 +61,14 @@ ANEW = (
 class Thing(NamedTuple):
     """What a name or an expression was: "float", "int" (its ``number``), "index" (an array of these), "mask",
     "bool", "list" or "dict"; and its shape. A ``leaf`` is a name, an attribute or an item, an ``alias`` one
-    of several."""
+    of several, a ``zero`` an array of zeros."""
 
     kind: str
     shape: Shape = ()
     number: int = 0
     leaf: bool = True
     alias: bool = False
+    zero: bool = False
 
 
 Scope: TypeAlias = "Mapping[str, Thing]"
@@ -80,7 +84,7 @@ def thing_of(x: Any, leaf: bool = True) -> Thing | None:
         return Thing("float", leaf=leaf)
     kinds = {"f": "float", "i": "index", "u": "index", "b": "mask"}
     if isinstance(x, np.ndarray) and x.dtype.kind in kinds:
-        return Thing(kinds[x.dtype.kind], x.shape, 0, leaf)
+        return Thing(kinds[x.dtype.kind], x.shape, 0, leaf, zero=not x.any())
     return Thing(type(x).__name__, (len(x),), 0, leaf) if type(x) in (list, dict) else None
 
 
@@ -195,6 +199,7 @@ WRAPPED = ("sign", "exp", "tanh", "log", "sqrt")
 REDUCED = ("sum", "mean", "max", "amax", "argmax", "min", "var", "std")
 NOT_EDITED = {"range", "len", "int", "zip", "enumerate", "reversed", "float"}
 CALL = re.compile(r"[\w.]+\([^()]*\)")
+FEW_WAYS = 4  # of what a carried name might be set to
 FEW = 16  # arrays in a product of two that is a missing term, and classes that are tried one by one
 
 
@@ -248,6 +253,20 @@ class Edits:
                 yield Edit(self.slot, "pass", "left out")
             yield from self._visit(Slot(node, "value"), False, phase)
 
+    def clues(self) -> Iterator[Edit]:
+        """The few that the form of the statement suggests: lengths in another order, what a loop carries."""
+        node = self.node
+        if not isinstance(node, (ast.Assign, ast.AugAssign)):
+            return
+        if self.loop is not None:
+            yield from self._carried(self.loop)
+        names = [*map(ast.unparse, getattr(getattr(node, "targets", [None])[0], "elts", ()))]
+        lengths = [x for x in names if x in self.later and self.later[x].kind == "int"]
+        for x, y in itertools.combinations(lengths, 2):
+            other = {x: y, y: x}
+            text = ", ".join(other.get(name, name) for name in names)
+            yield Edit(self.slot, f"{text} = {ast.unparse(node.value)}", "swapped")
+
     def _values(self, slot: Slot, whole: bool, phase: int) -> Iterator[Edit]:
         node = slot.get()
         if isinstance(node, (ast.Tuple, ast.List)):
@@ -263,7 +282,7 @@ class Edits:
         target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
         name, value = ast.unparse(target), ast.unparse(node.value)
         if phase == 2 and self.loop is not None:
-            yield from self._carried(self.loop)
+            yield from self._carried(self.loop, by_products=True)
         if phase:
             return
         if isinstance(node, ast.AugAssign):
@@ -317,19 +336,20 @@ class Edits:
                 lines += [f"{t} {sign}= {u}" for u in alike if u != t for sign in "+*"]
         yield from (Edit(self.slot, line, "line") for line in lines)
 
-    def _carried(self, loop: ast.For) -> Iterator[Edit]:
-        """What a loop reads and never sets, set at its end."""
+    def _carried(self, loop: ast.For, by_products: bool = False) -> Iterator[Edit]:
+        """What a loop reads and never sets and is zero, set at its end; several at once by like names."""
         names = [x for x in ast.walk(loop) if isinstance(x, ast.Name)]
         stored = {x.id for x in names if isinstance(x.ctx, ast.Store)}
-        carried = {
-            x.id for x in names if x.id in self.floats and x.id not in stored and self.floats[x.id].shape
-        }
-        own = ast.unparse(self.node)
-        for name in sorted(carried):
+        carried = sorted({x.id for x in names if x.id in self.floats and self.floats[x.id].zero} - stored)
+        ways = []
+        for name in carried:
             shape = self.floats[name].shape
-            alike = [t for t, x in self.floats.items() if t != name and x.shape == shape]
-            for new in (*alike, *self._products(shape)):
-                yield Edit(self.slot, f"if 1:\n {own}\n {name} = {new}", "line")
+            alike = [t for t, x in self.floats.items() if x.shape == shape and not x.zero]
+            alike.sort(key=lambda t: -difflib.SequenceMatcher(None, name, t, autojunk=False).ratio())
+            ways.append([*self._products(shape)] if by_products else alike[:FEW_WAYS])
+        for news in itertools.product(*ways) if 0 < len(ways) <= (1 if by_products else 3) else ():
+            lines = "".join(f"\n {name} = {new}" for name, new in zip(carried, news, strict=True))
+            yield Edit(self.slot, f"if 1:\n {ast.unparse(self.node)}{lines}", "line")
 
     def _products(self, shape: Shape) -> Iterator[str]:
         """The products of a matrix and another array that have a shape."""
@@ -547,7 +567,8 @@ class Edits:
                     yield Edit(slot, t, "name")
             if thing.kind == "int":
                 yield from _shifted(slot)
-                yield from (Edit(slot, f"({text}) * {n}", "constant") for n in ("2", *self.sizes))
+                twice = () if any(x[:3] == ("int", (), 2) for x in self.leaves.values()) else ("2",)
+                yield from (Edit(slot, f"({text}) * {n}", "constant") for n in (*twice, *self.sizes))
         if thing.kind == "float" and (is_leaf(node) or isinstance(node, ast.Call)):
             yield Edit(slot, f"({text}) ** 2", "power")
         if _is_sum(slot.parent) and thing.kind in ("int", "index", "float"):
@@ -580,9 +601,21 @@ class Edits:
             for name in (*(self.np + name for name in WRAPPED), *self.functions):
                 yield Edit(slot, f"{name}({text})", "function")
             yield Edit(slot, f"({text}) > 0", "comparison")
+            yield from self._of_class(slot, text, thing.shape)
+        sized = isinstance(slot.parent, ast.Attribute) and slot.parent.attr == "shape"
         for t, x in self.floats.items():
+            if sized and 1 in x.shape:  # nobody means the length of an axis that is repeated
+                continue
             if t != text and (x.shape != thing.shape or thing.kind != "float") and slot.field != "slice":
                 yield Edit(slot, t, "name")
+
+    def _of_class(self, slot: Slot, text: str, shape: Shape) -> Iterator[Edit]:
+        """The number of each row's class, in the place of one for each column."""
+        for t, x in self.leaves.items():
+            if len(shape) == 1 and x.kind == "float" and len(x.shape) == 2 and x.shape[1:] == shape:
+                yield Edit(slot, f"{self.np}sum({t} * {text}, axis=-1, keepdims=True)", "class")
+            elif len(shape) == 1 and x.kind == "index" and len(x.shape) == 1:
+                yield Edit(slot, f"{text}[{t}][:, None]", "class")
 
     def _operation(self, slot: Slot, node: ast.BinOp) -> Iterator[Edit]:
         left, right, kind = ast.unparse(node.left), ast.unparse(node.right), type(node.op).__name__

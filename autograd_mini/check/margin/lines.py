@@ -52,7 +52,7 @@ def explanations_of(
         Explanation(
             "line",
             f"line {r.where.line}: {r.where.text} {_should(r)}; with it {_right(r.mends, names, right)}",
-            r.should if r.where.kind in ("part", "returned") else f"{r.where.text} = {r.should}",
+            "" if r.where.kind in ("part", "returned") else f"{r.where.text} = {r.should}",
         )
         for r in repairs
     ]

@@ -13,6 +13,7 @@ import copy
 import difflib
 import itertools
 import math
+import re
 import signal
 import threading
 import time
@@ -152,22 +153,21 @@ class Mending:
         partial: list[tuple[frozenset[str], float, Tried]] = []
         mended = False
         end = self.end
-        for statement, edit in self._schedule():
+        for tried in self._schedule():
             now = time.process_time()
             if now > end:
                 break
-            right = self._right([(statement, edit)], self.right)
+            right = self._right(tried, self.right)
             if right is None or not right - self.right:
                 continue
-            tried = [(statement, edit)]
             if right == self.names and self._is_right_elsewhere(tried):
                 found(self._mend(tried))
                 mended = True
                 end = min(end, now + max(LATER, now - started))
-            elif right != self.names:
-                partial.append((right - self.right, self._rank(statement, edit), tried[0]))
+            elif right != self.names and len(tried) == 1:
+                partial.append((right - self.right, self._rank(*tried[0]), tried[0]))
         if not mended and not self._together(partial, found):
-            self._pairs(found)
+            self._twice(found)
         if not self.is_over:
             found(None)
 
@@ -249,9 +249,9 @@ class Mending:
                 found.append(longer)
         return far + found
 
-    def _mend(self, tried: Sequence[Tried], more: float = 0.0) -> Mend:
+    def _mend(self, tried: Sequence[Tried]) -> Mend:
         """What is told of edits; the fewer lines still match nothing once they are applied, the plainer."""
-        rank = sum(self._rank(*x) for x in tried) + more
+        rank = sum(self._rank(*x) for x in tried) + len(tried) - 1
         alone = [self._change(*x) for x in tried]
         olds = [(edit.slot, edit.slot.get()) for _, edit in tried]
         for _, edit in tried:
@@ -298,7 +298,7 @@ class Mending:
 
     # --- the order ---
 
-    def _schedule(self) -> Iterator[Tried]:
+    def _schedule(self) -> Iterator[tuple[Tried, ...]]:
         """Statements by how likely they are the wrong one, their edits by how plain."""
         ranks = {id(s): self._place(s) for s in self.statements}
         named = [s for s in self.statements if ranks[id(s)] < len(self.hints.first) and not _only_names(s)]
@@ -313,9 +313,11 @@ class Mending:
         unused = {name for statement in groups[IDLE] for name in _targets(statement.slot.get())}
         for group in groups.values():
             group.sort(key=lambda s: (ranks[id(s)], not isinstance(s.slot.get(), ast.AugAssign)))
+        yield from (((s, edit),) for s in self.statements for edit in s.edits.clues())
+        yield from self._alike(groups[UNMOVED])
         if self._is_scaled:
             likely = [*ahead, *(s for s in groups[0.0] if s not in ahead)]
-            yield from ((s, edit) for s in likely for edit in s.edits(0) if edit.kind in SCALING)
+            yield from (((s, edit),) for s in likely for edit in s.edits(0) if edit.kind in SCALING)
         for name, phase in dict.fromkeys((*IF_SURE, *ORDER) if self.hints.sure else ORDER):
             group = ahead if name < 0 else [s for s in groups[name] if s not in ahead]
             tried = [
@@ -324,7 +326,20 @@ class Mending:
                 for edit in statement.edits(max(phase, 0), unused)
                 if phase != WHERE or edit.is_of_target
             ]
-            yield from sorted(tried, key=lambda x: KINDS[x[1].kind][0])
+            yield from ((x,) for x in sorted(tried, key=lambda x: KINDS[x[1].kind][0]))
+
+    def _alike(self, statements: Sequence[Statement]) -> Iterator[tuple[Tried, ...]]:
+        """The same edit in two statements of one form near one another, as of rows and of columns."""
+        forms: dict[Any, list[Statement]] = defaultdict(list)
+        for statement in statements:
+            forms[id(statement.unit), NAME.sub("_", ast.unparse(statement.slot.get()))].append(statement)
+        pairs = [pair for alike in forms.values() for pair in itertools.pairwise(alike)]
+        for a, b in pairs:
+            if abs(a.line - b.line) <= NEAR:
+                edits = {_form(edit): edit for edit in b.edits(0) if edit.kind in PAIRED}
+                for edit in a.edits(0):
+                    if _form(edit) in edits:
+                        yield (a, edit), (b, edits[_form(edit)])
 
     def _place(self, statement: Statement) -> int:
         """Its place among the lines to begin with."""
@@ -356,7 +371,7 @@ class Mending:
             likely.append(
                 0.0 if whole and apart else 0.5 if names & self.wrong and apart else 2.0 if whole else 3.0
             )
-        return min(likely, default=1.0)
+        return min(likely, default=UNMOVED)
 
     def _moved(self, tried: Sequence[Tried]) -> frozenset[str]:
         with limited(LONGEST_RUN):
@@ -413,25 +428,11 @@ class Mending:
             or not self._is_right_elsewhere(tried)
         ):
             return False
-        found(self._mend(tried, len(tried) - 1))
+        found(self._mend(tried))
         return True
 
-    def _pairs(self, found: Callable[[Mend | None], None]) -> None:
-        """The same edit in two statements near one another, then two plain ones in one statement."""
-        alike: dict[Any, list[Tried]] = defaultdict(list)
-        for statement in self.statements:
-            for edit in statement.edits(0):
-                if edit.kind in PAIRED and not isinstance(edit.slot.get(), ast.stmt):
-                    own = ast.unparse(edit.slot.get()) if edit.slot.get() is not None else ""
-                    alike[id(statement.unit), edit.kind, edit.text.replace(own, "@")].append(
-                        (statement, edit)
-                    )
-        for tried in alike.values():
-            for a, b in itertools.combinations(tried, 2):
-                if self.is_over:
-                    return
-                if abs(a[0].line - b[0].line) <= 2 and a[1].slot != b[1].slot:
-                    self._try_pair(a, b, found)
+    def _twice(self, found: Callable[[Mend | None], None]) -> None:
+        """Two plain edits of one statement."""
         for statement in sorted(self.statements, key=self._place)[:3]:
             plain = [
                 edit
@@ -441,16 +442,20 @@ class Mending:
             for x, y in itertools.combinations(plain, 2):
                 if self.is_over:
                     return
-                if not _overlap(x.slot.get(), y.slot.get()):
-                    self._try_pair((statement, x), (statement, y), found)
-
-    def _try_pair(self, a: Tried, b: Tried, found: Callable[[Mend | None], None]) -> None:
-        if self._right([a, b], self.right) == self.names and self._is_right_elsewhere([a, b]):
-            found(self._mend([a, b], 1.0))
+                tried = (statement, x), (statement, y)
+                if (
+                    not _overlap(x.slot.get(), y.slot.get())
+                    and self._right(tried, self.right) == self.names
+                    and self._is_right_elsewhere(tried)
+                ):
+                    found(self._mend(tried))
 
 
 IDLE = 0.25  # the influence of what moves nothing
 WHERE = -1  # of the edits of phase 0 those of where a result goes, and whether it is added
+UNMOVED = 1.0  # that of what cannot be moved by a little, as indices
+NEAR = 2  # lines
+NAME = re.compile(r"[^\W\d]\w*")
 # Groups of statements by influence, -1 for those that repair names, and phases of their edits.
 ORDER = (
     (-1, 0), (IDLE, WHERE), (0.0, 0), (IDLE, 0), (-1, 1), (0.0, 1), (0.5, 0), (-1, 2), (1.0, 0), (0.5, 1),
@@ -471,6 +476,13 @@ def _only_names(statement: Statement) -> bool:
     """Whether it returns what has been computed before."""
     node = statement.slot.get()
     return isinstance(node, ast.Return) and all(is_leaf(part.get()) for part in _results(statement.slot))
+
+
+def _form(edit: Edit) -> tuple[str, str]:
+    """An edit without the name in whose place it is."""
+    own = edit.slot.get()
+    text = ast.unparse(own) if isinstance(own, ast.expr) else " "
+    return edit.kind, re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "@", edit.text)
 
 
 def _targets(node: ast.AST) -> list[str]:

@@ -6,6 +6,7 @@ set of lines that do together.
 
 from __future__ import annotations
 
+import ast
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from autograd_mini.check.margin.adjoints import SAID, Known, Label, Places, Versions
+from autograd_mini.check.margin.edits import is_leaf
 from autograd_mini.check.margin.runs import Event, Recorder, Runs, close, is_called
-from autograd_mini.rewriting import SITES, Site
+from autograd_mini.rewriting import SITES, Site, tree_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,9 +98,10 @@ class Repairing:
         return [c for c in sorted(named) if any(abs(x - c) <= 1e-6 * c for x in seen)][:2]
 
     def run(self, seconds: float, by_name: bool) -> None:
-        """Try every line with every adjoint that fits it, or with the one that it is called by alone."""
+        """Try every line with every adjoint that fits it, or with the one that it is called by alone,
+        first those that are called by what is wrong."""
         end = time.process_time() + seconds
-        for site in self.sites:
+        for site in sorted(self.sites, key=lambda site: not (by_name and self._names_wrong(site))):
             for put, should, first in self._attempts(site, by_name):
                 if time.process_time() > end:
                     return
@@ -111,6 +114,9 @@ class Repairing:
                     self.partial[site].append(Repair(site, should, mends, put, first))
                 if mends == self.wrong:
                     break
+
+    def _names_wrong(self, site: int) -> bool:
+        return any(is_called(SITES[site].text, name) for name in self.wrong)
 
     def _mends(self, put: Mapping[int, Floats]) -> frozenset[str]:
         """The wrong gradients that become right, none if another does not stay so."""
@@ -182,12 +188,53 @@ class Repairing:
         and of nothing that matches nothing, which might be wrong already."""
         if self._is_exact(repair) or self.labels[repair.place].kind == "constant":
             return False
-        before = [event for event in self.events if event.place < repair.place and event.site != repair.site]
+        if self._reads_indices(repair.where):
+            return False
         doubtful: dict[int, list[Event]] = defaultdict(list)
-        for event in reversed(before):
-            if SITES[event.site].kind in SAID and self.labels[event.place].kind in ("", "multiple"):
+        for event in self.events:
+            site = SITES[event.site]
+            is_before = event.place < repair.place and site[:2] != repair.where[:2]
+            if is_before and site.kind in SAID and self.labels[event.place].kind in ("", "multiple"):
                 doubtful[event.site].append(event)
-        return not any(self._feed(events, repair.place) for events in doubtful.values())
+        return not any(
+            self._feed(events, repair.place) and not self._feed_right(events)
+            for events in reversed(doubtful.values())
+        )
+
+    def _reads_indices(self, where: Site) -> bool:
+        """Whether a line reads an index or a mask that is computed, of which nothing is known."""
+        held = {SITES[event.site].text for event in self.events}
+        for code in self.runs.functions:
+            tree = tree_of(code)
+            if tree is None or code.co_filename != where.file:
+                continue
+            nodes = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+            lines = [node for node in nodes if (node.lineno, node.end_lineno) == where[1:3]]
+            in_loops = {x for loop in nodes if isinstance(loop, (ast.For, ast.While)) for x in ast.walk(loop)}
+            unknown = {
+                name.id
+                for node in nodes
+                if isinstance(node, ast.Assign) and (node in in_loops or not _is_given(node.value))
+                for target in node.targets
+                for name in ast.walk(target)
+                if isinstance(getattr(name, "ctx", None), ast.Store) and isinstance(name, ast.Name)
+            }
+            read = {x.id for line in lines for x in ast.walk(line) if isinstance(x, ast.Name)}
+            if read & (unknown - held):
+                return True
+        return False
+
+    def _feed_right(self, events: Sequence[Event]) -> bool:
+        """Whether results go, in the first step and in the last, into gradients that are right."""
+        ends = ({x.place: NUDGED * _numbers(x)} for x in (events[0], events[-1]))
+        return bool(self.right) and all(not self._stay(put) for put in ends)
+
+    def _stay(self, put: Mapping[int, Floats]) -> bool:
+        """Whether what is right stays so."""
+        try:
+            return self.runs.replaced(put) >= self.right
+        except Exception:  # it is not known
+            return True
 
     def _feed(self, events: Sequence[Event], place: int) -> bool:
         """Whether a result depends on others, by more than adjoints and values that are right."""
@@ -206,6 +253,11 @@ class Repairing:
 
     def _is_exact(self, repair: Repair) -> bool:
         return self.exact[repair.site] and not repair.by_its_name
+
+
+def _is_given(node: ast.expr) -> bool:
+    """Whether it is a part of what there is, or a length."""
+    return is_leaf(node) or (isinstance(node, ast.Call) and ast.unparse(node.func) == "len")
 
 
 def _with_adjoints(places: Places) -> list[Versions]:
