@@ -78,7 +78,7 @@ def held(chain: Chain) -> Iterator[Candidate]:
     groups = [
         group for group in chain.tape.groups
         if group.level and len(group) < max(chain.jacobian.shape[1], 2)
-        and (group.labelled or group.op != "add" or not all(map(scaled.get, group.nodes.tolist())))
+        and (group.labelled or group.op != "add" or not all(map(lambda i: scaled.get(i, True), group.nodes.tolist())))
         and chain.home.adjoint[group.nodes].any() and not chain.is_cut(group)
     ][:8]  # fmt: skip
     for some in chain.in_time([*combinations(groups, 1), *combinations(groups, 2)]):
