@@ -27,6 +27,7 @@ from autograd_mini.check.diagnosis import (
     losses,
     paths,
     remains,
+    targets,
     terms,
 )
 from autograd_mini.check.diagnosis.case import At, Candidate, Case, Results
@@ -87,7 +88,7 @@ ON_THE_ARRAY: list[tuple[int, float, Callable[[Case, At], Iterator[Candidate]]]]
 ON_THE_GRAPH: list[tuple[int, float, Callable[[Chain], Iterator[Candidate]]]] = [
     (0, 16, jacobians.inner_parts),
     (1, 16, terms.terms),
-    (1, 24, terms.missing_index),
+    (1, 24, targets.missing_target),
     (3, 16, paths.other_functions),
     (3, 24, losses.other_losses),
     (2, 24, paths.held),

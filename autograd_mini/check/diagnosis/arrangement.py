@@ -60,7 +60,8 @@ def _layouts(shape: Shape, given: Shape) -> Iterator[Arrangement]:
     if math.prod(shape) != math.prod(given) or math.prod(shape) < 2:
         return
     size = f"has shape {shape}"
-    if [n for n in shape if n > 1] == [n for n in given if n > 1] and shape != given:
+    is_same = [n for n in shape if n > 1] == [n for n in given if n > 1]
+    if is_same and shape != given:
         yield Arrangement(
             "layout", f"with axes of length 1 of its own, as keepdims leaves them: its shape is {given}",
             f"{size}: reshape yours", lambda a: a.reshape(given),
@@ -88,13 +89,13 @@ def _layouts(shape: Shape, given: Shape) -> Iterator[Arrangement]:
             f"{size}, entry by entry: {back}",
             partial(_reordered, axes=axes, shape=given),
         )  # fmt: skip
-    if len(shape) > 1:
+    if len(shape) > 1 and shape[::-1] != given:
         yield Arrangement(
             "layout", f"read row by row (row-major) and written column by column into the shape {given}",
             f"{size}, entry by entry: reshape yours with order='C'",
             lambda a: a.ravel().reshape(given, order="F"),
         )  # fmt: skip
-    if shape != given:
+    if not is_same:
         text = f"with its entries in a row-by-row layout of shape {given}"
         yield Arrangement("layout", text, size, lambda a: a.reshape(given))
     for axis in range(len(shape)) if shape == given else ():

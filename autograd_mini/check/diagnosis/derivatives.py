@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
@@ -35,6 +36,8 @@ WRONG: list[Slip] = [
     ("takes {G_}·(1 − {G_}), that of a sigmoid, for {M}", lambda x, y, z, p: z * (1 - z)),
     ("takes 1 − {G_}², that of a tanh, for {M}", lambda x, y, z, p: 1 - z * z),
     ("takes 1 − {G_} for {M}", lambda x, y, z, p: 1 - z),
+    ("takes 1 + {G_}² for {M}", lambda x, y, z, p: 1 + z * z),
+    ("takes {G_}·(1 + {G_}) for {M}", lambda x, y, z, p: z * (1 + z)),
     ("takes {H_}·(1 − {H_}), with the operand for the result, for {M}", lambda x, y, z, p: x * (1 - x)),
     ("takes 1 − {H_}², with the operand for the result, for {M}", lambda x, y, z, p: 1 - x * x),
     ("takes 1/{H_} for {M}", lambda x, y, z, p: 1 / x),
@@ -50,6 +53,10 @@ OF_OPERATIONS: dict[tuple[str, int], list[Slip]] = {
     ("pow", 0): [
         ("takes the exponent as it was for {M}", lambda x, y, z, p: y * z),
         ("takes the exponent lowered but not brought down for {M}", lambda x, y, z, p: z / x),
+        (
+            "takes the rule of an exponential, which is for a constant base, for {M}",
+            lambda x, y, z, p: z * np.log(x),
+        ),
     ],
     ("pow", 1): [(POWER_RULE, lambda x, y, z, p: x * z / y)],
     ("exp", 0): [(POWER_RULE, lambda x, y, z, p: x * z / np.e)],
@@ -99,6 +106,7 @@ def _slipped(site: Site, slips: Iterable[Slip]) -> list[Mistake]:
 def _rule(edges: Edges) -> str:
     row = table[edges.op]
     partial = row.partials[edges.place].rpartition(" else ")[2]  # the general case
+    partial = re.sub(r"xlogy\((\w+), (\w+)\)", r"\1 * log(\2)", partial)
     text = f"; {edges.op}({', '.join(row.operands)}) has ∂/∂{row.operands[edges.place]} = {partial}"
     return text + ", z its result" * ("z" in partial)
 
@@ -137,9 +145,23 @@ def _elsewhere(chain: Chain, edges: Edges) -> Iterator[Candidate]:
         return at
 
     text = "takes the mask of {V}, not of {H}" if is_mask else "takes {M} at {V}, not at {H}"
-    things = {"G": edges.above, "H": edges.below}
-    yield from chain.replaced(edges, [
-        Mistake("wrong derivative", f"yours {text}", "{T} has the factor {M} at {H}",
-                {**things, "V": factor.thing}, slope(factor.of))
+    things, formula = {"G": edges.above, "H": edges.below}, "{T} has the factor {M} at {H}"
+    mistakes = [
+        Mistake("wrong derivative", f"yours {text}", formula, {**things, "V": factor.thing}, slope(factor.of))
         for factor in chain.operands(len(edges.above))
-    ])  # fmt: skip
+    ]
+    if is_mask:
+        masks = [("{H} < 0", lambda n: -edges.below.values(n))]
+        if chain.case.outputs == 1:
+            masks.append(("∂{out}/∂{G_}", lambda n: n.adjoint[edges.above.nodes, 0]))
+        mistakes += [
+            Mistake(
+                "wrong derivative",
+                f"yours takes the mask of {what}, not of {{H}}",
+                formula,
+                things,
+                slope(of),
+            )
+            for what, of in masks
+        ]
+    yield from chain.replaced(edges, mistakes)

@@ -72,13 +72,16 @@ def before_a_sum(chain: Chain) -> Iterator[Candidate]:
 def held(chain: Chain) -> Iterator[Candidate]:
     """An intermediate, as a mean or a variance, or two of them, taken for constants."""
     tape = chain.tape
-    scaled = {
-        u: edges.is_linear and edges.op != "sub" for edges in tape.edges for u in edges.below.nodes.tolist()
+    whole = {  # all that is more than a part of a sum
+        u
+        for edges in tape.edges
+        if edges.op == "sub" or not edges.is_linear
+        for u in edges.below.nodes.tolist()
     }
     groups = [
         group for group in chain.tape.groups
         if group.level and len(group) < max(chain.jacobian.shape[1], 2)
-        and (group.labelled or group.op != "add" or not all(map(scaled.get, group.nodes.tolist())))
+        and (group.labelled or group.op != "add" or not whole.isdisjoint(group.nodes.tolist()))
         and chain.home.adjoint[group.nodes].any() and not chain.is_cut(group)
     ][:8]  # fmt: skip
     for some in chain.in_time([*combinations(groups, 1), *combinations(groups, 2)]):

@@ -124,7 +124,7 @@ class Edges(Site):
         tape, v = self.above.tape, int(self.above.nodes[0])
         others = [u for k, u in enumerate(tape.args[v]) if k != self.place]
         scaled = self.op == "mul" or (self.op == "div" and self.place == 0)
-        return self.op in LINEAR or (scaled and all(tape.order[u].op is constant for u in others))
+        return self.op in LINEAR or (scaled and not tape.moving[others].any())
 
 
 class Tape:
@@ -175,6 +175,11 @@ class Tape:
             self._numbers[id(point)] = numbers if numbers and numbers.is_true else None
         return self._numbers[id(point)]
 
+    @cached_property
+    def moving(self) -> NDArray[np.bool_]:
+        """Which nodes depend on what f is differentiated by."""
+        return np.asarray(np.any(self.home.tangent != 0, axis=1))
+
     # --- groups ---
 
     @cached_property
@@ -205,8 +210,11 @@ class Tape:
         groups: list[Group] = []
         flat = {i: k for nodes in self.inputs.values() for k, i in enumerate(x for x in nodes if x >= 0)}
         for nodes in sorted(members.values(), key=lambda nodes: self.level[nodes[0]]):
+            ranks = {i: [rank.get(u, 0) for u in self.args[i]] for i in nodes}
+            places = range(len(ranks[nodes[0]]))  # an operand that is not broadcast gives the order
+            whole = [k for k in places if len({operands[k] for operands in ranks.values()}) == len(nodes)]
             nodes.sort(key=lambda i: (flat.get(i, 0), split_label(self.labels[i])[1],
-                                      [rank.get(u, 0) for u in self.args[i]], i))  # fmt: skip
+                                      [ranks[i][k] for k in whole], ranks[i], i))  # fmt: skip
             constants = self.order[nodes[0]].op is constant
             rank.update({i: 0 if constants else k for k, i in enumerate(nodes)})
             if not constants:

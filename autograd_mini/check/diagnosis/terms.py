@@ -1,20 +1,18 @@
-"""The terms of f's sum, and the adjoint with which all begins: a regulariser, the index of a target."""
+"""The terms of f's sum: a regulariser that is missing, taken half or twice, or too many."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import cast
 
 import numpy as np
 
 from autograd_mini.check.diagnosis.case import Candidate, Case
-from autograd_mini.check.diagnosis.chain import Chain, Factor
+from autograd_mini.check.diagnosis.chain import Chain
 from autograd_mini.check.diagnosis.constants import constant_name
 from autograd_mini.check.diagnosis.evidence import Point
-from autograd_mini.check.diagnosis.tape import Group, Numbers, Site, Tape
+from autograd_mini.check.diagnosis.tape import Group, Site, Tape
 from autograd_mini.check.subjects.arguments import Floats
-from autograd_mini.value import constant
 
 AMOUNTS = {"0": "is missing", "½": "is half of what it should be", "2": "is twice what it should be",
            "−1": "has the wrong sign"}  # fmt: skip
@@ -65,7 +63,7 @@ def _terms(tape: Tape, root: int) -> list[Group]:
     while stack:
         i = stack.pop()
         op = tape.order[i].op.name
-        moving = [u for u in tape.args[i] if tape.order[u].op is not constant]
+        moving = [u for u in tape.args[i] if tape.moving[u]]
         if op in ("add", "sub") and (i == root or not tape.labels[i]):
             stack += moving[::-1]
         elif op in ("mul", "div", "neg") and len(moving) == 1 and len(_terms(tape, moving[0])) > 1:
@@ -88,7 +86,7 @@ def extra_terms(chain: Chain) -> Iterator[Candidate]:
             for name, x in case.arrays.items()
             if x.size == 1 and x[0]
         ]
-        named = [f"{k}·{name}".removeprefix("1·") for k, name in scales if k]
+        named = [f"{k}·{name}".removeprefix("1·") for k, name in scales if k in ("1", "2", "½")]
         yield from chain.added(
             "term", f"yours has the term {{c}}·{text} too much, as if {{out}} had a term {term}",
             "{out} has no such term", {"c": [*named, f"{c:.6g}"][0], "x": case.inputs},
@@ -98,41 +96,3 @@ def extra_terms(chain: Chain) -> Iterator[Candidate]:
 
 def _of_inputs(case: Case, of: Callable[[Floats], Floats], point: Point) -> Floats:
     return case.matrix({x: of(np.asarray(point.arguments[x], dtype=float)) for x in case.names})
-
-
-def missing_index(chain: Chain) -> Iterator[Candidate]:
-    """softmax(z) in the place of softmax(z) − onehot(y), or with the index y subtracted from every entry."""
-    groups = [g for g in chain.tape.groups if len(g) > 1 and chain.home.adjoint[g.nodes].any()]
-    for group in chain.in_time(groups if chain.case.outputs == 1 else []):
-        adjoint = chain.home.adjoint[group.nodes, 0]
-        known = [*chain.operands(len(group)), Factor(group, _softmax_of(group), "softmax({V})")]
-        for values in known:
-            numbers = values.of(chain.home)
-            c = float(np.max(adjoint / numbers)) if numbers.all() else 0.0
-            hot = numbers - adjoint / c if c > 0 else numbers
-            ones = abs(hot - 1) <= 1e-9
-            if not (ones | (abs(hot) <= 1e-9)).all() or not ones.any() or ones.all():
-                continue
-            for less in range(len(group)):
-                taken = partial(lambda of, c, less, n: c * (of(n) - less), values.of, c, less)
-                yield from chain.added(
-                    "target",
-                    f"yours takes {values.form}{{less}} for ∂{{out}}/∂{{G_}}, without 1 subtracted at the "
-                    "target's index",
-                    f"∂{{out}}/∂{{G_}} is {values.form} with 1 subtracted at the target's index",
-                    {"V": values.thing, "G": group, "less": f" − {less}" * bool(less)},
-                    _with_adjoint(group, taken),
-                )  # fmt: skip
-
-
-def _softmax_of(group: Group) -> Callable[[Numbers], Floats]:
-    def softmax(numbers: Numbers) -> Floats:
-        exponentials = np.exp(group.values(numbers) - group.values(numbers).max())
-        return np.asarray(exponentials / exponentials.sum())
-
-    return softmax
-
-
-def _with_adjoint(group: Group, of: Callable[[Numbers], Floats]) -> Callable[[Numbers], Floats]:
-    """What another adjoint of a group adds."""
-    return lambda n: cast("Floats", (of(n) - n.adjoint[group.nodes, 0])[None] @ n.tangent[group.nodes])

@@ -98,8 +98,11 @@ class Subject(ABC):
         """The output at a point, on floats."""
 
     @abstractmethod
-    def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
-        """f on Values; ``also`` are labelled intermediates whose nodes are wanted."""
+    def graph(self, arguments: Arguments, also: Sequence[str] = (), whole: bool = False) -> Graph:
+        """f on Values; ``also`` are labelled intermediates whose nodes are wanted.
+
+        For these, and for the ``whole`` graph, all arguments that are floats are Values with a label.
+        """
 
     def sampled(self, arguments: Arguments) -> Callable[[Floats], Floats]:
         """The output, flat, as a function of the flat inputs alone; nan outside f's domain."""
@@ -107,9 +110,9 @@ class Subject(ABC):
         return lambda x: sample(self.evaluate, self.placed(arguments, x), size)
 
     def graph_if_any(self, arguments: Arguments) -> Graph | None:
-        """f on Values; None where that stops it, whatever the reason."""
+        """All of f on Values; None where that stops it, whatever the reason."""
         try:
-            return self.graph(arguments)
+            return self.graph(arguments, whole=True)
         except Exception:
             return None
 
@@ -322,10 +325,11 @@ class _Function(Subject):
     def evaluate(self, arguments: Arguments) -> Floats:
         return _numbers("f", self.call(own(self._lifted(arguments) if self.lifted else arguments)))
 
-    def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
+    def graph(self, arguments: Arguments, also: Sequence[str] = (), whole: bool = False) -> Graph:
         lifted = self._lifted(arguments)
         # What depends on no Value has no node, and could not be found by its label.
-        more = {name: as_values(x, name) for name, x in lifted.items() if also and is_floating(x)}
+        whole |= bool(also)
+        more = {name: as_values(x, name) for name, x in lifted.items() if whole and is_floating(x)}
         with noting_locals() as noted:
             try:
                 outputs, named = self._outputs({**lifted, **more})
@@ -501,7 +505,7 @@ class _Graph(Subject):
         roots = [data.get(node, node.data) if isinstance(node, Value) else node for node in self.outputs.flat]
         return np.array(roots, dtype=float).reshape(self.start_output.shape)
 
-    def graph(self, arguments: Arguments, also: Sequence[str] = ()) -> Graph:
+    def graph(self, arguments: Arguments, also: Sequence[str] = (), whole: bool = False) -> Graph:
         return Graph(self.found, self.outputs)
 
     def results(self, arguments: Arguments, output: Any) -> dict[str, Any]:
