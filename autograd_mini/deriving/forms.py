@@ -88,13 +88,11 @@ def _over_one_bar(p: Poly) -> Tree | None:
         below |= {x: max(e, below.get(x, 0)) for x, e in under.items()}
         above = frozenset((x, e) for x, e in monomial if x not in under)
         split.append((above, under, c))
+    if len(p) < 2 or len(below) < 2:
+        return None
     algebra = Algebra({})
     divisors = {x: dict(x[1]) if x[0] == "inv" else single(x) for x in below}
-    if (
-        len(p) < 2
-        or len(below) < 2
-        or any(_divides(x, e) for divisor in divisors.values() for m in divisor for x, e in m)
-    ):
+    if any(_divides(x, e) for divisor in divisors.values() for m in divisor for x, e in m):
         return None
     missing = [
         [algebra.power(divisors[x], e - under.get(x, 0)) for x, e in below.items()] for _, under, _ in split
