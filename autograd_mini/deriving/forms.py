@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -82,23 +81,32 @@ def _factored(p: Poly) -> Iterator[Tree]:
 
 def _over_one_bar(p: Poly) -> Tree | None:
     """All terms over one bar, where they have several divisors."""
-    below: dict[Atom, int] = {}
-    for monomial in p:
-        for atom, e in monomial:
-            power = e if atom[0] == "inv" else -e
-            if power > 0 and atom[:2] != ("f", "exp"):
-                below[atom] = max(power, below.get(atom, 0))
+    below: dict[Atom, int] = {}  # the divisors with their largest powers
+    split = []
+    for monomial, c in p.items():
+        under = {x: abs(e) for x, e in monomial if _divides(x, e)}
+        below |= {x: max(e, below.get(x, 0)) for x, e in under.items()}
+        above = frozenset((x, e) for x, e in monomial if x not in under)
+        split.append((above, under, c))
     if len(p) < 2 or len(below) < 2:
         return None
     algebra = Algebra({})
     divisors = {x: dict(x[1]) if x[0] == "inv" else single(x) for x in below}
-    with suppress(TooLargeError):
-        above = algebra.mul(p, *(algebra.power(divisors[x], n) for x, n in below.items()))
-        if not any(x in below and (x[0] == "inv") == (e > 0) for m in above for x, e in m):
-            parts = [(tree(divisors[x]) if x[0] == "inv" else _leaf(x), -n) for x, n in below.items()]
-            bar = ("mul", Fraction(1), parts)
-            return _times(bar, tree(above))
-    return None
+    if any(_divides(x, e) for divisor in divisors.values() for m in divisor for x, e in m):
+        return None
+    missing = [
+        [algebra.power(divisors[x], e - under.get(x, 0)) for x, e in below.items()] for _, under, _ in split
+    ]
+    try:
+        whole = add(*(algebra.mul({m: c}, *some) for (m, _, c), some in zip(split, missing, strict=True)))
+    except TooLargeError:
+        return None
+    bar = [(tree(divisors[x]) if x[0] == "inv" else _leaf(x), -e) for x, e in below.items()]
+    return _times(("mul", Fraction(1), bar), tree(whole))
+
+
+def _divides(atom: Atom, e: int) -> bool:
+    return e > 0 if atom[0] == "inv" else e < 0 and atom[:2] != ("f", "exp")
 
 
 def _flipped(node: Tree) -> Tree | None:

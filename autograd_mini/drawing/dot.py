@@ -201,11 +201,13 @@ class _Text:
 
     def cell(self, box: Box, name: str, numbers: list[float], place: int | None) -> str:
         shown = "…" if place is None else self.number(numbers[place])
+        frame = ""  # and not bold letters, which stand higher than those beside them
         if place is not None and place == box.steepest and TOTAL in name:
-            shown = f"<B>{shown}</B>"
+            frame = ' BORDER="1"'
         elif place is not None and place in box.marked and box.indices:
-            shown = f'<FONT COLOR="{self.theme.mark}"><B>{shown}</B></FONT>'
-        return f'<TD ALIGN="RIGHT">{shown}</TD>'
+            shown = f'<FONT COLOR="{self.theme.mark}">{shown}</FONT>'
+            frame = f' BORDER="1" COLOR="{self.theme.mark}"'
+        return f'<TD ALIGN="RIGHT"{frame}>{shown}</TD>'
 
     def arrow(self, arrow: Arrow) -> str:
         """The partial, below it what the arrow adds to the gradient of the node it comes from."""

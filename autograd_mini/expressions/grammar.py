@@ -20,7 +20,9 @@ import numpy as np
 
 from autograd_mini import formulas, rules
 from autograd_mini.expressions.notation import (
+    DERIVATIVE,
     INDICES,
+    NO_DERIVATIVE,
     Entry,
     ExpressionError,
     Norm,
@@ -115,6 +117,10 @@ def parsed(text: Any) -> tuple[ast.expr, tuple[str, ...] | None]:
             return reader.read(), reader.axes
         except RecursionError:
             raise ExpressionError(f"brackets are nested more than {DEPTH} deep", line) from None
+    if (equals := _equals_of(line)) >= 0:
+        if not re.search(DERIVATIVE, line[:equals]):
+            raise ExpressionError(NO_DERIVATIVE, line, equals)
+        line = " " * (equals + 1) + line[equals + 1 :]
     _scan(line)
     indent = len(line) - len(line.lstrip())
     try:
@@ -133,6 +139,13 @@ def parsed(text: Any) -> tuple[ast.expr, tuple[str, ...] | None]:
         if hasattr(node, "col_offset"):  # which counts bytes
             node.col_offset = indent + len(line.lstrip().encode()[: node.col_offset].decode())
     return tree, None
+
+
+def _equals_of(line: str) -> int:
+    """Where the sign of an equation stands, which is in no bracket; −1 if there is none."""
+    places = [found.start() for found in re.finditer(r"(?<![<>=!])=(?!=)", line)]
+    outside = (k for k in places if sum(map(line[:k].count, "([")) == sum(map(line[:k].count, ")]")))
+    return next(outside, -1)
 
 
 # --- the grammar ------------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ class Resolver(ast.NodeTransformer):
         if known := self.spelling(name):
             return _name(known, node)
         base, _, below = name.rpartition("_")
+        if "Sigma" in (name, base):
+            self.refuse(node, "there is no name Sigma, and a sum is written Σ_i or \\sum_i")
         if below.isdigit() and (known := self.spelling(base)):
             self.refuse(
                 node,

@@ -203,6 +203,8 @@ def _in_braces(kind: str, text: str, column: int) -> list[Token]:
 
 # --- from tokens to a tree ------------------------------------------------------------------------------
 
+DERIVATIVE = r"[∂∇′']|\b(?:d(?!\d)\w*|grad\w*|\w+_grad)\b"  # one of which a left side has
+NO_DERIVATIVE = "the left side of = is no derivative such as ∂L/∂x or dx"
 COMPARISONS = {
     "<": ast.Lt,
     ">": ast.Gt,
@@ -273,9 +275,8 @@ class Reader:
                 equals = position
         if equals is not None:
             left = self.tokens[:equals]
-            if not any(token.text in ("∂", "∇", "d", "′") for token in left):
-                column = self.tokens[equals].column
-                self.refuse("the left side of = is no derivative such as ∂L/∂x", column)
+            if not any(re.fullmatch(DERIVATIVE, token.text) for token in left):
+                self.refuse(NO_DERIVATIVE, self.tokens[equals].column)
             self.axes = _indices_of(left)
             self.at = equals + 1
         tree = self.comparison()
@@ -318,6 +319,8 @@ class Reader:
             if self.took("*", "⊙", "@", "/"):
                 divided = token.text == "/"
                 right = self.signed()
+                if token.text == "@" and isinstance(right, Entry) and not isinstance(right.value, ast.Name):
+                    self.refuse("@ multiplies arrays: put the product in brackets, (…)_i", token.column)
                 while token.text in ("*", "⊙") and (self.took("·") or self.begins()):  # S ⊙ Wᵀd
                     right = placed(Product([*_factors(right), self.signed()]), token.column)
                 left = placed(ast.BinOp(left, OPERATIONS[token.text](), right), token.column)
@@ -360,6 +363,8 @@ class Reader:
                 if last.kind == "number" and beside and not after.spaced and not self.is_latex:
                     self.refuse("where the exponent ends is open: put it in brackets", after.column)
                 base = self.raised(base, exponent, token.column, is_open)
+            elif self.is_at("_") and not token.spaced and _has_entries(base, is_open):
+                base = placed(Entry(base, self.places(), ast.Load()), token.column)
             elif self.is_at("[") and not (token.spaced or self.is_latex or isinstance(base, ast.Constant)):
                 base = placed(ast.Subscript(base, self.entries(), ast.Load()), token.column)
             else:
@@ -494,6 +499,19 @@ class Reader:
             return "".join(token.text for token in inside).replace(",", "")
         return self.entries()
 
+    def places(self) -> ast.expr:
+        """The indices below a bracket, one a letter: (Xw − y)_i."""
+        self.skip("_")
+        column, below = self.token.column, self.below()
+        if not isinstance(below, str):
+            return below
+        if not below.isalpha():
+            self.refuse(
+                "an index below a bracket is a letter; write (…)[0] for an entry by its number", column
+            )
+        found: list[ast.expr] = [placed(ast.Name(letter, ast.Load()), column) for letter in below]
+        return found[0] if len(found) == 1 else placed(ast.Tuple(found, ast.Load()), column)
+
     def applied(self, name: str, token: Token) -> ast.expr:
         """A function on what follows it: in brackets, or one factor."""
         exponent, column = None, self.token.column
@@ -525,6 +543,9 @@ class Reader:
         last = self.single() if indices and self.took("^") else None
         body = self.product()
         if not indices:
+            names = [x.id for x in ast.walk(body) if isinstance(x, ast.Name)]
+            if letter := next((x[-1] for x in names if re.fullmatch(rf"\w+_[{INDICES}]+", x)), ""):
+                self.refuse(f"over which index Σ goes is open: write Σ_{letter}", token.column)
             return placed(ast.Call(ast.Name("sum", ast.Load()), [body], []), token.column)
         if apart is not None:
             body = placed(Product([body, apart]), token.column)
@@ -606,6 +627,11 @@ class Reader:
             if word in ("otherwise", "else"):
                 return None
         return self.comparison()
+
+
+def _has_entries(node: ast.expr, is_open: bool) -> bool:
+    """Whether an index may stand below: of a bracket, a function or a transpose; a name has taken its own."""
+    return isinstance(node, (ast.Call, Transpose)) or not (is_open or isinstance(node, (Power, Entry)))
 
 
 def _factors(node: ast.expr) -> list[ast.expr]:

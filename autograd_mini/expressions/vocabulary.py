@@ -99,6 +99,8 @@ def unknown_name(name: str, given: Iterable[str]) -> str:
 def no_function(name: str, known: Iterable[str]) -> str:
     if not name:
         return "only a function's name can be called; a product is written with *"
+    if len(name) == 1:
+        return f"there is no function {name}; a product is written with *, {name}*(…)"
     return f"there is no function {name}; {did_you_mean(name, known, 'a product is written with *')}"
 
 

@@ -7,8 +7,8 @@ and no comparison lies within its rounding. The sign of a zero is not kept, and 
 root that NumPy takes for it, nan at −∞; where the text runs as a program, it is not. A value that is cut off
 by `detach` is written as it is: the text computes it, and differentiated itself, it follows it.
 
-No product with a term that the program omits is added: a sum over a triangle is a statement for each row.
-So are the steps of cumsum and cumprod, of a maximum that splits its derivative among ties, and of time.
+No product with a term that the program omits is added: a sum over a triangle is a loop over its rows, as
+are running sums and products, and steps in time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from autograd_mini.instructions import Listing
 from autograd_mini.rolling.families import roll
 from autograd_mini.rolling.latex import Latex
+from autograd_mini.rolling.loops import looped
 from autograd_mini.rolling.names import Names
 from autograd_mini.rolling.numpy_text import NumPy, wrapped
 from autograd_mini.rolling.running import Batch, Statements
@@ -47,7 +48,8 @@ def write(listing: Listing, language: str) -> str:
             if path:
                 unpacked.append(f"{inputs[-1]} = {argument}{''.join(f'[{key!r}]' for key in path)}")
     writer = NumPy(names)
-    found = body(roll(listing), inputs, names.of_label, writer.length)
+    rolled = body(roll(listing), inputs, names.of_label, writer.length)
+    found = looped(rolled, names.is_numbered, lambda term: writer.text(term)[0])
     if language == "latex":
         latex = Latex(names)
         given = ", ".join(latex.symbol(inputs[i]) for i in range(len(shapes)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import TypeAlias
@@ -17,8 +17,8 @@ import numpy as np
 from autograd_mini import rules
 from autograd_mini.rolling.constants import in_latex
 from autograd_mini.rolling.grids import Affine
+from autograd_mini.rolling.loops import Looped
 from autograd_mini.rolling.names import Names
-from autograd_mini.rolling.statements import Body
 from autograd_mini.rolling.terms import (
     Apply,
     Assemble,
@@ -26,15 +26,18 @@ from autograd_mini.rolling.terms import (
     Axes,
     Contract,
     Gather,
+    Loop,
     Masked,
     Name,
     Number,
     Reduce,
+    Scan,
     Spread,
     Table,
     Term,
     View,
     applied,
+    parts_of,
     reduced,
     unwrapped,
 )
@@ -44,6 +47,7 @@ CHOICE, SUM, ELEMENTWISE, PRODUCT, POWER, ATOM = range(6)
 Text: TypeAlias = "tuple[str, int]"
 Index: TypeAlias = "tuple[int, Mapping[str, int]]"  # an offset, and symbols with their steps
 
+LOOP = -2  # the letter of a loop's steps
 ONES = r"\mathbf{1}"
 GREEK = set(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi "
@@ -51,7 +55,7 @@ GREEK = set(
 )
 FUNCTIONS = set("exp log sin cos tan sinh cosh tanh arcsin arccos arctan".split())
 SIGNS = {"less": "<", "less_equal": r"\le", "equal": "="}
-LARGE = {"add": r"\sum", "maximum": r"\max", "minimum": r"\min"}
+LARGE = {"add": r"\sum", "mul": r"\prod", "maximum": r"\max", "minimum": r"\min"}
 LOGIC = {"maximum": (r"\lor", r"\bigvee"), "minimum": (r"\land", r"\bigwedge")}
 SYMBOLS = "ijklmpqrsuvw"
 
@@ -65,14 +69,33 @@ class Latex:
         self.names = names
         self.tables: list[Table] = []
 
-    def document(self, body: Body, head: str) -> str:
+    def document(self, body: Looped, head: str) -> str:
         """One aligned line a statement, the results last."""
         lines = [line for statement in body.statements for line in self.statement(statement)]
         results = ", ".join(self.either(term, tuple(sorted(term.axes))) for term in body.outputs)
         lines.append(f"{head} &= {results if len(body.outputs) == 1 else f'({results})'}")
         return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
 
-    def statement(self, statement: Assign | Assemble) -> Iterator[str]:
+    def loop(self, loop: Loop) -> Iterator[str]:
+        for row in loop.rows:
+            name, axes = self.symbol(row.name), tuple(range(len(row.shape)))
+            if row.first is not None:
+                indices = self.start(axes)
+                at = [(0, {}), *indices.values()]
+                yield f"{_at(name, at)} &= {self.entry(row.first, indices)[0]}"
+        for row in loop.rows:
+            name, axes = self.symbol(row.name), tuple(range(len(row.shape)))
+            indices = self.start((LOOP, *axes))
+            step = next(iter(indices[LOOP][1]))
+            place = (int(row.first is not None), {step: 1})
+            text = self.entry(row.term, indices)[0]
+            left = _at(name, [place, *(indices[k] for k in axes)])
+            yield rf"{left} &= {text}, \quad {step} = 0, \ldots, {loop.count - 1}"
+
+    def statement(self, statement: Assign | Assemble | Loop) -> Iterator[str]:
+        if isinstance(statement, Loop):
+            yield from self.loop(statement)
+            return
         name = self.symbol(statement.name)
         if isinstance(statement, Assign):
             axes = tuple(sorted(statement.term.axes))
@@ -284,13 +307,21 @@ class Latex:
             case Table():
                 return _at(self.table(term), [at[k] for k in term.axes]), ATOM
             case View():
+                letters = [*range(len(term.sizes)), *[LOOP] * bool(term.pace)]
+                rows = np.column_stack([term.place.steps, *[term.pace] * bool(term.pace)])
                 inner = [
                     _combined(
-                        int(offset), ((int(step), at[k]) for k, step in enumerate(steps) if step and k in at)
+                        int(offset),
+                        (
+                            (int(step), at[k])
+                            for k, step in zip(letters, steps, strict=True)
+                            if step and k in at
+                        ),
                     )
-                    for offset, steps in zip(term.place.offset, term.place.steps, strict=True)
+                    for offset, steps in zip(term.place.offset, rows, strict=True)
                 ]
-                return self.entry(term.of, dict(zip(term.of.axes, inner, strict=True)))
+                step = {LOOP: at[LOOP]} if LOOP in at else {}
+                return self.entry(term.of, step | dict(zip(term.of.axes, inner, strict=True)))
             case Gather():
                 of = term.of
                 place: Index = (0, {self.entry(term.at, at)[0] if term.at.axes else str(term.at.values): 1})
@@ -313,7 +344,17 @@ class Latex:
                 more = {k: (0, {symbol: 1}) for k, symbol in zip(new, symbols, strict=True)}
                 sign = LOGIC[term.row.name][1] if term.truth else LARGE[term.row.name]
                 of_text = _least(self.entry(term.of, {**at, **more}), PRODUCT)
-                return rf"{sign}_{{{''.join(symbols)}}} {of_text}", SUM
+                below = "".join(symbols)
+                if (grown := _grown(term.of, new)) is not None:  # one element more in each step
+                    last = _indices([_combined(grown[0] - 1, iter([(grown[1], at[LOOP])]))])
+                    return rf"{sign}_{{{below}=0}}^{{{last}}} {of_text}", SUM
+                return rf"{sign}_{{{below}}} {of_text}", SUM
+            case Scan():
+                symbol = next(self.free)
+                [index] = [at[k] for k in term.axes]
+                sign = LARGE[term.row.name]
+                text = _least(self.entry(term.of, {term.of.axes[0]: (0, {symbol: 1})}), PRODUCT)
+                return rf"{sign}_{{{symbol} \le {_indices([index])}}} {text}", SUM
             case Apply():
                 return self.elements(term, at)
         raise AssertionError(term)
@@ -348,6 +389,13 @@ class Latex:
         if name in ("detach", "identity"):
             return texts[0]
         return _function(term.row, [text for text, _ in texts])
+
+
+def _grown(term: Term, letters: Sequence[int]) -> tuple[int, int] | None:
+    """The size of a letter that grows with the steps of a loop, and by how much."""
+    if isinstance(term, View) and any(term.growth):
+        return next(((term.sizes[k], term.growth[k]) for k in letters if term.growth[k]), None)
+    return next((x for part in parts_of(term) if (x := _grown(part, letters)) is not None), None)
 
 
 def _least(text: Text, level: int) -> str:
@@ -429,9 +477,7 @@ def _combined(offset: int, parts: Iterator[tuple[int, Index]]) -> Index:
     return offset, symbols
 
 
-def _at(name: str, indices: list[Index]) -> str:
-    if not indices:
-        return name
+def _indices(indices: list[Index]) -> str:
     shown = []
     for offset, symbols in indices:
         parts = [
@@ -439,5 +485,11 @@ def _at(name: str, indices: list[Index]) -> str:
         ]
         text = "".join(parts) + (f"{offset:+d}" if offset else "" if parts else "0")
         shown.append(text.lstrip("+"))
-    text = (", " if any(len(x) > 1 for x in shown) else "").join(shown)
+    return (", " if any(len(x) > 1 for x in shown) else "").join(shown)
+
+
+def _at(name: str, indices: list[Index]) -> str:
+    if not indices:
+        return name
+    text = _indices(indices)
     return f"({name})_{{{text}}}" if "_" in name else f"{name}_{{{text}}}"

@@ -41,6 +41,10 @@ class Names:
             self.derivatives.add(name)
         return name
 
+    def is_numbered(self, name: str) -> bool:
+        """Whether a name is none of a label."""
+        return re.fullmatch(rf"{self.temporary}\d+", name) is not None
+
     def loop(self, depth: int) -> str:
         name = "ijklm"[depth]
         while name in self.taken:

@@ -6,8 +6,9 @@ import ast
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +25,13 @@ from autograd_mini.rolling.terms import (
     Axes,
     Contract,
     Gather,
+    Loop,
     Masked,
     Name,
     Number,
     Piece,
     Reduce,
+    Scan,
     Spread,
     Table,
     Term,
@@ -55,6 +58,7 @@ OPERATORS = {
     "equal": ("==", COMPARE),
 }
 FOLDS = {"add": ("sum", "+"), "maximum": ("max", "|"), "minimum": ("min", "&")}
+RUNNING = {"add": "cumsum", "mul": "cumprod"}
 WHOLE = {"max": "any", "min": "all"}  # of truths
 SAME = {"abs", "where"} | {
     row.numpy for row in rules.table.values() if isinstance(getattr(np, row.numpy, None), np.ufunc)
@@ -76,6 +80,7 @@ class NumPy:
         self.constants: dict[str, str] = {}  # by their text, the names
         self.rows: dict[str, Primitive] = {}
         self.imports: set[str] = set()
+        self.step = ""  # the index of the loop that is written
 
     def length(self, term: Term) -> int:
         return len(self.text(term)[0])
@@ -108,6 +113,8 @@ class NumPy:
                 method = FOLDS[term.row.name][0]
                 method = WHOLE[method] if term.truth else method
                 return self.fold(term.of, method, away)
+            case Scan():
+                return f"np.{RUNNING[term.row.name]}({self.text(term.of)[0]})", ATOM
             case Contract():
                 return self.contract(term)
             case Apply():
@@ -173,11 +180,33 @@ class NumPy:
         if term.windowed:
             return self.windows(term), ATOM
         parts = [":"] * len(in_front(term.axes))
-        for offset, steps, size in zip(term.place.offset, term.place.steps, term.shape, strict=True):
-            parts.append(_slice(int(offset), steps, term.sizes, size))
+        sizes = np.array(term.sizes) * (np.array(term.sizes) > 1)
+        growth = term.growth or 0 * sizes
+        for offset, steps, size, pace in zip_longest(
+            term.place.offset.tolist(), term.place.steps, term.shape, term.pace
+        ):
+            if pace or (steps @ growth).any():
+                parts.append(self.moving(offset, pace, int(steps @ sizes), int(steps @ growth)))
+            else:
+                parts.append(_slice(offset, steps, term.sizes, size))
         while parts and parts[-1] == ":":
             parts.pop()
         return (f"{self.atom(term.of)}[{', '.join(parts)}]", ATOM) if parts else self.text(term.of)
+
+    def moving(self, offset: int, pace: int, count: int, growth: int) -> str:
+        """The index of an axis in a step of a loop: of so many elements, or of one."""
+
+        def place(start: int, step: int) -> str:
+            if not step:
+                return str(start)
+            if step == -1:
+                return f"{start} - {self.step}"
+            factor = self.step if step == 1 else f"{step} * {self.step}"
+            return f"{factor} + {start}" if start > 0 else f"{factor} - {-start}" if start else factor
+
+        if not count:
+            return place(offset, pace)
+        return f"{place(offset, pace) if offset or pace else ''}:{place(offset + count, pace + growth)}"
 
     def windows(self, term: View) -> str:
         """A view some of whose axes stand at sums of indices, by arrays of them."""
@@ -186,7 +215,10 @@ class NumPy:
             along = f", {tuple(range(1, 1 + len(sizes)))}" * len(in_front(term.axes))
             return f"sliding_window_view({self.text(term.of)[0]}, {sizes}{along})"
         parts = [":"] * len(in_front(term.axes))
-        for offset, steps in zip(term.place.offset.tolist(), term.place.steps, strict=True):
+        for offset, steps, pace in zip_longest(term.place.offset.tolist(), term.place.steps, term.pace):
+            if pace:
+                parts.append(self.moving(offset, pace, 0, 0))
+                continue
             terms = [str(offset)] if offset else []
             for letter in own_axes(term.axes):
                 if step := int(steps[letter]):
@@ -318,15 +350,33 @@ class NumPy:
 
     # --- statements ---
 
-    def statement(self, statement: Assign | Assemble) -> list[str]:
+    def statement(self, statement: Assign | Assemble | Loop) -> list[str]:
         if isinstance(statement, Assign):
-            text, _ = self.aligned(statement.term, tuple(sorted(statement.term.axes)))
-            return [f"{statement.name} = {text}"]
+            return [f"{statement.name} = {self.sorted(statement.term)}"]
+        if isinstance(statement, Loop):
+            return [*self.loop(statement)]
         shape = self.shape(statement.axes, statement.shape)
         lines = [f"{statement.name} = np.{'zeros' if statement.adds else 'empty'}({shape})"]
         for piece in statement.pieces:
             lines += self.piece(statement, piece)
         return lines
+
+    def sorted(self, term: Term) -> str:
+        """A term's array with its axes in their order."""
+        return self.aligned(term, tuple(sorted(term.axes)))[0]
+
+    def loop(self, loop: Loop) -> Iterator[str]:
+        for row in loop.rows:
+            before = int(row.first is not None)
+            yield f"{row.name} = np.empty({(loop.count + before, *row.shape)})"
+            if row.first is not None:
+                yield f"{row.name}[0] = {self.sorted(row.first)}"
+        self.step = self.names.loop(0)
+        yield f"for {self.step} in range({loop.count}):"
+        for row in loop.rows:
+            place = self.step if row.first is None else f"{self.step} + 1"
+            yield f"    {row.name}[{place}] = {self.sorted(row.term)}"
+        self.step = ""
 
     def piece(self, array: Assemble, piece: Piece) -> list[str]:
         symbol, rank, batch = "+=" if array.adds else "=", len(array.shape), in_front(array.axes)

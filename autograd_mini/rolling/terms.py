@@ -7,7 +7,8 @@ samples has an axis `BATCH` in front of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -59,6 +60,8 @@ class View(Term):
     place: Affine
     sizes: tuple[int, ...]
     shape: tuple[int, ...]  # of the term, along its own axes
+    pace: tuple[int, ...] = ()  # what each step of a loop adds to the offset of each axis
+    growth: tuple[int, ...] = ()  # and to the size of each letter
 
     @cached_property
     def windowed(self) -> bool:
@@ -72,6 +75,7 @@ class View(Term):
         axes = own_axes(self.axes)
         return (
             not self.windowed
+            and not self.pace
             and len(axes) == len(self.shape)
             and tuple(self.sizes[letter] for letter in axes) == self.shape
             and not self.place.offset.any()
@@ -100,6 +104,14 @@ class Reduce(Term):
     row: Primitive
     of: Term
     truth: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Scan(Term):
+    """The running sums or products of a term along its axis."""
+
+    row: Primitive
+    of: Term
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +164,48 @@ class Assemble:
     adds: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What a loop stores in an array step by step, one row a step, after a first one if there is one."""
+
+    name: str
+    shape: tuple[int, ...]
+    first: Term | None
+    term: Term
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """Steps of one kind: in each the rows are stored in their order."""
+
+    rows: tuple[Row, ...]
+    count: int
+
+
+def parts_of(term: Term) -> tuple[Term, ...]:
+    """The terms that a term is made of."""
+    match term:
+        case View() | Gather() | Reduce() | Masked() | Spread():
+            return (term.of,)
+        case Contract():
+            return term.x, term.y
+        case Apply():
+            return term.operands
+    return ()
+
+
+def with_parts(term: Term, parts: Sequence[Term]) -> Term:
+    """The same of other parts."""
+    match term:
+        case View() | Gather() | Reduce() | Masked() | Spread():
+            return replace(term, of=parts[0])
+        case Contract():
+            return replace(term, x=parts[0], y=parts[1])
+        case Apply():
+            return replace(term, operands=tuple(parts))
+    return term
+
+
 def own_axes(axes: Axes) -> Axes:
     """The axes without that of the samples."""
     return axes[1:] if axes[:1] == (BATCH,) else axes
@@ -164,11 +218,16 @@ def in_front(axes: Axes) -> Axes:
 
 def viewed(of: Term, place: Affine, sizes: tuple[int, ...], shape: tuple[int, ...]) -> Term:
     """A family's term, whose letters are some of its axes, at places of a domain."""
-    axes, batch = own_axes(of.axes), in_front(of.axes)
+    axes = own_axes(of.axes)
     if not axes:
         return of
     place = Affine(place.offset[list(axes)], place.steps[list(axes)])
-    shape = tuple(shape[axis] for axis in axes)
+    return view_of(of, place, sizes, tuple(shape[axis] for axis in axes))
+
+
+def view_of(of: Term, place: Affine, sizes: tuple[int, ...], shape: tuple[int, ...]) -> View:
+    """A term at places of a domain, its shape and the rows of the map along its own axes."""
+    batch = in_front(of.axes)
     used = [letter for letter, size in enumerate(sizes) if size > 1 and place.steps[:, letter].any()]
     view = View((*batch, *used), of, place, sizes, shape)
     if view.windowed:

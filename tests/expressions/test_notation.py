@@ -152,6 +152,22 @@ FORMULAS = [
     (r"x \sin 2x", x * np.sin(2 * x)),
     (r"\theta^{x}", theta**x),
     (r"\nabla_w L = X^\top (\sigma(Xw) - y)", X.T @ (sigma(X @ w) - y)),
+    # an index below a bracket, a function or a transpose
+    ("(Xw-y)_i", r),
+    ("2 (Xᵀ(Xw − y))ᵢ", 2 * X.T @ r),
+    (r"2 \sum_k (Xw-y)_k X_{ki}", 2 * X.T @ r),
+    (r"\left(A A\right)_{ij}", A @ A),
+    ("(Xw)_i²", (X @ w) ** 2),
+    (r"W^\top_{ij}", W.T),
+    (r"softmax(z)_i (\delta_{ij} - softmax(z)_j)", np.diag(S) - np.outer(S, S)),
+    ("Σ(y − x)²", ((y - x) ** 2).sum()),
+    # with a left side, as code and as print have it
+    ("dw = 2*X.T @ (X @ w - y)", 2 * X.T @ r),
+    ("dL/dw=2*X.T @ (X @ w - y)", 2 * X.T @ r),
+    ("grad_w = X.T @ r", X.T @ r),
+    ("dw = np.sum(X, axis=0)", X.sum(axis=0)),
+    ("f'(x) = 2*x", 2 * x),
+    (r"\frac{df}{dx} = 2x", 2 * x),
 ]
 
 
@@ -194,6 +210,14 @@ OPEN = [
     (r"z_{i-1}", 0, "lies before the first"),
     (r"\|z\|_1", 6, "the only norm is the Euclidean one"),
     ("x = a²", 2, "no derivative"),
+    ("x = 2*a", 2, "no derivative such as ∂L/∂x or dx"),
+    ("2/N Σ (y_i - t_i)", 4, "over which index Σ goes is open: write Σ_i"),
+    (r"\sum S_k \ln t_k", 0, "write Σ_k"),
+    (r"2/N \Sigma (y_i - t_i)", 4, r"no name Sigma, and a sum is written Σ_i or \\sum_i"),
+    (r"\Sigma_i S_i", 0, "a sum is written Σ_i"),
+    ("2/n (y - t)", 2, r"there is no function n; a product is written with \*, n\*"),
+    ("(Xw)_0", 5, r"write \(…\)\[0\] for an entry"),
+    ("X.T@(X@w - y)_i", 3, "@ multiplies arrays: put the product in brackets"),
 ]
 
 

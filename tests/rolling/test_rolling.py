@@ -296,6 +296,89 @@ def test_a_row_that_numpy_has_not_is_defined_in_the_source(adding: Callable[...,
     assert difference(flat(printed(x)), flat(traced(x))) < 1e-15
 
 
+def triangle(A: Any, x: Any) -> Any:
+    return np.stack([sum(A[i, j] * x[j] for j in range(i + 1)) for i in range(len(x))])
+
+
+def moving_average(x: Any, a: Any) -> Any:
+    m, found = 0.0, []
+    for v in x:
+        m = a * m + (1 - a) * v
+        found.append(m)
+    return np.sum(np.stack(found) ** 2)
+
+
+def horner(c: Any, x: Any) -> Any:
+    s = 0.0
+    for v in c:
+        s = s * x + v
+    return s
+
+
+def lstm_in_time(Wx: Any, Wh: Any, b: Any, X: Any) -> Any:
+    h, c = np.zeros(2), np.zeros(2)
+    for x in X:
+        z = Wx @ x + Wh @ h + b
+        c = sigmoid(z[:2]) * c + sigmoid(z[2:4]) * np.tanh(z[4:6])
+        h = sigmoid(z[6:]) * np.tanh(c)
+    return h
+
+
+def steps(n: int) -> dict[str, tuple[Callable[..., Any], list[Any], list[str]]]:
+    """Programs of n steps, and what stands in their texts."""
+    return {
+        "running sums": (np.cumsum, [uniform(n)], ["= np.cumsum(a)"]),
+        "running products": (np.cumprod, [uniform(n)], ["= np.cumprod(a)"]),
+        "of rows": (lambda A: np.cumsum(A, axis=0), [uniform(n, 3)], ["[i + 1] = "]),
+        "their gradient": (
+            grad(lambda x: np.sum(np.cumsum(x) ** 2)),
+            [uniform(n)],
+            ["np.cumsum(x", "for i in"],
+        ),
+        "products' gradient": (grad(lambda x: np.sum(np.cumprod(x) ** 2)), [uniform(n)], ["np.cumprod(x"]),
+        "a triangle": (triangle, [uniform(n, n), uniform(n)], ["t1[i + 1, :i + 2].sum()"]),
+        "a moving average": (value_and_grad(moving_average, (0, 1)), [uniform(n), 0.9], ["[i + 1] = a * t"]),
+        "a polynomial": (value_and_grad(horner, (0, 1)), [uniform(n), 0.7], ["[i + 1] = "]),
+        "a recurrent network": (
+            value_and_grad(rnn, (0, 1, 2)),
+            [uniform(4, 3), uniform(4, 4), uniform(4), uniform(n, 3), uniform(4)],
+            ["Wh @ u", ".T @ X[::-1]", ".sum(axis=0)"],
+        ),
+        "a long memory": (
+            lstm_in_time,
+            [uniform(8, 3), uniform(8, 2), uniform(8), uniform(n, 3)],
+            [f"for i in range({n - 2}):"],
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", steps(7))
+def test_steps_are_loops_and_running_sums_are_such(name: str) -> None:
+    lines = []
+    for n in (7, 11):
+        f, arguments, wanted = steps(n)[name]
+        traced = trace(f, *arguments)
+        source = traced.source("numpy")
+        assert all(part in source for part in wanted)
+        got, known = flat(run(source, traced.name)(*arguments)), flat(traced(*arguments))
+        assert difference(got, known) < 1e-14
+        lines.append((len(body(source)), traced.source("latex").count("\n")))
+    assert lines[0] == lines[1]
+    assert lines[0][0] <= 34
+
+
+def test_steps_keep_what_is_not_finite() -> None:
+    for name, (f, arguments, _) in steps(6).items():
+        traced = trace(f, *arguments)
+        printed = run(traced.source("numpy"), traced.name)
+        for special in (np.inf, np.nan):
+            given = [np.array(x, float) for x in arguments]
+            given[-1].reshape(-1)[-1] = special
+            numbers = [x if x.shape else x.item() for x in given]
+            with np.errstate(all="ignore"):
+                assert difference(flat(printed(*numbers)), flat(traced(*numbers))) < 1e-13, name
+
+
 LATEX: dict[str, tuple[Callable[..., Any], list[Any], list[str]]] = {
     "x'Ax": (
         value_and_grad(lambda x, A: x @ A @ x),
@@ -346,6 +429,20 @@ LATEX: dict[str, tuple[Callable[..., Any], list[Any], list[str]]] = {
         lambda k, x: np.stack([np.sum(k * x[i : i + 2]) for i in range(4)]),
         [uniform(2), uniform(5)],
         [r"(t_{1})_{i} &= \sum_{j} k_{j} \, x_{i+j}"],
+    ),
+    "running sums": (
+        np.cumsum,
+        [uniform(6)],
+        [
+            r"(t_{2})_{i} &= \sum_{j \le i} a_{j}",
+            r"(t_{6})_{\mathrm{at1}(i)} &= a_{0}",
+            r"(t_{6})_{i+1} &= (t_{2})_{i+1}",
+        ],
+    ),
+    "a triangle": (
+        lambda A: triangle(A, np.ones(6))[1:],
+        [uniform(6, 6)],
+        [r"(t_{1})_{i} &= \sum_{j=0}^{i+1} A_{i+1, j}, \quad i = 0, \ldots, 4", r"t_{6} &= t_{1}"],
     ),
     "a gain": (
         lambda t, w: np.where(t < 0, w * t, t),
