@@ -167,8 +167,9 @@ class Program:
     def __call__(self, *args: Any, **named: Any) -> Any:
         given = self._leaves(args, named)
         numbers = list(map(numeric, given, self._shapes))
-        if any(x is None for x in numbers):
-            return self._call_on_entries(given)
+        for x in numbers:  # any() would take as long as the rest
+            if x is None:
+                return self._call_on_entries(given)
         if self._statements is not None:
             return self._rebuild(self._statements(numbers))
         own = self._own_buffers()

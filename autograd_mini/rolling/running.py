@@ -278,17 +278,13 @@ class Statements:
             else (f"np.ascontiguousarray({text})" if writer.is_new(term) else f'np.array({text}, order="C")')
             for term, text in zip(found.outputs, texts, strict=True)
         ]
-        self._function = _defined(inputs, [*lines, f"return [{', '.join(results)}]"], writer)
-        self._scalars = [not family.shape for family in rolled.families[: rolled.inputs]]
+        given = [f"{x} = np.asarray({x}, float)[()]" for x in inputs]
+        self._function = _defined(inputs, [*given, *lines, f"return [{', '.join(results)}]"], writer)
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs at numbers and arrays of them, as floats and arrays that nobody else has."""
-        given = [
-            np.float64(x) if scalar else np.asarray(x, float)
-            for x, scalar in zip(inputs, self._scalars, strict=True)
-        ]
         with np.errstate(all="ignore"):
-            found: list[Any] = self._function(*given)
+            found: list[Any] = self._function(*inputs)
         return found
 
     def buffer(self, inputs: Sequence[Floats], outputs: Sequence[Floats]) -> Callable[[], None]:
@@ -373,7 +369,7 @@ class Batch:
             if summed:
                 outputs = [fold(operator.iadd, parts) for parts in zip(*totals, strict=True)]
             if self._reduce == "mean":
-                outputs = [IN_PLACE["div"](x, size) for x in outputs]
+                outputs = [IN_PLACE["mul"](x, 1 / size) for x in outputs]
             both, shared = iter(outputs), iter(common)
             return [
                 self._whole(next(both) if varies else self._shared_by(count, next(shared), shape), shape)
