@@ -512,6 +512,7 @@ def test_no_flipped_bit_crashes_a_program_that_is_read() -> None:
 # --- several processes ---
 
 
+@pytest.mark.slow  # the demo of distributed gradients adds up in the same way
 @pytest.mark.filterwarnings("default")  # of other people's clusters
 def test_worker_processes_add_up_to_one_process(evaluator: None) -> None:
     distributed = pytest.importorskip("distributed")

@@ -125,7 +125,9 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-@pytest.mark.parametrize("names", [(), ("i", "f", "o", "g")], ids=["", "named"])
+@pytest.mark.parametrize(
+    "names", [(), pytest.param(("i", "f", "o", "g"), marks=pytest.mark.slow)], ids=["", "named"]
+)
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -97,7 +97,7 @@ def random_check(random, mistake=0.0, **options):
         return None
 
 
-@pytest.mark.parametrize("count", [150, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [80, pytest.param(1_000, marks=pytest.mark.slow)])
 def test_no_right_derivation_is_called_wrong(count):
     random = np.random.default_rng(2024)
     verdicts = {"agrees": 0, "inconclusive": 0}
@@ -112,12 +112,12 @@ def test_no_right_derivation_is_called_wrong(count):
 def test_a_mistake_of_one_in_ten_thousand_is_called_wrong():
     random = np.random.default_rng(7)
     caught = open_ = 0
-    while caught < 60:
+    while caught < 40:
         found = random_check(random, mistake=1e-4, points=1, diagnosis=0)
         if found and any(abs(e.engine) > 1e-6 for e in found[2].entries if e.name == "x" and e.point == 0):
             caught += found[2].verdict == "disagrees"
             open_ += found[2].verdict != "disagrees"
-    assert open_ < 20
+    assert open_ < 13
 
 
 @pytest.mark.parametrize("x", [1e-9, 1e-5, 1e-2, 1.0, 30.0])

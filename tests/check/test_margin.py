@@ -367,7 +367,12 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+LONG = {"a carried gradient never updated", "a stride forgotten"}  # to search
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in MISTAKES]
+)
 def test_the_wrong_line_is_found_and_corrected(name):
     text, old, new, corrected, why = MISTAKES[name]
     report = checked(text, old, new)

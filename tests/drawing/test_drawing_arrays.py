@@ -415,6 +415,7 @@ def test_a_lone_value(roots):
         assert boxes_of(draw(roots, arrays=arrays))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_nodes_are_a_page():
     weights, x = values(np.full((32, 784), 0.01), "W"), values(np.linspace(0, 1, 784), "x")
     h = np.maximum(weights @ x, 0.0)

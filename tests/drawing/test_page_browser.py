@@ -917,6 +917,7 @@ def test_wheel_and_drag_move_the_picture(page):
     assert view()[2] == near[2]
 
 
+@pytest.mark.slow
 def test_a_slider_moves_500_nodes_30_times_a_second(page):
     rng = np.random.default_rng(0)
     x = values(rng.normal(size=10), "x")

@@ -356,11 +356,12 @@ def test_leaving_the_domain_of_a_row_is_the_rows_own_error():
     assert parse("cross_entropy(S, [0, 1])")(values([0.5, 0.5])).data == cross_entropy([0.5, 0.5], 1)
 
 
-def test_random_and_mutated_texts_raise_nothing_else_and_execute_nothing():
+@pytest.mark.parametrize("count", [1_000, pytest.param(4_000, marks=pytest.mark.slow)])
+def test_random_and_mutated_texts_raise_nothing_else_and_execute_nothing(count):
     path = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
     spec = importlib.util.spec_from_file_location("fuzz", path)
     fuzz = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fuzz)
-    outcomes, _ = fuzz.run(2000)
-    assert min(outcomes.values()) > 200
-    assert sum(outcomes.values()) == 2000
+    outcomes, _ = fuzz.run(count)
+    assert min(outcomes.values()) > count / 10
+    assert sum(outcomes.values()) == count

@@ -322,10 +322,11 @@ def test_letters_that_are_raised_or_lowered_stand_behind_something(text: str, co
     assert refused.value.column == column
 
 
-def test_nothing_but_its_own_error_comes_out_of_mutated_texts() -> None:
+@pytest.mark.parametrize("count", [1_500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_nothing_but_its_own_error_comes_out_of_mutated_texts(count: int) -> None:
     draw = random.Random(5)
     alphabet = r"""\{}()[]^_·−²ᵢΣ√|‖=,&+-*/.'′∂ σxSWzT12 """ + "\\\\frac\\sum"
-    for _ in range(4000):
+    for _ in range(count):
         text = list(draw.choice(FORMULAS)[0])
         for _ in range(draw.randrange(1, 4)):
             place = draw.randrange(len(text) + 1)

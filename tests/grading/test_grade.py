@@ -159,7 +159,7 @@ def test_hand_ins_are_a_line_each(tmp_path, names):
     for path in paths:
         path.write_text(HAND_INS[path.stem][0])
     table = tmp_path / "grades.csv"
-    options = ["-o", str(table), "--timeout", "6", "--memory", "512", "--jobs", "4", "--diagnosis", "0"]
+    options = ["-o", str(table), "--timeout", "6", "--memory", "512", "--jobs", "2", "--diagnosis", "0"]
     command = [sys.executable, "-m", "autograd_mini", "grade", str(reference), *map(str, paths), *options]
     done = subprocess.run(command, capture_output=True, timeout=120)
     assert (done.returncode, done.stderr) == (1, b"")

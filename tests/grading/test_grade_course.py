@@ -306,10 +306,10 @@ def test_data_come_through_as_they_are():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
 def test_a_run_that_is_killed_goes_on(course, grade):
-    """18 hand-ins, of which one crashes, one hangs and one fills memory; nothing is lost or done twice."""
-    several = {f"s{i:02}": RIGHT.replace("2 *", f"{2 + i % 3 / 2} *") for i in range(15)}
-    body = "def d_w(w, x, t):\n    import os\n    a = []\n    while True: "
-    write(course, **several, crash=body + "os.abort()\n", hang=body + "pass\n",
+    """12 hand-ins, of which one crashes, one hangs and one fills memory; nothing is lost or done twice."""
+    several = {f"s{i:02}": RIGHT.replace("2 *", f"{2 + i % 3 / 2} *") for i in range(9)}
+    body = "def d_w(w, x, t):\n    import os, time\n    a = []\n    while True: "
+    write(course, **several, crash=body + "os.abort()\n", hang=body + "time.sleep(1)\n",
           fill=body + "a.append(bytearray(10**8))\n")  # fmt: skip
     options = "reference.py handins -o grades.csv --timeout 3 --memory 400 --diagnosis 0 --jobs 2".split()
     grader = subprocess.Popen(
@@ -317,17 +317,17 @@ def test_a_run_that_is_killed_goes_on(course, grade):
         cwd=course, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     partial = course / "grades.csv.partial"
-    while not partial.exists() or partial.read_bytes().count(b"\n") < 7:
+    while not partial.exists() or partial.read_bytes().count(b"\n") < 5:
         time.sleep(0.01)
     grader.send_signal(signal.SIGKILL)
     grader.communicate(timeout=20)
     lines = partial.read_bytes().splitlines(keepends=True)
     known = [json.loads(line)["grade"] for line in lines[1:] if line.endswith(b"\n")]
-    assert 6 <= len(known) < 18
+    assert 4 <= len(known) < 12
     done = grade(course, *options, "--resume")
     assert (done.status, done.errors) == (1, "")
     found = rows(course / "grades.csv")
-    assert len(found) == 18
+    assert len(found) == 12
     for name, row in found.items():
         right = name[0] == "s" and int(name[1:3]) % 3 == 0
         assert row["verdict"] == ("right" if right else "wrong" if name[0] == "s" else "failed to run"), row
