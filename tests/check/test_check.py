@@ -480,8 +480,8 @@ def test_f_that_is_nan_at_the_given_point_is_inconclusive():
         (lambda: check_gradient(lambda w, x: w * x, 1.0, at={"w": 1.0}), TypeError, "at= gives w"),
         (lambda: check_gradient(lambda x: x, 1.0, at=1.0, wrt="y"), ValueError, "wrt names 'y'"),
         (lambda: check_gradient(lambda x: x, 1.0), TypeError, "give the point"),
-        (lambda: check_gradient(3.0, {"x": 1.0}), TypeError, "expected a function, a Value"),
-        (lambda: check_gradient(Value(3.0), 1.0), TypeError, "by labels"),
+        (lambda: check_gradient(3.0, {"x": 1.0}), TypeError, "expected a function, a formula or a graph"),
+        (lambda: check_gradient(Value(3.0), 1.0), TypeError, "a graph is checked as"),
     ],
 )
 def test_wrong_use_is_said_in_a_sentence(call, error, message):
