@@ -86,6 +86,18 @@ def backward(dhs, cache):
         dnext = Wh @ da
     return {"h0": dnext, "Wx": dWx, "Wh": dWh, "b": db}
 """
+MASKED = """
+import numpy as np
+class ReLULayer:
+    def forward(self, x):
+        self.mask = x <= 0
+        out = x.copy()
+        out[self.mask] = 0
+        return out
+    def backward(self, dout):
+        dout[self.mask] = 0
+        return dout
+"""
 RELU = """
 import numpy as np
 class ReLULayer:
@@ -265,6 +277,7 @@ POINTS = {
     CLASSIFIER: {"W": (3, 4), "X": (5, 3), "y": np.array([0, 2, 1, 3, 2])},
     RECURRENT: {"xs": (3, 2), "h0": (4,), "Wx": (2, 4), "Wh": (4, 4), "b": (4,)},
     RELU: {"W": (3, 4), "x": (5, 3)},
+    MASKED: {"x": (4, 3)},
     CONVOLUTION: {"x": (9,), "w": (3,)},
 }
 files = itertools.count()
@@ -362,6 +375,10 @@ MISTAKES = {
         DENSE, "dW = dZ @ A.T\n    db = np.sum(dZ, axis=1, keepdims=True)",
         "dW = dZ @ A.T / m\n    db = np.sum(dZ, axis=1, keepdims=True) / m",
         "dW = dZ @ A.T; db = np.sum(dZ, axis=1, keepdims=True)", "too many",
+    ),
+    "a mask the wrong way round": (MASKED, "dout[self.mask]", "dout[~self.mask]", "dout[self.mask] = 0", "mask"),
+    "a mask that keeps what it should cut": (
+        MASKED, "dout[self.mask] = 0", "dout *= self.mask", "dout *= ~self.mask", "wrong way round",
     ),
     "a stride forgotten": (CONVOLUTION, "dx[2 * i : 2 * i +", "dx[i : i +", "dx[i * 2:i * 2 +", "factor"),
 }  # fmt: skip

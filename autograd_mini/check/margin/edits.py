@@ -40,6 +40,7 @@ KINDS = {  # of edits: how far-fetched they are, and what they say
     "unused term": (0.4, "a term is missing, which is computed and not used"),
     "unused factor": (0.4, "a factor is missing, which is computed and not used"),
     "comparison": (0.3, "another comparison is meant"),
+    "mask": (0.3, "the mask is the wrong way round"),
     "line": (0.6, "a line is missing"),
     "left out": (2.0, "this line is too many"),
     "another": (2.0, "another expression is meant"),
@@ -519,6 +520,8 @@ class Edits:
                 yield from self._operation(slot, node)
             case ast.UnaryOp(ast.USub(), operand):
                 yield Edit(slot, ast.unparse(operand), "sign")
+            case ast.UnaryOp(ast.Invert(), operand):
+                yield Edit(slot, ast.unparse(operand), "mask")
             case ast.Compare(left, [_], [right]):
                 for sign in (">", "<", ">=", "==", "!="):
                     yield Edit(slot, f"({ast.unparse(left)}) {sign} ({ast.unparse(right)})", "comparison")
@@ -548,6 +551,8 @@ class Edits:
                 if whole and self.np:
                     yield Edit(slot, f"({text}).T", ".T")
             return
+        if thing.kind == "mask" and is_leaf(node) and not isinstance(slot.parent, ast.UnaryOp):
+            yield Edit(slot, f"~{text}", "mask")
         flipped = text.endswith(".T") or (isinstance(slot.parent, ast.Attribute) and slot.parent.attr == "T")
         of_an_axis = isinstance(slot.parent, ast.Attribute) and slot.parent.attr in ("shape", *REDUCED)
         if thing.kind == "float" and len(thing.shape) >= 2 and not (flipped or of_an_axis):
