@@ -376,7 +376,9 @@ MISTAKES = {
         "dW = dZ @ A.T / m\n    db = np.sum(dZ, axis=1, keepdims=True) / m",
         "dW = dZ @ A.T; db = np.sum(dZ, axis=1, keepdims=True)", "too many",
     ),
-    "a mask the wrong way round": (MASKED, "dout[self.mask]", "dout[~self.mask]", "dout[self.mask] = 0", "mask"),
+    "a mask the wrong way round": (
+        MASKED, "dout[self.mask]", "dout[~self.mask]", "dout[self.mask] = 0", "wrong way round",
+    ),
     "a mask that keeps what it should cut": (
         MASKED, "dout[self.mask] = 0", "dout *= self.mask", "dout *= ~self.mask", "wrong way round",
     ),
