@@ -1,5 +1,7 @@
 """Backward passes in the styles in which people write them, right and wrong."""
 
+import linecache
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,47 @@ def test_intermediates_that_are_returned_by_name():
         return dz @ W.T, x.T @ dz
 
     assert verdicts(forward, backward, at={"x": X, "W": W}) == {"x": "agrees", "W": "agrees"}
+
+
+WITHIN = {
+    "a tuple": "return loss, (hs, ps)",
+    "a tuple that has a name": "cache = hs, ps\n    return loss, cache",
+    "a dict": "return loss, {'hs': hs, 'ps': ps}",
+}
+
+
+@pytest.mark.parametrize("way", WITHIN)
+def test_backward_takes_by_name_what_stands_in_a_tuple_or_a_dict(way):
+    text = f"""
+def forward(xs, ts, U, W, V):
+    h, hs, ps, loss = np.zeros(4), [], [], 0.0
+    for x, t in zip(xs, ts):
+        h = np.tanh(x @ U + h @ W)
+        p = np.exp(h @ V) / np.sum(np.exp(h @ V))
+        loss = loss - np.log(p[t])
+        hs.append(h)
+        ps.append(p)
+    {WITHIN[way]}
+def backward(xs, ts, U, W, V, ps, hs):
+    dU, dW, dV, carried = np.zeros_like(U), np.zeros_like(W), np.zeros_like(V), np.zeros(4)
+    for t in reversed(range(len(xs))):
+        dy = ps[t].copy()
+        dy[ts[t]] -= 1
+        da = (V @ dy + carried) * (1 - hs[t] ** 2)
+        dU += np.outer(xs[t], da)
+        dW += np.outer(hs[t - 1] if t else np.zeros(4), da)
+        dV += np.outer(hs[t], dy)
+        carried = W @ da
+    return dU, dW, dV
+"""
+    name = f"<{way}>"
+    linecache.cache[name] = len(text), None, text.splitlines(True), name
+    names = {"np": np, "__name__": "passes"}
+    exec(compile(text, name, "exec"), names)
+    at = {"U": (2, 4), "W": (4, 4), "V": (4, 3), "xs": (3, 2)}
+    at = {k: random.standard_normal(shape) for k, shape in at.items()}
+    report = check_backward(names["forward"], names["backward"], at={**at, "ts": [0, 2, 1]}, wrt=list("UWV"))
+    assert report.sections == dict.fromkeys("UWV", "agrees")
 
 
 def test_residuals_come_first():
@@ -621,6 +664,23 @@ def test_the_module_is_untouched():
 
 def test_a_pure_backward_pass_goes_by_its_old_name():
     assert check_vjp is check_backward
+
+
+def test_a_result_that_is_called_otherwise_is_no_gradient_of_an_attribute():
+    class Net:
+        def __init__(self, x, t):
+            self.x, self.t, self.weights = x, t, [np.ones((4, 3)), np.ones((3, 1))]
+
+        def loss(self):
+            h = np.tanh(self.x @ self.weights[0])
+            y = h @ self.weights[1]
+            error = y - self.t
+            dh = error @ self.weights[1].T * (1 - h**2)
+            loss_weights = [self.x.T @ dh, h.T @ error]
+            return np.sum(error**2) / 2, loss_weights, y
+
+    report = check_backward(Net(random.standard_normal((5, 4)), random.standard_normal((5, 1))).loss, at={})
+    assert report.sections == {"weights[0]": "agrees", "weights[1]": "agrees"}
 
 
 # --- no right one is blamed ---------------------------------------------------------------------------

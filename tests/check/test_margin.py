@@ -798,6 +798,30 @@ def test_a_line_is_named_that_no_small_change_mends(name):
     assert [x.claim.strip() for x in report.lines if x.verdict == "wrong"] == [line]
 
 
+def test_a_line_is_found_where_every_gradient_has_another_factor_too():
+    names = module("""
+import numpy as np
+def loss(x, t, W1, W2, b2):
+    a = x @ W1
+    h = np.tanh(a)
+    error = h @ W2 + b2 - t
+    L = np.mean(error**2)
+    dW2 = a.T @ error
+    db2 = error.sum(axis=0)
+    dW1 = x.T @ (error @ W2.T * (1 - np.sin(h)))
+    grads = [dW1, dW2, db2]
+    norm = np.sqrt(sum(np.sum(g * g) for g in grads))
+    return L, dict(zip(["W1", "W2", "b2"], [g / norm for g in grads]))
+""")
+    shapes = {"x": (5, 3), "t": (5, 3), "W1": (3, 4), "W2": (4, 3), "b2": 3}
+    report = check_backward(
+        names["loss"], at={k: random.standard_normal(n) for k, n in shapes.items()}, wrt=["W1", "W2", "b2"]
+    )
+    wrong = {x.claim.strip(): x.margin for x in report.lines if x.verdict == "wrong"}
+    assert "∂L/∂W2 is right but for a factor" in wrong["dW2 = a.T @ error"]
+    assert not wrong.keys() & {"a = x @ W1", "h = np.tanh(a)", "db2 = error.sum(axis=0)"}
+
+
 def test_a_line_is_not_called_wrong_where_an_index_that_it_reads_may_be():
     at = {k: random.standard_normal(x) if isinstance(x, tuple) else x for k, x in POINTS[POOLING].items()}
     names = module(POOLING.replace("top = i * stride\n", "top = (i * i + 1) % 3\n"))

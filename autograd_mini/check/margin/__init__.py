@@ -68,11 +68,13 @@ def explained(passes: Derivation, trials: Sequence[Trial], seconds: float) -> Ma
     mends: list[Mend] = []
     cut = False
     if right < trial.truth.keys():  # else a shape is wrong
-        for by_name in (True, False):
-            repairing.run(TO_REPAIR * seconds, by_name)
-            if repairing.is_whole:
-                break
-        repairs, likely = repairing.found()
+        repairs, likely = repairing.searched(TO_REPAIR * seconds)
+        if not (right or repairs):
+            scaled = Runs(passes, replace(trial, scaled=True))
+            alike = frozenset(scaled.trial.right(gradients))
+            if alike and alike < trial.truth.keys():
+                again = Repairing(scaled, places, events, labelled, alike)
+                repairs, _ = again.searched(TO_REPAIR * seconds)
         first = [*dict.fromkeys((site.file, site.line) for site in likely)]
         hints = Hints(first, len(repairs), _suspects(events, labelled), _as_named(before))
         search = Mending(passes, trials, labels, hints)

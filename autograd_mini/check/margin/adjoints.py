@@ -194,8 +194,10 @@ class Labels:
                 assert other is not None
                 if close(numbers, other):
                     return Label(what, title)
-                if numbers.size > 1 and any(close(way, other.ravel()) for way in _orders(numbers)):
-                    return Label(reshaped, title)
+                ways = [close(way, other.ravel()) for way in _orders(numbers)] if numbers.size > 1 else []
+                if any(ways):
+                    is_turned = what == "value" and numbers.ndim > 2 and not ways[0]
+                    return Label("forward" if is_turned else reshaped, title)
         return self._related(numbers)
 
     def _related(self, numbers: Floats) -> Label:

@@ -548,8 +548,7 @@ class Edits:
         if thing is None:
             if isinstance(node, ast.Call):
                 yield Edit(slot, f"({text}) ** 2", "power")
-                if whole and self.np:
-                    yield Edit(slot, f"({text}).T", ".T")
+                yield Edit(slot, f"({text}).T" if whole else f"{self.np}swapaxes({text}, 0, 1)", ".T")
             return
         if thing.kind == "mask" and is_leaf(node) and not isinstance(slot.parent, ast.UnaryOp):
             yield Edit(slot, f"~{text}", "mask")
@@ -557,9 +556,8 @@ class Edits:
         of_an_axis = isinstance(slot.parent, ast.Attribute) and slot.parent.attr in ("shape", *REDUCED)
         if thing.kind == "float" and len(thing.shape) >= 2 and not (flipped or of_an_axis):
             yield Edit(slot, f"({text}).T", ".T")
-            if len(thing.shape) == 3:
-                yield Edit(slot, f"({text}).transpose(1, 0, 2)", ".T")
             if len(thing.shape) > 2:
+                yield Edit(slot, f"{self.np}swapaxes({text}, 0, 1)", ".T")
                 yield Edit(slot, f"{self.np}swapaxes({text}, -1, -2)", ".T")
         if is_leaf(node):
             product = isinstance(slot.parent, ast.BinOp) and not isinstance(slot.parent.op, ast.MatMult)

@@ -51,7 +51,7 @@ def explanations_of(
     return [
         Explanation(
             "line",
-            f"line {r.where.line}: {r.where.text} {_should(r)}; with it {_right(r.mends, names, right)}",
+            f"line {r.where.line}: {r.where.text} {_should(r)}; with it {_with(r, names, right)}",
             "" if r.where.kind in ("part", "returned") else f"{r.where.text} = {r.should}",
         )
         for r in repairs
@@ -72,6 +72,10 @@ def _equivalent(mends: Sequence[Mend]) -> str:
         if len(mend.changes) == 1 and mend.changes[0].line not in lines:
             return f"or equivalently in line {mend.changes[0].line}: {mend.changes[0].text}"
     return ""
+
+
+def _with(repair: Repair, names: Sequence[str], right: frozenset[str]) -> str:
+    return _right(repair.mends, names, right) + " but for a factor" * repair.scaled
 
 
 def _right(mends: frozenset[str], names: Sequence[str], right: frozenset[str]) -> str:
@@ -128,7 +132,7 @@ def parts_of_code(
                 change, repair = wrong.get(place), should.get(place)
                 verdict = WRONG
                 text = _of_wrong(repair, mended)
-                text += f". With it {_right(repair.mends, names, right)}" if repair else ""
+                text += f". With it {_with(repair, names, right)}" if repair else ""
                 if change is not None:
                     corrected = f"right: {change.text}".replace("\n", "\n       ")
                     note = "\n".join(filter(None, [_changed(change), corrected, _equivalent(mends)]))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
+UNKNOWN = ("", "multiple", "forward")  # kinds of labels of what might be wrong
 NUDGED = 1.001
 MOST_LINES = 2  # of which each mends a part, so that it says something that they do
 MOST_VERSIONS = 64  # of a line in a loop, that are put in the place of one another together
@@ -37,6 +38,7 @@ class Repair(NamedTuple):
     mends: frozenset[str]
     put: Mapping[int, Floats]
     place: int  # of the first result that is wrong
+    scaled: bool = False  # they are right but for a factor
 
     @property
     def where(self) -> Site:
@@ -98,10 +100,12 @@ class Repairing:
         return [c for c in sorted(named) if any(abs(x - c) <= 1e-6 * c for x in seen)][:2]
 
     def run(self, seconds: float, by_name: bool) -> None:
-        """Try every line with every adjoint that fits it, or with the one that it is called by alone,
-        first those that are called by what is wrong."""
+        """Try every line with every adjoint that fits it, first those that are none; or with the one that it
+        is called by alone, first those that are called by what is wrong."""
         end = time.process_time() + seconds
-        for site in sorted(self.sites, key=lambda site: not (by_name and self._names_wrong(site))):
+        scaled = self.runs.trial.scaled
+        last = (lambda site: not self._names_wrong(site)) if by_name else self.exact.__getitem__
+        for site in sorted(self.sites, key=last):
             for put, should, first in self._attempts(site, by_name):
                 if time.process_time() > end:
                     return
@@ -111,7 +115,7 @@ class Repairing:
                 self.tried.add(key)
                 mends = self._mends(put)
                 if mends:
-                    self.partial[site].append(Repair(site, should, mends, put, first))
+                    self.partial[site].append(Repair(site, should, mends, put, first, scaled))
                 if mends == self.wrong:
                     break
 
@@ -159,6 +163,14 @@ class Repairing:
         """Whether a line is found that mends everything alone."""
         return any(r.mends == self.wrong for repairs in self.partial.values() for r in repairs)
 
+    def searched(self, seconds: float) -> tuple[tuple[Repair, ...], list[Site]]:
+        """What is found by the names that lines have, else by any adjoint, in some seconds each."""
+        for by_name in (True, False):
+            self.run(seconds, by_name)
+            if self.is_whole:
+                break
+        return self.found()
+
     def found(self) -> tuple[tuple[Repair, ...], list[Site]]:
         """The lines to repair, where it is sure that they are wrong, and the places of all that mend
         everything alone, the best first."""
@@ -194,7 +206,9 @@ class Repairing:
         for event in self.events:
             site = SITES[event.site]
             is_before = event.place < repair.place and site[:2] != repair.where[:2]
-            if is_before and site.kind in SAID and self.labels[event.place].kind in ("", "multiple"):
+            kind = self.labels[event.place].kind
+            is_unknown = kind in UNKNOWN and not (kind == "multiple" and repair.scaled)
+            if is_before and site.kind in SAID and is_unknown:
                 doubtful[event.site].append(event)
         return not any(
             self._feed(events, repair.place) and not self._feed_right(events)

@@ -49,12 +49,16 @@ class Derivation(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """A point, a cotangent of the output there, and the gradients that are right."""
+    """A point, a cotangent of the output there, and the gradients that are right.
+
+    With ``scaled`` a gradient is right that is so but for a positive factor.
+    """
 
     arguments: Mapping[str, Any]
     cotangent: Any
     truth: Mapping[str, Floats]
     tolerance: float = RTOL
+    scaled: bool = False
 
     def right(self, gradients: Mapping[str, Any]) -> set[str]:
         """The names of the gradients that are right, whatever their shape."""
@@ -70,7 +74,11 @@ class Trial:
 
     def is_true(self, name: str, gradient: Floats) -> bool:
         """Whether a gradient is right; one that cancels, so far as the largest of all lets it."""
-        return close(gradient, self.truth[name], self.tolerance, CANCELLED * self._largest)
+        truth = self.truth[name]
+        if self.scaled and truth.size > 2:
+            factor = np.vdot(gradient, truth) / (np.vdot(truth, truth) or 1.0)
+            return bool(factor > 0) and close(gradient, factor * truth, self.tolerance)
+        return close(gradient, truth, self.tolerance, CANCELLED * self._largest)
 
     @cached_property
     def _largest(self) -> float:
@@ -184,7 +192,7 @@ class Runs:
         return self.trial.right(self.gradients(Recorder(put, keep=False)))
 
 
-CALLED = ("d{}", "grad{}", "{}grad", "delta{}", "{}delta", "dl{}", "dld{}", "d{}dl", "dloss{}", "g{}")
+CALLED = ("d{}", "grad{}", "{}grad", "delta{}", "{}delta", "dl{}", "dld{}", "d{}dl", "dloss{}", "g{}", "{}d")
 
 
 def is_called(name: str, adjoint: str) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -214,7 +215,8 @@ class Passes(Running):
         """Settle what each parameter of backward is, and which parts of forward's result are the output."""
         parameters, parts, is_tuple = self._backwards(), self.parts, isinstance(self.result, tuple)
         takes, states, loose = self._by_name(parameters)
-        free = [i for i in range(len(parts)) if (RESULT, i) not in takes.values()]
+        used = {path[:2] for path in takes.values()}
+        free = [i for i in range(len(parts)) if (RESULT, i) not in used]
         plain_parts = [i for i in free if is_plain(parts[i])] or [i for i in free if is_tree(parts[i])]
         is_scalar = bool(plain_parts) and np.size(numbers_in(parts[plain_parts[0]])) == 1
         cotangents = self._cotangents(parameters, loose, is_scalar)
@@ -277,6 +279,7 @@ class Passes(Running):
         states: list[str] = []
         loose: list[str] = []
         forwards = self.parameters[FORWARD] or {}
+        inner = self._inner()
         for name in parameters:
             needed = name in required(parameters)
             is_state = name in CACHES or "cache" in name.lower()
@@ -293,6 +296,8 @@ class Passes(Running):
                 takes[name] = THE_OUTPUT
             elif place is not None and len(self.parts) > 1 and not RATE.fullmatch(name):
                 takes[name] = (RESULT, place)
+            elif name in inner:
+                takes[name] = inner[name]
             elif is_state:
                 states.append(name)
             elif needed and (name in forwards or RATE.fullmatch(name)):  # the default, or a rate of 1
@@ -301,6 +306,21 @@ class Passes(Running):
             elif needed:
                 loose.append(name)
         return takes, states, loose
+
+    def _inner(self) -> dict[str, Path]:
+        """What stands in a tuple or a dict among forward's results, by the names that it has there alone."""
+        if not isinstance(self.result, tuple):
+            return {}
+        names = returned_names(self.functions[FORWARD], self.result, inner_names)
+        found: list[tuple[Any, Path]] = []
+        for i, (part, called_so) in enumerate(zip(self.parts, names, strict=True)):
+            is_dict = isinstance(part, dict)
+            keys = [*part] if is_dict else called_so or ()
+            places = keys if is_dict else range(len(keys))
+            if isinstance(part, (dict, tuple, list)) and len(part) == len(keys):
+                found += zip(keys, ((RESULT, i, j) for j in places), strict=True)
+        counts = Counter(name for name, _ in found)
+        return {name: path for name, path in found if counts[name] == 1}
 
     def _cotangents(
         self, parameters: Mapping[str, inspect.Parameter], loose: Sequence[str], is_scalar: bool
@@ -466,7 +486,11 @@ class Passes(Running):
             if leaf.path[0] == INSTANCE and leaf.shape and is_floating(leaf.value) and leaf.text not in found
         ]  # fmt: skip
         bound = {x.path for x in found.values()}
-        sizes = {np.size(x.value) for x in self.sources if x.path[0] == RESULT and x.path not in bound}
+        sizes = {
+            np.size(x.value)
+            for x in self.sources
+            if x.path[0] == RESULT and x.path not in bound and _may_be_gradient(x)
+        }
         if without := [leaf for leaf in others if self._moves(leaf)]:
             said = f"no gradient is given of {listed(leaf.text for leaf in without)}"
             if any(np.size(leaf.value) in sizes for leaf in without):
@@ -715,6 +739,12 @@ class Passes(Running):
             f"{listed(map(str, self.sources))}. Say which is which, as in "
             'gradients={"W": "dW", "x": 0}, by names or by the place among the results'
         )
+
+
+def _may_be_gradient(result: Leaf) -> bool:
+    """Whether no name of a result says that it is something else."""
+    name = next((part for part in result.parts if isinstance(part, str)), "d")
+    return bool(bases(name)) or GRADIENT.fullmatch(name) is not None
 
 
 def _is_scalar(x: Any) -> bool:

@@ -152,8 +152,10 @@ def returned_names(f: Any, result: Any, name: Callable[[ast.expr], Any] | None =
     if not tree.body or not isinstance(tree.body[0], ast.FunctionDef):
         return nothing
     found: set[tuple[Any, ...]] = set()
+    assigned = {} if name is None else _assigned(tree)
     for node in _returns(tree.body[0].body):
         parts = node.elts if isinstance(node, ast.Tuple) else [node]
+        parts = [assigned.get(ast.unparse(part), part) for part in parts]
         if len(parts) == count:
             found.add(tuple(map(name or _name, parts)))
     columns = [set(column) for column in zip(*found, strict=True)]
@@ -163,6 +165,13 @@ def returned_names(f: Any, result: Any, name: Callable[[ast.expr], Any] | None =
 def inner_names(node: ast.expr) -> tuple[str | None, ...]:
     """The names in a list or a tuple, as of the gradients in ``return dx, [dW, db]``."""
     return tuple(map(_name, node.elts)) if isinstance(node, (ast.List, ast.Tuple)) else ()
+
+
+def _assigned(tree: ast.AST) -> dict[str, ast.expr]:
+    """What names are set to that are set once."""
+    nodes = [x for x in ast.walk(tree) if isinstance(x, ast.Assign) and len(x.targets) == 1]
+    names = [ast.unparse(x.targets[0]) for x in nodes]
+    return {name: x.value for name, x in zip(names, nodes, strict=True) if names.count(name) == 1}
 
 
 def _returns(body: Iterable[ast.AST]) -> Iterator[ast.expr]:
