@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from autograd_mini.check.verdicts import CARRIED, INCONCLUSIVE, RIGHT, WRONG
+from autograd_mini.processes import printable
 
 FAILED = "failed to run"
 NOTHING = "it defines neither steps nor gradient(...) nor a d_<name>(...)"
@@ -76,9 +77,8 @@ class Grade:
         tail = f" ({credit})" * (len(self.marks) > 1 and self.verdict != RIGHT)
         notes = [note for note in self.notes if not note.startswith("bound: ")]  # which is long
         flagged = "".join(f" [{said}]" for said in (*self.flags, *notes))
-        return (
-            ": ".join(filter(None, dict.fromkeys((self.file, verdict, *said, self.reason)))) + tail + flagged
-        )
+        texts = dict.fromkeys((printable(self.file), verdict, *said, self.reason))
+        return ": ".join(filter(None, texts)) + tail + flagged
 
     def __str__(self) -> str:
         return self.line(self.verdict)

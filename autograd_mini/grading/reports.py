@@ -20,6 +20,7 @@ from autograd_mini.grading.grades import FAILED, Grade, Mark
 
 TELL = ("verdict", "place", "cause", "fix")
 UNKNOWN = "no known mistake reproduces it"
+COMMANDS = tuple("=+-@")  # what begins so, a spreadsheet takes for a formula
 HEADINGS = ("", "verdict", "", "points")
 COLUMNS = "file verdict points of step place cause fix reason flags notes seconds seed".split()
 STYLE = """\
@@ -43,7 +44,8 @@ def table(grades: Iterable[Grade]) -> str:
         first = grade.first_wrong or Mark("", RIGHT)
         texts = first.name, first.place, first.cause, first.fix, grade.reason
         more = "; ".join(grade.flags), "; ".join(grade.notes), grade.seconds, grade.seed
-        writer.writerow((grade.file, grade.verdict, f"{grade.points:g}", f"{grade.worth:g}", *texts, *more))
+        row = grade.file, grade.verdict, f"{grade.points:g}", f"{grade.worth:g}", *texts, *more
+        writer.writerow([f"'{x}" if str(x).startswith(COMMANDS) else x for x in row])
     return text.getvalue()
 
 

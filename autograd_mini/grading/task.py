@@ -25,6 +25,7 @@ from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT,
 from autograd_mini.grading.grades import FAILED, GRAVITY, NOTHING, Mark, gravest
 from autograd_mini.grading.hand_in import COTANGENT, PASSES
 from autograd_mini.grading.pupil import HandInError, Pupil
+from autograd_mini.processes import printable
 
 SPELLINGS = ("d_{}", "d{}", "grad_{}", "{}_grad", "dL_d{}", "dL{}", "dloss_d{}")
 ALL_AT_ONCE = ("gradient", "gradients")
@@ -157,7 +158,8 @@ class _Trial:
         return marks, self.flags
 
     def _mark(self, name: str, verdict: str, *said: str) -> Mark:
-        return Mark(name, verdict, float(self.task.worth.get(name, 1)), *said)
+        worth = float(self.task.worth.get(name, 1))
+        return Mark(printable(name), verdict, worth, *map(printable, said))
 
     # --- gradients, by functions ------------------------------------------------------------------------
 
