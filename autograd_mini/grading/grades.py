@@ -71,7 +71,7 @@ class Grade:
     def line(self, verdict: str) -> str:
         """The grade in one line, with the verdict as it shall look."""
         first = self.first_wrong
-        said = (first.name, first.cause or first.place) if first else ("", "")
+        said = (first.name, first.cause or first.place) if first and not self.reason else ("", "")
         counts = Counter(mark.verdict for mark in self.marks)
         credit = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
         tail = f" ({credit})" * (len(self.marks) > 1 and self.verdict != RIGHT)

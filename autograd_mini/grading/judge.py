@@ -93,7 +93,7 @@ class Judge:
         return Grade(
             hand_in,
             FAILED if reason else gravest(found.marks),
-            tuple(found.marks),
+            tuple(found.marks or self.task.failed()),
             printable(reason)[:LONGEST],
             tuple(map(printable, notes)),
             (*flags, *found.flags, *[COARSE] * pupil.is_coarse),

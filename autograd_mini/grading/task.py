@@ -115,6 +115,13 @@ class Task:
                 break
         return max(found, key=lambda outcome: sum(mark.points for mark in outcome.marks))
 
+    def failed(self) -> list[Mark]:
+        """The marks of a hand-in that gives no answer."""
+        return [Mark(name, FAILED, self.worth_of(name)) for name in self.wrt or ()]
+
+    def worth_of(self, name: str) -> float:
+        return float(self.worth.get(name, 1))
+
     def _readings(self, offers: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         """What parameters may be that the reference does not have: its others, in their order or another."""
         functions = offers["functions"]
@@ -158,8 +165,7 @@ class _Trial:
         return marks, self.flags
 
     def _mark(self, name: str, verdict: str, *said: str) -> Mark:
-        worth = float(self.task.worth.get(name, 1))
-        return Mark(printable(name), verdict, worth, *map(printable, said))
+        return Mark(printable(name), verdict, self.task.worth_of(name), *map(printable, said))
 
     # --- gradients, by functions ------------------------------------------------------------------------
 

@@ -247,6 +247,14 @@ def test_a_name_with_a_line_in_it_writes_no_line_and_commands_no_spreadsheet(cou
     assert table([monster]).splitlines()[1].startswith("'=1+1.py,right,0,0,,,,,'@x")
 
 
+def test_a_cell_that_is_no_python_is_said_where_nothing_is_defined(course, grade):
+    book = {"cells": [{"cell_type": "code", "source": ["def d_w(w, x, t:\n", "    return w\n"]}]}
+    (course / "handins" / "ann.ipynb").write_text(json.dumps(book))
+    done = grade(course, "reference.py", "handins", "-o", "pages")
+    assert "cell 1: SyntaxError: '(' was never closed, line 1" in done.out
+    assert (course / "pages" / "index.html").read_text().count("0&nbsp;of&nbsp;1") == 1
+
+
 def test_numbers_of_16_bits_are_flagged(course, grade):
     write(course, ann=RIGHT + "exact = d_w\ndef d_w(w, x, t):\n    return exact(w, x, t).astype('float16')\n")
     grade(course, "reference.py", "handins", "-o", "grades.csv")
