@@ -94,7 +94,8 @@ def _define(path: str, names: dict[str, Any], left_out: list[str]) -> list[str]:
         except SyntaxError as error:
             if file == path:
                 raise
-            left_out.append(f"cell {file[len(path) + 1 : -1]}: {error.msg}, line {error.lineno}")
+            cell = file[len(path) + 1 : -1]
+            left_out.append(f"cell {cell}: SyntaxError: {error.msg}, line {error.lineno}")
             continue
         names |= {
             name: x for name, x in PYTHON_2.items() if re.search(rf"\b{name}\b", text) and name not in names

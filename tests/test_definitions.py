@@ -123,7 +123,10 @@ def test_a_notebook_by_its_cells(tmp_path):
         notebook(tmp_path, "np?", "def g(x):\n    return x", "class C:\n    raise SystemExit")
     )
     assert found.own == ("g",)
-    assert found.left_out == ("cell 1: invalid syntax, line 1", "cell 3, line 1: class C: …: SystemExit: ")
+    assert found.left_out == (
+        "cell 1: SyntaxError: invalid syntax, line 1",
+        "cell 3, line 1: class C: …: SystemExit: ",
+    )
     with pytest.raises(SyntaxError, match="is no notebook"):
         definitions_of(written(tmp_path, "broken.ipynb", "{}"))
 

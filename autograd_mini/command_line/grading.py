@@ -13,6 +13,7 @@ from autograd_mini.files import is_stream, write
 from autograd_mini.grading.course import Journal, Judges, Limits, Source, helpers, read, sources
 from autograd_mini.grading.grades import NOTHING, Grade
 from autograd_mini.grading.reports import TELL, gradescope, overview, page, summary, table
+from autograd_mini.processes import printable
 
 __all__ = ["TELL", "grade"]
 
@@ -44,7 +45,7 @@ def grade(options: argparse.Namespace) -> int:
             graded |= {known.file: known for known in with_progress(found, len(wrong), "why: ")}
             _write(graded, options)
     for text, files in summary([*graded.values()]):
-        print(f"{len(files)}: {text}" + f" ({', '.join(files)})" * (len(files) <= FEW))
+        print(printable(f"{len(files)}: {text}" + f" ({', '.join(files)})" * (len(files) <= FEW)))
     verdicts = {known.verdict for known in graded.values()}
     return 0 if verdicts == {RIGHT} else 3 if verdicts <= {RIGHT, INCONCLUSIVE} else 1
 

@@ -1,4 +1,7 @@
-"""What a person should look at in a source: derivatives that a machine took. It changes no verdict."""
+"""What a person should look at in a source: derivatives that a machine took, and code that is not in it.
+
+It changes no verdict.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from collections.abc import Iterator
 from autograd_mini.definitions import texts
 
 ENGINES = "autograd casadi jax micrograd numdifftools sympy tensorflow tinygrad torch".split()
+RUN_A_TEXT = "exec eval compile __import__".split()
+RUN_A_FILE = "import_module run_path run_module".split()
 OURS = "Value values grad value_and_grad jacobian hessian vjp jvp trace approx_fprime".split()
 
 
@@ -21,7 +26,8 @@ def flags_of(path: str) -> list[str]:
 
 
 def flagged(text: str) -> list[str]:
-    """The engines that a text imports, and the lines in which it divides a difference of two calls.
+    """The engines that a text imports, and the lines in which it divides a difference of two calls, or runs
+    code that is not in it.
 
     >>> flagged("import torch")
     ['imports torch, which differentiates']
@@ -29,7 +35,7 @@ def flagged(text: str) -> list[str]:
     ['line 1: a difference of two values of f, divided: a derivative by differences?']
     """
     tree = ast.parse(text)
-    return [*dict.fromkeys([*_imports(tree), *_differences(tree)])]
+    return [*dict.fromkeys([*_imports(tree), *_differences(tree), *_unseen(tree)])]
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
@@ -84,3 +90,12 @@ def _differences(tree: ast.AST) -> Iterator[str]:
                         f"line {node.lineno}: a difference of two values of {name}, divided: "
                         "a derivative by differences?"
                     )
+
+
+def _unseen(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(ast.Name(name)) if name in RUN_A_TEXT + RUN_A_FILE:
+                yield f"line {node.lineno}: {name} runs code that is not in the file"
+            case ast.Call(ast.Attribute(_, name)) if name in RUN_A_FILE:
+                yield f"line {node.lineno}: {name} runs code that is not in the file"

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from autograd_mini.check.verdicts import CARRIED, INCONCLUSIVE, RIGHT, WRONG
+from autograd_mini.processes import printable
 
 FAILED = "failed to run"
 NOTHING = "it defines neither steps nor gradient(...) nor a d_<name>(...)"
@@ -70,15 +71,14 @@ class Grade:
     def line(self, verdict: str) -> str:
         """The grade in one line, with the verdict as it shall look."""
         first = self.first_wrong
-        said = (first.name, first.cause or first.place) if first else ("", "")
+        said = (first.name, first.cause or first.place) if first and not self.reason else ("", "")
         counts = Counter(mark.verdict for mark in self.marks)
         credit = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
         tail = f" ({credit})" * (len(self.marks) > 1 and self.verdict != RIGHT)
         notes = [note for note in self.notes if not note.startswith("bound: ")]  # which is long
         flagged = "".join(f" [{said}]" for said in (*self.flags, *notes))
-        return (
-            ": ".join(filter(None, dict.fromkeys((self.file, verdict, *said, self.reason)))) + tail + flagged
-        )
+        texts = dict.fromkeys((printable(self.file), verdict, *said, self.reason))
+        return ": ".join(filter(None, texts)) + tail + flagged
 
     def __str__(self) -> str:
         return self.line(self.verdict)

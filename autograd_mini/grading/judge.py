@@ -23,6 +23,7 @@ from autograd_mini.grading.pupil import HandInError, Pupil
 from autograd_mini.grading.task import Outcome, Task
 from autograd_mini.processes import end_descendants, printable
 
+COARSE = "it answers numbers of 16 bits, of which three digits count"
 JUDGE = 4  # times the memory of a hand-in
 
 
@@ -92,10 +93,10 @@ class Judge:
         return Grade(
             hand_in,
             FAILED if reason else gravest(found.marks),
-            tuple(found.marks),
+            tuple(found.marks or self.task.failed()),
             printable(reason)[:LONGEST],
             tuple(map(printable, notes)),
-            (*flags, *found.flags),
+            (*flags, *found.flags, *[COARSE] * pupil.is_coarse),
             round(time.perf_counter() - start, 3),
             drawn,
             diagnosis > 0,

@@ -15,6 +15,7 @@ from autograd_mini.grading.hand_in import BOUND, PASSES
 from autograd_mini.processes import Conversation, EndedError, descendants, printable, program
 
 LARGEST = 1 << 25  # bytes of an answer
+HALF = b'"<f2"'  # the type of numbers of 16 bits in an answer
 PROCESSES = 16  # that a hand-in may have at a time
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 
@@ -27,6 +28,7 @@ class Pupil(AbstractContextManager["Pupil"]):
     """The process of a hand-in.
 
     ``raised`` are the errors of its functions, by their names, ``left_out`` what failed when it was loaded.
+    It is coarse if it has answered numbers of 16 bits.
     One that ends, is too slow or answers what cannot be read has given all its answers: ``trouble`` says so.
     """
 
@@ -35,6 +37,7 @@ class Pupil(AbstractContextManager["Pupil"]):
         self.raised: dict[str | int, str] = {}
         self.trouble = ""
         self.left_out: list[str] = []
+        self.is_coarse = False
         self._has_passes = False
         self._answers: dict[bytes, Any] = {}
         environment = {**os.environ, **ONE_THREAD, "HOME": folder, "TMPDIR": folder}
@@ -100,7 +103,9 @@ class Pupil(AbstractContextManager["Pupil"]):
             raise HandInError(self.trouble)
         start = time.monotonic()
         try:
-            reply = loads(self._process.ask(question, self.left, self._watch))
+            line = self._process.ask(question, self.left, self._watch)
+            self.is_coarse |= HALF in line
+            reply = loads(line)
             if not isinstance(reply, dict) or not {"result", "error"} & set(reply):
                 raise UnreadableError("wrote what is no answer")
             if "error" in reply:

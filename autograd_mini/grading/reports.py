@@ -20,6 +20,7 @@ from autograd_mini.grading.grades import FAILED, Grade, Mark
 
 TELL = ("verdict", "place", "cause", "fix")
 UNKNOWN = "no known mistake reproduces it"
+COMMANDS = tuple("=+-@")  # what begins so, a spreadsheet takes for a formula
 HEADINGS = ("", "verdict", "", "points")
 COLUMNS = "file verdict points of step place cause fix reason flags notes seconds seed".split()
 STYLE = """\
@@ -29,8 +30,17 @@ table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .4em .6em; border-bottom: 1px solid #8886 }
 table + table { margin-top: 2em }
 .verdict { padding: .1em .5em; border-radius: .3em; white-space: nowrap }
-td { overflow-wrap: break-word }
+h1, p, td:nth-last-child(2) { overflow-wrap: anywhere }
 p.note { opacity: .8 }
+@media (max-width: 40em) {
+  thead { display: none }
+  table { overflow-wrap: anywhere }
+  tr { display: flex; flex-wrap: wrap; border-bottom: 1px solid #8886 }
+  td { border: none }
+  td:last-child { margin-left: auto }
+  td:nth-last-child(2) { order: 1; flex-basis: 100% }
+  td:empty { display: none }
+}
 """
 
 
@@ -43,14 +53,15 @@ def table(grades: Iterable[Grade]) -> str:
         first = grade.first_wrong or Mark("", RIGHT)
         texts = first.name, first.place, first.cause, first.fix, grade.reason
         more = "; ".join(grade.flags), "; ".join(grade.notes), grade.seconds, grade.seed
-        writer.writerow((grade.file, grade.verdict, f"{grade.points:g}", f"{grade.worth:g}", *texts, *more))
+        row = grade.file, grade.verdict, f"{grade.points:g}", f"{grade.worth:g}", *texts, *more
+        writer.writerow([f"'{x}" if str(x).startswith(COMMANDS) else x for x in row])
     return text.getvalue()
 
 
 def told(mark: Mark, tell: str) -> list[str]:
     """What is said of a mark, at most so much; of what failed to run always why."""
     if mark.verdict == FAILED:
-        return [mark.place]
+        return [mark.place] * bool(mark.place)
     texts = mark.place, mark.cause, f"right: {mark.fix}" if mark.fix else ""
     return [text for text in dict.fromkeys(texts[: TELL.index(tell)]) if text]
 
@@ -105,19 +116,21 @@ def page(grade: Grade, title: str, tell: str) -> str:
 
 def overview(grades: Sequence[Grade], names: Sequence[str]) -> str:
     """What whoever grades sees of all: the mistakes, and a row for each hand-in."""
-    short = dict(zip((grade.file for grade in grades), names, strict=True))
+    links = {
+        file: f'<a href="{escape(quote(name.replace(os.sep, "/")))}.html">{escape(name)}</a>'
+        for file, name in zip((grade.file for grade in grades), names, strict=True)
+    }
     mistakes = [
-        [str(len(files)), escape(text), _lines(short[file] for file in files)]
+        [str(len(files)), escape(text), "<br>".join(links[file] for file in files)]
         for text, files in summary(grades)
     ]
     rows = []
     for grade in grades:
         first = grade.first_wrong
         why = ": ".join(filter(None, [first.name, first.cause or first.place])) if first else ""
-        name = short[grade.file]
-        link = f'<a href="{escape(quote(name.replace(os.sep, "/")))}.html">{escape(name)}</a>'
-        said = _lines(filter(None, [why, grade.reason, *grade.flags]))
-        rows.append([link, _verdict(grade.verdict), said, _points(grade)])
+        notes = grade.notes if grade.verdict == FAILED else ()
+        said = _lines(filter(None, [why, grade.reason, *grade.flags, *notes]))
+        rows.append([links[grade.file], _verdict(grade.verdict), said, _points(grade)])
     counts = Counter(grade.verdict for grade in grades)
     sums = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     body = f"<h1>{len(grades)} hand-ins</h1><p>{escape(sums)}</p>"

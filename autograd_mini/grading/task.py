@@ -25,6 +25,7 @@ from autograd_mini.check.verdicts import AGREES, DISAGREES, INCONCLUSIVE, RIGHT,
 from autograd_mini.grading.grades import FAILED, GRAVITY, NOTHING, Mark, gravest
 from autograd_mini.grading.hand_in import COTANGENT, PASSES
 from autograd_mini.grading.pupil import HandInError, Pupil
+from autograd_mini.processes import printable
 
 SPELLINGS = ("d_{}", "d{}", "grad_{}", "{}_grad", "dL_d{}", "dL{}", "dloss_d{}")
 ALL_AT_ONCE = ("gradient", "gradients")
@@ -114,6 +115,13 @@ class Task:
                 break
         return max(found, key=lambda outcome: sum(mark.points for mark in outcome.marks))
 
+    def failed(self) -> list[Mark]:
+        """The marks of a hand-in that gives no answer."""
+        return [Mark(name, FAILED, self.worth_of(name)) for name in self.wrt or ()]
+
+    def worth_of(self, name: str) -> float:
+        return float(self.worth.get(name, 1))
+
     def _readings(self, offers: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         """What parameters may be that the reference does not have: its others, in their order or another."""
         functions = offers["functions"]
@@ -157,7 +165,7 @@ class _Trial:
         return marks, self.flags
 
     def _mark(self, name: str, verdict: str, *said: str) -> Mark:
-        return Mark(name, verdict, float(self.task.worth.get(name, 1)), *said)
+        return Mark(printable(name), verdict, self.task.worth_of(name), *map(printable, said))
 
     # --- gradients, by functions ------------------------------------------------------------------------
 

@@ -215,3 +215,183 @@ def test_a_wrong_layer_of_10_by_64_is_explained():
     report = check_gradient(loss, hand, at=at, diagnosis=30)
     assert report.explanations[0].kind == "extra factor"
     assert "as if a sigmoid followed" in report.explanations[0].text
+
+
+# --- in the code that people hand in, of which only numbers are known --------------------------------------
+
+
+def untold(function):
+    """The function without its text."""
+    function.__code__ = function.__code__.replace(co_filename="<typed>")
+    return function
+
+
+def normalised_rows(x, gamma, d):
+    mean, var = x.mean(axis=0), x.var(axis=0)
+    xhat = named((x - mean) / np.sqrt(var + 1e-5), "xhat")
+    return np.sum(d * (gamma * xhat))
+
+
+def batch_norm(change):
+    """The gradients of a batch norm in the closed form, with a change of it."""
+
+    def hand(x, gamma, d):
+        N, std = len(x), np.sqrt(x.var(axis=0) + 1e-5)
+        xhat = (x - x.mean(axis=0)) / std
+        parts = {"g": d * gamma, "xhat": xhat, "x": x, "d": d, "N": N, "std": std, "gamma": gamma}
+        return eval(change, {"np": np, "sum": lambda a: np.sum(a, axis=0)}, parts)
+
+    return untold(hand)
+
+
+def network(x, W, b, V, t):
+    z = named(x @ W + b, "z")
+    h = named(sigmoid(z), "h")
+    return np.mean((h @ V - t) ** 2)
+
+
+def hidden(change):
+    """The gradient by W of the network, with a change of what goes back through its hidden layer."""
+
+    def hand(x, W, b, V, t):
+        z = x @ W + b
+        h = sigmoid(z)
+        dh = 2 * (h @ V - t) @ V.T / t.size
+        return x.T @ eval(change, {"sigmoid": sigmoid}, {"dh": dh, "z": z, "h": h})
+
+    return untold(hand)
+
+
+def rectified(x, W, V, t):
+    h = named(x @ W, "h")
+    return np.sum((np.maximum(h, 0) @ V - t) ** 2)
+
+
+def masked(change):
+    def hand(x, W, V, t):
+        h = x @ W
+        da = 2 * (np.maximum(h, 0) @ V - t) @ V.T
+        return x.T @ (da * eval(change, {}, {"h": h, "da": da}))
+
+    return untold(hand)
+
+
+def classified(W, X, y):
+    z = named(X @ W, "z")
+    e = np.exp(z - np.max(z, axis=1, keepdims=True))
+    p = e / np.sum(e, axis=1, keepdims=True)
+    return -np.mean(np.log(p[np.arange(len(y)), y]))
+
+
+def scored(change):
+    def hand(W, X, y):
+        e = np.exp(X @ W)
+        p, hot = e / e.sum(axis=1, keepdims=True), np.eye(W.shape[1])[y]
+        return X.T @ eval(change, {}, {"p": p, "hot": hot, "y": y}) / len(X)
+
+    return untold(hand)
+
+
+def logistic(w, X, y):
+    p = named(sigmoid(named(X @ w, "z")), "p")
+    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
+BATCH = {"x": random.normal(size=(5, 3)), "gamma": random.normal(size=3), "d": random.normal(size=(5, 3))}
+LAYERS = {name: random.normal(size=shape) for name, shape in
+          {"x": (4, 3), "W": (3, 3), "b": 3, "V": (3, 2), "t": (4, 2)}.items()}  # fmt: skip
+RELU = {name: x for name, x in LAYERS.items() if name != "b"}
+CLASSES = {"W": random.normal(size=(3, 4)), "X": X, "y": np.array([0, 2, 1, 3, 2])}
+BINARY = {"w": W, "X": X, "y": np.array([0.0, 1.0, 1.0, 0.0, 1.0])}
+AFFINE = {"x": X, "W": random.normal(size=(3, 3)), "d": random.normal(size=(5, 3))}
+UNTOLD = {
+    "1/N in dW and not in dx": (
+        lambda x, W, d: np.sum(d * (x @ W)), untold(lambda x, W, d: x.T @ d / len(x)), AFFINE, "W",
+        "times a constant factor, 1/5, one over the length of x",
+    ),
+    "a product transposed": (
+        lambda x, W, d: np.sum(d * (x @ W)), untold(lambda x, W, d: d @ W), AFFINE, "x",
+        "takes ∂(Σ x·W)/∂x transposed",
+    ),
+    "an axis of keepdims": (
+        lambda x, gamma, d: np.sum(d * (x + gamma)), untold(lambda x, gamma, d: d.sum(axis=0, keepdims=True)),
+        BATCH, "gamma", "axes of length 1 of its own, as keepdims leaves them",
+    ),
+    "x for x̂": (normalised_rows, batch_norm("sum(d * x)"), BATCH, "gamma", "has x in the place of xhat"),
+    "a scale outside of the means": (
+        normalised_rows, batch_norm("(N * d - sum(d) - xhat * sum(d * xhat)) / (N * std)"), BATCH, "x",
+        "leaves out the factor gamma",
+    ),
+    "a scale missing in one of the means": (
+        normalised_rows, batch_norm("(N * g - sum(g) - xhat * sum(d * xhat)) / (N * std)"), BATCH, "x",
+        "misses the factor gamma in what passes var",
+    ),
+    "mean and variance held constant": (
+        normalised_rows, batch_norm("g / std"), BATCH, "x", "holds mean and var constant",
+    ),
+    "the variance held constant": (
+        normalised_rows, batch_norm("(g - g.mean(axis=0)) / std"), BATCH, "x", "holds var constant",
+    ),
+    "a derivative at the result": (
+        network, hidden("dh * sigmoid(h) * (1 - sigmoid(h))"), LAYERS, "W",
+        "takes the derivative of a sigmoid at h, its result, for ∂h/∂z",
+    ),
+    "the operand for the result": (
+        network, hidden("dh * z * (1 - z)"), LAYERS, "W",
+        "takes z·(1 − z), with the operand for the result, for ∂h/∂z",
+    ),
+    "a wrong sign in a derivative": (
+        network, hidden("dh * h * (1 + h)"), LAYERS, "W", "takes h·(1 + h) for ∂h/∂z",
+    ),
+    "a mask of the adjoint": (
+        rectified, masked("(da > 0)"), RELU, "W", "takes the mask of ∂f/∂maximum(h, 0), not of h",
+    ),
+    "a mask of what is negative": (rectified, masked("(h < 0)"), RELU, "W", "takes the mask of h < 0"),
+    "no index subtracted in a batch": (
+        classified, scored("p"), CLASSES, "W",
+        "takes softmax(z) for ∂f/∂z, without 1 subtracted at the target's index",
+    ),
+    "the class for its one-hot row": (
+        classified, scored("p - y[:, None]"), CLASSES, "W",
+        "takes softmax(z) − the class for ∂f/∂z, without 1 subtracted at the target's index",
+    ),
+    "1 subtracted everywhere": (
+        classified, scored("p - 1"), CLASSES, "W",
+        "takes softmax(z) − 1 for ∂f/∂z, with 1 subtracted everywhere",
+    ),
+    "1 added": (
+        classified, scored("p + hot"), CLASSES, "W",
+        "takes softmax(z) for ∂f/∂z, with 1 added at the target's index",
+    ),
+    "no target subtracted": (
+        logistic, untold(lambda w, X, y: X.T @ sigmoid(X @ w) / len(y)), BINARY, "w",
+        "takes p for ∂f/∂z, without y subtracted",
+    ),
+    "an exponential's rule for a power": (
+        lambda a, x: np.sum(a**x), untold(lambda a, x: np.sum(np.log(a) * a**x)), {"a": 1.7, "x": V}, "a",
+        "takes the rule of an exponential, which is for a constant base",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_a_cause_is_named_where_only_numbers_are_known(name):
+    f, hand, at, wrt, said = UNTOLD[name]
+    domain = {"a": "positive"} if "a" in at else None
+    report = check_gradient(f, hand, at=at, wrt=wrt, domain=domain, diagnosis=20.0)
+    assert report.explanations
+    assert said in report.explanations[0].text
+
+
+def test_a_number_of_a_term_that_f_does_not_have_is_said_as_it_is():
+    hand = untold(lambda w, b: np.cos(w) + 0.1 * w)
+    report = check_gradient(lambda w, b: np.sum(np.sin(w)) + b, hand, at={"w": W, "b": 0.4}, wrt="w")
+    assert "has the term 0.1·w too much" in report.explanations[0].text
+
+
+def test_parameters_that_are_wrong_for_different_reasons_have_a_cause_each():
+    hands = {"gamma": batch_norm("sum(d * x)"), "x": batch_norm("g / std")}
+    report = check_gradient(normalised_rows, hands, at=BATCH, wrt=["gamma", "x"], diagnosis=30.0)
+    said = "; ".join(explanation.text for explanation in report.explanations)
+    assert "has x in the place of xhat" in said
+    assert "holds mean and var constant" in said

@@ -17,7 +17,7 @@ import pytest
 from autograd_mini.grading.data import UnreadableError, dumps, loads
 from autograd_mini.grading.flags import flagged, flags_of
 from autograd_mini.grading.grades import Grade, Mark
-from autograd_mini.grading.reports import gradescope, page, summary
+from autograd_mini.grading.reports import gradescope, page, summary, table
 
 pytestmark = pytest.mark.xdist_group("grade")  # one looks for processes that others would leave
 
@@ -238,6 +238,29 @@ def test_students_see_what_they_shall(tell, place, cause, fix):
     assert "1&nbsp;of&nbsp;3" in shown[0]
 
 
+def test_a_name_with_a_line_in_it_writes_no_line_and_commands_no_spreadsheet(course, grade):
+    write(course, ann="steps = {('w\\nhandins/bob.py: right', 'w'): lambda w: w}\n")
+    (course / "handins" / "=1+1.py").write_text(RIGHT)
+    done = grade(course, "reference.py", "handins", "-o", "grades.csv", "--diagnosis", "0")
+    assert not any(line.startswith("handins/bob.py") for line in done.out.splitlines())
+    monster = Grade("=1+1.py", "right", reason="@x")
+    assert table([monster]).splitlines()[1].startswith("'=1+1.py,right,0,0,,,,,'@x")
+
+
+def test_a_cell_that_is_no_python_is_said_where_nothing_is_defined(course, grade):
+    book = {"cells": [{"cell_type": "code", "source": ["def d_w(w, x, t:\n", "    return w\n"]}]}
+    (course / "handins" / "ann.ipynb").write_text(json.dumps(book))
+    done = grade(course, "reference.py", "handins", "-o", "pages")
+    assert "cell 1: SyntaxError: '(' was never closed, line 1" in done.out
+    assert (course / "pages" / "index.html").read_text().count("0&nbsp;of&nbsp;1") == 1
+
+
+def test_numbers_of_16_bits_are_flagged(course, grade):
+    write(course, ann=RIGHT + "exact = d_w\ndef d_w(w, x, t):\n    return exact(w, x, t).astype('float16')\n")
+    grade(course, "reference.py", "handins", "-o", "grades.csv")
+    assert "16 bits" in rows(course / "grades.csv")["ann.py"]["flags"]
+
+
 def test_like_mistakes_are_counted_together():
     def made(name, cause):
         return Grade(name, "wrong", (Mark("W", "wrong", cause=cause), Mark("b", "right")), explained=True)
@@ -265,6 +288,9 @@ def test_like_mistakes_are_counted_together():
         ("from numpy import exp\ny = (exp(x) - exp(-x)) / 2", ""),
         ("from autograd_mini import softmax, cross_entropy", ""),
         ("y = (max(x) - max(y)) / 2", ""),
+        ("def d_w(w):\n    exec(open('other.py').read())", "line 2: exec runs code that is not in the file"),
+        ("import runpy\nd_w = runpy.run_path('other.py')['d_w']", "run_path runs code"),
+        ("import re\nnumber = re.compile('1')", ""),
         ("import numpy as np\nfrom scipy.special import softmax", ""),
     ],
 )

@@ -204,6 +204,8 @@ def _chosen(case: Case, candidates: Iterator[tuple[int, Candidate]]) -> list[Exp
             known = found.get(explanation.kind, explanation)
             found[explanation.kind] = min(known, explanation, key=lambda x: len(x.text))
     chosen = [*found.values()][:MOST]
+    if is_told:  # they say the same: what is longer than the first says it worse
+        chosen = [x for x in chosen if len(x.text) <= len(chosen[0].text)]
     certain = len(case.points) > 1 or len(chosen) == 1
     return [replace(explanation, certain=certain) for explanation in chosen]
 

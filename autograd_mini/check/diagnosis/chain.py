@@ -96,7 +96,7 @@ class Chain:
         def names() -> Mapping[str, str]:
             made = {x: said(thing) for x, thing in things.items()}
             if "G" in made and "H" in made:
-                made["M"] = fraction(made["G"], made["H"])
+                made.setdefault("M", fraction(made["G"], made["H"]))
             short = {x + "_": as_operand(name) for x, name in made.items()}
             case = self.case
             return {**made, **short, "T": case.title, "out": case.evidence.out, "in": case.inputs}

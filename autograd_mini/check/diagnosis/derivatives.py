@@ -48,6 +48,7 @@ WRONG: list[Slip] = [
     ("takes the derivative of a sigmoid at {G}, its result, for {M}", lambda x, y, z, p: _slope(z)),
     ("takes the derivative of a tanh at {G}, its result, for {M}", lambda x, y, z, p: 1 - np.tanh(z) ** 2),
 ]
+LONGEST = 40  # characters of a rule that says something to a person
 POWER_RULE = "takes the power rule, which is for a constant exponent, for {M}"
 OF_OPERATIONS: dict[tuple[str, int], list[Slip]] = {
     ("pow", 0): [
@@ -94,18 +95,26 @@ def elementwise(chain: Chain) -> Iterator[Candidate]:
 def _slipped(site: Site, slips: Iterable[Slip]) -> list[Mistake]:
     """The mistakes that may be made in the derivative of one operation or function."""
     x, z = site.below.values, site.above.values
-    y, rule = (site.others.values, _rule(site)) if isinstance(site, Edges) else (x, "")
+    things: dict[str, Thing] = {"G": site.above, "H": site.below}
+    y, rule = x, ""
+    if isinstance(site, Edges):
+        y, rule = site.others.values, _rule(site)
+        things |= {"M": site.others} if site.op == "mul" else {}
 
     def weights(of: Callable[[Floats, Floats, Floats, Floats], Floats]) -> Weights:
         return lambda n: of(x(n), y(n), z(n), site.right(n))
 
-    formula, things = f"{{T}} has the factor {{M}} once{rule}", {"G": site.above, "H": site.below}
+    formula = f"{{T}} has the factor {{M}} once{rule}"
     return [Mistake("wrong derivative", f"yours {text}", formula, things, weights(of)) for text, of in slips]
 
 
 def _rule(edges: Edges) -> str:
+    """The rule of an operation, unless it says no more than the factor does, or is one for each case."""
     row = table[edges.op]
-    partial = row.partials[edges.place].rpartition(" else ")[2]  # the general case
+    rule = row.partials[edges.place]
+    partial = rule.rpartition(" else ")[2]  # the general case
+    if edges.op == "mul" or "cut" in rule or len(partial) > LONGEST:
+        return ""
     partial = re.sub(r"xlogy\((\w+), (\w+)\)", r"\1 * log(\2)", partial)
     text = f"; {edges.op}({', '.join(row.operands)}) has ∂/∂{row.operands[edges.place]} = {partial}"
     return text + ", z its result" * ("z" in partial)

@@ -343,7 +343,7 @@ class Numbers:
         above, below = (
             np.any(x != 0, axis=1) for x in (self.adjoint[self.tape.target], self.tangent[self.tape.source])
         )
-        return np.asarray(above & below & (self.partials != 0))
+        return np.asarray(above & below & ~np.isin(self.tape.source, [*self.shifts]))
 
     def through(self, above: Group, below: Group, weights: Floats) -> Floats:
         """Σ (∂out/∂v) · weight · (∂u/∂in) over nodes v above and u below: in pairs, or all by a matrix."""

@@ -42,11 +42,7 @@ def terms(chain: Chain) -> Iterator[Candidate]:
         (tape.naming.total(s.above.nodes.tolist()), text) for s, text in zip(sites, amounts, strict=True)
     ]
     right = [name for name, text in called if text == "1"]
-    said = [
-        f"{name} {AMOUNTS.get(text, f'is {text} times what it should be')}"
-        for name, text in called
-        if text != "1"
-    ]
+    said = [f"{name} {AMOUNTS.get(text) or _times(text)}" for name, text in called if text != "1"]
     yield from chain.added(
         "term", "of the terms of {out}, {R} {is} right in yours; {W}",
         "{T} is the sum of the derivatives of all terms, each once",
@@ -54,6 +50,12 @@ def terms(chain: Chain) -> Iterator[Candidate]:
          "G": next(name for name, text in called if text != "1")},
         lambda n: np.sum([s.passed(n, np.full(len(s.above), c - 1)) for c, s in wrong], axis=0),
     )  # fmt: skip
+
+
+def _times(amount: str) -> str:
+    """A factor in words: 5, the length of x."""
+    number, comma, what = amount.partition(", ")
+    return f"is {number} times what it should be" + f", {number} being {what}" * bool(comma)
 
 
 def _terms(tape: Tape, root: int) -> list[Group]:
