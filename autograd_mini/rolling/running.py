@@ -54,6 +54,7 @@ CACHE = 1 << 22  # bytes that a block's intermediate arrays should stay within
 FEWEST = 64  # samples in a block
 WORTH_A_THREAD = 600_000  # numbers computed: some 2 ms
 GROUPS = 16  # groups of blocks whose sums are taken apart, then added in order
+LONGEST = 50  # terms of a sum from which a minus is taken out
 CONTRACTED = 40  # products in a contraction that take as long as one number elsewhere
 
 
@@ -124,7 +125,7 @@ class _Runnable(NumPy):
         if free[-1] and len(texts) <= 2:
             *others, last = texts
             return f"np.{name}({', '.join([*others, f'_ := {last}'])}, out=_)", ATOM
-        if free[0] and term.row.name in IN_PLACE:
+        if free[0] and term.row.name in IN_PLACE and len(texts) == 2:
             return f"{IN_PLACE[term.row.name].__name__}({', '.join(texts)})", ATOM
         return super().apply(term)
 
@@ -159,7 +160,7 @@ class _Runnable(NumPy):
             case Apply(row=rules.mul | rules.div):
                 (minus, x), (other, y) = map(self.signed, term.operands)
                 return minus != other, replace(term, operands=(x, y))
-            case Apply(row=rules.add | rules.sub):
+            case Apply(row=rules.add | rules.sub) if len(term.operands) <= LONGEST:
                 minus, x = self.signed(term.operands[0])
                 for operand in term.operands[1:]:
                     other, y = self.signed(operand)

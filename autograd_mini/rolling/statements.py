@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 Statement: TypeAlias = "Assign | Assemble"
 INLINE = 64  # characters of what may be written where it is used
 LONGEST = 88  # characters of a statement's right side
+DEPTH = 8  # sums in sums of which an array's elements are; those of running sums are as many as there are
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,21 +333,23 @@ class _Planner:
         members = {part.family for part in parts}
         ends: dict[int, list[tuple[Ints, Ints]]] = {}
         sums: set[int] = set()
-        todo = [(part.family, part.places, part.at) for part in parts if part.family is not None]
-        for i, places, at in todo:
+        todo = [(part.family, part.places, part.at, 0) for part in parts if part.family is not None]
+        for i, places, at, depth in todo:
             family = self.families[i]
             inside = self._sums(i) and {user for user, _ in self.users[i]} <= sums
             if not inside or self.parts[i] != (i in members) or len(np.unique(at)) < len(at):
                 ends.setdefault(i, []).append((places, at))
                 continue
             sums.add(i)
+            if depth > DEPTH:
+                return None
             for operand in family.operands:
                 if not (isinstance(operand, Operand) and isinstance(operand.place, Affine)):
                     return None
                 inner = places_of(operand.reduced)
                 both = np.hstack([np.repeat(places, len(inner), axis=0), np.tile(inner, (len(places), 1))])
                 further = operand.place.offset + both @ operand.place.steps.T
-                todo.append((operand.family, further, np.repeat(at, len(inner))))
+                todo.append((operand.family, further, np.repeat(at, len(inner)), depth + 1))
         found = {}
         for i, some in ends.items():
             family = self.families[i]
