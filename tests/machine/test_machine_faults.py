@@ -390,6 +390,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import ModuleType
 
 from autograd_mini import threads
@@ -441,7 +442,8 @@ print(status_of_child())
 done.set()
 for thread in held:
     thread.join()
-print(status_of_child())  # of a pool that has threads
+time.sleep(0.2)  # till the pool's threads wait for work
+print(status_of_child())
 """
 
 
