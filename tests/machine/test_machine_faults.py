@@ -425,7 +425,7 @@ def status_of_child():
     if child == 0:
         signal.alarm(20)
         compiles = compilation.works("run")
-        os._exit(int(compiles or parts() != [(k, k + 1) for k in range(4)]))
+        os._exit(int(compiles or parts() != [(0, 2), (2, 4)]))
     return os.waitpid(child, 0)[1]
 
 
@@ -433,7 +433,7 @@ sys.modules["numba"], sys.modules["numba.extending"] = numba, extending = Module
 numba.carray = numba.njit = numba.types = None
 extending.intrinsic = wait
 concurrent.futures.ThreadPoolExecutor = Pool
-threads.cores = lambda: 4
+threads.cores = lambda: 2
 held = [threading.Thread(target=compilation.works, args=("run",)), threading.Thread(target=parts)]
 for thread in held:
     thread.start()
