@@ -8,20 +8,16 @@ it prints itself as source, maps over a batch, and pickles as data.
 from __future__ import annotations
 
 import inspect
-import threading
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from autograd_mini import machine, number_types, rolling, source
+from autograd_mini import number_types, rolling, source
 from autograd_mini.arguments import (
     as_floats,
     broadcast,
-    decoded,
-    encoded,
     entries,
     filled,
     graph_arguments,
@@ -30,12 +26,13 @@ from autograd_mini.arguments import (
     numeric,
     samples,
     signature,
-    views,
     wrong_shape,
 )
 from autograd_mini.arrays import values
+from autograd_mini.evaluation import BatchEvaluation, Evaluation
 from autograd_mini.instructions import Instructions, Leaf, Listing
 from autograd_mini.labels import element_label
+from autograd_mini.pickling import listing_of, state_of
 from autograd_mini.rebuilding import follow, name_traced, noting_locals
 from autograd_mini.recording import record
 from autograd_mini.rules import Primitive, as_number
@@ -48,13 +45,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-EMITTED = 50_000  # programs beyond this many instructions are interpreted: compile() would take seconds
-# A program runs as statements on arrays if it has so many instructions of each kind, without and with numba;
-# with numba a batch does if it has so many for each number that is stored for a sample.
-REGULAR, REGULAR_COMPILED, REGULAR_BATCH = 40, 2500, 20
-FORMAT = "autograd_mini program 2"
-UNSUMMED = "autograd_mini program 1"  # is read too, without the checksum that it has not
 
 
 def trace(f: Callable[..., Any], *examples: Any, exact: bool = False) -> Program:
@@ -133,7 +123,7 @@ class Program:
         self._shapes = [slot.leaf.shape for slot in listing.inputs]
         self._plain = all(isinstance(tree, Leaf) for tree in self.arguments.values())
         self._rebuild = rebuilder(listing.results)
-        self._local = threading.local()
+        self._evaluation = Evaluation(listing, exact)
         self.__signature__ = signature(self.arguments)
 
     @staticmethod
@@ -170,13 +160,7 @@ class Program:
         for x in numbers:  # any() would take as long as the rest
             if x is None:
                 return self._call_on_entries(given)
-        if self._statements is not None:
-            return self._rebuild(self._statements(numbers))
-        own = self._own_buffers()
-        for view, x in zip(own.inputs, numbers, strict=True):
-            view[...] = x
-        own.run()
-        return self._rebuild([view.copy() if view.shape else view.item() for view in own.outputs])
+        return self._rebuild(self._evaluation(numbers))
 
     # --- on floats ---
 
@@ -200,54 +184,12 @@ class Program:
                 raise TypeError(f"buffer: {what} must be a contiguous float64 array of shape ({size},)")
         if not outputs.flags.writeable:
             raise TypeError("buffer: outputs must be writable")
-        if self._statements is not None:
-            return self._statements.buffer(
-                views(inputs, self.listing.inputs), views(outputs, self.listing.outputs)
-            )
-        if self._machine is not None:
-            return self._machine.buffer(inputs, outputs)
-
-        def run() -> None:
-            outputs[:] = self._in_python(inputs.tolist())
-
-        return run
+        return self._evaluation.buffer(inputs, outputs)
 
     @property
     def rolled(self) -> bool:
         """Whether it runs as statements on arrays."""
-        return self._statements is not None
-
-    @cached_property
-    def _statements(self) -> rolling.Statements | None:
-        if self.exact:
-            return None
-        least = REGULAR if self._machine is None else REGULAR_COMPILED
-        rolled = rolling.roll(self.listing, least)
-        return rolling.Statements(rolled, number_types.ARRAY.function) if rolled is not None else None
-
-    def _own_buffers(self) -> _Buffers:
-        """The buffers of this thread."""
-        own: _Buffers | None = getattr(self._local, "buffers", None)
-        if own is None:
-            own = self._local.buffers = _Buffers(self)
-        return own
-
-    @cached_property
-    def _machine(self) -> machine.Machine | None:
-        return machine.Machine(self.code) if machine.available() else None
-
-    @cached_property
-    def _emitted(self) -> Callable[[Sequence[float]], tuple[float, ...]] | None:
-        return source.compile_floats(self.code) if len(self.code) <= EMITTED else None
-
-    def _in_python(self, inputs: list[float]) -> Sequence[float]:
-        """The outputs without the machine, by emitted Python."""
-        if self._emitted is not None:
-            try:
-                return self._emitted(inputs)
-            except (ArithmeticError, ValueError):
-                pass  # Python raises where IEEE arithmetic has inf or nan
-        return number_types.evaluate_floats(self.code, inputs)
+        return self._evaluation.statements is not None
 
     # --- on any other numbers ---
 
@@ -354,40 +296,7 @@ class Program:
         return f"<program {self.name}({', '.join(self.arguments)}): {', '.join(counts)}>"
 
     def __reduce__(self) -> tuple[Callable[[Any], Program], tuple[dict[str, Any]]]:
-        return restored, (self._state(),)
-
-    def _state(self) -> dict[str, Any]:
-        """The program as plain data with a checksum; rows go by their names."""
-        listing = self.listing
-        state: dict[str, Any] = {
-            "format": FORMAT,
-            "name": self.name,
-            "arguments": {name: encoded(tree) for name, tree in self.arguments.items()},
-            "results": encoded(listing.results),
-            "code": self.code.state(),
-            "labels": dict(listing.labels),
-            "reverse": listing.reverse,
-        }
-        if self.exact:
-            state["exact"] = True
-        return {**state, "checksum": _checksum(state)}
-
-
-class _Buffers:
-    """Flat inputs and outputs, seen as the leaves of arguments and results, and the call between them."""
-
-    def __init__(self, program: Program) -> None:
-        flat = np.zeros(program.code.inputs), np.zeros(len(program.code.outputs))
-        self.inputs, self.outputs = (
-            views(flat[0], program.listing.inputs),
-            views(flat[1], program.listing.outputs),
-        )
-        self._make = partial(program.buffer, *flat)
-
-    @cached_property
-    def run(self) -> Callable[[], None]:
-        """Made at the first call on floats: a program for symbols needs no machine."""
-        return self._make()
+        return restored, (state_of(self.listing, self.exact),)
 
 
 class Mapped:
@@ -411,13 +320,14 @@ class Mapped:
             for (name, tree), given in zip(trees.items(), axes, strict=True)
             for axis in leaf_axes(given, tree, name)
         ]
-        self._varying = [axis is not None for axis in self.axes]
-        if not any(self._varying):
+        varying = [axis is not None for axis in self.axes]
+        if not any(varying):
             raise ValueError("vmap: in_axes must map at least one argument")
+        self._evaluation = BatchEvaluation(program._evaluation, varying, reduce)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         inputs, count = self._inputs(self.program._leaves(args, named))
-        return self.program._rebuild(self._run(inputs, count))
+        return self.program._rebuild(self._evaluation.run(inputs, count))
 
     def __reduce__(self) -> tuple[type[Mapped], tuple[Any, ...]]:
         return Mapped, (self.program, self.in_axes, self.reduce)
@@ -445,61 +355,7 @@ class Mapped:
     @property
     def rolled(self) -> bool:
         """Whether it runs as statements on arrays."""
-        return isinstance(self._run, rolling.Batch)
-
-    @cached_property
-    def _run(self) -> Callable[[list[Floats], int], list[Any]]:
-        """The outputs for inputs of so many samples."""
-        if self.program.exact:
-            return self._one_by_one
-        if (compiled := self.program._machine) is not None:
-            if (rolled := self._statements(REGULAR_BATCH)) is not None:
-                return rolled
-            sizes = [slot.leaf.size for slot in self.program.listing.inputs]
-            if (blocks := compiled.batch(np.repeat(self._varying, sizes))) is not None:
-                return partial(self._in_blocks, blocks)
-        statements = self._statements(0)
-        assert statements is not None
-        return statements
-
-    def _statements(self, least: int) -> rolling.Batch | None:
-        """The program as statements on arrays, if they are as regular as that."""
-        rolled = rolling.roll(self.program.listing, least)
-        if rolled is None:
-            return None
-        batch = rolling.Batch(rolled, number_types.ARRAY.function, self._varying, self.reduce)
-        return batch if len(self.program) >= least * batch.stored else None
-
-    def _in_blocks(self, blocks: machine.Batch, inputs: list[Floats], count: int) -> list[Any]:
-        """The outputs of the machine."""
-        listing, shared = self.program.listing, np.zeros(self.program.code.inputs)
-        rows = [np.zeros((count, 0))]
-        for slot, varies, x in zip(listing.inputs, self._varying, inputs, strict=True):
-            if varies:
-                rows.append(x.reshape(count, slot.leaf.size))
-            else:
-                shared[slot.place] = x.reshape(-1)
-        outputs = blocks(shared, np.concatenate(rows, axis=1), self.reduce)
-        if self.reduce:
-            return [x if x.shape else x.item() for x in views(outputs, listing.outputs)]
-        found = [np.ascontiguousarray(outputs[:, slot.place]) for slot in listing.outputs]
-        return [x.reshape(count, *slot.leaf.shape) for x, slot in zip(found, listing.outputs, strict=True)]
-
-    def _one_by_one(self, inputs: list[Floats], count: int) -> list[Any]:
-        """The outputs of the flat program at one sample after another."""
-        own = self.program._own_buffers()
-        results = [np.empty((count, *view.shape)) for view in own.outputs]
-        for k in range(count):
-            for view, x, axis in zip(own.inputs, inputs, self.axes, strict=True):
-                view[...] = x if axis is None else x[k]
-            own.run()
-            for result, view in zip(results, own.outputs, strict=True):
-                result[k] = view
-        with np.errstate(all="ignore"):
-            if self.reduce is None:
-                return results
-            sums = [x.sum(axis=0) / np.float64(count if self.reduce == "mean" else 1) for x in results]
-        return [x if x.shape else x.item() for x in sums]
+        return self._evaluation.rolled
 
 
 # --- recording --------------------------------------------------------------------------------------
@@ -561,54 +417,6 @@ def _on_values(code: Instructions, inputs: list[Any]) -> list[Any]:
     return [values(column).reshape(arrays[0].shape) for column in zip(*outputs, strict=True)]
 
 
-# --- from data --------------------------------------------------------------------------------------
-
-
 def restored(state: Any) -> Program:
-    """The program that was pickled; ValueError for damaged or foreign data and rows not known here.
-
-    Programs of a format without a checksum are read, and checked for their structure only.
-    """
-    if not isinstance(state, dict) or state.get("format") not in (FORMAT, UNSUMMED):
-        raise ValueError(f"this is no pickled program of the format {FORMAT!r}")
-    try:
-        if state["format"] == FORMAT and state["checksum"] != _checksum(state):
-            raise ValueError("the pickled program is damaged: its checksum is another")
-        code = Instructions.restored(state["code"])
-        arguments = {str(name): decoded(tree) for name, tree in state["arguments"].items()}
-        results = decoded(state["results"])
-        labels = {int(slot): str(label) for slot, label in state["labels"].items()}
-        leaves(arguments), leaves(results)  # refuse what is nested too deep
-        listing = Listing(str(state["name"]), arguments, results, code, labels, int(state["reverse"]))
-        program = Program(listing, bool(state.get("exact")))
-        sizes = [sum(slot.leaf.size for slot in slots) for slots in (listing.inputs, listing.outputs)]
-        if sizes != [code.inputs, len(code.outputs)]:
-            raise ValueError("arguments and results are not those of the instructions")
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError) as error:
-        raise ValueError(f"the pickled program is damaged: {type(error).__name__} {error}") from None
-    return program
-
-
-def _checksum(state: Mapping[str, Any]) -> int:
-    """CRC-32 of the plain data, without the checksum itself."""
-    code = state["code"]
-    arrays = [code[part] for part in ("codes", "operands", "outputs")]
-    exact = [
-        code["inputs"],
-        code["constants"],
-        code["rows"],
-        state["name"],
-        state["labels"],
-        state["reverse"],
-        *("exact" for _ in range(bool(state.get("exact")))),
-    ]
-    text = repr(exact) + _text([*state["arguments"].items(), state["results"]])
-    return zlib.crc32(b"".join([text.encode(errors="backslashreplace"), *arrays]))
-
-
-def _text(structure: Any) -> str:
-    """An encoded structure as text; keys that need not be the same text elsewhere go by their type."""
-    if isinstance(structure, (list, tuple)):
-        return f"{type(structure).__name__}({','.join(map(_text, structure))})"
-    kind = type(structure)
-    return repr(structure) if kind in (str, int, float, bool, type(None)) else kind.__name__
+    """The program that was pickled; ValueError for damaged or foreign data and rows not known here."""
+    return Program(*listing_of(state))

@@ -43,7 +43,7 @@ from autograd_mini import (
     value_and_grad,
     values,
 )
-from autograd_mini.program import EMITTED
+from autograd_mini.evaluation import EMITTED
 
 INF, NAN = math.inf, math.nan
 EDGES = [-INF, -2.0, -1.0, -0.5, -0.0, 0.0, 0.3, 1.0, 1.5, 3.0, INF, NAN]
@@ -717,7 +717,7 @@ def test_losses_equal_the_engines_where_numbers_are_not_finite(k: int) -> None:
 
 @pytest.mark.parametrize("n", [1_500, pytest.param(26_000, marks=pytest.mark.slow)])
 def test_more_instructions_than_python_compiles(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autograd_mini.program.EMITTED", EMITTED * n // 26_000)
+    monkeypatch.setattr("autograd_mini.evaluation.EMITTED", EMITTED * n // 26_000)
 
     def f(x: Any) -> Any:
         for i in range(n):

@@ -9,7 +9,9 @@ import pytest
 from autograd_mini import machine, rules, threads
 from autograd_mini.instructions import Instructions
 from autograd_mini.machine import Machine, many_samples
-from autograd_mini.machine.codes import ROWS
+from autograd_mini.machine.codes import INPUT, ROWS, VARYING
+from autograd_mini.machine.expansion import expanded
+from autograd_mini.machine.one_sample import Lines
 
 pytest.importorskip("numba")
 
@@ -51,6 +53,12 @@ def expected(code, samples):
             given = [columns[slot] for slot in operands[: len(row.operands)]]
             columns.append(np.broadcast_to(rules.NUMPY.function(row)(*given), count))
     return np.stack([columns[slot] for slot in code.outputs], axis=1)
+
+
+def lines(code):
+    """What runs for one sample."""
+    own, tier = expanded(code)
+    return Lines(own, tier, INPUT, own.outputs)
 
 
 def one_by_one(built, samples, outputs):
@@ -219,16 +227,17 @@ def test_what_no_output_needs_is_not_run():
         product = code("mul", 0, 1)
         if dead:
             code("exp", code("tanh", code("add", product, product)))
-        built = Machine(code.instructions(code("sub", product, 0)))
-        streams.append((built._lines.stream.tolist(), built._lines.size))
+        run = lines(code.instructions(code("sub", product, 0)))
+        streams.append((run.stream.tolist(), run.size))
     assert streams[0] == streams[1]
 
 
 def test_a_product_that_is_only_summed_is_not_stored():
     code = Code(2)
-    batch = Machine(code.instructions(code("mul", 0, 1))).batch([True, True])
-    assert batch(np.empty(2), np.array([[2.0, 3.0], [5.0, 7.0]]), "sum") == 41
-    assert batch._blocks[True].size == 2  # the inputs
+    own, _ = expanded(code.instructions(code("mul", 0, 1)))
+    blocks = many_samples.Blocks(own, own.tiers(np.full(2, VARYING)), total=True)
+    assert blocks(np.empty(2), np.array([[2.0, 3.0], [5.0, 7.0]]), mean=False) == 41
+    assert blocks.size == 2  # the inputs
 
 
 def test_constants_alone_are_computed_once():
@@ -236,7 +245,7 @@ def test_constants_alone_are_computed_once():
     outputs = code("log", 1), code("div", 1, 2), code("mul", 0, code("sqrt", code("log", 1)))
     code = code.instructions(*outputs, 0, 1)
     agree(code, np.array([[1.0], [np.nan]]))
-    assert len(Machine(code)._code.codes) == 1
+    assert len(expanded(code)[0].codes) == 1
 
 
 def test_a_buffer_reads_and_writes_the_callers_arrays():
@@ -286,10 +295,10 @@ def test_long_chains_need_little_memory():
     operands[0] = 0, 0
     codes = np.tile(np.array([0, 1], np.int32), steps)
     code = Instructions(2, (), rows, codes, operands, np.array([2 * steps + 1], np.int32))
-    built, outputs = Machine(code), np.empty(1)
-    built(np.array([0.5, 1.0]), outputs)
+    run, outputs = lines(code), np.empty(1)
+    run.evaluation(np.array([0.5, 1.0]), outputs)()
     assert outputs[0] == 2
-    assert built._lines.size < 20
+    assert run.size < 20
 
 
 def test_no_instructions():
