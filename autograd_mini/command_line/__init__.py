@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNREAD
     except KeyboardInterrupt:
         return 130
-    except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, ImportError, OSError, RuntimeError, SyntaxError, TypeError, ValueError) as error:
         said = (
             f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
         )
