@@ -181,6 +181,8 @@ def values(array_like: Any, name: str = "") -> ValueArray:
 
     Raises TypeError for an element that is neither a number nor a Value, ValueError for ragged rows.
     """
+    if not isinstance(name, str):
+        raise TypeError(f'values: the name must be text, as in values([1, 2], "z"), got {name!r}')
     try:
         source = np.array(array_like, dtype=object)
     except ValueError:
@@ -503,6 +505,7 @@ def elementwise(function: Callable[..., Any], *operands: Any) -> Any:
 # --- labels -------------------------------------------------------------------------------------------
 
 
+@suggesting
 def named(x: Any, name: str) -> Any:
     """Label an intermediate Value, or each element of an array of them, and return it.
 

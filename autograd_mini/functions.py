@@ -168,6 +168,8 @@ def _array(x: Any) -> Array:
     if isinstance(x, ValueArray):
         return x
     array = np.array(x, dtype=object) if isinstance(x, Value) else np.asarray(x)
+    if array.dtype.kind in "USM":
+        raise TypeError(f"expected numbers or Values, got {x!r}")
     return values(array) if array.dtype == object else array.astype(float)
 
 

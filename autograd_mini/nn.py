@@ -45,8 +45,8 @@ class Neuron(Module):
 
     def __init__(self, nin: int, nonlin: bool = True, activation: Any = "relu", seed: Any = None) -> None:
         self.activation: Any = table.get(activation, activation)
-        if isinstance(self.activation, str):
-            raise ValueError(f'activation is the name of a rule, such as "tanh", got {activation!r}')
+        if not callable(self.activation):
+            raise ValueError(f'activation is a function or the name of a rule, as "tanh", got {activation!r}')
         draws = _draws(seed)
         self.w, self.b, self.nonlin = [Value(draws.uniform(-1, 1)) for _ in range(nin)], Value(0.0), nonlin
 

@@ -398,6 +398,9 @@ def topological_order(*roots: Value) -> list[Value]:
     >>> [node.data for node in topological_order(x * x + x)]
     [2.0, 4.0, 6.0]
     """
+    for root in roots:
+        if not isinstance(root, Value):
+            raise TypeError(f"topological_order: a root must be a Value, got {_describe(root)}")
     interior = depth_first_order(*roots)
     below = (operand for node in interior for operand in node.args)
     leaves = dict.fromkeys(node for node in (*roots, *below) if not node.args)

@@ -346,6 +346,36 @@ def test_what_leaves_a_choice_is_listed(tmp_path, capsys):
     assert "RuntimeError: never" in said
 
 
+LAYER = """
+def forward(W, x):
+    return W @ x
+def backward(d, W, x):
+    return {"W": d[:, None] * x, "x": W.T @ d}
+"""
+UNREAD = {
+    "no Python": ("net.py", "def forward(x: return", [], r"invalid syntax \(.*net.py, line 1\)"),
+    "no notebook": ("net.ipynb", '{"cells": [', [], r"net\.ipynb is no notebook"),
+    "another ending": ("net.txt", "", [], r"net\.txt: a file to check ends in \.py or \.ipynb"),
+    "no such pass": ("net.py", LAYER, ["--backward", "back"], "defines no back; it defines forward"),
+    "no such argument": ("net.py", LAYER, ["--wrt", "z"], "there is no 'z'; there are W, x"),
+    "shapes that do not fit": (
+        "net.py", LAYER, ["--at", "W=randn(2,3)", "x=randn(2)"], "do not run on these numbers: .*size 2",
+    ),
+    "an unknown maker": (
+        "net.py", LAYER, ["--at", "W=random(2,3)"], r"W: expected numbers .*randn\(…\).*, got random\(2,3\)",
+    ),
+    "no return": ("net.py", "def forward(x): 2\ndef backward(d): 3", ["--at", "x=1"], "is there a return"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_is_wrong_with_a_file_is_said(tmp_path, capsys, name):
+    file, text, options, sense = UNREAD[name]
+    status, said = run(capsys, "check", written(tmp_path, file, text), *options)
+    assert status == 2
+    assert re.search(sense, said), said
+
+
 def test_a_shape_on_which_the_verdict_depends_is_asked_for(tmp_path, capsys):
     text = """
         import numpy as np
@@ -361,7 +391,7 @@ def test_a_shape_on_which_the_verdict_depends_is_asked_for(tmp_path, capsys):
     path = written(tmp_path, "unit.py", text)
     status, said = run(capsys, "check", path)
     assert status == 2
-    assert "b=randn(5,1) or b=0.5" in said
+    assert "--at b=randn(5,1) or --at b=0.5" in said
     assert run(capsys, "check", path, "--at", "b=0.5")[0] == 0
 
 

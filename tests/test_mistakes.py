@@ -272,6 +272,22 @@ def a_hand_function_for_a_graph():
     check_gradient(x * x, {"x": lambda x: 2 * x})
 
 
+@mistake(TypeError, "backward gives nothing", "no gradient", r"is there a return\?")
+def a_backward_pass_without_return():
+    def backward(d, x):
+        2 * x * d
+
+    check_backward(lambda x: x**2, backward, at={"x": np.ones(2)})
+
+
+@mistake(TypeError, "forward returns nothing", "", r"is there a return\?")
+def a_forward_pass_without_return():
+    def forward(x):
+        x**2
+
+    check_backward(forward, lambda d, x: 2 * x * d, at={"x": np.ones(2)})
+
+
 # --- transforms and programs ---
 
 
@@ -418,6 +434,31 @@ def a_method_of_pytorch():
 @mistake(TypeError, "got 4", "sizes of the layers in a list", r"such as \[4, 1\]")
 def the_layers_of_a_network_one_by_one():
     nn.MLP(3, 4, 1)
+
+
+@mistake(ValueError, "got None", "a function or the name of a rule", '"tanh"')
+def a_network_without_activation():
+    nn.MLP(3, [4, 1], activation=None)
+
+
+@mistake(TypeError, "got 3", "the name must be text", r'values\(\[1, 2\], "z"\)')
+def a_number_for_a_name():
+    values([1.0, 2.0], 3)
+
+
+@mistake(TypeError, "no keyword label", "", r"did you mean name\?")
+def a_label_for_a_name():
+    named(Value(1.0), label="x")
+
+
+@mistake(TypeError, "got int 3", "a root must be a Value", "")
+def the_order_of_a_number():
+    autograd_mini.topological_order(3)
+
+
+@mistake(TypeError, "got 'cat'", "numbers or Values", "")
+def a_class_by_its_name():
+    cross_entropy([0.5, 0.5], "cat")
 
 
 @mistake(AttributeError, "'gradcheck'", "", r"did you mean check_gradient\?")

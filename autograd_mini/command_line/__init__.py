@@ -10,6 +10,7 @@ import argparse
 import io
 import itertools
 import keyword
+import math
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
@@ -25,9 +27,10 @@ from autograd_mini.command_line.arguments import line_of
 from autograd_mini.command_line.checks import check
 from autograd_mini.command_line.derivations import derive
 from autograd_mini.command_line.derivatives import grad, print_rules
-from autograd_mini.command_line.grading import TELL, grade
+from autograd_mini.command_line.grading import grade
 from autograd_mini.command_line.passes import check_file, is_file
 from autograd_mini.command_line.pictures import draw, draw_options, view
+from autograd_mini.grading.reports import TELL
 from autograd_mini.suggestions import did_you_mean
 
 BAD_USE = 2
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNREAD
     except KeyboardInterrupt:
         return 130
-    except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, ImportError, OSError, RuntimeError, SyntaxError, TypeError, ValueError) as error:
         said = (
             f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
         )
@@ -293,16 +296,14 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=lambda options: (check_file if is_file(options.formula) else check)(options))
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text.strip()}")
+def _count(text: str, least: int = 0, most: float = math.inf) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        bounds = "on" if most == math.inf else f"to {most}"
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least} {bounds}, got {text.strip()}")
     return int(text)
 
 
-def _digits(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 17:
-        raise argparse.ArgumentTypeError(f"expected a number of digits from 1 to 17, got {text.strip()}")
-    return int(text)
+_digits = partial(_count, least=1, most=17)
 
 
 def _name(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,8 @@ DRAWS = 100
 def check(options: argparse.Namespace) -> int:
     told = [*filter(None, [options.hand]), *options.names]
     hands = [text for text in told if not has_name(text)]
+    if not hands and os.path.exists(options.formula):
+        raise ValueError(f"{options.formula}: a file to check ends in .py or .ipynb")
     if not hands:
         raise ValueError('DERIVATIVE is required, as in: autograd-mini check "x**2" "2*x"')
     lets = {
@@ -62,7 +65,7 @@ def check(options: argparse.Namespace) -> int:
             if name not in known and name not in INDICES:
                 said = f"the derivative: {unknown_name(name, known)}"
                 hint = f"; the formula's value is called {name} by --name {name}, a part by --let {name}=PART"
-                hint *= said[-1] != "?"
+                hint *= "has no value" in said and said[-1] != "?"
                 raise ValueError(said + hint)
     point, value = _point(formula, given, domain, options)
     compare = check_jacobian if np.shape(value) else check_gradient

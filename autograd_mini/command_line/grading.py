@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from autograd_mini.check import INCONCLUSIVE, RIGHT, painted, wants_colour
 from autograd_mini.files import is_stream, write
 from autograd_mini.grading.course import Journal, Judges, Limits, Source, helpers, read, sources
 from autograd_mini.grading.grades import NOTHING, Grade
-from autograd_mini.grading.reports import TELL, gradescope, overview, page, summary, table
+from autograd_mini.grading.reports import gradescope, overview, page, summary, table
 from autograd_mini.processes import printable
-
-__all__ = ["TELL", "grade"]
+from autograd_mini.progress import progress
 
 FEW = 5  # hand-ins that are named where they have a mistake in common
 
@@ -100,19 +98,12 @@ def _write_text(path: str, text: str) -> None:
 
 
 def with_progress(grades: Iterable[Grade], count: int, what: str = "") -> Iterator[Grade]:
-    """The grades as they come, with a bar on a terminal's stderr while the next is awaited."""
-    shown = sys.stderr.isatty()
-    width = 30
+    """The grades as they come; while the next is awaited, a terminal shows how many there are."""
     iterator = iter(grades)
     for done in range(count):
-        if shown:
-            filled = width * done // count
-            bar = f"{what}[{'#' * filled}{'.' * (width - filled)}] {done}/{count}"
-            print(f"\r{bar}", end="", file=sys.stderr, flush=True)
-        result = next(iterator)
-        if shown:
-            print("\r" + " " * len(bar) + "\r", end="", file=sys.stderr, flush=True)
-        yield result
+        with progress(f"{what}{done} of {count}"):
+            known = next(iterator)
+        yield known
 
 
 def painted_line(result: Grade) -> str:

@@ -8,6 +8,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,9 @@ from autograd_mini.check.subjects.binding import Passes
 from autograd_mini.check.subjects.passes import function_of
 from autograd_mini.command_line.arguments import pairs, point_of
 from autograd_mini.command_line.checks import STATUS
-from autograd_mini.command_line.proposals import Pair, keys_in, pair_of, point_for
+from autograd_mini.command_line.proposals import Pair, keys_in, named, pair_of, part_of, point_for
 from autograd_mini.definitions import Definitions, definitions_of
 from autograd_mini.progress import printing_once, progress
-from autograd_mini.suggestions import did_you_mean
 from autograd_mini.trees import map_leaves
 
 SHOWN = 5  # statements that were left out
@@ -67,8 +67,8 @@ class _Passes:
     def __init__(self, found: Definitions, pair: Pair, options: argparse.Namespace) -> None:
         self.found, self.pair, self.seed = found, pair, options.seed
         owners = {name.partition(".")[0] for name in pair if name and "." in name}
-        self.owner = self._named(owners.pop()) if owners else None
-        loss = self._named(options.loss) if options.loss else None
+        self.owner = named(found, owners.pop()) if owners else None
+        loss = named(found, options.loss) if options.loss else None
         wrt = options.wrt.split(",") if options.wrt else None
         gradients = pairs(options.gradient, "a name with that of its gradient such as W=dW")
         self.named: dict[str, Any] = {
@@ -76,32 +76,13 @@ class _Passes:
             "gradients": {name: int(x) if x.isdecimal() else x.strip() for name, x in gradients.items()},
         }  # fmt: skip
 
-    def _named(self, name: str) -> Any:
-        """What the file calls so."""
-        x = self.found.names
-        owner, *rest = name.split(".")
-        if owner not in x:
-            raise ValueError(f"{self.found.path} defines no {owner}; it defines {listed(self.found.own)}")
-        found = x[owner]
-        for part in rest:
-            found = self._part(found, part)
-        return found
-
-    def _part(self, owner: Any, name: str) -> Any:
-        """An attribute of what the file defines."""
-        if not hasattr(owner, name):
-            known = [x for x in dir(owner) if not x.startswith("_") and callable(getattr(owner, x))]
-            kind = owner.__name__ if isinstance(owner, type) else type(owner).__name__
-            raise ValueError(f"{kind} in {self.found.path} has no {name}; {did_you_mean(name, known)}")
-        return getattr(owner, name)
-
     def _functions(self, owner: Any) -> tuple[Any, Any]:
         """The passes, of an instance if they are methods."""
 
         def of(name: str | None) -> Any:
             if name is None or "." not in name:
-                return name and self._named(name)
-            return self._part(owner, name.partition(".")[2])
+                return name and named(self.found, name)
+            return part_of(self.found, owner, name.partition(".")[2])
 
         return of(self.pair.forward), of(self.pair.backward)
 
@@ -128,17 +109,21 @@ class _Passes:
         def fits(texts: Mapping[str, str]) -> Exception | None:
             return runs(texts) or (ValueError("a gradient has another size") if self._unlike(texts) else None)
 
+        random = np.random.default_rng(self.seed)
+        for name, text in given.items():
+            value_of(name, text, random)  # what cannot be read is said before anything is tried
         keys = keys_in(functions)
         point = point_for(needed, keys, given, runs)
-        unlike = [name for name in self._unlike(point) if name in point and name not in given]
-        if unlike:
+        if unlike := [name for name in self._unlike(point) if name in point and name not in given]:
             try:
                 other = point_for(needed, keys, given, fits)
             except ValueError:
                 return point
+            differing = [name for name in point if point[name] != other[name]]
+            differing = [name for name in unlike if name in differing] or differing
             raise ValueError(
-                f"of {listed(unlike)} the gradient has the wrong shape or a proposed number has: say with "
-                f"--at which is meant, as in {_assigned(unlike, point)} or {_assigned(unlike, other)}"
+                f"of {listed(unlike)} the gradient has the wrong shape or a proposed number has: say which "
+                f"is meant, --at {_assigned(differing, point)} or --at {_assigned(differing, other)}"
             )
         return point
 
@@ -177,14 +162,15 @@ def value_of(name: str, text: str, random: np.random.Generator) -> Any:
     >>> value_of("y", "randint(3,5)", np.random.default_rng(0)).shape, value_of("mode", "'train'", None)
     ((5,), 'train')
     """
+    with suppress(SyntaxError, ValueError):
+        return as_array(_evaluated(ast.parse(text.strip(), mode="eval").body, random))
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
         return point_of([f"{name}={text}"])[name]
-    try:
-        return as_array(_evaluated(tree, random))
     except ValueError:
-        return point_of([f"{name}={text}"])[name]
+        if "(" not in text:
+            raise
+        made = ", ".join(f"{kind}(…)" for kind in MADE)
+        raise ValueError(f"{name}: expected numbers such as 1,2;3,4, or {made}, got {text}") from None
 
 
 def _evaluated(node: ast.expr, random: np.random.Generator) -> Any:

@@ -14,12 +14,14 @@ import re
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 from autograd_mini.check.subjects.arguments import listed
 from autograd_mini.check.subjects.naming import bases, returned_names
 from autograd_mini.check.subjects.running import BACKWARDS, FORWARDS, LOSSES
 from autograd_mini.definitions import Definitions
+from autograd_mini.suggestions import did_you_mean
 
 AHEAD = set("forward fwd fprop feedforward feed pass propagation prop propagate f fn".split())
 BACK = set("backward back bwd bprop backprop prime derivative deriv der grad gradient d diff dx".split())
@@ -43,6 +45,8 @@ class Pair(NamedTuple):
 
 def pair_of(found: Definitions, forward: str | None, backward: str | None) -> Pair:
     """The passes that are named, or the only ones that the names in the file propose."""
+    for name in filter(None, (forward, backward)):
+        named(found, name)
     if forward is not None and backward is not None:
         return Pair(forward, backward)
     pairs = [
@@ -88,6 +92,23 @@ def _pairs(found: Definitions) -> Iterator[Pair]:
             ahead = [f for f in same if _words(f) & AHEAD] or same
             if len(ahead) == 1:
                 yield Pair(ahead[0], name)
+
+
+def named(found: Definitions, name: str) -> Any:
+    """What the file calls so."""
+    owner, *rest = name.split(".")
+    if owner not in found.names:
+        raise ValueError(f"{found.path} defines no {owner}; it defines {listed(found.own)}")
+    return reduce(partial(part_of, found), rest, found.names[owner])
+
+
+def part_of(found: Definitions, owner: Any, name: str) -> Any:
+    """An attribute of what the file defines."""
+    if not hasattr(owner, name):
+        known = [x for x in dir(owner) if not x.startswith("_") and callable(getattr(owner, x))]
+        kind = owner.__name__ if isinstance(owner, type) else type(owner).__name__
+        raise ValueError(f"{kind} in {found.path} has no {name}; {did_you_mean(name, known)}")
+    return getattr(owner, name)
 
 
 def _words(name: str) -> set[str]:
@@ -165,14 +186,22 @@ def point_for(
         missing = error.name if isinstance(error, NameError) and len(open_) < MOST else None
         if missing is not None and missing not in (*needed, *given):
             return point_for([*needed, missing], keys, given, runs)
-        if failed is None or (isinstance(error, TypeError) and str(error).startswith("check_backward: ")):
+        if failed is None or _weight(error) >= max(1, _weight(failed)):
             failed = error
         if time.perf_counter() > deadline:
             break
+    if not open_:
+        raise ValueError(f"the passes do not run on these numbers: {failed}")
     raise ValueError(
         f"no numbers were found on which the passes run; they take {listed(needed)}: give them, as in "
         f'--at "{(open_ or ["x"])[0]}=randn(5,4)"; a try ended in {type(failed).__name__}: {failed}'
     )
+
+
+def _weight(error: Exception) -> int:
+    """How much an error says of what was asked, whatever the numbers."""
+    said = str(error)
+    return said.startswith("check_backward: ") * (1 if " raises " in said else 2)
 
 
 def _combinations(names: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -138,7 +138,7 @@ def _box(nodes: Sequence[Value], graph: DrawnGraph, selection: Selection, option
     box.title = node.label if len(nodes) == 1 else split_label(node.label)[0]
     if not box.title:
         box.named = False
-        box.title = function_of(nodes[-1]) or ("root" if node in graph.roots else "")
+        box.title = function_of(nodes[-1]) or ("root" if any(x is node for x in graph.roots) else "")
     box.rows = [("" if box.kind == "constant" else "data", [x.data for x in nodes])]
     if node.op is not constant and node in graph.gradients:
         shown = ("grad", [x.grad for x in nodes]), (TOTAL, [graph.gradients[x] for x in nodes])

@@ -93,7 +93,7 @@ CAUSES = {
 @pytest.mark.parametrize("name", CAUSES)
 def test_a_cause_is_named_and_nothing_beside_it(name):
     f, hand, at, said = CAUSES[name]
-    report = check_gradient(f, hand, at=at, diagnosis=30.0)
+    report = check_gradient(f, hand, at=at, points=2, diagnosis=30.0)
     causes = [explanation for explanation in report.explanations if explanation.kind != "slip"]
     assert [said in cause.text for cause in causes] == [True]
 

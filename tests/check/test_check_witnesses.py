@@ -60,10 +60,11 @@ def test_a_graph_has_the_third_witness_as_well():
 
 
 def test_where_many_digits_would_take_long_floats_and_their_bounds_decide():
-    x = np.linspace(0.1, 1.0, 150)
-    report = check_gradient(
-        lambda x: np.sum(np.outer(x, x) ** 2), lambda x: 4 * x * np.sum(x**2), at=x, points=0
-    )
+    def hand(x):
+        return 2 * (x[:16] * np.sum(x**2))[:, None] * np.eye(16, 90) + 2 * np.outer(x[:16] ** 2, x)
+
+    x = np.linspace(0.1, 1.0, 90)
+    report = check_jacobian(lambda x: np.sum(np.outer(x[:16], x) ** 2, axis=1), hand, at=x, points=0)
     assert report
     assert report.witnesses == ("the engine", "f on floats next to the point")
 

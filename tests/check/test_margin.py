@@ -298,7 +298,7 @@ def checked(text, old="", new=""):
     assert old in text
     names = module(text.replace(old, new, 1) if old else text)
     at = {k: random.standard_normal(x) if isinstance(x, tuple) else x for k, x in POINTS[text].items()}
-    options = {"diagnosis": 40.0, "points": 3}
+    options = {"diagnosis": 40.0, "points": 1}
     if "loss" in names:
         return check_backward(names["loss"], at=at, **options)
     if "ReLULayer" in names:

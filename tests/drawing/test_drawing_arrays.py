@@ -498,6 +498,11 @@ def test_of_the_steps_of_a_function_the_last_has_its_name():
     assert sum("cross_entropy_from_logits" in title for title in titles) == 1
 
 
+def test_a_number_equal_to_the_roots_is_no_root():
+    x = Value(2.0, label="x")
+    assert titles_of(draw(named(np.exp(x) + 0.0, "L"))) == ["x", "exp", "0", "L  +"]
+
+
 def test_a_root_has_a_name():
     x = Value(2.0, label="x")
     assert "root  *" in titles_of(draw(x * x))

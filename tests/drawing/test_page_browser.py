@@ -865,7 +865,7 @@ def test_each_step_stands_beside_its_line_of_the_derivation(page):
 @pytest.mark.parametrize("folded", [False, True])
 def test_a_cell_of_a_notebook_is_as_high_as_the_page(chromium, tmp_path, folded):
     root = shared()[-1]
-    style = "width: 900px; display: none" if folded else "width: 900px"
+    style = "width: 1000px; display: none" if folded else "width: 1000px"
     path = tmp_path / "cell.html"
     text = f"<!DOCTYPE html><div id='cell' style='{style}'>{draw(root).live()._repr_html_()}</div>"
     path.write_text(text, encoding="utf-8")
@@ -887,6 +887,8 @@ def test_a_cell_of_a_notebook_is_as_high_as_the_page(chromium, tmp_path, folded)
     assert shown.endswith(title)
     assert inside == outside
     assert 400 < outside < 1200
+    room = chromium.execute_script(f"{frame} return page.querySelector('.canvas').clientWidth")
+    assert room > 900  # and no column beside it
     painted = f"{frame} return getComputedStyle(page.querySelector('body')).backgroundColor"
     assert chromium.execute_script(painted) == "rgb(246, 247, 249)"  # whatever the notebook's colour
     seen = f"{frame} return [...page.querySelectorAll('.node')].every((node) => node.getBBox().width > 10)"

@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -191,16 +192,18 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_a_bar_and_colour_unless_there_shall_be_none(monkeypatch):
+def test_a_terminal_gets_a_count_and_colour_unless_there_shall_be_none(monkeypatch):
     wrong = Mark("dz", "wrong", cause="its sign")
     grades = [Grade("a.py", "right"), Grade("wrong.py", "wrong", (wrong,))]
     monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setattr(sys, "stderr", bar := Terminal())
+    monkeypatch.setattr(sys, "stderr", line := Terminal())
+    monkeypatch.setattr("autograd_mini.progress.PATIENCE", 0.005)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert list(with_progress(grades, 2)) == grades
-    assert "[###############...............] 1/2" in bar.getvalue()
-    assert bar.getvalue().endswith(" \r")
+    assert list(with_progress((time.sleep(0.05) or known for known in grades), 2)) == grades
+    assert "\r0 of 2 … 0.0 s" in line.getvalue()
+    assert "\r1 of 2 … 0.0 s" in line.getvalue()
+    assert line.getvalue().endswith(" \r")
     assert painted_line(grades[1]) == "wrong.py: \x1b[31mwrong\x1b[0m: dz: its sign"
     monkeypatch.setenv("NO_COLOR", "1")
     assert painted_line(grades[1]) == str(grades[1])

@@ -606,10 +606,11 @@ def test_what_is_not_needed_is_not_written() -> None:
     assert "x0" not in write(code, "c", "f", {"x": [0, 1]}, result, {}, 2)
 
 
-def test_a_hundred_thousand_instructions() -> None:
+@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_many_instructions_are_short_lines(count: int) -> None:
     builder = Builder(2)
     slot = 0
-    for i in range(50_000):
+    for i in range(count // 2):
         slot = builder("add", builder("sin" if i % 100 else "neg", slot), 1)
     source = write(builder.code(slot), "javascript", "f", {"x": [0, 1]}, slot, {}, 1)
     assert max(map(len, source.splitlines())) <= 110

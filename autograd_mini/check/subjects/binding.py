@@ -734,6 +734,8 @@ class Passes(Running):
 
     def _unfound(self, why: str) -> NoReturn:
         known = [leaf for leaf in self.targets if is_floating(leaf.value)]
+        if not self.sources:
+            raise refused(f"{why}, as backward gives nothing: is there a return?")
         raise refused(
             f"{why}. Forward works on {listed(map(str, known))}; backward gives "
             f"{listed(map(str, self.sources))}. Say which is which, as in "

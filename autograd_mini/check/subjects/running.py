@@ -271,10 +271,8 @@ class Running:
         known = {leaf.text: leaf.path for leaf in self._attributes(world)}
         wanted = self.out or [name for name in known if name in OUTPUTS]
         if not wanted or not {*wanted} <= {*known}:
-            raise refused(
-                f"forward returns nothing: say with out= which attribute is its output; there are "
-                f"{listed(known)}"
-            )
+            there = f"say with out= which attribute is its output; there are {listed(known)}"
+            raise refused(f"forward returns nothing: {there if known else 'is there a return?'}")
         self.said.append(f"the output is what forward leaves in {listed(wanted)}")
         return [known[name] for name in wanted]
 
