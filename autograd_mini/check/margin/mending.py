@@ -314,10 +314,10 @@ class Mending:
         for group in groups.values():
             group.sort(key=lambda s: (ranks[id(s)], not isinstance(s.slot.get(), ast.AugAssign)))
         yield from (((s, edit),) for s in self.statements for edit in s.edits.clues())
-        yield from self._alike(groups[UNMOVED])
         if self._is_scaled:
             likely = [*ahead, *(s for s in groups[0.0] if s not in ahead)]
             yield from (((s, edit),) for s in likely for edit in s.edits(0) if edit.kind in SCALING)
+        yield from self._alike(groups[UNMOVED])
         for name, phase in dict.fromkeys((*IF_SURE, *ORDER) if self.hints.sure else ORDER):
             group = ahead if name < 0 else [s for s in groups[name] if s not in ahead]
             tried = [
