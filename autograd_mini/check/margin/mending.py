@@ -27,8 +27,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from autograd_mini.check.margin.adjoints import Label, Labels, elsewhere, far_off, labels_by_line
-from autograd_mini.check.margin.edits import ANEW, KINDS, Edit, Slot, is_leaf
+from autograd_mini.check.margin.edits import ANEW, KINDS, Edit, Slot
 from autograd_mini.check.margin.runs import Derivation, LossError, Recorder, Runs, Trial, close, is_called
+from autograd_mini.check.margin.scope import is_leaf
 from autograd_mini.check.margin.statements import Statement, of_formula, statements
 from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.processes import forked
