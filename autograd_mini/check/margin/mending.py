@@ -27,8 +27,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from autograd_mini.check.margin.adjoints import Label, Labels, elsewhere, far_off, labels_by_line
-from autograd_mini.check.margin.edits import ANEW, KINDS, Edit, Slot, is_leaf
+from autograd_mini.check.margin.edits import ANEW, KINDS, Edit, Slot
 from autograd_mini.check.margin.runs import Derivation, LossError, Recorder, Runs, Trial, close, is_called
+from autograd_mini.check.margin.scope import is_leaf
 from autograd_mini.check.margin.statements import Statement, of_formula, statements
 from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.processes import forked
@@ -314,10 +315,10 @@ class Mending:
         for group in groups.values():
             group.sort(key=lambda s: (ranks[id(s)], not isinstance(s.slot.get(), ast.AugAssign)))
         yield from (((s, edit),) for s in self.statements for edit in s.edits.clues())
-        yield from self._alike(groups[UNMOVED])
         if self._is_scaled:
             likely = [*ahead, *(s for s in groups[0.0] if s not in ahead)]
             yield from (((s, edit),) for s in likely for edit in s.edits(0) if edit.kind in SCALING)
+        yield from self._alike(groups[UNMOVED])
         for name, phase in dict.fromkeys((*IF_SURE, *ORDER) if self.hints.sure else ORDER):
             group = ahead if name < 0 else [s for s in groups[name] if s not in ahead]
             tried = [

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from autograd_mini.check.margin.adjoints import SAID, Known, Label, Places, Versions
-from autograd_mini.check.margin.edits import is_leaf
 from autograd_mini.check.margin.runs import Event, Recorder, Runs, close, is_called
+from autograd_mini.check.margin.scope import is_leaf
 from autograd_mini.rewriting import SITES, Site, tree_of
 
 if TYPE_CHECKING:

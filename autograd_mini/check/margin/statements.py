@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from autograd_mini.check.margin.edits import Edits, Scope, Slot, Thing, is_leaf, is_safe, thing_of
+from autograd_mini.check.margin.edits import Slot
 from autograd_mini.check.margin.runs import Runs
+from autograd_mini.check.margin.scope import Scope, Thing, is_leaf, is_safe, thing_of
+from autograd_mini.check.margin.statement_edits import Edits
 from autograd_mini.check.subjects.hand import Formula
 from autograd_mini.check.subjects.passes import is_own
 from autograd_mini.check.subjects.tensors import Runner
