@@ -64,20 +64,26 @@ class Grade:
         return next((m for m in self.marks if m.verdict == self.verdict != RIGHT), None)
 
     @property
+    def why(self) -> tuple[str, ...]:
+        """The first wrong mark and what is wrong with it; or why nothing was to be had."""
+        first = self.first_wrong
+        if self.reason or first is None:
+            return (self.reason,) * bool(self.reason)
+        return first.name, first.cause or first.place
+
+    @property
     def wants_explanation(self) -> bool:
         """Whether something is wrong of which nobody has asked why."""
         return not self.explained and any(mark.verdict == WRONG for mark in self.marks)
 
     def line(self, verdict: str) -> str:
         """The grade in one line, with the verdict as it shall look."""
-        first = self.first_wrong
-        said = (first.name, first.cause or first.place) if first and not self.reason else ("", "")
         counts = Counter(mark.verdict for mark in self.marks)
         credit = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
         tail = f" ({credit})" * (len(self.marks) > 1 and self.verdict != RIGHT)
         notes = [note for note in self.notes if not note.startswith("bound: ")]  # which is long
         flagged = "".join(f" [{said}]" for said in (*self.flags, *notes))
-        texts = dict.fromkeys((printable(self.file), verdict, *said, self.reason))
+        texts = dict.fromkeys((printable(self.file), verdict, *self.why))
         return ": ".join(filter(None, texts)) + tail + flagged
 
     def __str__(self) -> str:

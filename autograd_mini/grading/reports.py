@@ -126,10 +126,8 @@ def overview(grades: Sequence[Grade], names: Sequence[str]) -> str:
     ]
     rows = []
     for grade in grades:
-        first = grade.first_wrong
-        why = ": ".join(filter(None, [first.name, first.cause or first.place])) if first else ""
         notes = grade.notes if grade.verdict == FAILED else ()
-        said = _lines(filter(None, [why, grade.reason, *grade.flags, *notes]))
+        said = _lines(filter(None, [": ".join(filter(None, grade.why)), *grade.flags, *notes]))
         rows.append([links[grade.file], _verdict(grade.verdict), said, _points(grade)])
     counts = Counter(grade.verdict for grade in grades)
     sums = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())

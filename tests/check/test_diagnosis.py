@@ -62,11 +62,9 @@ def evidence_of(mistake: Mistake, rtol: float = 1e-7, unit: float = 0.0, known: 
         points.append(Point(arguments, output, {name: truth[name] for name in yours}, yours, slack))
 
     def graph(point: Point) -> Graph:
-        fresh = {name: _fresh(point.arguments[name], name) for name in point.truth}
-        outputs = mistake.f(*{**point.arguments, **fresh}.values())
-        return Graph(
-            {name: np.array(x, dtype=object) for name, x in fresh.items()}, np.array(outputs, dtype=object)
-        )
+        fresh = {name: _fresh(x, name) for name, x in point.arguments.items()}
+        inputs = {name: np.array(fresh[name], dtype=object) for name in point.truth}
+        return Graph(inputs, np.array(mistake.f(*fresh.values()), dtype=object))
 
     return Evidence(
         points, graph if known else lambda point: None, lambda a: mistake.f(*a.values()), mistake.out
@@ -632,7 +630,8 @@ def test_nodes_are_named_by_the_functions_that_make_them() -> None:
     S = softmax(W2 @ (1 / (1 + np.exp(-(W1 @ x + b)))))
     mistake.yours = lambda arguments, truth: {"W2": truth["W2"] * S[:, None]}
     [first, *_] = diagnose(evidence_of(mistake))
-    assert first.text == "yours is ∂f/∂W2 times softmax(Σ W2·c), elementwise at Σ W2·c"
+    z = "Σ W2·sigmoid(Σ W1·c + b)"
+    assert first.text == f"yours is ∂f/∂W2 times softmax(Σ W2·sigmoid(Σ … + b)), elementwise at {z}"
 
 
 def test_the_shift_of_a_softmax_is_no_path_of_its_own() -> None:

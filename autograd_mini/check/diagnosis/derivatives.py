@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from autograd_mini.check.diagnosis.case import Candidate
-from autograd_mini.check.diagnosis.chain import Chain, Mistake, Thing
+from autograd_mini.check.diagnosis.chain import Chain, Factor, Mistake, Thing, fraction
 from autograd_mini.check.diagnosis.tape import Edges, Group, Numbers, Site, Weights
 from autograd_mini.check.subjects.arguments import Floats
 from autograd_mini.number_types import ARRAY
@@ -153,24 +153,16 @@ def _elsewhere(chain: Chain, edges: Edges) -> Iterator[Candidate]:
 
         return at
 
-    text = "takes the mask of {V}, not of {H}" if is_mask else "takes {M} at {V}, not at {H}"
-    things, formula = {"G": edges.above, "H": edges.below}, "{T} has the factor {M} at {H}"
-    mistakes = [
-        Mistake("wrong derivative", f"yours {text}", formula, {**things, "V": factor.thing}, slope(factor.of))
-        for factor in chain.operands(len(edges.above))
-    ]
+    places = chain.operands(len(edges.above))
     if is_mask:
-        masks = [("{H} < 0", lambda n: -edges.below.values(n))]
-        if chain.case.outputs == 1:
-            masks.append(("∂{out}/∂{G_}", lambda n: n.adjoint[edges.above.nodes, 0]))
-        mistakes += [
-            Mistake(
-                "wrong derivative",
-                f"yours takes the mask of {what}, not of {{H}}",
-                formula,
-                things,
-                slope(of),
-            )
-            for what, of in masks
-        ]
-    yield from chain.replaced(edges, mistakes)
+        places.append(Factor(f"{edges.below.name} < 0", lambda n: -edges.below.values(n)))
+    if is_mask and chain.case.outputs == 1:
+        of_the_adjoint = fraction(chain.case.evidence.out, edges.above.name)
+        places.append(Factor(of_the_adjoint, lambda n: n.adjoint[edges.above.nodes, 0]))
+    text = "takes the mask of {V}, not of {H}" if is_mask else "takes {M} at {V}, not at {H}"
+    things = {"G": edges.above, "H": edges.below}
+    yield from chain.replaced(edges, [
+        Mistake("wrong derivative", f"yours {text}", "{T} has the factor {M} at {H}",
+                {**things, "V": place.thing}, slope(place.of))
+        for place in places
+    ])  # fmt: skip

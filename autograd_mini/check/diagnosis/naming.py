@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
-from autograd_mini.check.subjects.arguments import Floats, plain
-from autograd_mini.labels import split_label, subscript
-from autograd_mini.sweeps import tape_of
+from autograd_mini.labels import split_label
 from autograd_mini.value import constant
 
 if TYPE_CHECKING:
@@ -57,7 +51,7 @@ class Naming:
             base, index = split_label(self.tape.labels[i])
             return base if whole and index else self.tape.labels[i]
         if node.op is constant:
-            return self._constant(i, whole)
+            return self._constant(i)
         op = node.op.name
         if op == "sub" and self._is_shift(self.tape.args[i][1]):
             return self.name(self.tape.args[i][0], whole, length)  # a shift that changes nothing
@@ -122,49 +116,12 @@ class Naming:
         )
         return terms[0] if alike else None
 
-    @cached_property
-    def held(self) -> dict[int, tuple[str, Index]]:
-        """The constants that are elements of f's other arguments, as they move with these: name and index."""
-        found: dict[int, tuple[str, Index]] = {}
-        for name in self.tape.case.arrays:
-            x = np.asarray(self.tape.case.home.arguments[name])
-            more = 1e-3 * np.random.default_rng(0).uniform(0.5, 1.5, x.shape)
-            for moved in (x + more, np.where(x == 0, 0.0, x + more)):  # of zeros, terms may be left out
-                with suppress(Exception):  # it is an index, which cannot be moved
-                    if (data := self._data(name, moved)) is not None:
-                        found |= self._named(name, moved, data)
-                        break
-        return found
-
-    def _data(self, name: str, x: Floats) -> dict[int, float] | None:
-        """The numbers of the graph where an argument is another one; None if it is another graph."""
-        point = self.tape.case.home
-        graph = self.tape.case.evidence.graph(replace(point, arguments={**point.arguments, name: plain(x)}))
-        recorded = None if graph is None else tape_of([*graph.outputs.flat])
-        if recorded is None or not self.tape.is_alike(recorded.code):
-            return None
-        return {slot: node.data for node, slot in recorded.slots.items()}
-
-    def _named(self, name: str, array: Floats, data: Mapping[int, float]) -> dict[int, tuple[str, Index]]:
-        names = {
-            float(sign * x): (mark + name, index)
-            for index, x in np.ndenumerate(array)
-            for sign, mark in ((-1, "−"), (1, ""))
-            if x
-        }
-        constants = [i for i, node in enumerate(self.tape.order) if node.op is constant]
-        return {i: names[data[i]] for i in constants if data.get(i) in names}
-
-    def _constant(self, i: int, whole: bool) -> str:
-        """A constant, or the argument of f that it is an element of."""
-        if i in self.held:
-            name, index = self.held[i]
-            return name if whole else subscript(name, index)
+    def _constant(self, i: int) -> str:
         return f"{self.tape.order[i].data:.4g}".replace("-", "−")
 
     def _constants(self, nodes: Sequence[int]) -> str:
-        """Constants that are one array: an argument of f, whose zeros may be any, or c."""
-        names = {self._constant(i, whole=True) for i in nodes if self.tape.order[i].data} or {"0"}
+        """Constants that are one array: the number that they are, where they are not 0, or c."""
+        names = {self._constant(i) for i in nodes if self.tape.order[i].data} or {"0"}
         return names.pop() if len(names) == 1 else "c"
 
     def _operand(self, i: int, place: int, whole: bool, length: int) -> str:

@@ -184,8 +184,13 @@ def is_tree(x: Any) -> bool:
 
 def is_floating(x: Any) -> bool:
     """Whether it is a float or an array of floats, and no count, index or Value."""
+    return is_of_kind(x, "f")
+
+
+def is_of_kind(x: Any, kinds: str) -> bool:
+    """Whether it is a number or an array of numbers of some of NumPy's kinds."""
     try:
-        return np.asarray(x).dtype.kind == "f"
+        return np.asarray(x).dtype.kind in {*kinds}
     except ValueError:  # ragged
         return False
 

@@ -28,6 +28,7 @@ from autograd_mini.check.subjects.arguments import (
     by_leaves,
     caller,
     is_floating,
+    is_of_kind,
     listed,
     matched,
     numbers_of,
@@ -101,7 +102,8 @@ class Subject(ABC):
     def graph(self, arguments: Arguments, also: Sequence[str] = (), whole: bool = False) -> Graph:
         """f on Values; ``also`` are labelled intermediates whose nodes are wanted.
 
-        For these, and for the ``whole`` graph, all arguments that are floats are Values with a label.
+        For these all arguments that are floats are Values with a label; for the ``whole`` graph also whole
+        numbers, where f takes them.
         """
 
     def sampled(self, arguments: Arguments) -> Callable[[Floats], Floats]:
@@ -328,16 +330,15 @@ class _Function(Subject):
     def graph(self, arguments: Arguments, also: Sequence[str] = (), whole: bool = False) -> Graph:
         lifted = self._lifted(arguments)
         # What depends on no Value has no node, and could not be found by its label.
-        whole |= bool(also)
-        more = {name: as_values(x, name) for name, x in lifted.items() if whole and is_floating(x)}
-        with noting_locals() as noted:
-            try:
-                outputs, named = self._outputs({**lifted, **more})
-            except Exception:
-                if not more:
-                    raise
-                noted.clear()
-                outputs, named = self._outputs(lifted)  # f wants numbers there
+        for kinds in ["fiu"] * whole + ["f"] * (whole or bool(also)) + [""]:
+            more = {name: as_values(x, name) for name, x in lifted.items() if is_of_kind(x, kinds)}
+            with noting_locals() as noted:
+                try:
+                    outputs, named = self._outputs({**lifted, **more})
+                    break
+                except Exception:  # f wants numbers there
+                    if not kinds:
+                        raise
         nodes = {name: np.asarray(lifted[name], dtype=object) for name in self.shapes}
         order = topological_order(*(x for x in outputs.flat if isinstance(x, Value)))
         known = set(order)
