@@ -33,6 +33,7 @@ from autograd_mini.deriving.algebra import (
 
 Tree: TypeAlias = "tuple[Any, ...]"
 FORMS = 4  # of a sum, by what is taken out
+SHORT = 6  # terms of a sum of which other forms than the usual may be read
 
 
 def tree(p: Poly) -> Tree:
@@ -43,7 +44,11 @@ def tree(p: Poly) -> Tree:
 def forms(p: Poly) -> Iterator[Tree]:
     """The forms among which the shortest is to be chosen, the usual one first."""
     gathered = _gathered(p)
-    yield from _factored(gathered)
+    found = _factored(gathered)
+    yield next(found)
+    if len(p) > SHORT:
+        return
+    yield from found
     if gathered != p:
         yield from _factored(p)
     if (fraction := _over_one_bar(p)) is not None:

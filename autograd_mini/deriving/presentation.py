@@ -69,7 +69,7 @@ class Derivation:
         """What the lengths of axes are called: n, or their number where that is the same everywhere."""
         lines = [line.value for step in self.steps for line in step.lines]
         lines += [term.slope for step in self.steps for term in step.terms if term.slope is not None]
-        lines += [x for step in self.steps for x in (step.closed, step.chain) if x] + [
+        lines += [x for step in self.steps for x in (step.closed, step.inlined, step.chain) if x] + [
             x.shown for x in self.arrays
         ]
         dims = dict.fromkeys(atom[1] for p in lines for atom in atoms_of(p) if atom[0] == "n")

@@ -238,11 +238,15 @@ class Reverse:
             return None
 
     def _inlined(self, closed: Poly, array: Array, at: tuple[Letter, ...]) -> Poly | None:
-        """The line with what is short by definition put in its place, if that is right everywhere."""
+        """A line of sums and products with what is short by definition put in its place, if that is right."""
         algebra = Algebra({})
+        shown = [closed]
         for x in self.forward.arrays.values():
             if x.kind in INLINE and x.family is not None:
                 algebra.define(("x", x.name, x.letters), x.letters, x.shown)
+                shown.append(x.shown)
+        if any(atom[0] == "inv" for p in shown for atom in atoms_of(p)):
+            return None
         with suppress(TooLargeError, ZeroDivisionError):
             value = algebra.rebuilt(closed)
             if value != closed and self._holds(Line(value), array, at):

@@ -115,9 +115,10 @@ class Style:
             case ("mul", c, parts):
                 return self.multiplied(c, parts)
             case ("sum", letters, inner):
-                return self._big_sum(letters, inner), PRODUCT
+                return self._bound(r"\sum" if self.latex else "Σ", letters, inner), PRODUCT
             case ("max", row, letters, inner):
-                return self._largest(row, letters, inner), PRODUCT
+                word = "max" if row == "maximum" else "min"
+                return self._bound(rf"\{word}" if self.latex else word, letters, inner), PRODUCT
             case ("f", name, nodes):
                 return self._function(name, nodes, closed), ATOM
             case ("is", sign, x, y):
@@ -252,20 +253,13 @@ class Style:
             rf"\left({text}\right)" if self.latex and (r"\frac" in text or r"\sum" in text) else f"({text})"
         )
 
-    def _big_sum(self, letters: Sequence[Letter], inner: Tree) -> str:
+    def _bound(self, sign: str, letters: Sequence[Letter], inner: Tree) -> str:
+        """A sum or an extremum over letters."""
         inside = self.with_letters(letters, used=free(inner) - {*letters})
         text, level = inside.write(inner)
         names = "".join(inside.letters[x] for x in letters)
-        body = self.paren(text) if level == SUM else text
-        return rf"\sum_{{{names}}} {body}" if self.latex else f"Σ_{names} {body}"
-
-    def _largest(self, row: str, letters: Sequence[Letter], inner: Tree) -> str:
-        inside = self.with_letters(letters, used=free(inner) - {*letters})
-        text, level = inside.write(inner)
-        names = "".join(inside.letters[x] for x in letters)
-        body = self.paren(text) if level == SUM else text
-        word = "max" if row == "maximum" else "min"
-        return rf"\{word}_{{{names}}} {body}" if self.latex else f"{word}_{names} {body}"
+        below = f"_{{{names}}}" if self.latex else f"_{names}"
+        return f"{sign}{below} {self.paren(text) if level == SUM else text}"
 
     def _function(self, name: str, nodes: Sequence[Tree], closed: bool) -> str:
         if name == "pow":

@@ -483,8 +483,9 @@ def _indices(indices: list[Index]) -> str:
         parts = [
             f"{'+' if n > 0 else '-'}{abs(n) if abs(n) != 1 else ''}{x}" for x, n in symbols.items() if n
         ]
-        text = "".join(parts) + (f"{offset:+d}" if offset else "" if parts else "0")
-        shown.append(text.lstrip("+"))
+        constant = [f"{offset:+d}"] * bool(offset or not parts)
+        leads = offset > 0 and bool(parts) and parts[0][0] == "-"  # 9 − k
+        shown.append("".join([*constant, *parts] if leads else [*parts, *constant]).lstrip("+"))
     return (", " if any(len(x) > 1 for x in shown) else "").join(shown)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -43,6 +43,8 @@ from autograd_mini.rolling.terms import (
     view_of,
     with_parts,
 )
+
+Item = TypeVar("Item")
 
 FEWEST = 3  # steps of a loop, and terms of a sum
 MOST = 16  # statements of a step
@@ -215,7 +217,7 @@ class _Looping:
             return Assign(statement.name, self._sum(statement))
         assert isinstance(statement, Assemble)
         pieces = [replace(piece, term=self.term(piece.term)) for piece in statement.pieces]
-        pieces = [*_merged(pieces, statement.adds)]
+        pieces = [*_grouped(pieces, lambda some: _one_piece(some, statement.adds))]
         if len(pieces) == 1 and not statement.adds and _is_whole(pieces[0], statement):
             return Assign(statement.name, pieces[0].term)
         return replace(statement, pieces=tuple(pieces))
@@ -246,6 +248,14 @@ def _largest(most: int, holds: Callable[[int], bool]) -> int:
         middle = most if high > most else (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return low
+
+
+def _grouped(items: Sequence[Item], whole: Callable[[Sequence[Item]], Item | None]) -> Iterator[Item]:
+    """The items with as many as can be made one drawn together."""
+    while items:
+        count = _largest(len(items), lambda n, items=items: whole(items[:n]) is not None)  # type: ignore[misc]
+        yield (whole(items[:count]) if count else None) or items[0]
+        items = items[count or 1 :]
 
 
 def _earlier(term: Term, steps: int) -> Term | None:
@@ -405,19 +415,14 @@ def _summed(term: Term) -> Term:
     term = with_parts(term, [_summed(x) for x in parts_of(term)])
     if not _is_sum(term):
         return term
-    operands, done = parts_of(term), []
-    while operands:
-        letter = _letter(term)
+    letter = _letter(term)
 
-        def over(count: int, some: Sequence[Term] = operands, letter: int = letter) -> Term | None:
-            whole = together(some[:count])
-            found = _over(whole, letter, count) if whole is not None else None
-            return found if found is not None and letter in found.axes else None
+    def whole(some: Sequence[Term]) -> Term | None:
+        one = together(some)
+        over = _over(one, letter, len(some)) if one is not None else None
+        return _sum_over(over, some[0].axes) if over is not None and letter in over.axes else None
 
-        count = _largest(len(operands), lambda n: over(n) is not None)
-        whole = over(count) if count else None
-        done.append(_sum_over(whole, operands[0].axes) if whole is not None else operands[0])
-        operands = operands[count or 1 :]
+    done = [*_grouped(parts_of(term), whole)]
     return done[0] if len(done) == 1 else applied(rules.add, tuple(done))
 
 
@@ -426,18 +431,6 @@ def _sum_over(term: Term, axes: tuple[int, ...]) -> Term:
         x, y = term.operands
         return contracted(x, y, axes)
     return reduced(rules.add, term, axes)
-
-
-def _merged(pieces: Sequence[Piece], adds: bool) -> Iterator[Piece]:
-    """Pieces that are in progression as one."""
-    while pieces:
-
-        def one(count: int, some: Sequence[Piece] = pieces) -> Piece | None:
-            return _one_piece(some[:count], adds)
-
-        count = _largest(len(pieces), lambda n: one(n) is not None)
-        yield (one(count) if count else None) or pieces[0]
-        pieces = pieces[count or 1 :]
 
 
 def _is_whole(piece: Piece, array: Assemble) -> bool:

@@ -315,6 +315,18 @@ def test_a_function_without_parentheses_ends_its_product(formula: str, at, resul
     assert derivation(formula, at, [*results]).results == results
 
 
+def test_lengths_have_names_in_definitions_that_are_put_in() -> None:
+    at = {"x": np.array([0.5, -1.0, 2.0]), "b": np.array([1.0, 0.3, 0.2])}
+    for f in (
+        lambda x, b: np.sum((len(x) * x - b) ** 2),
+        lambda x, b: np.sum((x.sum() - b) ** 2),
+        lambda x, b: np.sum((x * np.sum(sigmoid(b - b)) - b) ** 2),
+    ):
+        found = derivation(f, at)
+        assert not list(wrong_lines(found, f, at))
+        assert not re.search("[56]", found.results["x"])
+
+
 @pytest.mark.parametrize("name", ["σ", "sigma"])
 def test_functions_have_other_words_than_arguments(name: str) -> None:
     found = derivation(f"1/(1 + exp(-{name}*x))", {name: 2.0, "x": 3.0})
