@@ -25,6 +25,7 @@ from autograd_mini.rolling.names import Names
 from autograd_mini.rolling.numpy_text import ATOM, SAME, NumPy, Text, numpy_name
 from autograd_mini.rolling.statements import Statement, body
 from autograd_mini.rolling.terms import (
+    BATCH,
     Apply,
     Assign,
     Contract,
@@ -131,6 +132,9 @@ class _Runnable(NumPy):
 
     def is_new(self, term: Term) -> bool:
         """Whether the term is an array of floats that nothing else needs."""
+        minus, term = self.signed(term)
+        if minus:
+            return bool(term.axes)
         match term := unwrapped(term):
             case Name():
                 return term.name in self.spent
@@ -148,6 +152,14 @@ class _Runnable(NumPy):
     def text(self, term: Term) -> Text:
         minus, term = self.signed(term)
         return super().text(Apply(term.axes, rules.neg, (term,)) if minus else term)
+
+    def without_minus(self, statement: Assign) -> Assign:
+        """The statement of an array, and the minus kept for its users."""
+        minus, term = self.signed(statement.term)
+        if not (minus and self.is_new(term)):
+            return statement
+        self.negated.add(statement.name)
+        return replace(statement, term=term)
 
     def signed(self, term: Term) -> tuple[bool, Term]:
         """Whether there is a minus to take out of the term, and the term without it, which is exact."""
@@ -190,7 +202,7 @@ class _Runnable(NumPy):
         x, y = term.x, term.y
         if term.axes and x.axes == y.axes:  # several times as fast as np.einsum, along few numbers above all
             return self.aligned(reduced(rules.add, applied(rules.mul, (x, y)), term.axes), term.axes)
-        return super().contract(term)
+        return super().contract(replace(term, x=_longest_last(x), y=_longest_last(y)))
 
     def product(self, x: str, y: str) -> Text:
         # which takes less time to start, but 0 times an infinite number for 0 where there is one sample
@@ -221,6 +233,8 @@ class _Runnable(NumPy):
         self, statements: Sequence[Statement], results: Sequence[Term], needed: Iterable[str] = ()
     ) -> tuple[list[str], list[str]]:
         """The statements' lines and texts of the results; ``needed`` are names that others take later."""
+        self.spent = set()
+        statements = [self.without_minus(s) if isinstance(s, Assign) else s for s in statements]
         new = {s.name: not isinstance(s, Assign) or self.is_new(s.term) for s in statements}
         views = [s.term for s in statements if isinstance(s, Assign) and not new[s.name] and s.term.axes]
         own = {name for name in new if new[name]}.difference(_names(*views))
@@ -232,14 +246,16 @@ class _Runnable(NumPy):
         lines = []
         for statement in statements:
             self.spent = spent.pop() if isinstance(statement, Assign) else spent.pop() and set()
-            if isinstance(statement, Assign):
-                minus, term = self.signed(statement.term)
-                if minus and self.is_new(term):
-                    self.negated.add(statement.name)
-                    statement = replace(statement, term=term)
             lines += self.statement(statement)
         self.spent = spent.pop()
         return lines, [self.aligned(term, tuple(sorted(term.axes)))[0] for term in results]
+
+
+def _longest_last(term: Term) -> Term:
+    """A view of windows with its axes by length: a product copies it, in runs along the last ones."""
+    if isinstance(term, View) and term.windowed and BATCH not in term.axes:
+        return replace(term, axes=tuple(sorted(term.axes, key=term.sizes.__getitem__)))
+    return term
 
 
 def _as_array(term: Term) -> Term:

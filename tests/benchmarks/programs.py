@@ -5,7 +5,7 @@
 Each workload is one loss, written once with `x @ W.T`, and run by every engine in its own way of writing,
 in float64; the time is that of the loss and all its gradients, called again and again with the parameters,
 the sample and the target. Before anything is timed, all engines' gradients are compared. Then every round
-times every engine once, some 10 ms each, in turn; the figures are medians. JAX is given its own arrays,
+times every engine once, some 10 ms each, in an order of its own; the figures are medians. JAX is given its own arrays,
 and NumPy's too; PyTorch and NumPy run on one thread, all others as they come. Getting ready, first results
 and growth are measured by ready.py, in processes of their own. With ``--table``, some three minutes, layers
 join the networks, and one table has each engine's time as a multiple of that of NumPy by hand.
@@ -34,6 +34,7 @@ import argparse
 import gc
 import math
 import os
+import random
 import statistics
 import sys
 import threading
@@ -305,7 +306,7 @@ def timings(found: Calls, rounds: int) -> dict[str, tuple[float, float]]:
     took = {name: timing(call, 1) for name, call in bare.items()}
     times: dict[str, list[float]] = {name: [] for name in bare}
     for turn in range(rounds):
-        for name, call in bare.items():
+        for name, call in random.sample([*bare.items()], len(bare)):  # for the threads of one spin on
             if took[name] < SLOW or turn % 10 == 0:
                 times[name].append(timing(call, max(1, int(SLOT / took[name]))))
     gc.unfreeze()
