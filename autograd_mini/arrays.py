@@ -138,8 +138,9 @@ class ValueArray(np.ndarray[Any, Any]):
     if not TYPE_CHECKING:  # which would take any name for an attribute
 
         def __getattr__(self, name: str) -> Any:
-            module = "np" if hasattr(np, name) else "autograd_mini"
-            written = f"{module}.{name}(x)" if name in rules.table else "np.exp(x) or softmax(x)"
+            written = "np.exp(x) or softmax(x)"
+            if name in rules.table:
+                written = f"{'np' if hasattr(np, name) else 'autograd_mini'}.{name}(x)"
             said = f"an array of Values has no attribute {name!r}: it has NumPy's"
             raise AttributeError(f"{said}, and functions are written around it, as in {written}")
 
