@@ -270,8 +270,8 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
     for name in {array.name for array in found.arrays if array.kind == "input"} - {*at}:  # an element
         whole, index = _element(name, at)
         known[name] = at[whole][index]
-    style = found._style(False)
-    known |= {name: float(letter.dim[-1]) for letter, name in found._lengths.items()}
+    style = found.style(False)
+    known |= {name: float(letter.dim[-1]) for letter, name in found.lengths.items()}
     for array in found.arrays:
         if array.kind != "input" and array.name not in known:
             text = style.with_letters(array.letters, "ijkl").poly(array.shown)
@@ -280,8 +280,8 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
         whole, index = _element(name, at)
         truth = np.asarray(jacobian(f, [*at].index(whole))(*at.values()))
         truth = truth[(..., *index)] if index else truth
-        step = found._by_name.get(name)
-        lines = [found._result(name, style)]
+        step = found.by_name.get(name)
+        lines = [found.last_line(name, style)]
         if step is not None:
             lines += [(style.derivative(name, step.axes), style.poly(line.value)) for line in step.lines]
         for left, text in lines:

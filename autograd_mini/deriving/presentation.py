@@ -59,13 +59,14 @@ class Derivation:
 
     # --- its parts ---
 
-    def _style(self, latex: bool) -> Style:
+    def style(self, latex: bool) -> Style:
+        """How its lines are written."""
         names = [x.name for x in self.arrays]
         style = Style(latex, self.out, frozenset(names), order={x: k for k, x in enumerate(names)})
-        return replace(style, letters=self._lengths, rank=len(self._array(self.out).letters))
+        return replace(style, letters=self.lengths, rank=len(self._array(self.out).letters))
 
     @cached_property
-    def _lengths(self) -> dict[Letter, str]:
+    def lengths(self) -> dict[Letter, str]:
         """What the lengths of axes are called: n, or their number where that is the same everywhere."""
         lines = [line.value for step in self.steps for line in step.lines]
         lines += [term.slope for step in self.steps for term in step.terms if term.slope is not None]
@@ -78,22 +79,23 @@ class Derivation:
         return {Letter("n", dim): next(names, str(dim[-1])) for dim in dims}
 
     @cached_property
-    def _by_name(self) -> dict[str, Step]:
+    def by_name(self) -> dict[str, Step]:
+        """The step of each array."""
         return {step.array.name: step for step in self.steps}
 
     @property
     def results(self) -> dict[str, str]:
         """The last line for each argument, in matrix notation where there is one."""
-        return {name: self._result(name, self._style(False))[1] for name in self.wrt}
+        return {name: self.last_line(name, self.style(False))[1] for name in self.wrt}
 
-    def _result(self, name: str, style: Style) -> tuple[str, str]:
+    def last_line(self, name: str, style: Style) -> tuple[str, str]:
         """What is derived, and what it is."""
-        step = self._by_name.get(name)
+        step = self.by_name.get(name)
         if step is None:
             return style.derivative(name, ()), "0"
         if not step.lines:
             return style.derivative(name, ()), _numbers(self.numbers[name])
-        plain = self._style(False)
+        plain = self.style(False)
         closed = step.closed
         if closed is not None and len(self._formula(step, closed, plain)[1]) > max(
             LONGEST, len(self._formula(step, step.value, plain)[1])
@@ -157,7 +159,7 @@ class Derivation:
                 rows.append(Row(left, text, comment, sign))
                 left = ""
             yield rows
-        yield [Row(left, text, "", "=") for left, text in (self._result(name, style) for name in self.wrt)]
+        yield [Row(left, text, "", "=") for left, text in (self.last_line(name, style) for name in self.wrt)]
 
     def _equations(self, step: Step, style: Style) -> Iterator[tuple[str, str, str]]:
         """Sign, text and comment of each line of a step."""
@@ -230,7 +232,7 @@ class Derivation:
 
     def __str__(self) -> str:
         lines: list[str] = []
-        for rows in self._blocks(self._style(False)):
+        for rows in self._blocks(self.style(False)):
             indent = ""
             for row in rows:
                 if not row.sign:
@@ -248,7 +250,7 @@ class Derivation:
     def latex(self) -> str:
         """All lines as one ``aligned`` of LaTeX, with what is said of them as text in it."""
         blocks = []
-        for rows in self._blocks(self._style(True)):
+        for rows in self._blocks(self.style(True)):
             lines = []
             for row in rows:
                 sign = SIGN_LATEX.get(row.sign, r"\quad " if not row.sign else "")
@@ -274,7 +276,7 @@ class Derivation:
             return f'<td style="text-align: {side}; padding: 0.15em 0; {more}">{inside}</td>'
 
         body = []
-        for rows in self._blocks(self._style(True)):
+        for rows in self._blocks(self.style(True)):
             for row in rows:
                 muted = cell(row.comment, "padding-left: 2em; opacity: 0.7")
                 if row.sign:
