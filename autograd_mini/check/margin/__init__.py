@@ -8,7 +8,6 @@ nothing is never called wrong for that.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,13 +21,12 @@ from autograd_mini.check.margin.by_hand import mended_by_hand
 from autograd_mini.check.margin.lines import CodeLine, Labelled, explanations_of, parts_of_code
 from autograd_mini.check.margin.mending import Hints, Mend, Mending, mended
 from autograd_mini.check.margin.repair import Repair, Repairing
-from autograd_mini.check.margin.runs import Derivation, Event, Recorder, Runs, Trial, is_called, same
+from autograd_mini.check.margin.runs import ADJOINT, Derivation, Event, Recorder, Runs, Trial, is_called, same
 from autograd_mini.rewriting import SITES
 from autograd_mini.trees import map_leaves
 
 __all__ = ["Margin", "Recorded", "Trial", "explained", "mended_by_hand"]
 
-ADJOINT = re.compile(r"(self\.)?(d|grad|delta)", re.IGNORECASE)  # how names of adjoints begin
 TO_REPAIR = 0.2  # of the time, by the names that lines have, else by any adjoint; the rest is for edits
 
 

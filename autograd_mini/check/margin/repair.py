@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from autograd_mini.check.margin.adjoints import SAID, Known, Label, Places, Versions
-from autograd_mini.check.margin.runs import Event, Recorder, Runs, close, is_called
+from autograd_mini.check.margin.runs import ADJOINT, Event, Recorder, Runs, close, is_called
 from autograd_mini.check.margin.scope import is_leaf
 from autograd_mini.rewriting import SITES, Site, tree_of
 
@@ -206,8 +206,10 @@ class Repairing:
         for event in self.events:
             site = SITES[event.site]
             is_before = event.place < repair.place and site[:2] != repair.where[:2]
-            kind = self.labels[event.place].kind
-            is_unknown = kind in UNKNOWN and not (kind == "multiple" and repair.scaled)
+            kind, title, _ = self.labels[event.place]
+            kind = "" if " through " in title else kind  # a part of an adjoint alone
+            known = ("multiple",) * repair.scaled + ("forward",) * (not ADJOINT.match(site.text))
+            is_unknown = kind in UNKNOWN and kind not in known
             if is_before and site.kind in SAID and is_unknown:
                 doubtful[event.site].append(event)
         return not any(

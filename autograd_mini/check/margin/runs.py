@@ -192,6 +192,7 @@ class Runs:
         return self.trial.right(self.gradients(Recorder(put, keep=False)))
 
 
+ADJOINT = re.compile(r"(self\.)?(d|grad|delta)", re.IGNORECASE)  # how names of adjoints begin
 CALLED = ("d{}", "grad{}", "{}grad", "delta{}", "{}delta", "dl{}", "dld{}", "d{}dl", "dloss{}", "g{}", "{}d")
 
 
