@@ -6,9 +6,9 @@ Each workload is one loss, written once with `x @ W.T`, and run by every engine 
 in float64; the time is that of the loss and all its gradients, called again and again with the parameters,
 the sample and the target. Before anything is timed, all engines' gradients are compared. Then every round
 times every engine once, some 10 ms each, in an order of its own; the figures are medians. JAX is given its
-own arrays, and NumPy's too; PyTorch and NumPy run on one thread, all others as they come. Getting ready, first results
-and growth are measured by ready.py, in processes of their own. With ``--table``, some three minutes, layers
-join the networks, and one table has each engine's time as a multiple of that of NumPy by hand.
+own arrays, and NumPy's too; PyTorch and NumPy run on one thread, all others as they come. Getting ready,
+first results and growth are measured by ready.py, in processes of their own. With ``--table``, some three
+minutes, layers join the networks, and one table has each engine's time as a multiple of NumPy by hand's.
 
 From one run, Python 3.11 on two cores, as multiples of the time by hand:
 
