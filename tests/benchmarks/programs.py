@@ -8,7 +8,7 @@ the sample and the target. Before anything is timed, all engines' gradients are 
 times every engine once, some 10 ms each, in an order of its own; the figures are medians. JAX is given its
 own arrays, and NumPy's too; PyTorch and NumPy run on one thread, all others as they come. Getting ready,
 first results and growth are measured by ready.py, in processes of their own. With ``--table``, some three
-minutes, layers join the networks, and one table has each engine's time as a multiple of NumPy's by hand.
+minutes, layers join the networks, and one table has each engine's time as a multiple of NumPy by hand's.
 
 From one run, Python 3.11 on two cores, as multiples of the time by hand:
 
