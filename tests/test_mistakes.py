@@ -599,7 +599,7 @@ LINES = {
         "did you mean --direction",
     ),
     "a command of others": (["plot", "x"], "no command plot", "", r"did you mean draw\?"),
-    "an equation": (["grad", "y = x**2", "x=1"], "y = x", "no formula", "at the right of ="),
+    "an equation": (["grad", "y = x**2", "x=1"], "y = x", "no derivative such as", "at the right of ="),
     "a method": (["grad", "x.sum()", "x=1,2"], r"x\.sum", "written around", r"sum\(x\)"),
     "a division by zero": (["grad", "1/x", "x=0"], r"got div\(1, 0\)", "needs y != 0", ""),
     "no reference": (["grade", "no.py", "h.py"], "no.py", "cannot be read: No such file", ""),

@@ -204,7 +204,9 @@ def _in_braces(kind: str, text: str, column: int) -> list[Token]:
 # --- from tokens to a tree ------------------------------------------------------------------------------
 
 DERIVATIVE = r"[∂∇′']|\b(?:d(?!\d)\w*|grad\w*|\w+_grad)\b"  # one of which a left side has
-NO_DERIVATIVE = "the left side of = is no derivative such as ∂L/∂x or dx"
+NO_DERIVATIVE = (
+    "the left side of = is no derivative such as ∂L/∂x or dx: write what stands at the right of = alone"
+)
 COMPARISONS = {
     "<": ast.Lt,
     ">": ast.Gt,

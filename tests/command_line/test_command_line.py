@@ -206,7 +206,10 @@ def test_check_proves(run):
     [
         (["h**2", "2*h*x*(1-h)", "--let", "h=tanh(w*x)", "--wrt", "w", "w=1", "x=3"], "1 − h for ∂h/"),
         (["a*sigmoid(a)", "x*sigmoid(a)", "--let", "a=w*x", "--wrt", "w", "w=1", "x=3"], "sigmoid(a)"),
-        (["sum(-t*log(S))", "S+t", "--let", "S=softmax(z)", "--wrt", "z", "z=1,2,3", "t=0,1,0"], "into S1 "),
+        (
+            ["sum(-t*log(S))", "S+t", "--let", "S=softmax(z)", "--wrt", "z", "z=1,2,3", "t=0,1,0"],
+            "takes S for ∂f/",
+        ),
     ],
 )
 def test_the_diagnosis_speaks_of_the_names_that_were_given_to_formulas(run, arguments, said):
