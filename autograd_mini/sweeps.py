@@ -239,11 +239,16 @@ class _Bounded(FormulaType):
     def _native(self) -> dict[str, Callable[..., Any]]:
         finite = _finite_bound if self.base.large else _finite_float_bound
 
+        def either(c: Any, x: Any, y: Any) -> Any:
+            return x if c else y
+
+        select: Callable[[Any, Any, Any], Any] = self.base.native.get("where", either)
+
         def add(x: Pair, y: Pair) -> Pair:
             (a, p), (b, q) = x, y
             z = a + b
-            inexact = (z - a != b) | (z - b != a)
-            return z, finite(p + q + U * abs(z) * inexact)
+            inexact = ((z - a != b) | (z - b != a)) & (a - a == b - b)  # with an infinite operand it is exact
+            return z, finite(p + q + select(inexact, U * abs(z), 0.0))
 
         def sub(x: Pair, y: Pair) -> Pair:
             return add(x, (-y[0], y[1]))
@@ -259,10 +264,6 @@ class _Bounded(FormulaType):
         def absolute(x: Pair) -> Pair:
             return abs(x[0]), x[1]
 
-        def either(c: Any, x: Any, y: Any) -> Any:
-            return x if c else y
-
-        select: Callable[[Any, Any, Any], Any] = self.base.native.get("where", either)
         most: Callable[[Any, Any], Any] = np.maximum if self.base.large else max
 
         def where(condition: Pair, x: Any, y: Any) -> Any:

@@ -1072,3 +1072,68 @@ def test_of_results_in_a_dict_the_loss_is_the_output(factor, verdict, key, out):
 
     at = {"W": np.array([[1.0, -0.5], [0.25, 2.0]]), "x": np.array([0.1, 0.2])}
     assert check_backward(forward, backward, at=at, out=out).verdict == verdict
+
+
+# --- what f's own numbers hide ---
+
+
+@pytest.mark.parametrize("cut", [-np.inf, -1e9])
+def test_causal_attention_is_judged_whatever_number_masks(cut):
+    def forward(q, k, v):
+        s = np.where(np.tri(len(q), dtype=bool), q @ k.T / np.sqrt(q.shape[1]), cut)
+        e = np.exp(s - s.max(axis=1, keepdims=True))
+        p = e / e.sum(axis=1, keepdims=True)
+        return p @ v, (q, k, v, p)
+
+    def backward(dout, cache):
+        q, k, v, p = cache
+        dp = dout @ v.T
+        ds = p * (dp - np.sum(dp * p, axis=1, keepdims=True)) / np.sqrt(q.shape[1])
+        return ds @ k, ds.T @ q, p.T @ dout
+
+    at = {name: np.cos(k * np.arange(12.0)).reshape(3, 4) for name, k in (("q", 1), ("k", 2), ("v", 3))}
+    assert verdicts(forward, backward, at=at) == dict.fromkeys("qkv", "agrees")
+
+
+def test_a_bias_before_a_normalisation_has_the_derivative_zero_but_for_rounding():
+    def loss(x, W, b):
+        z = x @ W + b
+        return np.sum(((z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + 1e-5)) ** 3)
+
+    def gradients(x, W, b, off=0.0):
+        z = x @ W + b
+        std = np.sqrt(z.var(axis=0) + 1e-5)
+        h = (z - z.mean(axis=0)) / std
+        d = 3 * h**2
+        dz = (d - d.mean(axis=0) - h * np.mean(d * h, axis=0)) / std
+        return {"W": x.T @ dz, "b": dz.sum(axis=0) + off}
+
+    assert verdicts(loss, gradients, at=AT) == {"W": "agrees", "b": "agrees"}
+    off = verdicts(loss, lambda x, W, b: gradients(x, W, b, 1e-9), at=AT)
+    assert off == {"W": "agrees", "b": "disagrees"}
+
+
+def test_a_parameter_called_like_an_output_is_the_output():
+    class Tanh:
+        def forward(self, X):
+            return np.tanh(X)
+
+        def backward(self, Y, output_grad):
+            return (1 - Y**2) * output_grad
+
+    assert check_backward(Tanh, at={"X": X})
+
+
+def test_one_gradient_of_a_loss_is_that_of_the_only_argument_of_its_size():
+    def cost(data, labels, theta):
+        return np.sum((data @ theta - labels) ** 2)
+
+    def gradient(data, labels, theta):
+        return (2 * data.T @ (data @ theta - labels)).flatten()
+
+    at = {"data": X, "labels": np.ones((len(X), 1)), "theta": np.ones((X.shape[1], 1))}
+    report = check_backward(cost, gradient, at=at)
+    assert report.sections == {"theta": "disagrees"}
+    assert "axes of length 1" in str(report)
+    column = check_backward(cost, lambda data, labels, theta: gradient(data, labels, theta)[:, None], at=at)
+    assert column.sections == {"theta": "agrees"}

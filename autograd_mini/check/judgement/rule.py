@@ -107,7 +107,8 @@ def judged(
     verdicts[right], verdicts[wrong] = AGREES, DISAGREES
     notes[~right & ~wrong] = ROUNDED if testimony.followed else UNCLEAR
     size = np.fmax(abs(claim.numbers), abs(testimony.truth))
-    hidden = (testimony.unseen > size / HIDDEN) & ((size > 0) | np.isinf(testimony.unseen)) & (right | wrong)
+    some = size > ROUNDING * np.maximum(testimony.bound, U * largest)  # and not 0 but for rounding
+    hidden = (testimony.unseen > size / HIDDEN) & (some | np.isinf(testimony.unseen)) & (right | wrong)
     verdicts[hidden], notes[hidden] = INCONCLUSIVE, UNSEEN
     untold = right & (claim.unit > size) & np.logical_not(claim.printed)
     if (untold | (testimony.truth == 0)).all():

@@ -67,6 +67,7 @@ from autograd_mini.trees import leaves, map_leaves, own
 
 CACHES = "cache caches memo saved tape res residual residuals state ctx context intermediates".split()
 RATE = re.compile(r"(learn(ing)?_?)?rate|(.*_)?lr|l_?rate|eta|alpha|step(_?size)?", re.I)
+AN_OUTPUT = re.compile(r"(y|a|h|s|act\w*|.*out(puts?)?)$", re.I)  # what is no argument by that name
 TARGETS = re.compile(r"(.*_)?(true|targets?|labels?|ts?|ys?|truth|expected)$", re.I)
 GRADIENT = re.compile(
     r"(d(?!ata$|im|type|epth|ecay|rop|etach|elay|egree|ebug)|grad|delta|err|cotangent|ct$|g$|gy$|gout|upstream|"
@@ -232,8 +233,12 @@ class Passes(Running):
             unnamed = [name for name in self._forwards() if name not in parameters]
             if states or len(loose) > len(unnamed) or (rest and is_tuple):
                 self._stop(wanted, cotangents)
-            takes |= {name: (ARGUMENT, of) for name, of in zip(loose, unnamed, strict=False)}
-            self.said += [f"{name} of backward is {takes[name][1]}" for name in loose]
+            if len(loose) == 1 and not is_tuple and AN_OUTPUT.fullmatch(loose[0]):
+                takes[loose[0]] = THE_OUTPUT
+                self.said.append(f"{loose[0]} of backward is the output")
+            else:
+                takes |= {name: (ARGUMENT, of) for name, of in zip(loose, unnamed, strict=False)}
+                self.said += [f"{name} of backward is {takes[name][1]}" for name in loose]
         elif rest and all(map(is_plain, parts)) and not (self.is_method or self._are_said(cotangents)):
             if max(map(np.size, parts)) > 1:
                 raise refused(
@@ -638,11 +643,14 @@ class Passes(Running):
         first = targets[0]
         if not self.joined and first.text in found:
             return {}
-        fitting = [leaf for leaf in targets if leaf.shape == np.shape(x)]
+        fitting = [leaf for leaf in targets if leaf.shape == np.shape(x)] or [
+            leaf for leaf in targets if np.size(leaf.value) == np.size(x)
+        ]
         is_first = not fitting or first in fitting
-        if len(targets) > 1 and (len(fitting) != 1 if self.joined else not is_first):
+        of_loss = self.joined or np.size(numbers_in(self.start)) == 1  # whose gradient may be of any
+        if len(targets) > 1 and (not is_first or self.joined) and (len(fitting) != 1 or not of_loss):
             self._unfound(f"what is returned, of shape {np.shape(x)}, is not known to be of {first.text}")
-        target = fitting[0] if self.joined and fitting else first
+        target = fitting[0] if of_loss and len(fitting) == 1 else first
         if found and not np.ndim(x) and target.shape:  # a loss, or a norm
             self.said.append("the number that backward returns is not compared")
             return {}
