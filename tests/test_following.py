@@ -416,3 +416,23 @@ def test_the_gamma_function_and_its_derivative(x):
 @pytest.mark.parametrize(("x", "y"), [(1.5, 1), (2.5, 1), (3.7, 2), (-3.7, 2), (7, -2), (0.5, 1), (1e17, 3)])
 def test_the_remainder_of_math_is_from_the_nearest_multiple_of_ties_the_even_one(x, y):
     assert value_and_grad(lambda x: math.remainder(x, y))(x) == (math.remainder(x, y), 1.0)
+
+
+def test_a_library_that_wraps_numpys_functions_is_followed():
+    """HIPS autograd's `autograd.numpy` has each function in a wrapper that knows the function itself."""
+
+    def wrapped(raw):
+        def f_wrapped(*args, **named):
+            return raw(*map(float, args), **named)  # it knows no Values
+
+        f_wrapped.fun, f_wrapped._is_autograd_primitive = raw, True
+        return f_wrapped
+
+    zeros, exp = wrapped(np.zeros), wrapped(np.exp)
+
+    def f(x):
+        y = zeros(2)
+        y[0] = exp(x)
+        return y[0] * x
+
+    assert value_and_grad(f)(1.0) == pytest.approx((np.e, 2 * np.e))

@@ -7,6 +7,8 @@ import numpy as np
 from autograd_mini.check.diagnosis.chain import Chain, fraction
 from autograd_mini.check.subjects.arguments import Floats
 
+LONGEST = 40  # characters of what a person is told to look at
+
 
 def outer_product(chain: Chain) -> str:
     """The right gradient of one matrix as an outer product of something's values and another's adjoints."""
@@ -37,7 +39,13 @@ def right_below(chain: Chain) -> str:
         return ""
     for group in sorted(chain.tape.groups, key=lambda group: -group.level):
         is_output = group.nodes.tolist() == chain.home.roots
-        if is_output or not group.level or chain.jacobian.size <= len(group) or not chain.is_cut(group):
+        if (
+            is_output
+            or len(group.name) > LONGEST
+            or not group.level
+            or chain.jacobian.size <= len(group)
+            or not chain.is_cut(group)
+        ):
             continue
         if chain.has_above(chain.yours.ravel(), group):
             below, above = fraction(group.name, case.inputs), fraction(case.evidence.out, group.name)

@@ -18,6 +18,7 @@ from autograd_mini.check.subjects.arguments import Floats
 Index: TypeAlias = "tuple[int | str, ...]"
 
 ENTRIES = 10_000  # a Jacobian by differences with more is sampled
+SOME = 200  # one at random points, where it has been seen whole
 WORK = 400_000  # instructions swept for all outputs, or entries, beyond which outputs are sampled
 FEW = 32  # rows, or columns of one argument, that are all taken
 SAMPLE, RANDOM = 16, 4
@@ -47,18 +48,23 @@ class Probe:
 
 
 def probe_of(
-    axes: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]], seed: int, size: int | None
+    axes: tuple[int, ...],
+    shapes: Mapping[str, tuple[int, ...]],
+    seed: int,
+    size: int | None,
+    most: int = ENTRIES,
 ) -> Probe:
     """What is compared of an output's and its arguments' entries.
 
     Where f is recorded, in ``size`` instructions, a reverse sweep gives all inputs at once, so that only
-    outputs are sampled; differences, where ``size`` is None, give one input at a time.
+    outputs are sampled; differences, where ``size`` is None, give one input at a time, and are of ``most``
+    entries at most.
     """
     rows: list[Index] = list(np.ndindex(*axes))
     columns = [(name, index) for name, shape in shapes.items() for index in np.ndindex(shape)]
     total, few_rows = len(rows) * len(columns), len(rows) <= FEW
     swept = size is not None and (few_rows or len(rows) * max(size, len(columns)) <= WORK)
-    if total <= ENTRIES or swept:
+    if total <= most or swept:
         return Probe(rows, columns)
     random = np.random.default_rng(seed)
     weights, labels = _chosen(len(rows), random)

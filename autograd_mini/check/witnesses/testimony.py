@@ -14,7 +14,7 @@ import numpy as np
 
 from autograd_mini.check.subjects.arguments import EPSILON, Floats, Mask
 from autograd_mini.check.subjects.passes import random_state
-from autograd_mini.check.subjects.sampling import Probe, probe_of
+from autograd_mini.check.subjects.sampling import ENTRIES, SOME, Probe, probe_of
 from autograd_mini.check.subjects.subject import Graph, Subject
 from autograd_mini.check.witnesses.differences import Limit, differences
 from autograd_mini.check.witnesses.links import linked
@@ -148,7 +148,7 @@ def heard_at(
             why = f"the engine could not follow: {type(error).__name__}: {error}".partition("\n")[0]
         remarks += [why] * (found is None)
     if found is None:
-        found = replace(_differenced(subject, arguments, output, seed), stopped=stopped)
+        found = replace(_differenced(subject, arguments, output, seed, number), stopped=stopped)
     if not steady:
         seeding = "what f draws at random may be drawn alike: seed it inside f, or pass it as an argument"
         found, remarks = replace(found, trouble=RANDOM), [*remarks, seeding]
@@ -265,9 +265,12 @@ def _contradicts(recorded: Recorded, truth: Floats, bound: Floats) -> bool:
 # --- differences ------------------------------------------------------------------------------------
 
 
-def _differenced(subject: Subject, arguments: Mapping[str, Any], output: Floats, seed: int) -> Testimony:
+def _differenced(
+    subject: Subject, arguments: Mapping[str, Any], output: Floats, seed: int, number: int
+) -> Testimony:
     """The testimony of differences alone: where they settle to one number, that is the derivative."""
-    probe, x = probe_of(subject.rows, subject.shapes, seed, None), subject.flat(arguments)
+    most = SOME if number else ENTRIES
+    probe, x = probe_of(subject.rows, subject.shapes, seed + number, None, most), subject.flat(arguments)
     sampled, weights = subject.sampled(arguments), probe.weights
 
     def function(x: Floats) -> Floats:
