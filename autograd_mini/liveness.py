@@ -101,10 +101,12 @@ class Condition:
         while stack:
             condition = stack[-1]
             missing = [part for part in condition.parts if part._node is None]
-            stack += missing
-            if not missing:
+            if condition._node is None and missing:
+                stack += missing
+                continue
+            stack.pop()
+            if condition._node is None:
                 condition._node = condition._made()
-                stack.pop()
         assert self._node is not None
         return self._node
 

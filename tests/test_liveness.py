@@ -401,3 +401,19 @@ def test_selecting_rows_under_every_sign(tmp_path: Any) -> None:
             leaves = Value(x), Value(y)
             f(*leaves).backward()
             close(program(x, y), [leaf.grad for leaf in leaves])
+
+
+def test_the_hessian_through_several_maxima_grows_with_the_graph_and_not_with_its_paths():
+    """Each maximum of n numbers is a chain of n choices; with a rule for each path this would not end."""
+    n = 24
+    c = np.arange(n) / n
+
+    def f(z):
+        S = np.exp(z - z.max()) / np.sum(np.exp(z - z.max()))
+        return np.sum(c * S)
+
+    z = np.sin(np.arange(n))
+    S = np.exp(z) / np.sum(np.exp(z))
+    g = S * (c - S @ c)
+    exact = np.diag(g) - np.outer(g, S) - np.outer(S, g)
+    assert np.allclose(hessian(f)(z), exact, rtol=1e-12, atol=1e-15)
