@@ -187,13 +187,14 @@ class Rebuilt:
             return callee
         return self._bound(kind.__call__, callee, callee) if callable(callee) else callee
 
-    def local(self, names: Any, x: Any) -> Any:
+    def local(self, names: Any, assigned: Any) -> Any:
         """What is assigned to a local variable, or to several; one that holds several things names none."""
         if self.locals is not None:
-            several = isinstance(names, tuple) and type(x) in (tuple, list) and len(x) == len(names)
-            for name, part in zip(names, x) if several else [(names, x)]:  # noqa: B905  # of one length
+            names, x = (names, assigned) if isinstance(names, tuple) else ((names,), (assigned,))
+            several = isinstance(x, (tuple, list, np.ndarray)) and len(x) == len(names)
+            for name, part in zip(names, x, strict=True) if several else ():
                 self.locals[name] = part if self.locals.get(name, part) is part else None
-        return x
+        return assigned
 
     def mod(self, x: Any, y: Any) -> Any:
         """``x % y``, where a number that goes into a text is no number lost."""

@@ -91,3 +91,17 @@ def test_a_diagnosis_speaks_of_local_variables():
 
     report = check_gradient(loss, hand, at={"W": W, "x": X, "t": T}, diagnosis=20.0)
     assert any("takes 1 − h for ∂h/∂z" in explanation.text for explanation in report.explanations)
+
+
+def test_an_array_that_is_unpacked_names_its_parts():
+    def f(x):
+        a, z = np.zeros((2, 3))
+        for j in range(3):
+            z[j] = x[j] ** 2
+            a[j] = np.tanh(z[j])
+        return np.sum(a)
+
+    assert (
+        check_gradient(f, lambda x: 2 * x / np.cosh(x**2) ** 2, at=[0.3, -0.7, 1.1]).witnesses[0]
+        == "the engine"
+    )
