@@ -18,7 +18,7 @@ import ast
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -236,13 +236,17 @@ class _Bounded(FormulaType):
     def _number(self, x: Any) -> Pair:
         return self.base.number(x), U * math.pi if isinstance(x, str) else 0.0
 
-    def _native(self) -> dict[str, Callable[..., Any]]:
-        finite = _finite_bound if self.base.large else _finite_float_bound
-
+    @cached_property
+    def _either(self) -> Callable[[Any, Any, Any], Any]:
         def either(c: Any, x: Any, y: Any) -> Any:
             return x if c else y
 
-        select: Callable[[Any, Any, Any], Any] = self.base.native.get("where", either)
+        return self.base.native.get("where", either)
+
+    def _native(self) -> dict[str, Callable[..., Any]]:
+        finite = _finite_bound if self.base.large else _finite_float_bound
+
+        select = self._either
 
         def add(x: Pair, y: Pair) -> Pair:
             (a, p), (b, q) = x, y
@@ -256,7 +260,8 @@ class _Bounded(FormulaType):
         def mul(x: Pair, y: Pair) -> Pair:
             (a, p), (b, q) = x, y
             z = a * b
-            return z, finite(abs(b) * p + abs(a) * q + p * q + U * abs(z))
+            moves = (a - a == b - b) | (p + q == math.inf)  # what has an infinite factor does not
+            return z, finite(select(moves, abs(b) * p + abs(a) * q + p * q + U * abs(z), 0.0))
 
         def neg(x: Pair) -> Pair:
             return -x[0], x[1]
@@ -319,6 +324,9 @@ class _Bounded(FormulaType):
             for slope, (_, error) in zip(slopes, pairs, strict=True):
                 if type(error) is not float or error:
                     bound = bound + abs(slope(*numbers, z)) * error
+            if self.base.large or z - z != 0:  # what is infinite as an operand is, does not move
+                finite_ones = (z - z == 0) | (sum(x - x for x in numbers) == 0)
+                bound = self._either(finite_ones | (sum(e for _, e in pairs) == math.inf), bound, 0.0)
             return z, finite(bound)
 
         return bounded

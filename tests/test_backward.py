@@ -1077,10 +1077,11 @@ def test_of_results_in_a_dict_the_loss_is_the_output(factor, verdict, key, out):
 # --- what f's own numbers hide ---
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5])
 @pytest.mark.parametrize("cut", [-np.inf, -1e9])
-def test_causal_attention_is_judged_whatever_number_masks(cut):
+def test_causal_attention_is_judged_whatever_number_masks(cut, scale):
     def forward(q, k, v):
-        s = np.where(np.tri(len(q), dtype=bool), q @ k.T / np.sqrt(q.shape[1]), cut)
+        s = np.where(np.tri(len(q), dtype=bool), q @ k.T, cut) * scale
         e = np.exp(s - s.max(axis=1, keepdims=True))
         p = e / e.sum(axis=1, keepdims=True)
         return p @ v, (q, k, v, p)
@@ -1088,7 +1089,7 @@ def test_causal_attention_is_judged_whatever_number_masks(cut):
     def backward(dout, cache):
         q, k, v, p = cache
         dp = dout @ v.T
-        ds = p * (dp - np.sum(dp * p, axis=1, keepdims=True)) / np.sqrt(q.shape[1])
+        ds = p * (dp - np.sum(dp * p, axis=1, keepdims=True)) * scale
         return ds @ k, ds.T @ q, p.T @ dout
 
     at = {name: np.cos(k * np.arange(12.0)).reshape(3, 4) for name, k in (("q", 1), ("k", 2), ("v", 3))}
