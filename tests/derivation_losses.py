@@ -281,6 +281,8 @@ def wrong_lines(found: Derivation, f: Callable[..., Any], at: Point) -> Iterator
         truth = np.asarray(jacobian(f, [*at].index(whole))(*at.values()))
         truth = truth[(..., *index)] if index else truth
         step = found.by_name.get(name)
+        if step is not None and not step.lines:  # numbers at the point alone, as on a kink
+            continue
         lines = [found.last_line(name, style)]
         if step is not None:
             lines += [(style.derivative(name, step.axes), style.poly(line.value)) for line in step.lines]
