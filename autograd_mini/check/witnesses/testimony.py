@@ -270,7 +270,7 @@ def _differenced(
 ) -> Testimony:
     """The testimony of differences alone: where they settle to one number, that is the derivative."""
     most = SOME if number else ENTRIES
-    probe, x = probe_of(subject.rows, subject.shapes, seed + number, None, most), subject.flat(arguments)
+    probe, x = probe_of(subject.rows, subject.shapes, seed, None, most), subject.flat(arguments)
     sampled, weights = subject.sampled(arguments), probe.weights
 
     def function(x: Floats) -> Floats:
