@@ -13,15 +13,15 @@ minutes, layers join the networks, and one table has each engine's time as a mul
 From one run, Python 3.11 on two cores, as multiples of the time by hand:
 
                                           by hand      ours   no numba   JAX jit
-    MLP 2-16-16-1, one sample               47 µs      0.36       1.38      0.66
-    mean over 1,000 samples                754 µs      0.46       1.28      0.33
-    softmax regression 64-10, 1,797 samples 518 µs     1.14       1.12      0.93
-    MLP 784-32-10, one sample               83 µs      0.95       0.93      0.64
-    mean over 256 samples                  999 µs      1.20       1.11      1.02
-    batch norm 256 x 64                    173 µs      1.42       1.41      0.60
-    attention head of 16 on 32 x 64         79 µs      1.72       1.68      0.97
-    convolution 3 x 3 on 28 x 28           155 µs      1.51       1.50      0.26
-    LSTM of 20 steps, 8-16                 724 µs      0.15       2.25      0.19
+    MLP 2-16-16-1, one sample               47 µs      0.30       0.77      0.65
+    mean over 1,000 samples                756 µs      0.45       1.05      0.31
+    softmax regression 64-10, 1,797 samples 529 µs     0.95       0.95      0.88
+    MLP 784-32-10, one sample               84 µs      0.57       0.57      0.61
+    mean over 256 samples                 1.02 ms      1.07       1.09      0.95
+    batch norm 256 x 64                    174 µs      1.03       1.06      0.58
+    attention head of 16 on 32 x 64         80 µs      1.04       1.03      0.92
+    convolution 3 x 3 on 28 x 28           157 µs      0.31       1.26      0.25
+    LSTM of 20 steps, 8-16                 733 µs      0.14       1.79      0.18
 
 From a new function to its first result took 10 ms (CasADi 4 ms, JAX 260 ms, for code on scalars 430 ms); the
 first program ever 5 s, in which numba compiles the evaluator for the computer, and the first one in a later
