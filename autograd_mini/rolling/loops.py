@@ -252,10 +252,15 @@ def _largest(most: int, holds: Callable[[int], bool]) -> int:
 
 def _grouped(items: Sequence[Item], whole: Callable[[Sequence[Item]], Item | None]) -> Iterator[Item]:
     """The items with as many as can be made one drawn together."""
-    while items:
-        count = _largest(len(items), lambda n, items=items: whole(items[:n]) is not None)  # type: ignore[misc]
-        yield (whole(items[:count]) if count else None) or items[0]
-        items = items[count or 1 :]
+    start = 0
+
+    def fits(count: int) -> bool:
+        return whole(items[start : start + count]) is not None
+
+    while start < len(items):
+        count = _largest(len(items) - start, fits)
+        yield (whole(items[start : start + count]) if count else None) or items[start]
+        start += count or 1
 
 
 def _earlier(term: Term, steps: int) -> Term | None:
