@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd_mini import rules
 from autograd_mini.rolling.grids import Affine
-from autograd_mini.rolling.statements import Body, Statement
+from autograd_mini.rolling.statements import LONGEST, Body, Statement
 from autograd_mini.rolling.terms import (
     Apply,
     Assemble,
@@ -48,7 +48,6 @@ Item = TypeVar("Item")
 
 FEWEST = 3  # steps of a loop, and terms of a sum
 MOST = 16  # statements of a step
-LONGEST = 88  # characters of a sum
 
 
 @dataclass(frozen=True, eq=False)
